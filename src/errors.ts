@@ -1,0 +1,37 @@
+/**
+ * Every error that people meet, each with the exit code it leads to.
+ * A message is one plain sentence that names the flag or the server, and the way out.
+ */
+
+/** Anything this tool says no to, or stops for. */
+export class ImportError extends Error {
+  /** What the process exits with, as the README lists. */
+  readonly exitCode: number = 3;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A flag or its value is wrong: nothing was moved. */
+export class UsageError extends ImportError {
+  override readonly exitCode = 2;
+}
+
+/** A check before the start failed: nothing was moved. */
+export class PreflightError extends ImportError {
+  override readonly exitCode = 2;
+}
+
+/** The source failed midway. */
+export class SourceError extends ImportError {}
+
+/** The target cluster failed midway. */
+export class TargetError extends ImportError {}
+
+/** A server sent what the protocol does not allow, or more than it may. */
+export class ProtocolError extends ImportError {}
+
+/** A connection was lost, refused, or silent for too long. */
+export class ConnectionError extends ImportError {}

@@ -1,0 +1,129 @@
+/**
+ * The glossary. Sources, movers and the engine know each other only by these words.
+ * No runtime code stands here.
+ */
+
+/**
+ * Some keys as they stand on the wire: RESP bulk strings (`$3\r\nfoo\r\n`), one behind the other.
+ * The same bytes serve as the arguments of MGET, MIGRATE, UNLINK and EVAL, so they are
+ * written as they are and never made into strings.
+ */
+export interface Keys {
+  /** The frames, back to back from offset 0. */
+  readonly bytes: Buffer;
+  /** Frame `i` is `bytes[starts[i] .. starts[i + 1])`; holds `count + 1` offsets (or more). */
+  readonly starts: Uint32Array;
+  readonly count: number;
+}
+
+/** A master of the target cluster, under the address that the cluster announces. */
+export interface Node {
+  /** `host:port` (`[v6]:port`), which is how it is named in logs, metrics and the report. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Which node owns which slot, as last heard from the cluster. */
+export interface Topology {
+  /** Every master heard of so far. A node keeps its index for the whole run. */
+  readonly nodes: readonly Node[];
+  /** For each of the 16,384 slots the index of its owner in `nodes`. */
+  readonly owners: Uint16Array;
+  /**
+   * Asks the cluster again; calls made while one is under way share its answer.
+   * @throws TargetError when no node answers or slots are uncovered.
+   */
+  refresh(): Promise<void>;
+}
+
+/** Where keys come from. */
+export interface Source {
+  /** `host:port/db`, as the report names it. */
+  readonly name: string;
+  /** Every key at least once; pages may be empty, and a key may stand on several. */
+  pages(): AsyncIterable<Keys>;
+  /** How many keys there were when `pages` began (an estimate while clients write). */
+  readonly estimatedKeys: number;
+  /** How much of the present pass has been listed, 0 to 1. */
+  readonly progress: number;
+}
+
+/** Keys of one owning node, bounded by count and by bytes. */
+export interface Batch {
+  readonly node: Node;
+  readonly keys: Keys;
+  /**
+   * Every key here was (by all the run's bounded record can tell) listed before, so the cluster's
+   * copy may be the run's own: nothing may be overwritten, and what is equal there is already counted.
+   */
+  readonly relisted: boolean;
+  /** How many times these keys have gone round already: 0 at first. */
+  readonly attempt: number;
+  /** The node said ASK: it takes these keys only right after ASKING. */
+  readonly asking: boolean;
+}
+
+export type MoverName = 'relay' | 'migrate';
+
+/** How the keys of a batch get to their node, and off the source in move mode. */
+export interface Mover {
+  readonly name: MoverName;
+  /** Failures are data. Rejects only when the mover's connections are beyond repair. */
+  move(batch: Batch): Promise<Outcome>;
+  close(): void;
+}
+
+/** Why a key was not moved; also the `class` label of `cluster_import_errors_total`. */
+export type FailureClass =
+  | 'conflict' // the cluster has the key with another value
+  | 'recreated' // moved by this run, then written again at the source
+  | 'changing' // its value changed each time it was read
+  | 'oom' // the node is at maxmemory
+  | 'unavailable' // the node could not be reached, or refused writes, for too long
+  | 'redirected' // the slot kept moving
+  | 'version' // the node does not take the payload's version
+  | 'permission' // ACL
+  | 'too-large'
+  | 'source' // the source could not be read
+  | 'other';
+
+/** What became of one key that did not move. */
+export interface KeyFailure {
+  readonly key: Buffer;
+  readonly class: FailureClass;
+  /** One sentence, with the server's words where it said some. Never holds a value or a secret. */
+  readonly message: string;
+}
+
+/** Keys that go round again, and why. */
+export interface Retry {
+  readonly keys: Keys;
+  /** The error class they count under if they never get through. */
+  readonly class: FailureClass;
+  readonly message: string;
+  /** Set where the node named another one (ASK): try there, with ASKING, without a refresh. */
+  readonly askAt?: string;
+}
+
+/**
+ * What became of a batch: moved + gone + repeated + conflicting + failed + keys to retry = its keys.
+ * A few numbers for the batch, not an object for each key.
+ */
+export interface Outcome {
+  /** Now in the cluster through this run (and off the source, unless it copies). */
+  readonly moved: number;
+  /** Vanished from the source by themselves since they were listed. */
+  readonly gone: number;
+  /** Listed again after this run had moved them; counted already. */
+  readonly repeated: number;
+  /** Left alone on both sides. */
+  readonly conflicting: number;
+  readonly failed: number;
+  /** Value bytes that reached the node (keys and TTLs not counted). */
+  readonly bytes: number;
+  /** Those of the keys that go round again. */
+  readonly retries: readonly Retry[];
+  /** One for each conflicting and each failed key. */
+  readonly failures: readonly KeyFailure[];
+}
