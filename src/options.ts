@@ -1,14 +1,91 @@
-/** What a run is asked to do: plain JSON, the same for the command line and the library. */
-export interface ImportOptions {
+/**
+ * Every option once: its flag, default, check and help text stand in one row of a table.
+ *
+ * The command line makes its flags from the rows and the library checks its options with them, so
+ * both take the same values, and a new option is a new row. Values are plain JSON.
+ */
+import { UsageError } from './errors.js';
+import { choice, duration, flag, given, type Rows, secret, text, type Values } from './rows.js';
+
+/** What a run is asked to do. */
+export const importRows = {
   /** The source: `host:port`, `redis://…`, `rediss://…`. */
-  readonly from: string;
+  from: given({
+    flag: '--from <endpoint>',
+    help: 'the running source: its keys are moved, deleted there as they arrive',
+  }),
   /** Any node of the target cluster, in the same forms. */
-  readonly to: string;
+  to: given({ flag: '--to <endpoint>', help: 'any node of the target cluster' }),
+  /** For a source whose endpoint holds no password. */
+  fromPassword: secret({ env: 'CLUSTER_IMPORT_FROM_PASSWORD', help: "the source's password" }),
+  /** For a cluster whose endpoint holds no password. */
+  toPassword: secret({ env: 'CLUSTER_IMPORT_TO_PASSWORD', help: "the cluster's password" }),
   /** Leave the source as it is. */
-  readonly copy: boolean;
+  copy: flag({ flag: '--copy', help: 'leave the source as it is' }, false),
   /** What happens to keys that the cluster has already; undefined: replace if it is empty. */
-  readonly replace: boolean | undefined;
-  readonly mover: 'auto' | 'relay' | 'migrate';
+  replace: flag(
+    {
+      flag: '--replace',
+      help: 'overwrite keys that the cluster already has (default: only if it starts empty)',
+      negated: 'leave keys that the cluster already has alone, on both sides, and report them',
+    },
+    undefined,
+  ),
+  mover: choice(
+    { flag: '--mover <name>', help: 'how values travel' },
+    ['auto', 'relay', 'migrate'],
+    'auto',
+  ),
   /** How long a server may be silent before its connection counts as lost. */
-  readonly timeoutMs: number;
+  timeoutMs: duration(
+    { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },
+    { fallback: 10_000, min: 1, max: 3_600_000 },
+  ),
+  /** Serve Prometheus metrics there. */
+  metrics: text({
+    flag: '--metrics <[host:]port>',
+    help: 'serve Prometheus metrics at /metrics while the run lasts',
+  }),
+  /** Write the report there, as JSON. */
+  report: text({ flag: '--report <file>', help: 'write the report to a file, as JSON' }),
+  /** No progress. */
+  quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
+} satisfies Rows;
+
+/** What only the command line has: which form its standard output takes. */
+export const cliRows = {
+  json: flag({ flag: '--json', help: 'print the report as JSON, and nothing else' }, false),
+} satisfies Rows;
+
+export type ImportOptions = Values<typeof importRows>;
+export type CliOptions = Values<typeof cliRows>;
+
+/** What callers give: all but `from` and `to` may be left out, and values may carry units. */
+export type GivenOptions = Pick<ImportOptions, 'from' | 'to'> & {
+  readonly [Name in keyof ImportOptions]?: ImportOptions[Name] | string | undefined;
+};
+
+/**
+ * Fills in the defaults and checks every value.
+ * @throws UsageError naming the flag.
+ */
+export function readOptions(
+  options: Readonly<Record<string, unknown>> | GivenOptions,
+): ImportOptions {
+  return readRows(importRows, options as Readonly<Record<string, unknown>>);
+}
+
+export function readCliOptions(options: Readonly<Record<string, unknown>>): CliOptions {
+  return readRows(cliRows, options);
+}
+
+function readRows<R extends Rows>(rows: R, options: Readonly<Record<string, unknown>>): Values<R> {
+  const known = new Set([...Object.keys(importRows), ...Object.keys(cliRows)]);
+  const unknown = Object.keys(options).find((name) => !known.has(name));
+  if (unknown !== undefined) throw new UsageError(`There is no option named ${unknown}.`);
+  const values = Object.entries(rows).map(([name, row]) => {
+    const value = options[name];
+    return [name, value === undefined ? row.fallback() : row.read(value)];
+  });
+  return Object.fromEntries(values) as Values<R>;
 }

@@ -1,0 +1,107 @@
+/**
+ * Where a server is and how to log in, from every form that people type.
+ *
+ * Own code rather than `URL`: passwords are pasted in with `/`, `#` and `@` in them, where `URL`
+ * would silently take half of one for the host; and `host:port` is no URL at all.
+ */
+import { isIPv6 } from 'node:net';
+import { UsageError } from '../errors.js';
+
+export interface Endpoint {
+  /** A name or an address; IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly username?: string;
+  readonly password?: string;
+  /** The database's number. */
+  readonly db: number;
+}
+
+const forms = 'host:port, [v6]:port, redis://[user[:password]@]host[:port][/db] or rediss://…';
+const defaultPort = 6379;
+const maxPort = 65535;
+
+/**
+ * Reads `host:port[/db]`, `[v6]:port[/db]`, `redis://…` and `rediss://…` (TLS).
+ * @param flag is named in errors; the text is not, since what is malformed may be a password.
+ * @throws UsageError when the text is none of these.
+ */
+export function parseEndpoint(text: string, flag: string): Endpoint {
+  const [, scheme, rest = ''] = /^(?:(\w*):\/\/)?(.*)$/s.exec(text.trim()) ?? [];
+  if (scheme !== undefined && scheme !== 'redis' && scheme !== 'rediss') {
+    throw new UsageError(`${flag} begins with ${scheme}://, which is not one of ${forms}.`);
+  }
+  // A path never holds an @, so the last one ends the credentials, whatever stands in them.
+  const at = rest.lastIndexOf('@');
+  if (at !== -1 && scheme === undefined) {
+    throw new UsageError(`${flag} holds a password: write it as redis://user:password@host:port.`);
+  }
+  const place = rest.slice(at + 1);
+  const [, v6, name, portText, dbText] =
+    /^(?:\[([^\]]*)\]|([^:/[\]\s?#]+))(?::([^/]*))?(?:\/(.*))?$/.exec(place) ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || (v6 !== undefined && !isIPv6(v6))) throw malformed(flag);
+  if (portText === undefined && scheme === undefined) {
+    throw new UsageError(`${flag} has no port: write it as ${host}:${String(defaultPort)}.`);
+  }
+  return {
+    host,
+    port: portText === undefined ? defaultPort : readPort(portText, flag),
+    tls: scheme === 'rediss',
+    ...(at !== -1 && credentials(rest.slice(0, at), flag)),
+    db: readDb(dbText ?? '', flag),
+  };
+}
+
+/** The endpoint with a password that came by another way, unless it holds one itself. */
+export function withPassword(endpoint: Endpoint, password: string | undefined): Endpoint {
+  return password === undefined || endpoint.password ? endpoint : { ...endpoint, password };
+}
+
+/** `host:port`, or `[v6]:port`. */
+export function addressOf({ host, port }: Pick<Endpoint, 'host' | 'port'>): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+}
+
+/** `host:port/db`: for logs, reports and errors. Holds no secret. */
+export function printable(endpoint: Endpoint): string {
+  return `${addressOf(endpoint)}/${String(endpoint.db)}`;
+}
+
+function malformed(flag: string): UsageError {
+  return new UsageError(`${flag} is not an endpoint: write ${forms}.`);
+}
+
+function credentials(text: string, flag: string): Pick<Endpoint, 'username' | 'password'> {
+  const colon = text.indexOf(':');
+  const username = decode(colon === -1 ? text : text.slice(0, colon), flag);
+  const password = colon === -1 ? '' : decode(text.slice(colon + 1), flag);
+  // A user without a password still has to log in: the server decides whether that is enough.
+  if (username !== '') return { username, password };
+  return password === '' ? {} : { password };
+}
+
+function decode(text: string, flag: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new UsageError(
+      `${flag} has a % in its user or password that is not followed by two hex digits: write % as %25.`,
+    );
+  }
+}
+
+function readPort(text: string, flag: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= maxPort) return port;
+  throw new UsageError(
+    `${flag} has a port that is not a number from 1 to ${String(maxPort)}: write ${forms}.`,
+  );
+}
+
+function readDb(text: string, flag: string): number {
+  if (text === '') return 0;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new UsageError(`${flag} has a database that is not a number: write it as in host:port/3.`);
+}

@@ -1,0 +1,170 @@
+/**
+ * The kinds of rows that `options.ts` is made of: how each kind of value is read and checked.
+ * A value is text on the command line and may be a number or boolean in a program; one reader
+ * takes both.
+ */
+import { UsageError } from './errors.js';
+
+export interface Row<T> {
+  /** As commander wants it: `--timeout <ms>`. Secrets have none: they come by the environment. */
+  readonly flag?: string;
+  readonly env?: string;
+  readonly help: string;
+  /** For flags with an opposite (`--no-replace`): the help text of that. */
+  readonly negated?: string;
+  readonly choices?: readonly string[];
+  /** @throws UsageError when there is no default. */
+  fallback(): T;
+  /** @throws UsageError naming the flag. */
+  read(value: unknown): T;
+}
+
+export type Rows = Readonly<Record<string, Row<unknown>>>;
+
+/** The values that a table of rows gives. */
+export type Values<R extends Rows> = {
+  readonly [Name in keyof R]: R[Name] extends Row<infer T> ? T : never;
+};
+
+interface Words {
+  readonly flag: string;
+  readonly help: string;
+}
+
+/** The flag without its argument: `--timeout`. */
+export function flagName(row: Pick<Row<unknown>, 'flag' | 'env'>): string {
+  return row.flag?.split(' ', 1)[0] ?? row.env ?? '';
+}
+
+/** Text that must be there. */
+export function given(words: Words): Row<string> {
+  return {
+    ...words,
+    fallback() {
+      throw new UsageError(`${flagName(words)} is missing: say ${words.flag} (${words.help}).`);
+    },
+    read: (value) => readText(value, flagName(words)),
+  };
+}
+
+/** Text that may be left out. */
+export function text(words: Words): Row<string | undefined> {
+  return {
+    ...words,
+    fallback: () => undefined,
+    read: (value) => readText(value, flagName(words)),
+  };
+}
+
+/** What must not stand in a process list. */
+export function secret(words: {
+  readonly env: string;
+  readonly help: string;
+}): Row<string | undefined> {
+  return {
+    ...words,
+    fallback: () => undefined,
+    // The empty string is how an unset variable looks in many a unit file.
+    read: (value) => (value === '' ? undefined : readText(value, words.env)),
+  };
+}
+
+/** Said or not said; with `negated`, also its opposite. */
+export function flag<Fallback extends boolean | undefined>(
+  words: Words & { readonly negated?: string },
+  fallback: Fallback,
+): Row<boolean | Fallback> {
+  return {
+    ...words,
+    fallback: () => fallback,
+    read(value) {
+      if (typeof value === 'boolean') return value;
+      throw new UsageError(`${flagName(words)} is true or false, and takes no value.`);
+    },
+  };
+}
+
+/** One of a few words. */
+export function choice<const Word extends string>(
+  words: Words,
+  choices: readonly Word[],
+  fallback: Word,
+): Row<Word> {
+  return {
+    ...words,
+    help: `${words.help}: ${choices.join(', ')} (default: ${fallback})`,
+    choices,
+    fallback: () => fallback,
+    read(value) {
+      const found = choices.find((word) => word === value);
+      if (found !== undefined) return found;
+      throw new UsageError(`${flagName(words)} must be one of ${choices.join(', ')}.`);
+    },
+  };
+}
+
+interface Bounds {
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+const durationUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+const byteUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1024,
+  mb: 1024 ** 2,
+  gb: 1024 ** 3,
+};
+
+/** Milliseconds; as text with or without a unit (`500`, `500ms`, `10s`, `2m`, `1h`). */
+export function duration(words: Words, bounds: Bounds): Row<number> {
+  return measure(words, bounds, durationUnits, '500ms, 10s or 2m');
+}
+
+/** Bytes; as text with or without a unit (`4096`, `64kb`, `16mb`, `1gb`). */
+export function bytes(words: Words, bounds: Bounds): Row<number> {
+  return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb');
+}
+
+/** A whole number. */
+export function count(words: Words, bounds: Bounds): Row<number> {
+  return measure(words, bounds, { '': 1 }, 'a whole number');
+}
+
+function measure(
+  words: Words,
+  { fallback, min, max }: Bounds,
+  units: Readonly<Record<string, number>>,
+  examples: string,
+): Row<number> {
+  return {
+    ...words,
+    help: `${words.help} (default: ${String(fallback)})`,
+    fallback: () => fallback,
+    read(value) {
+      const amount = typeof value === 'number' ? value : inUnits(value, units);
+      if (Number.isSafeInteger(amount) && amount >= min && amount <= max) return amount;
+      const range = `from ${String(min)} to ${String(max)}`;
+      throw new UsageError(`${flagName(words)} must be ${range}, written as ${examples}.`);
+    },
+  };
+}
+
+function inUnits(value: unknown, units: Readonly<Record<string, number>>): number {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(value).trim()) ?? [];
+  return Number(digits) * (units[unit.toLowerCase()] ?? NaN);
+}
+
+function readText(value: unknown, name: string): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new UsageError(`${name} is empty: give it a value.`);
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../src/errors.js';
+import { readCliOptions, readOptions } from '../../src/options.js';
+
+const pair = { from: 'a:1', to: 'b:2' };
+
+it('fills in the defaults', () => {
+  expect(readOptions(pair)).toEqual({
+    ...pair,
+    fromPassword: undefined,
+    toPassword: undefined,
+    copy: false,
+    replace: undefined,
+    mover: 'auto',
+    timeoutMs: 10_000,
+    metrics: undefined,
+    report: undefined,
+    quiet: false,
+  });
+  expect(readCliOptions({})).toEqual({ json: false });
+});
+
+describe('durations', () => {
+  it.each([
+    [250, 250],
+    ['500', 500],
+    ['500ms', 500],
+    ['1.5s', 1500],
+    ['2m', 120_000],
+    ['1 H', 3_600_000],
+  ])('reads %s', (timeoutMs, expected) => {
+    expect(readOptions({ ...pair, timeoutMs }).timeoutMs).toBe(expected);
+  });
+
+  it.each([0, -1, 1.5, NaN, '', '10 parsecs', '0.5ms', '2h', 'ten', '1e3'])(
+    'refuses %s',
+    (timeoutMs) => {
+      expect(() => readOptions({ ...pair, timeoutMs })).toThrow(UsageError);
+      expect(() => readOptions({ ...pair, timeoutMs })).toThrow(/--timeout must be from 1 to/);
+    },
+  );
+});
+
+describe('what it refuses, naming the flag', () => {
+  it.each([
+    [{ to: 'b:2' }, /^--from is missing/],
+    [{ from: 'a:1' }, /^--to is missing/],
+    [{ from: '', to: 'b:2' }, /^--from is empty/],
+    [{ ...pair, mover: 'carrier-pigeon' }, /^--mover must be one of auto, relay, migrate/],
+    [{ ...pair, copy: 'yes' }, /^--copy is true or false/],
+    [{ ...pair, replace: 1 }, /^--replace is true or false/],
+    [{ ...pair, speed: 9 }, /no option named speed/],
+  ])('%o', (options, message) => {
+    expect(() => readOptions(options)).toThrow(UsageError);
+    expect(() => readOptions(options)).toThrow(message);
+  });
+});
+
+it('takes an empty password variable for an unset one', () => {
+  expect(readOptions({ ...pair, fromPassword: '' }).fromPassword).toBeUndefined();
+});
