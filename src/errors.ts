@@ -35,3 +35,14 @@ export class ProtocolError extends ImportError {}
 
 /** A connection was lost, refused, or silent for too long. */
 export class ConnectionError extends ImportError {}
+
+/** A server answered a command of the control plane with an error. */
+export class RefusedError extends ImportError {
+  constructor(
+    message: string,
+    /** The server's words: `NOPERM this user has no …`. */
+    readonly reply: string,
+  ) {
+    super(message);
+  }
+}

@@ -58,6 +58,8 @@ export interface Batch {
    * copy may be the run's own: nothing may be overwritten, and what is equal there is already counted.
    */
   readonly relisted: boolean;
+  /** This run has stored these keys at their node already, so they are overwritten by any choice. */
+  readonly ours: boolean;
   /** How many times these keys have gone round already: 0 at first. */
   readonly attempt: number;
   /** The node said ASK: it takes these keys only right after ASKING. */
@@ -104,6 +106,8 @@ export interface Retry {
   readonly message: string;
   /** Set where the node named another one (ASK): try there, with ASKING, without a refresh. */
   readonly askAt?: string;
+  /** The keys are at the node already, through this run, but may be stale there. */
+  readonly ours?: boolean;
 }
 
 /**
@@ -126,4 +130,47 @@ export interface Outcome {
   readonly retries: readonly Retry[];
   /** One for each conflicting and each failed key. */
   readonly failures: readonly KeyFailure[];
+}
+
+/** What a batch's end looks like to those who watch. */
+export interface BatchEvent {
+  readonly mover: MoverName;
+  readonly node: Node;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** The run in numbers, at one moment. */
+export interface TallySnapshot {
+  readonly startedAtMs: number;
+  readonly scanned: number;
+  readonly moved: number;
+  readonly gone: number;
+  readonly conflicting: number;
+  readonly failed: number;
+  readonly bytes: number;
+  /** Keys that went round again, counted each time. */
+  readonly retries: number;
+  /** Of those, because the cluster said that another node owns the slot. */
+  readonly redirects: number;
+  readonly nodes: readonly NodeTally[];
+  /** The first hundred. */
+  readonly failures: readonly KeyFailure[];
+  /** Share of the source that was listed, 0 to 1. */
+  readonly progress: number;
+  /** Keys that are still at the source, as far as the run can tell. */
+  readonly sourceKeysLeft: number;
+}
+
+export interface NodeTally {
+  readonly address: string;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly inflightKeys: number;
+}
+
+/** Counts what became of every key; everything that people look at reads it. */
+export interface Tally {
+  snapshot(): TallySnapshot;
+  onBatch(listener: (event: BatchEvent) => void): void;
 }

@@ -1,0 +1,53 @@
+/** What is under way: how much to each node, and whether anything is at all. */
+export interface Flight {
+  /** Waits until the node has room for another batch. */
+  room(address: string): Promise<void>;
+  /** Takes the room up until the work ends. */
+  start(address: string, keyCount: number, work: Promise<void>): void;
+  /** Counts as under way, without taking room: keys that wait for their next try. */
+  track(work: Promise<void>): void;
+  /** Waits until nothing is under way. */
+  idle(): Promise<void>;
+}
+
+/** @param limitKeys how many keys may be in flight to one node. */
+export function createFlight(limitKeys: () => number): Flight {
+  const keysTo = new Map<string, number>();
+  let works = 0;
+  let waiting: { isOver: () => boolean; go: () => void }[] = [];
+
+  function until(isOver: () => boolean): Promise<void> {
+    if (isOver()) return Promise.resolve();
+    return new Promise((go) => waiting.push({ isOver, go }));
+  }
+
+  function wake(): void {
+    if (waiting.length === 0) return;
+    const ready = waiting.filter((one) => one.isOver());
+    if (ready.length === 0) return;
+    waiting = waiting.filter((one) => !ready.includes(one));
+    for (const one of ready) one.go();
+  }
+
+  function track(work: Promise<void>): void {
+    works++;
+    void work.finally(() => {
+      works--;
+      wake();
+    });
+  }
+
+  return {
+    room: (address) => until(() => (keysTo.get(address) ?? 0) < limitKeys()),
+    start(address, keyCount, work) {
+      keysTo.set(address, (keysTo.get(address) ?? 0) + keyCount);
+      track(
+        work.finally(() => {
+          keysTo.set(address, (keysTo.get(address) ?? 0) - keyCount);
+        }),
+      );
+    },
+    track,
+    idle: () => until(() => works === 0),
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * The run: pages of keys from the source, batches by node, a mover for each batch, the tally.
+ *
+ *   source ──pages──▶ batcher ──batches──▶ mover ──outcomes──▶ tally
+ *                        ▲                            │
+ *                        └────── keys to retry ◀──────┘
+ *
+ * Back-pressure is the one `await room`: while a node has as much in flight as it may, nothing more
+ * of the source is read, so memory is the same for a thousand keys and for a billion.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { keyAt } from '../redis/keys.js';
+import type {
+  Batch,
+  KeyFailure,
+  Keys,
+  Mover,
+  Node,
+  Outcome,
+  Retry,
+  Source,
+  Topology,
+} from '../types.js';
+import { batcher, regroup } from './batcher.js';
+import { createFlight } from './flight.js';
+import type { ListingRecord } from './record.js';
+import { nodeHealth } from './retry.js';
+import { stuckKeys } from './stuck.js';
+import type { EngineTally } from './tally.js';
+
+export interface PipelineOptions {
+  readonly source: Source;
+  readonly topology: Topology;
+  readonly mover: Mover;
+  readonly tally: EngineTally;
+  readonly record: ListingRecord;
+  /** Once aborted nothing new is begun, and what is in flight ends. */
+  readonly signal: AbortSignal;
+  readonly batchKeys: number;
+  readonly batchBytes: number;
+  /** How many keys may be in flight to a node. */
+  inflightKeys(): number;
+  readonly retryForMs: number;
+  /** How many keys the source has now; undefined: it keeps them (copy mode). */
+  readonly countLeft: (() => Promise<number>) | undefined;
+}
+
+/** Relisted batches that are kept until what is in flight has ended. */
+const heldBatches = 64;
+const retryLimit = 16;
+
+/**
+ * Runs to the end of the source, or until the signal.
+ * @throws whatever the source or the mover can't go on after; nothing is in flight then.
+ */
+export async function runPipeline(options: PipelineOptions): Promise<void> {
+  const { source, topology, mover, tally, signal } = options;
+  const flight = createFlight(options.inflightKeys);
+  const health = nodeHealth(options.retryForMs, retryLimit);
+  const stuck = stuckKeys();
+  tally.onFailure((failure) => {
+    stuck.add(failure.key);
+  });
+  let fatal: Error | undefined;
+  const stopping = (): boolean => signal.aborted || fatal !== undefined;
+  const held: Batch[] = [];
+
+  const sorter = batcher({
+    topology,
+    batchKeys: options.batchKeys,
+    batchBytes: options.batchBytes,
+    record: options.record,
+    isServed: (index) => !health.isSuspended((topology.nodes[index] as Node).address),
+    isStuck: stuck.has,
+  });
+
+  async function dispatch(batch: Batch): Promise<void> {
+    await flight.room(batch.node.address);
+    if (stopping() && batch.attempt === 0) return;
+    flight.start(batch.node.address, batch.keys.count, carry(batch));
+  }
+
+  async function carry(batch: Batch): Promise<void> {
+    tally.started(batch);
+    const { address } = batch.node;
+    const startedMs = performance.now();
+    try {
+      const outcome = health.isGivenUp(address) ? refused(batch) : await mover.move(batch);
+      tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
+      if (outcome.moved > 0) health.succeeded(address);
+      for (const retry of outcome.retries) goRound(retry, batch);
+    } catch (error) {
+      fatal ??= error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  function goRound(retry: Retry, batch: Batch): void {
+    if (stopping()) {
+      tally.leftBehind(retry.keys.count);
+      return;
+    }
+    const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
+    if (delayMs === undefined) giveUp(retry, batch);
+    else flight.track(again(retry, batch, delayMs));
+  }
+
+  async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
+    if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
+    const next = { relisted: batch.relisted, ours: retry.ours ?? batch.ours };
+    const attempt = batch.attempt + 1;
+    const asked = topology.nodes.find((node) => node.address === retry.askAt);
+    if (asked) {
+      await dispatch({ ...next, node: asked, keys: retry.keys, attempt, asking: true });
+      return;
+    }
+    if (retry.class !== 'changing') {
+      await topology.refresh().catch((error: unknown) => {
+        // The nodes are tried all the same: their own answers decide.
+        void error;
+      });
+    }
+    for (const [index, keys] of regroup(retry.keys, topology)) {
+      const node = topology.nodes[index] as Node;
+      await dispatch({ ...next, node, keys, attempt, asking: false });
+    }
+  }
+
+  function giveUp(retry: Retry, batch: Batch): void {
+    const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
+    tally.givenUp(retry, failuresOf(retry.keys, retry.class, message));
+  }
+
+  async function releaseHeld(): Promise<void> {
+    await flight.idle();
+    for (const batch of held.splice(0)) await dispatch(batch);
+  }
+
+  async function pass(): Promise<void> {
+    for await (const page of source.pages()) {
+      if (stopping()) break;
+      for (const batch of sorter.add(page)) {
+        if (batch.relisted) held.push(batch);
+        else await dispatch(batch);
+      }
+      if (held.length >= heldBatches) await releaseHeld();
+    }
+    for (const batch of stopping() ? [] : sorter.flush()) {
+      if (batch.relisted) held.push(batch);
+      else await dispatch(batch);
+    }
+    if (!stopping()) await releaseHeld();
+    await flight.idle();
+  }
+
+  for (let movedBefore = -1; ; ) {
+    await pass().catch((error: unknown) => {
+      fatal ??= error instanceof Error ? error : new Error(String(error));
+    });
+    await flight.idle();
+    if (fatal) throw fatal;
+    if (signal.aborted) return;
+    const deferred = sorter.takeDeferredCount();
+    const { moved, conflicting, failed } = tally.snapshot();
+    const left = options.countLeft ? (await options.countLeft()) - conflicting - failed : 0;
+    // Another pass is for keys that were left for later, or added behind the scan's position.
+    if (deferred === 0 && (left <= 0 || moved === movedBefore || stuck.isFull)) return;
+    movedBefore = moved;
+  }
+}
+
+/** What a batch for a node that was given up ends with. */
+function refused(batch: Batch): Outcome {
+  const message = `${batch.node.address} could not be used for too long`;
+  const failures = failuresOf(batch.keys, 'unavailable', message);
+  const none = { moved: 0, gone: 0, repeated: 0, conflicting: 0, bytes: 0, retries: [] };
+  return { ...none, failed: failures.length, failures };
+}
+
+function failuresOf(keys: Keys, why: KeyFailure['class'], message: string): KeyFailure[] {
+  return Array.from({ length: keys.count }, (_, place) => ({
+    key: Buffer.from(keyAt(keys, place)),
+    class: why,
+    message,
+  }));
+}

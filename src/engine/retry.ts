@@ -1,0 +1,53 @@
+/**
+ * When keys that could not move go round again, and which nodes are left alone meanwhile.
+ *
+ * A node that refuses or does not answer is suspended: its keys stay at the source, where a later
+ * pass finds them, while the run goes on with the other nodes. The few batches that were in flight
+ * to it come back after a delay that grows, and are the probe: the first that gets through ends the
+ * suspension. A node that has refused for longer than `retryForMs` is given up.
+ */
+import type { FailureClass } from '../types.js';
+
+const firstDelayMs = 50;
+const longestDelayMs = 2000;
+
+/** Refusals that say something of the node, not of the keys. */
+const nodeTroubles: ReadonlySet<FailureClass> = new Set(['unavailable', 'oom']);
+
+export interface NodeHealth {
+  isSuspended(address: string): boolean;
+  isGivenUp(address: string): boolean;
+  /** A batch came back with keys to retry. @returns after how many ms, or undefined: no more. */
+  troubled(address: string, why: FailureClass, attempt: number): number | undefined;
+  /** Keys got through. */
+  succeeded(address: string): void;
+}
+
+/**
+ * @param retryForMs how long a node may refuse before it is given up.
+ * @param retryLimit how often keys go round for reasons of their own.
+ */
+export function nodeHealth(retryForMs: number, retryLimit: number): NodeHealth {
+  const troubledSinceMs = new Map<string, number>();
+  const givenUp = new Set<string>();
+
+  return {
+    isSuspended: (address) => troubledSinceMs.has(address) && !givenUp.has(address),
+    isGivenUp: (address) => givenUp.has(address),
+    troubled(address, why, attempt) {
+      const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(attempt, 10));
+      if (!nodeTroubles.has(why)) {
+        if (attempt >= retryLimit) return undefined;
+        return attempt === 0 ? 0 : delayMs;
+      }
+      const sinceMs = troubledSinceMs.get(address) ?? Date.now();
+      troubledSinceMs.set(address, sinceMs);
+      if (Date.now() - sinceMs < retryForMs) return delayMs;
+      givenUp.add(address);
+      return undefined;
+    },
+    succeeded(address) {
+      troubledSinceMs.delete(address);
+    },
+  };
+}

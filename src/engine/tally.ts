@@ -1,0 +1,127 @@
+/**
+ * Counts what became of every key, a few additions for each batch. The sum is asserted for every
+ * batch, in production too: a mover that loses count of a key must not end in a report that looks
+ * complete.
+ */
+import type {
+  Batch,
+  BatchEvent,
+  KeyFailure,
+  MoverName,
+  NodeTally,
+  Outcome,
+  Retry,
+  Source,
+  Tally,
+  TallySnapshot,
+} from '../types.js';
+
+const keptFailures = 100;
+
+export interface EngineTally extends Tally {
+  started(batch: Batch): void;
+  /** @throws Error when the outcome does not add up to the batch. */
+  ended(batch: Batch, mover: MoverName, outcome: Outcome, durationMs: number): void;
+  /** Keys that would have gone round again, and no longer do. */
+  givenUp(retry: Retry, failures: readonly KeyFailure[]): void;
+  /** The run stops while these keys still had to go round: they stay at the source. */
+  leftBehind(keyCount: number): void;
+  onFailure(listener: (failure: KeyFailure) => void): void;
+}
+
+interface NodeCounts {
+  keys: number;
+  bytes: number;
+  inflightKeys: number;
+}
+
+export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally {
+  const startedAtMs = Date.now();
+  const nodes = new Map<string, NodeCounts>();
+  const failures: KeyFailure[] = [];
+  const batchListeners: ((event: BatchEvent) => void)[] = [];
+  const failureListeners: ((failure: KeyFailure) => void)[] = [];
+  const sum = {
+    scanned: 0,
+    moved: 0,
+    gone: 0,
+    conflicting: 0,
+    failed: 0,
+    bytes: 0,
+    retries: 0,
+    redirects: 0,
+  };
+
+  function countsOf(address: string): NodeCounts {
+    let counts = nodes.get(address);
+    if (!counts) nodes.set(address, (counts = { keys: 0, bytes: 0, inflightKeys: 0 }));
+    return counts;
+  }
+
+  function keep(ended: readonly KeyFailure[]): void {
+    for (const failure of ended) {
+      if (failures.length < keptFailures) failures.push(failure);
+      for (const listener of failureListeners) listener(failure);
+    }
+  }
+
+  return {
+    started(batch) {
+      if (batch.attempt === 0) sum.scanned += batch.keys.count;
+      countsOf(batch.node.address).inflightKeys += batch.keys.count;
+    },
+    ended(batch, mover, outcome, durationMs) {
+      assertSum(batch, outcome);
+      const counts = countsOf(batch.node.address);
+      counts.inflightKeys -= batch.keys.count;
+      counts.keys += outcome.moved;
+      counts.bytes += outcome.bytes;
+      sum.scanned -= outcome.repeated;
+      sum.moved += outcome.moved;
+      sum.gone += outcome.gone;
+      sum.conflicting += outcome.conflicting;
+      sum.failed += outcome.failed;
+      sum.bytes += outcome.bytes;
+      for (const retry of outcome.retries) {
+        sum.retries += retry.keys.count;
+        if (retry.class === 'redirected') sum.redirects += retry.keys.count;
+      }
+      keep(outcome.failures);
+      for (const listener of batchListeners) {
+        listener({ mover, node: batch.node, outcome, durationMs });
+      }
+    },
+    givenUp(retry, ended) {
+      sum.failed += retry.keys.count;
+      keep(ended);
+    },
+    leftBehind(keyCount) {
+      sum.scanned -= keyCount;
+    },
+    onBatch: (listener) => batchListeners.push(listener),
+    onFailure: (listener) => failureListeners.push(listener),
+    snapshot: (): TallySnapshot => ({
+      startedAtMs,
+      ...sum,
+      nodes: [...nodes].map(([address, counts]): NodeTally => ({ address, ...counts })),
+      failures: [...failures],
+      progress: source.progress,
+      sourceKeysLeft:
+        mode === 'copy'
+          ? source.estimatedKeys
+          : Math.max(0, source.estimatedKeys - sum.moved - sum.gone),
+    }),
+  };
+}
+
+function assertSum(batch: Batch, outcome: Outcome): void {
+  const retried = outcome.retries.reduce((count, retry) => count + retry.keys.count, 0);
+  const { moved, gone, repeated, conflicting, failed } = outcome;
+  const accounted = moved + gone + repeated + conflicting + failed + retried;
+  if (accounted === batch.keys.count) return;
+  throw new Error(
+    `of a batch of ${String(batch.keys.count)} keys ${String(accounted)} were accounted for ` +
+      `(moved ${String(moved)}, gone ${String(gone)}, repeated ${String(repeated)}, ` +
+      `conflicting ${String(conflicting)}, failed ${String(failed)}, retried ${String(retried)})`,
+  );
+}

@@ -1,0 +1,69 @@
+/** Gathers what became of a batch's keys while a mover works on it. */
+import { chosen, keyAt } from '../redis/keys.js';
+import type { FailureClass, KeyFailure, Keys, Outcome, Retry } from '../types.js';
+
+export interface OutcomeBuilder {
+  moved: number;
+  gone: number;
+  repeated: number;
+  bytes: number;
+  /** These keys go round again. */
+  retry(keys: Keys, why: Omit<Retry, 'keys'>): void;
+  /** These keys stay where they are, all for the same reason. */
+  fail(keys: Keys, why: { class: FailureClass; message: string }): void;
+  build(): Outcome;
+}
+
+const conflictClasses: ReadonlySet<FailureClass> = new Set(['conflict', 'recreated']);
+
+export function outcomeBuilder(): OutcomeBuilder {
+  const retries: Retry[] = [];
+  const failures: KeyFailure[] = [];
+  let conflicting = 0;
+
+  return {
+    moved: 0,
+    gone: 0,
+    repeated: 0,
+    bytes: 0,
+    retry(keys, why) {
+      if (keys.count > 0) retries.push({ keys, ...why });
+    },
+    fail(keys, why) {
+      if (conflictClasses.has(why.class)) conflicting += keys.count;
+      // Copied, because a view would keep the whole batch's buffer as long as the report lives.
+      for (let place = 0; place < keys.count; place++) {
+        failures.push({ key: Buffer.from(keyAt(keys, place)), ...why });
+      }
+    },
+    build() {
+      return {
+        moved: this.moved,
+        gone: this.gone,
+        repeated: this.repeated,
+        conflicting,
+        failed: failures.length - conflicting,
+        bytes: this.bytes,
+        retries,
+        failures,
+      };
+    },
+  };
+}
+
+/** Groups refused keys by what was said of them, so that each group is told once. */
+export function byReason<T>(
+  keys: Keys,
+  refusals: readonly { readonly place: number; readonly reason: T; readonly id: string }[],
+): { keys: Keys; reason: T }[] {
+  const groups = new Map<string, { places: number[]; reason: T }>();
+  for (const { place, reason, id } of refusals) {
+    const group = groups.get(id);
+    if (group) group.places.push(place);
+    else groups.set(id, { places: [place], reason });
+  }
+  return [...groups.values()].map((group) => ({
+    keys: chosen(keys, group.places),
+    reason: group.reason,
+  }));
+}

@@ -1,0 +1,127 @@
+/**
+ * Values on their way: as each one arrives from the source, the command that stores it is put
+ * together around it and sent to its node, piece by piece. Nothing is decoded and nothing held.
+ *
+ * A DUMP reply is exactly the frame that RESTORE takes as its payload, a GET or MGET reply the one
+ * that SET takes as its value, and a key's frame from SCAN serves as it is. Everything that stands
+ * ahead of the payload is known before its first byte comes, because PTTL was asked first.
+ */
+import type { FrameSink } from '../../redis/bulks.js';
+import type { Connection } from '../../redis/connection.js';
+import type { Keys } from '../../types.js';
+import type { AckReader } from './acks.js';
+import { commandWords, type StoreWords } from './words.js';
+
+/** How many bytes may wait for a node before its source is read no further, and when it goes on. */
+const pauseAboveBytes = 8 * 1024 * 1024;
+const resumeBelowBytes = 2 * 1024 * 1024;
+
+export interface SpliceOptions {
+  readonly keys: Keys;
+  readonly source: Connection;
+  readonly target: Connection;
+  readonly acks: AckReader;
+  /** `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
+  readonly form: 'value' | 'payload';
+  readonly words: StoreWords;
+  /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
+  readonly ttls: Float64Array | undefined;
+  readonly asking: boolean;
+  settle(result: { absent: number[]; refused: string | undefined; bytes: number }): void;
+  fail(error: Error): void;
+}
+
+export class Splice implements FrameSink {
+  readonly #options: SpliceOptions;
+  readonly #absent: number[] = [];
+  #refused: string | undefined;
+  #place = 0;
+  #bytes = 0;
+  #suffix: Buffer;
+
+  constructor(options: SpliceOptions) {
+    this.#options = options;
+    this.#suffix = options.words.value.suffix;
+  }
+
+  open(valueBytes: number): void {
+    const { keys, target, words, form, ttls, asking, acks } = this.#options;
+    const out = target.out;
+    const place = this.#place;
+    const expires = ttls !== undefined && ttls[place] !== 0;
+    if (asking) out.append(commandWords.asking);
+    const start = keys.starts[place] as number;
+    const end = keys.starts[place + 1] as number;
+    if (form === 'value') {
+      const { prefix, suffix } = expires ? words.expiringValue : words.value;
+      out.copy(prefix, 0, prefix.length);
+      out.copy(keys.bytes, start, end);
+      this.#suffix = suffix;
+    } else {
+      const { prefix, suffix } = expires ? words.expiringPayload : words.payload;
+      out.copy(prefix, 0, prefix.length);
+      out.copy(keys.bytes, start, end);
+      out.integerFrame(expires ? this.#ttlOf(place) : 0);
+      this.#suffix = suffix;
+    }
+    acks.sent(place);
+    this.#bytes += valueBytes;
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    const { out } = this.#options.target;
+    out.copy(bytes, start, end);
+    if (out.unsentBytes > pauseAboveBytes) this.#holdSource();
+  }
+
+  shut(): void {
+    const { target, form, ttls } = this.#options;
+    const suffix = this.#suffix;
+    if (suffix.length > 0) {
+      target.out.copy(suffix, 0, suffix.length);
+      if (form === 'value' && ttls !== undefined && ttls[this.#place] !== 0) {
+        target.out.integerFrame(this.#ttlOf(this.#place));
+      }
+    }
+    this.#place++;
+  }
+
+  nil(): void {
+    this.#absent.push(this.#place++);
+  }
+
+  refused(text: string): void {
+    this.#refused ??= text;
+    this.#absent.push(this.#place++);
+  }
+
+  end(): void {
+    this.#options.acks.complete();
+    this.#options.settle({ absent: this.#absent, refused: this.#refused, bytes: this.#bytes });
+  }
+
+  fail(error: Error): void {
+    this.#options.fail(error);
+  }
+
+  #ttlOf(place: number): number {
+    const { ttls, form, words } = this.#options;
+    const deadlineMs = (ttls as Float64Array)[place] as number;
+    const absolute = form === 'value' ? words.valueDeadlines : words.payloadDeadlines;
+    return absolute ? deadlineMs + words.skewMs : Math.max(1, deadlineMs - Date.now());
+  }
+
+  #holdSource(): void {
+    const { source, target } = this.#options;
+    if (held.has(target)) return;
+    held.add(target);
+    source.pause();
+    target.out.whenBelow(resumeBelowBytes, () => {
+      held.delete(target);
+      source.resume();
+    });
+  }
+}
+
+/** Nodes for whose sake a source is not read at present. */
+const held = new Set<Connection>();

@@ -1,0 +1,61 @@
+/**
+ * Deadlines of a batch's keys, read ahead of the values so that they are known when those come.
+ */
+import { ProtocolError } from '../../errors.js';
+import type { Connection, Reader } from '../../redis/connection.js';
+import { COLON, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
+import { lineText } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+
+const pttlHead = commandHead(1, 'PTTL');
+
+/**
+ * Asks for each key's TTL.
+ * @returns for each key the ms since the epoch (by this machine's clock) at which it expires, 0 for
+ *   never; filled by the time replies to later commands arrive.
+ */
+export function askDeadlines(source: Connection, keys: Keys): Float64Array {
+  const deadlines = new Float64Array(keys.count);
+  const { out } = source;
+  for (let place = 0; place < keys.count; place++) {
+    out.copy(pttlHead, 0, pttlHead.length);
+    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
+  }
+  source.expect(new PttlReader(deadlines));
+  return deadlines;
+}
+
+class PttlReader implements Reader {
+  done = false;
+  #place = 0;
+
+  constructor(readonly deadlines: Float64Array) {}
+
+  /** Whoever asks for the values on this connection hears of its loss too. */
+  fail(): void {
+    this.done = true;
+  }
+
+  take(bytes: Buffer, from: number, end: number): number {
+    const nowMs = Date.now();
+    let at = from;
+    while (at < end && this.#place < this.deadlines.length) {
+      const type = bytes[at];
+      if (type === COLON) {
+        const cr = headerEnd(bytes, at, end);
+        if (cr === -1) return at;
+        const ttlMs = headerNumber(bytes, at, cr);
+        // -1: no TTL; -2: no such key, which its value's reply will say.
+        if (ttlMs >= 0) this.deadlines[this.#place] = nowMs + ttlMs;
+        at = cr + 2;
+      } else {
+        const text = type === MINUS ? lineText(bytes, at, end) : '';
+        if (text === undefined) return at;
+        throw new ProtocolError(`an answer to PTTL that is none: ${text}`);
+      }
+      this.#place++;
+    }
+    this.done = this.#place === this.deadlines.length;
+    return at;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The commands that store a key, split into what stands before the key and what follows the value,
+ * prepared once a run. Which words a node takes depends on its version and on whether anything
+ * may be overwritten.
+ */
+import { commandHead, frame, command } from '../../redis/frames.js';
+
+export interface Words {
+  /** Up to, not including, the key's frame. */
+  readonly prefix: Buffer;
+  /** What follows the value; for a value with a TTL, its number comes behind. */
+  readonly suffix: Buffer;
+}
+
+export interface StoreWords {
+  readonly value: Words;
+  readonly expiringValue: Words;
+  readonly payload: Words;
+  readonly expiringPayload: Words;
+  /** Whether SET takes its expiry as a point in time (PXAT); else as what is left. */
+  readonly valueDeadlines: boolean;
+  /** Whether RESTORE does (ABSTTL). */
+  readonly payloadDeadlines: boolean;
+  /** The node's clock minus this machine's, so that a deadline means the same on both. */
+  readonly skewMs: number;
+}
+
+/** What of a node's version matters for storing keys there. */
+export interface NodeAbilities {
+  /** SET … PXAT, since 6.2. */
+  readonly valueDeadlines: boolean;
+  /** RESTORE … ABSTTL, since 5.0. */
+  readonly payloadDeadlines: boolean;
+  readonly skewMs: number;
+}
+
+export const commandWords = { asking: command('ASKING') } as const;
+
+const frames = (...words: string[]): Buffer =>
+  Buffer.concat(words.map((word) => frame(Buffer.from(word))));
+
+/** @param overwrite whether a key that the node has is replaced. */
+export function storeWords(overwrite: boolean, node: NodeAbilities): StoreWords {
+  const unlessThere = overwrite ? [] : ['NX'];
+  const expiry = [...unlessThere, node.valueDeadlines ? 'PXAT' : 'PX'];
+  const replace = overwrite ? ['REPLACE'] : [];
+  const absolute = [...replace, ...(node.payloadDeadlines ? ['ABSTTL'] : [])];
+  return {
+    value: { prefix: commandHead(2 + unlessThere.length, 'SET'), suffix: frames(...unlessThere) },
+    // The number itself is the one argument more.
+    expiringValue: { prefix: commandHead(3 + expiry.length, 'SET'), suffix: frames(...expiry) },
+    payload: { prefix: commandHead(3 + replace.length, 'RESTORE'), suffix: frames(...replace) },
+    expiringPayload: {
+      prefix: commandHead(3 + absolute.length, 'RESTORE'),
+      suffix: frames(...absolute),
+    },
+    ...node,
+  };
+}

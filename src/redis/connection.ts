@@ -1,0 +1,199 @@
+/**
+ * The data plane's connection: prepared commands out, raw reply frames in, in order.
+ *
+ * It knows nothing of commands. Whoever writes one also says who reads its reply, and a reader
+ * takes what it can of each chunk where it lies: chunks are read into one buffer that is used
+ * again, and never joined. What a reader leaves (the start of a header) is offered again with the
+ * next bytes behind it.
+ *
+ * Own code, because a general client costs ten times more for each key: see bench/.
+ */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { ConnectionError, type ImportError, ProtocolError } from '../errors.js';
+import type { Endpoint } from './endpoint.js';
+import { command } from './frames.js';
+import { createOutput, type Output } from './output.js';
+import { ErrorReply, type Reply, ReplyReader } from './reply.js';
+
+const inputBytes = 256 * 1024;
+
+/** Reads the reply or replies of what was sent at one time. */
+export interface Reader {
+  /**
+   * Takes what it can of `bytes[from .. end)`.
+   * @returns where it stopped; the rest is offered again when there is more behind it.
+   * @throws ProtocolError when the bytes can't be a reply; that ends the connection.
+   */
+  take(bytes: Buffer, from: number, end: number): number;
+  /** Nothing more belongs to it; what follows is the next reader's. */
+  readonly done: boolean;
+  /** The connection is gone before it was done. */
+  fail(error: Error): void;
+}
+
+export interface Connection {
+  /** `host:port`, as it is named in errors. */
+  readonly address: string;
+  readonly out: Output;
+  /** Set once it is lost; nothing can be sent or read any more. */
+  readonly lost: ImportError | undefined;
+  /** Calls back when it is lost, after the readers were told. */
+  onLost(callback: (error: ImportError) => void): void;
+  /** Says who reads the reply to what was just appended to `out`. */
+  expect(reader: Reader): void;
+  /** Sends a command and gives its whole reply; an error reply is a value. */
+  call(...args: readonly (string | number | Buffer)[]): Promise<Reply>;
+  /** Stops reading from the socket until as many `resume` calls have come: back-pressure. */
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+
+export interface ConnectOptions {
+  /** How long the server may be silent while an answer is owed, and how long connecting may take. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Opens a connection, authenticates and selects the database.
+ * @throws ConnectionError naming the server.
+ */
+export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
+  const address = `${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${String(endpoint.port)}`;
+  const connection = await open(endpoint, address, options.timeoutMs);
+  const steps: (string | number)[][] = [];
+  if (endpoint.password !== undefined) {
+    steps.push(
+      endpoint.username === undefined
+        ? ['AUTH', endpoint.password]
+        : ['AUTH', endpoint.username, endpoint.password],
+    );
+  }
+  if (endpoint.db !== 0) steps.push(['SELECT', endpoint.db]);
+  const replies = await Promise.all(steps.map((step) => connection.call(...step)));
+  for (const reply of replies) {
+    if (reply instanceof ErrorReply) {
+      connection.close();
+      throw new ConnectionError(`${address} refused the connection: ${reply.text}`);
+    }
+  }
+  return connection;
+}
+
+function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const input = Buffer.allocUnsafeSlow(inputBytes);
+    let carried = 0;
+    let pauses = 0;
+    let lost: ImportError | undefined;
+    let connected = false;
+    let readers: Reader[] = [];
+    let head = 0;
+    const lossCallbacks: ((error: ImportError) => void)[] = [];
+
+    const onread = {
+      buffer: () => (carried === 0 ? input : input.subarray(carried)),
+      callback: (byteCount: number) => {
+        consume(carried + byteCount);
+        return pauses === 0;
+      },
+    };
+    const target = { host: endpoint.host, port: endpoint.port, onread, noDelay: true };
+    const socket: Socket = endpoint.tls
+      ? connectTls({ ...target, servername: endpoint.host })
+      : connectTcp(target);
+    const out = createOutput(socket);
+    socket.setTimeout(timeoutMs);
+
+    function lose(error: ImportError): void {
+      if (lost) return;
+      lost = error;
+      socket.destroy();
+      out.abandon();
+      const waiting = readers.slice(head);
+      readers = [];
+      head = 0;
+      if (!connected) reject(error);
+      for (const reader of waiting) reader.fail(error);
+      for (const callback of lossCallbacks) callback(error);
+    }
+
+    function consume(end: number): void {
+      let at = 0;
+      try {
+        while (at < end && !lost) {
+          const reader = readers[head];
+          if (!reader) throw new ProtocolError('more replies than there were commands');
+          const next = reader.take(input, at, end);
+          if (reader.done) {
+            if (++head > 64) {
+              readers = readers.slice(head);
+              head = 0;
+            }
+          } else if (next === at) break;
+          at = next;
+        }
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        lose(new ProtocolError(`${address} sent ${reason}`, { cause: error }));
+        return;
+      }
+      carried = end - at;
+      if (carried > 0 && at > 0) input.copyWithin(0, at, end);
+      if (carried === inputBytes) {
+        lose(new ProtocolError(`${address} sent a reply header without an end`));
+      }
+    }
+
+    const connection: Connection = {
+      address,
+      out,
+      get lost() {
+        return lost;
+      },
+      onLost(callback) {
+        if (lost) callback(lost);
+        else lossCallbacks.push(callback);
+      },
+      expect(reader) {
+        if (lost) reader.fail(lost);
+        else readers.push(reader);
+      },
+      call(...args) {
+        return new Promise((settle, fail) => {
+          if (!lost) out.append(command(...args));
+          connection.expect(new ReplyReader(settle, fail));
+        });
+      },
+      pause() {
+        if (++pauses === 1) socket.pause();
+      },
+      resume() {
+        if (--pauses === 0 && !lost) socket.resume();
+      },
+      close() {
+        lose(new ConnectionError(`the connection to ${address} was closed`));
+      },
+    };
+
+    socket.once(endpoint.tls ? 'secureConnect' : 'connect', () => {
+      connected = true;
+      resolve(connection);
+    });
+    socket.on('timeout', () => {
+      if (connected && (head === readers.length || pauses > 0)) return;
+      const what = connected ? 'did not answer' : 'could not be reached';
+      lose(new ConnectionError(`${address} ${what} within ${String(timeoutMs)} ms`));
+    });
+    socket.on('error', (error) => {
+      lose(new ConnectionError(`the connection to ${address} broke: ${error.message}`, { cause: error }));
+    });
+    socket.on('end', () => {
+      lose(new ConnectionError(`${address} closed the connection`));
+    });
+    socket.on('close', () => {
+      lose(new ConnectionError(`${address} closed the connection`));
+    });
+  });
+}

@@ -1,0 +1,69 @@
+/**
+ * RESP on the byte level: how a command is put together and where a reply's parts end.
+ * Only what the data plane needs, and only on offsets, so that nothing is allocated per key.
+ * The wire format is that of https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
+ */
+import { ProtocolError } from '../errors.js';
+
+export const CR = 13;
+export const DOLLAR = 36;
+export const STAR = 42;
+export const PLUS = 43;
+export const MINUS = 45;
+export const COLON = 58;
+
+/** Longest header line (`$<length>`, `*<count>`, `:<integer>`) that a server may send. */
+const headerLimit = 32;
+
+/** A command as bytes. For commands sent once a batch or less; the rest is written in place. */
+export function command(...args: readonly (string | number | Buffer)[]): Buffer {
+  const parts: Buffer[] = [Buffer.from(`*${String(args.length)}\r\n`)];
+  for (const arg of args) parts.push(frame(Buffer.isBuffer(arg) ? arg : Buffer.from(String(arg))));
+  return Buffer.concat(parts);
+}
+
+/** The head of a command whose further `argCount` arguments follow as frames. */
+export function commandHead(argCount: number, ...args: readonly (string | number)[]): Buffer {
+  const whole = command(...args);
+  return Buffer.concat([
+    Buffer.from(`*${String(args.length + argCount)}`),
+    whole.subarray(whole.indexOf('\r\n')),
+  ]);
+}
+
+/** One bulk string frame around these bytes. */
+export function frame(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`$${String(bytes.length)}\r\n`), bytes, Buffer.from('\r\n')]);
+}
+
+/**
+ * Where the line that starts at `from` ends (the position of its CR), or -1 while it is incomplete.
+ * @throws ProtocolError when a header is longer than any number can be.
+ */
+export function headerEnd(bytes: Buffer, from: number, end: number): number {
+  const limit = from + headerLimit < end ? from + headerLimit : end;
+  for (let at = from + 1; at < limit; at++) {
+    if (bytes[at] === CR) return at + 1 < end ? at : -1;
+  }
+  if (end - from > headerLimit) throw new ProtocolError('a reply header without an end');
+  return -1;
+}
+
+/**
+ * The integer between the type byte at `from` and the CR at `lineEnd`.
+ * @throws ProtocolError when it is none, or beyond what a double holds exactly.
+ */
+export function headerNumber(bytes: Buffer, from: number, lineEnd: number): number {
+  let at = from + 1;
+  const negative = bytes[at] === MINUS;
+  if (negative) at++;
+  if (at === lineEnd) throw new ProtocolError('a reply header without its number');
+  let value = 0;
+  for (; at < lineEnd; at++) {
+    const digit = (bytes[at] as number) - 48;
+    if (digit < 0 || digit > 9) throw new ProtocolError('a reply header that is not a number');
+    value = value * 10 + digit;
+  }
+  if (value > Number.MAX_SAFE_INTEGER) throw new ProtocolError('a reply length out of range');
+  return negative ? -value : value;
+}

@@ -1,0 +1,126 @@
+/**
+ * Runs of key frames (`Keys`): building, taking apart, choosing some.
+ * All of a run's keys live in one buffer, so a batch costs two allocations, not one per key.
+ */
+import type { Keys } from '../types.js';
+import { CR } from './frames.js';
+
+export interface KeysBuilder {
+  readonly count: number;
+  readonly byteLength: number;
+  /** Appends the frame `bytes[start .. end)`. */
+  add(bytes: Buffer, start: number, end: number): void;
+  /** Appends a piece of a frame; `seal` ends it. */
+  piece(bytes: Buffer, start: number, end: number): void;
+  seal(): void;
+  /** What was added so far; the builder starts anew. */
+  take(): Keys;
+}
+
+const nothing = Buffer.alloc(0);
+
+/** @param expectedCount how many keys a run usually holds; it grows when more come. */
+export function keysBuilder(expectedCount: number): KeysBuilder {
+  let bytes: Buffer = nothing;
+  let starts = new Uint32Array(expectedCount + 1);
+  let count = 0;
+  let used = 0;
+
+  function piece(from: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (used + length > bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(
+        Math.max(expectedCount * 32, bytes.length * 2, used + length),
+      );
+      bytes.copy(larger, 0, 0, used);
+      bytes = larger;
+    }
+    if (length < 64) {
+      // A copy by hand is cheaper than the call for what most keys are.
+      for (let at = 0; at < length; at++) bytes[used + at] = from[start + at] as number;
+    } else {
+      from.copy(bytes, used, start, end);
+    }
+    used += length;
+  }
+
+  function seal(): void {
+    if (count + 1 === starts.length) {
+      const larger = new Uint32Array(starts.length * 2);
+      larger.set(starts);
+      starts = larger;
+    }
+    starts[++count] = used;
+  }
+
+  return {
+    get count() {
+      return count;
+    },
+    get byteLength() {
+      return used;
+    },
+    add(from, start, end) {
+      piece(from, start, end);
+      seal();
+    },
+    piece,
+    seal,
+    take() {
+      const keys = { bytes: bytes.subarray(0, used), starts, count };
+      bytes = nothing;
+      starts = new Uint32Array(expectedCount + 1);
+      count = 0;
+      used = 0;
+      return keys;
+    },
+  };
+}
+
+/** Those keys of a run whose places are listed. The run itself when that is all of them. */
+export function chosen(keys: Keys, places: readonly number[]): Keys {
+  if (places.length === keys.count) return keys;
+  const builder = keysBuilder(places.length);
+  for (const place of places) {
+    builder.add(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
+  }
+  return builder.take();
+}
+
+/** The keys `from` up to, not including, `to` of a run. */
+export function slice(keys: Keys, from: number, to: number): Keys {
+  if (from === 0 && to === keys.count) return keys;
+  const first = keys.starts[from] as number;
+  const starts = keys.starts.slice(from, to + 1);
+  for (let at = 0; at < starts.length; at++) starts[at] = (starts[at] as number) - first;
+  return {
+    bytes: keys.bytes.subarray(first, keys.starts[to]),
+    starts,
+    count: to - from,
+  };
+}
+
+/** Several runs as one. */
+export function joined(runs: readonly Keys[]): Keys {
+  if (runs.length === 1) return runs[0] as Keys;
+  const builder = keysBuilder(runs.reduce((sum, run) => sum + run.count, 1));
+  for (const run of runs) {
+    for (let at = 0; at < run.count; at++) {
+      builder.add(run.bytes, run.starts[at] as number, run.starts[at + 1] as number);
+    }
+  }
+  return builder.take();
+}
+
+/** Where the key itself starts within its frame: behind `$<length>\r\n`. */
+export function keyStart(bytes: Buffer, frameStart: number): number {
+  let at = frameStart + 1;
+  while (bytes[at] !== CR) at++;
+  return at + 2;
+}
+
+/** The bare key at this place, without its frame; a view, not a copy. */
+export function keyAt(keys: Keys, place: number): Buffer {
+  const start = keyStart(keys.bytes, keys.starts[place] as number);
+  return keys.bytes.subarray(start, (keys.starts[place + 1] as number) - 2);
+}

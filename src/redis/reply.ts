@@ -1,0 +1,132 @@
+/**
+ * Reads one whole reply into JavaScript values: for the few commands of the data plane whose
+ * answers are looked at (INFO, EVAL, EXEC, PTTL …). What merely passes through has readers of its
+ * own, which never hold it.
+ */
+import { ProtocolError } from '../errors.js';
+import type { Reader } from './connection.js';
+import { COLON, DOLLAR, headerEnd, headerNumber, MINUS, PLUS, STAR, CR } from './frames.js';
+
+/** An error reply; a value, because in a pipeline it belongs to one command only. */
+export class ErrorReply {
+  /** The first word: ERR, MOVED, OOM, … */
+  readonly code: string;
+  constructor(readonly text: string) {
+    this.code = text.split(' ', 1)[0] ?? '';
+  }
+}
+
+export type Reply = string | number | Buffer | null | ErrorReply | Reply[];
+
+/** Longest status or error line that is read. */
+export const lineLimit = 64 * 1024;
+const depthLimit = 8;
+
+/** The text of the line at `from` without type byte and CRLF, or undefined while incomplete. */
+export function lineText(bytes: Buffer, from: number, end: number): string | undefined {
+  const cr = bytes.indexOf(CR, from);
+  if (cr === -1 || cr + 1 >= end) {
+    if (end - from > lineLimit) throw new ProtocolError('a reply line without an end');
+    return undefined;
+  }
+  return bytes.toString('latin1', from + 1, cr);
+}
+
+interface OpenArray {
+  readonly items: Reply[];
+  readonly length: number;
+}
+
+/**
+ * @param limitBytes what the reply's values may add up to; beyond it the connection is given up,
+ *   so that a server's lie about a length costs no memory.
+ */
+export class ReplyReader implements Reader {
+  done = false;
+  #open: OpenArray[] = [];
+  #bulk: Buffer | undefined;
+  #filled = 0;
+  #left: number;
+
+  constructor(
+    readonly settle: (reply: Reply) => void,
+    readonly fail: (error: Error) => void,
+    limitBytes = 1024 * 1024,
+  ) {
+    this.#left = limitBytes;
+  }
+
+  take(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (!this.done && at < end) {
+      const next = this.#bulk ? this.#takeBulk(bytes, at, end) : this.#takeLine(bytes, at, end);
+      if (next === at) return at;
+      at = next;
+    }
+    return at;
+  }
+
+  #takeBulk(bytes: Buffer, from: number, end: number): number {
+    const bulk = this.#bulk as Buffer;
+    const part = Math.min(bulk.length - this.#filled, end - from);
+    bytes.copy(bulk, this.#filled, from, from + part);
+    this.#filled += part;
+    if (this.#filled < bulk.length) return from + part;
+    if (end - from - part < 2) return from + part;
+    this.#bulk = undefined;
+    this.#put(bulk);
+    return from + part + 2;
+  }
+
+  #takeLine(bytes: Buffer, from: number, end: number): number {
+    const type = bytes[from];
+    if (type === PLUS || type === MINUS) {
+      const text = lineText(bytes, from, end);
+      if (text === undefined) return from;
+      this.#spend(text.length);
+      this.#put(type === PLUS ? text : new ErrorReply(text));
+      return from + text.length + 3;
+    }
+    if (type !== COLON && type !== DOLLAR && type !== STAR) {
+      throw new ProtocolError(`a reply that starts with byte ${String(type)}`);
+    }
+    const cr = headerEnd(bytes, from, end);
+    if (cr === -1) return from;
+    const number = headerNumber(bytes, from, cr);
+    if (type === COLON) this.#put(number);
+    else if (number < 0) this.#put(null);
+    else if (type === DOLLAR) {
+      this.#spend(number);
+      this.#bulk = Buffer.allocUnsafe(number);
+      this.#filled = 0;
+    } else this.#openArray(number);
+    return cr + 2;
+  }
+
+  #openArray(length: number): void {
+    if (length === 0) {
+      this.#put([]);
+      return;
+    }
+    this.#spend(length * 8);
+    if (this.#open.length >= depthLimit) throw new ProtocolError('a reply nested too deep');
+    this.#open.push({ items: [], length });
+  }
+
+  #put(value: Reply): void {
+    let whole = value;
+    for (let array = this.#open.at(-1); array; array = this.#open.at(-1)) {
+      array.items.push(whole);
+      if (array.items.length < array.length) return;
+      whole = array.items;
+      this.#open.pop();
+    }
+    this.done = true;
+    this.settle(whole);
+  }
+
+  #spend(byteCount: number): void {
+    this.#left -= byteCount;
+    if (this.#left < 0) throw new ProtocolError('a reply larger than it may be');
+  }
+}

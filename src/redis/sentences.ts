@@ -1,0 +1,127 @@
+/**
+ * What servers and sockets say, made into one plain sentence that names the server and the way
+ * out. A table, because each is a fact about somebody else's wording: the server's words decide.
+ */
+import type { Endpoint } from './endpoint.js';
+
+/** Which of the two an endpoint is; its flag is `--from` or `--to`. */
+export type Side = 'from' | 'to';
+
+export interface Situation {
+  readonly side: Side;
+  readonly address: string;
+  readonly endpoint: Endpoint;
+  readonly timeoutMs: number;
+  readonly command: string;
+}
+
+type Saying = (situation: Situation, words: string) => string;
+
+const wrongPassword: Saying = ({ address, side, endpoint }) =>
+  `${address} refuses the password${endpoint.username === undefined ? '' : ` of user ${endpoint.username}`}: give the right one in ${passwordPlaces(side)}.`;
+
+const sayings: readonly (readonly [RegExp, Saying])[] = [
+  [
+    /ECONNREFUSED/,
+    ({ address, side }) => `Nothing listens at ${address}: start the server, or correct --${side}.`,
+  ],
+  [
+    /ENOTFOUND|EAI_/,
+    ({ endpoint, side }) => `The name ${endpoint.host} can't be resolved: correct --${side}.`,
+  ],
+  [
+    /EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/,
+    ({ address, side }) =>
+      `There is no way to ${address} from here: check the network, or correct --${side}.`,
+  ],
+  [
+    /ETIMEDOUT|timed out/,
+    ({ address, endpoint, timeoutMs }) =>
+      `${address} did not answer within ${String(timeoutMs)} ms: check that it is up and reachable${endpoint.tls ? ' and speaks TLS' : ''}, or raise --timeout.`,
+  ],
+  [
+    /wrong version number|packet length too long|before secure TLS connection|SSL routines/i,
+    ({ address, side }) =>
+      `${address} does not speak TLS: write --${side} redis://… instead of rediss://….`,
+  ],
+  [
+    /certificate|ERR_TLS/i,
+    ({ address }, words) =>
+      `The certificate of ${address} is not accepted (${words}): make the authority that signed it known through NODE_EXTRA_CA_CERTS.`,
+  ],
+  [
+    /Unknown RESP type/,
+    ({ address, side }) => `What listens at ${address} is no Redis: correct --${side}.`,
+  ],
+  [
+    /Connection is closed|ECONNRESET|EPIPE|ended by/,
+    ({ address, endpoint, side }) =>
+      `${address} closed the connection${endpoint.tls ? '' : `: if it wants TLS, write --${side} rediss://…`}.`,
+  ],
+  [
+    /^(NOAUTH|ERR operation not permitted)/,
+    ({ address, side }) => `${address} needs a password: give it in ${passwordPlaces(side)}.`,
+  ],
+  [/^(WRONGPASS|ERR invalid password)/, wrongPassword],
+  [
+    /^ERR.*AUTH.*(without any password|no password is set)/,
+    ({ address, side }) =>
+      `${address} has no password, but one was given: take it out of --${side}, or unset ${passwordVariable(side)}.`,
+  ],
+  [
+    /^ERR wrong number of arguments for 'auth'/,
+    ({ address, side }) =>
+      `${address} is older than 6.0 and knows no users: give --${side} only a password, as in redis://:password@host.`,
+  ],
+  [
+    /^NOPERM/,
+    ({ address, endpoint, command }) =>
+      `${address} does not let ${endpoint.username === undefined ? 'the default user' : `user ${endpoint.username}`} run ${command}: allow it with ACL SETUSER ${endpoint.username ?? 'default'} +${command.toLowerCase()}.`,
+  ],
+  [
+    /^LOADING/,
+    ({ address }) => `${address} is still loading its data: start again when it is done.`,
+  ],
+  [
+    /^MASTERDOWN/,
+    ({ address }) =>
+      `${address} is a replica that has lost its master: start again when it is back.`,
+  ],
+  [/^BUSY /, ({ address }) => `${address} is busy with a script: start again when it is done.`],
+  [
+    /^DENIED/,
+    ({ address }) =>
+      `${address} is in protected mode and takes no connections from other hosts: give it a password, or set protected-mode no.`,
+  ],
+  [
+    /max number of clients/,
+    ({ address }) =>
+      `${address} has as many clients as its maxclients allows: raise that, or close some.`,
+  ],
+  [
+    /^ERR (DB index is out of range|invalid DB index|SELECT is not allowed)/,
+    ({ address, endpoint, side }) =>
+      `${address} has no database ${String(endpoint.db)}: correct --${side}.`,
+  ],
+  [
+    /^ERR unknown command/,
+    ({ address, command }) =>
+      `${address} has no command ${command}: it may be renamed, or forbidden by who runs the server.`,
+  ],
+];
+
+/** @param words an error reply without its `-`, or a socket's error message. */
+export function sentence(words: string, situation: Situation): string {
+  const saying = sayings.find(([pattern]) => pattern.test(words))?.[1];
+  return (
+    saying?.(situation, words) ?? `${situation.address} answers ${situation.command} with: ${words}`
+  );
+}
+
+function passwordPlaces(side: Side): string {
+  return `--${side} redis://:password@host:port or in ${passwordVariable(side)}`;
+}
+
+function passwordVariable(side: Side): string {
+  return `CLUSTER_IMPORT_${side.toUpperCase()}_PASSWORD`;
+}

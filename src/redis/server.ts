@@ -1,0 +1,125 @@
+/**
+ * What a server is and can do, found out once, before the start.
+ *
+ * Whether a command exists is asked of the server (it may be renamed or forbidden); which
+ * arguments a command takes only its version tells.
+ */
+import type { Control, ControlReply } from './control.js';
+
+/** Commands that not every server has, or that people rename; each with its first version. */
+const commands = {
+  scan: 20800,
+  migrate: 20600,
+  eval: 20600,
+  wait: 30000,
+  unlink: 40000,
+  pexpiretime: 70000,
+  waitaof: 70200,
+} as const;
+
+/** What commands can do from some version on. */
+const abilities = {
+  /** MIGRATE … COPY and REPLACE; before, it only moves, and never overwrites. */
+  migrateCopy: (version) => version >= 30000,
+  migrateKeys: isMigrateKeysSafe,
+  migrateAuth: (version) => version >= 40007,
+  migrateAuth2: (version) => version >= 60000,
+  restoreReplace: (version) => version >= 30000,
+  /** RESTORE … ABSTTL, IDLETIME, FREQ. */
+  restoreAbsttl: (version) => version >= 50000,
+  /** SET … PXAT: a string with its deadline. */
+  setPxat: (version) => version >= 60200,
+  clusterShards: (version) => version >= 70000,
+} as const satisfies Record<string, (version: number) => boolean>;
+
+export type Features = Readonly<Record<keyof typeof commands | keyof typeof abilities, boolean>>;
+
+export interface ServerFacts {
+  /** `7.0.15`, as the server says. */
+  readonly version: string;
+  /** 70015 for 7.0.15; 0 when the version can't be read. */
+  readonly versionNumber: number;
+  /** standalone, sentinel or cluster. */
+  readonly mode: string;
+  readonly role: 'master' | 'slave';
+  readonly clusterEnabled: boolean;
+  /** Another one after each restart. */
+  readonly runId: string;
+  /** A replica that refuses writes. */
+  readonly readOnly: boolean;
+  /** How many replicas have all of its data and follow its writes. */
+  readonly replicasInSync: number;
+  readonly has: Features;
+  /** The server's clock minus ours; 0 where it does not tell the time. */
+  readonly clockSkewMs: number;
+}
+
+export async function readServerFacts(control: Control): Promise<ServerFacts> {
+  const info = await control.info();
+  const version = info.get('redis_version') ?? '';
+  const versionNumber = parseVersion(version);
+  return {
+    version,
+    versionNumber,
+    mode: info.get('redis_mode') ?? 'standalone',
+    role: info.get('role') === 'slave' ? 'slave' : 'master',
+    clusterEnabled: info.get('cluster_enabled') === '1',
+    runId: info.get('run_id') ?? '',
+    readOnly: info.get('role') === 'slave' && info.get('slave_read_only') !== '0',
+    replicasInSync: [...info].filter(
+      ([name, value]) => /^slave\d+$/.test(name) && value.includes('state=online'),
+    ).length,
+    has: await readFeatures(control, versionNumber),
+    clockSkewMs: await readClockSkew(control),
+  };
+}
+
+/** `7.0.15` → 70015. */
+export function parseVersion(version: string): number {
+  const [, major, minor, patch] = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? [];
+  return Number(major ?? 0) * 10_000 + Number(minor ?? 0) * 100 + Number(patch ?? 0);
+}
+
+/**
+ * Whether MIGRATE … KEYS exists and does what it says: 3.0.6 brought it, but it lends keys the TTL
+ * of their neighbours before 3.2.7, may crash up to 3.2.7, and from 5.0.0 to 6.2.2 may store a
+ * value under another key's name when keys expire within the batch.
+ */
+export function isMigrateKeysSafe(version: number): boolean {
+  return (version >= 30208 && version < 50000) || version >= 60203;
+}
+
+async function readFeatures(control: Control, version: number): Promise<Features> {
+  const names = Object.keys(commands);
+  const known = await orUndefined(control.call('COMMAND', 'INFO', ...names));
+  const rows = Array.isArray(known) ? known : [];
+  return Object.fromEntries([
+    ...Object.entries(commands).map(([name, since], index) => {
+      // A command that the server does not have is a null in its row, or an empty row.
+      const row = rows[index];
+      return [name, row === undefined ? version >= since : Array.isArray(row) && row.length > 0];
+    }),
+    ...Object.entries(abilities).map(([name, isThere]) => [name, isThere(version)]),
+  ]) as Features;
+}
+
+/** The reading with the shortest round trip of three: its middle is nearest to the server's. */
+async function readClockSkew(control: Control): Promise<number> {
+  let best = { tripMs: Infinity, skewMs: 0 };
+  for (let round = 0; round < 3; round++) {
+    const sentAt = performance.now();
+    const middle = Date.now();
+    const reply = await orUndefined(control.call('TIME'));
+    const tripMs = performance.now() - sentAt;
+    if (!Array.isArray(reply)) return 0;
+    const theirsMs = Number(reply[0]) * 1000 + Number(reply[1]) / 1000;
+    const skewMs = Math.round(theirsMs - (middle + tripMs / 2));
+    if (tripMs < best.tripMs) best = { tripMs, skewMs };
+  }
+  return best.skewMs;
+}
+
+/** For questions whose refusal is an answer too. */
+function orUndefined(reply: Promise<ControlReply>): Promise<ControlReply | undefined> {
+  return reply.catch(() => undefined);
+}

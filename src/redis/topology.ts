@@ -1,0 +1,128 @@
+/**
+ * Which node owns which slot, asked of the cluster itself.
+ *
+ * The address given as `--to` is only a seed. Keys are sent to what the cluster announces, because
+ * that is what its redirections name, and what a source that runs MIGRATE has to dial.
+ */
+import { RefusedError, TargetError } from '../errors.js';
+import type { Node, Topology } from '../types.js';
+import { type Control, type ControlOptions, openControl } from './control.js';
+import type { Endpoint } from './endpoint.js';
+import { slotCount } from './slot.js';
+import { parseSlots, type SlotRange, uncoveredSlots } from './slots.js';
+
+export interface ClusterTopology extends Topology {
+  /** The masters that own slots, and the replicas, as last heard. */
+  readonly masters: readonly Node[];
+  readonly replicas: readonly Node[];
+  /** How to log in to a node: as to the seed. */
+  endpointOf(node: Pick<Node, 'host' | 'port'>): Endpoint;
+}
+
+/**
+ * Reads the slots through the seed's connection, which it does not keep.
+ * @throws TargetError when it is not a cluster, or one that is not whole.
+ */
+export async function openTopology(
+  seed: Control,
+  options: Pick<ControlOptions, 'timeoutMs'>,
+): Promise<ClusterTopology> {
+  const nodes: Node[] = [];
+  const owners = new Uint16Array(slotCount);
+  let ranges = await readRanges(seed);
+  let underWay: Promise<void> | undefined;
+
+  function adopt(news: readonly SlotRange[]): void {
+    ranges = news;
+    for (const { first, last, master } of news) owners.fill(indexOf(master), first, last + 1);
+  }
+
+  function indexOf(node: Node): number {
+    const index = nodes.findIndex(({ address }) => address === node.address);
+    return index === -1 ? nodes.push(node) - 1 : index;
+  }
+
+  function endpointOf({ host, port }: Pick<Node, 'host' | 'port'>): Endpoint {
+    return { ...seed.endpoint, host, port, db: 0 };
+  }
+
+  /** Asks one node after the other until one knows a whole cluster. */
+  async function refresh(): Promise<void> {
+    const known = [...distinct(ranges.flatMap(({ master, replicas }) => [master, ...replicas]))];
+    let reason: unknown;
+    for (const endpoint of [...known.map(endpointOf), seed.endpoint]) {
+      try {
+        adopt(await askAt(endpoint));
+        return;
+      } catch (error) {
+        // What a node that answers says of the cluster tells more than that others are away.
+        if (reason === undefined || error instanceof TargetError) reason = error;
+      }
+    }
+    const words = reason instanceof Error ? reason.message : String(reason);
+    throw new TargetError(`No node of the cluster knows where its slots are: ${words}`, {
+      cause: reason,
+    });
+  }
+
+  async function askAt(endpoint: Endpoint): Promise<readonly SlotRange[]> {
+    const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
+    try {
+      return await readRanges(control);
+    } finally {
+      control.close();
+    }
+  }
+
+  adopt(ranges);
+  return {
+    nodes,
+    owners,
+    get masters() {
+      return [...distinct(ranges.map(({ master }) => master))];
+    },
+    get replicas() {
+      return [...distinct(ranges.flatMap(({ replicas }) => replicas))];
+    },
+    endpointOf,
+    refresh() {
+      underWay ??= refresh().finally(() => (underWay = undefined));
+      return underWay;
+    },
+  };
+}
+
+async function readRanges(control: Control): Promise<readonly SlotRange[]> {
+  const { address } = control;
+  let info: string;
+  try {
+    info = String(await control.call('CLUSTER', 'INFO'));
+  } catch (error) {
+    if (!(error instanceof RefusedError) || !/cluster support|unknown command/.test(error.reply)) {
+      throw error;
+    }
+    throw new TargetError(
+      `${address} is not a node of a cluster: give --to any node of the target cluster.`,
+      { cause: error },
+    );
+  }
+  const ranges = parseSlots(await control.call('CLUSTER', 'SLOTS'), control.endpoint.host);
+  const gaps = uncoveredSlots(ranges);
+  const repair = `repair it first: redis-cli --cluster check ${address} says more`;
+  const [gap] = gaps;
+  if (gap) {
+    const count = gaps.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    throw new TargetError(
+      `${String(count)} of the cluster's ${String(slotCount)} slots have no owner (the first are ${gap.join('-')}), says ${address}: ${repair}.`,
+    );
+  }
+  const state = /cluster_state:(\w+)/.exec(info)?.[1] ?? 'unknown';
+  if (state !== 'ok') {
+    throw new TargetError(`The cluster's state is "${state}", says ${address}: ${repair}.`);
+  }
+  return ranges;
+}
+
+function distinct(nodes: readonly Node[]): Iterable<Node> {
+  return new Map(nodes.map((node) => [node.address, node])).values();
+}
