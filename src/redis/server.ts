@@ -108,12 +108,13 @@ async function readClockSkew(control: Control): Promise<number> {
   let best = { tripMs: Infinity, skewMs: 0 };
   for (let round = 0; round < 3; round++) {
     const sentAt = performance.now();
-    const middle = Date.now();
+    // The clock is cut to whole milliseconds: on average it shows half of one too little.
+    const startMs = Date.now() + 0.5;
     const reply = await orUndefined(control.call('TIME'));
     const tripMs = performance.now() - sentAt;
     if (!Array.isArray(reply)) return 0;
     const theirsMs = Number(reply[0]) * 1000 + Number(reply[1]) / 1000;
-    const skewMs = Math.round(theirsMs - (middle + tripMs / 2));
+    const skewMs = Math.round(theirsMs - (startMs + tripMs / 2));
     if (tripMs < best.tripMs) best = { tripMs, skewMs };
   }
   return best.skewMs;
