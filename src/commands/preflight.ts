@@ -1,0 +1,163 @@
+/**
+ * The checks before the start: whatever can be found out while nothing has moved is found out
+ * here, and refused in one sentence. The order is that in which people would look.
+ */
+import { ImportError, PreflightError, UsageError } from '../errors.js';
+import type { ImportOptions } from '../options.js';
+import { type Control, openControl } from '../redis/control.js';
+import { type Endpoint, parseEndpoint, printable, withPassword } from '../redis/endpoint.js';
+import { readServerFacts, type ServerFacts } from '../redis/server.js';
+import { type ClusterTopology, openTopology } from '../redis/topology.js';
+import type { Node } from '../types.js';
+
+export interface SourceFacts extends ServerFacts {
+  readonly endpoint: Endpoint;
+  /** `host:port/db`, as the report names it. */
+  readonly name: string;
+  /** Keys in the database. */
+  readonly keys: number;
+  /** Those of them that have a TTL. */
+  readonly expiringKeys: number;
+  /** Left open for the run; whoever asked for the checks closes it. */
+  readonly control: Control;
+}
+
+export interface MasterFacts extends ServerFacts {
+  readonly node: Node;
+  readonly keys: number;
+}
+
+/** What the import needs, all of it checked. */
+export interface Ready {
+  readonly source: SourceFacts;
+  readonly target: {
+    /** `host:port` of the seed. */
+    readonly name: string;
+    readonly topology: ClusterTopology;
+    readonly masters: readonly MasterFacts[];
+  };
+  /** Whether keys that the cluster has already are overwritten. */
+  readonly replace: boolean;
+}
+
+/**
+ * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
+ */
+export async function preflight(options: ImportOptions): Promise<Ready> {
+  const { timeoutMs } = options;
+  const from = withPassword(parseEndpoint(options.from, '--from'), options.fromPassword);
+  const to = withPassword(parseEndpoint(options.to, '--to'), options.toPassword);
+  if (to.db !== 0) {
+    throw new UsageError('A cluster has only database 0: take the database out of --to.');
+  }
+  const open: Control[] = [];
+  try {
+    const control = await openControl(from, { side: 'from', timeoutMs });
+    open.push(control);
+    const source = await readSource(control, from);
+    const seed = await openControl(to, { side: 'to', timeoutMs });
+    open.push(seed);
+    await checkPair(source, seed, options);
+    const topology = await openTopology(seed, { timeoutMs });
+    const masters = await Promise.all(
+      topology.masters.map((node) => readMaster(node, topology, timeoutMs)),
+    );
+    const replace = decideReplace(masters, options);
+    seed.close();
+    return { source, target: { name: seed.address, topology, masters }, replace };
+  } catch (error) {
+    for (const control of open) control.close();
+    throw asPreflightError(error);
+  }
+}
+
+async function readSource(control: Control, endpoint: Endpoint): Promise<SourceFacts> {
+  const facts = await readServerFacts(control);
+  const keyspace = await control.info('keyspace');
+  const database = keyspace.get(`db${String(endpoint.db)}`) ?? '';
+  return {
+    ...facts,
+    endpoint,
+    name: printable(endpoint),
+    keys: Number(await control.call('DBSIZE')),
+    expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
+    control,
+  };
+}
+
+/** That the two are what they must be, and not the same. */
+async function checkPair(
+  source: SourceFacts,
+  seed: Control,
+  options: ImportOptions,
+): Promise<void> {
+  const { address } = source.control;
+  const target = await readServerFacts(seed);
+  if (source.runId !== '' && source.runId === target.runId) {
+    throw new PreflightError(
+      `${address} and ${seed.address} are the same server: --from and --to must differ.`,
+    );
+  }
+  if (source.clusterEnabled) {
+    const id = String(await source.control.call('CLUSTER', 'MYID'));
+    const isNode = target.clusterEnabled && (await nodeIds(seed)).has(id);
+    throw new PreflightError(
+      isNode
+        ? `${address} is itself a node of the target cluster: --from must be a server outside of it.`
+        : `${address} is a node of a cluster: --from must be a server that is not cluster-enabled.`,
+    );
+  }
+  if (!source.has.scan) {
+    throw new PreflightError(
+      `${address} has no command SCAN (Redis ${source.version}): it must be 2.8 or newer, and must not rename SCAN.`,
+    );
+  }
+  if (source.readOnly && !options.copy) {
+    throw new PreflightError(
+      `${address} is a read-only replica, from which nothing can be moved: give its master in --from, or say --copy.`,
+    );
+  }
+}
+
+async function nodeIds(control: Control): Promise<ReadonlySet<string>> {
+  const lines = String(await control.call('CLUSTER', 'NODES')).split('\n');
+  return new Set(lines.map((line) => line.split(' ', 1)[0] ?? ''));
+}
+
+async function readMaster(
+  node: Node,
+  topology: ClusterTopology,
+  timeoutMs: number,
+): Promise<MasterFacts> {
+  try {
+    const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
+    try {
+      return {
+        ...(await readServerFacts(control)),
+        node,
+        keys: Number(await control.call('DBSIZE')),
+      };
+    } finally {
+      control.close();
+    }
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new PreflightError(`The cluster announces a master at ${node.address}. ${words}`, {
+      cause: error,
+    });
+  }
+}
+
+function decideReplace(masters: readonly MasterFacts[], { replace }: ImportOptions): boolean {
+  const keys = masters.reduce((sum, master) => sum + master.keys, 0);
+  if (keys === 0 || replace !== undefined) return replace ?? true;
+  throw new PreflightError(
+    `The cluster already holds ${keys.toLocaleString('en')} ${keys === 1 ? 'key' : 'keys'}: say --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
+  );
+}
+
+/** Nothing has moved yet, whatever it was: the exit code says so. */
+function asPreflightError(error: unknown): unknown {
+  if (!(error instanceof ImportError) || error.exitCode === 2) return error;
+  return new PreflightError(error.message, { cause: error });
+}

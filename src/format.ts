@@ -1,0 +1,33 @@
+/** Numbers as people read them, the same on every screen. */
+
+/** `1,234,567` */
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString('en');
+}
+
+const byteUnits = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
+
+/** `64.0 MB` (of 1,000,000 bytes), as rates on networks are counted. */
+export function formatBytes(bytes: number): string {
+  let amount = bytes;
+  let unit = 0;
+  while (amount >= 999.95 && unit < byteUnits.length - 1) {
+    amount /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? String(Math.round(amount)) : amount.toFixed(1)} ${byteUnits[unit] ?? ''}`;
+}
+
+/** `0.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min` */
+export function formatDuration(durationMs: number): string {
+  if (durationMs < 9950) return `${(durationMs / 1000).toFixed(1)} s`;
+  const seconds = Math.round(durationMs / 1000);
+  if (seconds < 60) return `${String(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${String(minutes)} min ${two(seconds % 60)} s`;
+  return `${String(Math.floor(minutes / 60))} h ${two(minutes % 60)} min`;
+}
+
+function two(count: number): string {
+  return String(count).padStart(2, '0');
+}

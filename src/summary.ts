@@ -1,0 +1,101 @@
+/**
+ * The report as people read it at the end of a run: what moved where, how fast, what is left and
+ * why, and what to do next.
+ */
+import { formatBytes, formatCount, formatDuration } from './format.js';
+import type { Report, ReportedFailure } from './report.js';
+
+const shownFailures = 10;
+const shownKeyLength = 60;
+
+export function summarize(report: Report): string {
+  const parts = [headline(report), totals(report), nodes(report), failures(report), advice(report)];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function headline({ status, from, to, mode, error }: Report): string {
+  const words = {
+    complete: mode === 'move' ? 'Complete: every key moved' : 'Complete: every key copied',
+    incomplete: 'Incomplete: some keys are left',
+    interrupted: 'Interrupted',
+    failed: 'Stopped midway',
+  };
+  const line = `${words[status]}, ${from.join(', ')} → the cluster of ${to}`;
+  return error === undefined ? line : `${line}\n${error}`;
+}
+
+function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Report): string {
+  const rows: [string, number, string][] = [
+    [mode === 'move' ? 'moved' : 'copied', keys.moved, formatBytes(bytes)],
+    ['gone', keys.gone, 'expired or deleted at the source meanwhile'],
+    ['conflicting', keys.conflicting, 'left alone: the cluster has them already'],
+    ['failed', keys.failed, 'still at the source'],
+  ];
+  const counts = rows.filter(([, count], index) => index === 0 || count > 0);
+  const width = Math.max(...counts.map(([, count]) => formatCount(count).length));
+  const lines = counts.map(
+    ([word, count, note]) => `  ${word.padEnd(12)} ${formatCount(count).padStart(width)}  ${note}`,
+  );
+  const seconds = Math.max(durationMs, 1) / 1000;
+  return [
+    ...lines,
+    `  ${'took'.padEnd(12)} ${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s, ${formatBytes(bytes / seconds)}/s`,
+    `  ${'by'.padEnd(12)} ${rest.mover}: ${rest.moverReason}`,
+    ...(rest.retries > 0
+      ? [
+          `  ${'again'.padEnd(12)} ${formatCount(rest.retries)} retries, ${formatCount(rest.redirects)} of them redirections`,
+        ]
+      : []),
+  ].join('\n');
+}
+
+function nodes({ nodes: all }: Report): string {
+  const used = all.filter(({ keys }) => keys > 0);
+  const nameWidth = Math.max(0, ...used.map(({ address }) => address.length));
+  const countWidth = Math.max(0, ...used.map(({ keys }) => formatCount(keys).length));
+  return used
+    .map(
+      ({ address, keys, bytes }) =>
+        `  ${address.padEnd(nameWidth)}  ${formatCount(keys).padStart(countWidth)} keys  ${formatBytes(bytes)}`,
+    )
+    .join('\n');
+}
+
+function failures({ failures: listed, keys }: Report): string {
+  const total = keys.conflicting + keys.failed;
+  const shown = listed.slice(0, shownFailures).map(failureLine);
+  const more = total - shown.length;
+  return [
+    ...shown,
+    ...(more > 0 && shown.length > 0 ? [`  … and ${formatCount(more)} more`] : []),
+  ].join('\n');
+}
+
+function failureLine({ key, keyEncoding, class: failureClass, message }: ReportedFailure): string {
+  // Quoted, so that a key can't write to the terminal what it likes.
+  const quoted = keyEncoding === 'utf8' ? quote(key) : `base64:${key}`;
+  const name = quoted.length > shownKeyLength ? `${quoted.slice(0, shownKeyLength)}…` : quoted;
+  return `  ${failureClass}  ${name}  ${message}`;
+}
+
+function quote(text: string): string {
+  const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(text).replace(
+    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    escape,
+  );
+}
+
+function advice({ status, keys }: Report): string {
+  if (status === 'interrupted' || status === 'failed') {
+    return [
+      'Nothing is lost. To go on with what is left, run the same command again; if it has neither',
+      '--replace nor --no-replace, add --no-replace: what arrived already is told apart by itself.',
+    ].join('\n');
+  }
+  if (keys.conflicting > 0) {
+    return 'Conflicting keys: run again with --replace to let the source win, or delete them on one side.';
+  }
+  if (keys.failed > 0) return 'Failed keys: remove the cause, then run the same command again.';
+  return '';
+}
