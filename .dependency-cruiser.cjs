@@ -1,0 +1,97 @@
+/**
+ * Who may import whom: downward only,
+ *
+ *   cli → commands → { engine, sources, movers, monitor, report } → redis → { options, errors, types }
+ *
+ * and each outside package only where it belongs. Imports of types count as well: what a file has to
+ * know is what matters here, not what is loaded.
+ */
+const middle = ['engine', 'sources', 'movers', 'monitor', 'report'];
+const ground = '^src/(options|rows|errors|types)\\.ts$';
+
+/** The files of some of the middle layer's parts, be they folders or single files. */
+const parts = (names) => `^src/(${names.join('|')})(/|\\.ts$)`;
+
+/** @type {(name: string, comment: string, from: object, to: object) => object} */
+const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+module.exports = {
+  forbidden: [
+    forbid('no-cycles', 'Nothing may lead back to itself.', {}, { circular: true }),
+    forbid('resolvable', 'What is imported must exist.', {}, { couldNotResolve: true }),
+    forbid(
+      'only-real-dependencies',
+      'What is shipped may import only what package.json lists under dependencies.',
+      { path: '^src/' },
+      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    ),
+    forbid(
+      'source-knows-no-tests',
+      'What is shipped knows nothing of tests, benchmarks and scripts.',
+      { path: '^src/' },
+      { path: '^(test|bench|scripts)/' },
+    ),
+    forbid(
+      'cli-is-the-top',
+      'Nobody imports the command line.',
+      { path: '^src/', pathNot: '^src/cli\\.ts$' },
+      { path: '^src/cli\\.ts$' },
+    ),
+    forbid(
+      'commands-are-for-cli-and-index',
+      'Only the command line and the library’s face know the commands.',
+      { path: '^src/', pathNot: '^src/(cli\\.ts$|index\\.ts$|commands/)' },
+      { path: '^src/(commands/|index\\.ts$)' },
+    ),
+    forbid(
+      'redis-is-below-the-middle',
+      'redis/ speaks to servers, and knows nothing of what for.',
+      { path: '^src/redis/' },
+      { path: parts(middle) },
+    ),
+    forbid(
+      'the-ground-stands-alone',
+      'Options, errors and types import only one another.',
+      { path: ground },
+      { path: '^src/', pathNot: ground },
+    ),
+    forbid(
+      'types-import-nothing',
+      'The glossary has no need of anything.',
+      { path: '^src/types\\.ts$' },
+      { path: '.' },
+    ),
+    ...['sources', 'movers'].map((name) =>
+      forbid(
+        `${name}-meet-others-in-types`,
+        'Sources and movers know neither each other nor the engine: they meet in types.ts.',
+        { path: parts([name]) },
+        { path: parts(middle.filter((other) => other !== name)) },
+      ),
+    ),
+    forbid(
+      'commander-in-cli',
+      'Only cli.ts knows commander.',
+      { path: '^src/', pathNot: '^src/cli\\.ts$' },
+      { path: 'node_modules/commander/' },
+    ),
+    forbid(
+      'prom-client-in-metrics',
+      'Only monitor/metrics.ts knows prom-client.',
+      { path: '^src/', pathNot: '^src/monitor/metrics\\.ts$' },
+      { path: 'node_modules/prom-client/' },
+    ),
+    forbid(
+      'ioredis-in-control',
+      'Only redis/control.ts makes ioredis clients.',
+      { path: '^src/', pathNot: '^src/redis/control\\.ts$' },
+      { path: 'node_modules/ioredis/', dependencyTypesNot: ['type-only'] },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.test.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types'] },
+  },
+};
