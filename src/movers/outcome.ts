@@ -11,6 +11,8 @@ export interface OutcomeBuilder {
   retry(keys: Keys, why: Omit<Retry, 'keys'>): void;
   /** These keys stay where they are, all for the same reason. */
   fail(keys: Keys, why: { class: FailureClass; message: string }): void;
+  /** The cluster has these keys with other values. */
+  conflict(keys: Keys, relisted: boolean): void;
   build(): Outcome;
 }
 
@@ -22,6 +24,17 @@ export function outcomeBuilder(): OutcomeBuilder {
   let conflicting = 0;
 
   return {
+    conflict(keys, relisted) {
+      this.fail(
+        keys,
+        relisted
+          ? {
+              class: 'recreated',
+              message: 'written again at the source after it was moved; the cluster has another value',
+            }
+          : { class: 'conflict', message: 'the cluster has this key with another value' },
+      );
+    },
     moved: 0,
     gone: 0,
     repeated: 0,

@@ -18,6 +18,7 @@ import { commandHead } from '../../redis/frames.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Compared } from '../compare.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import { AckReader, type Refusal } from './acks.js';
@@ -40,8 +41,8 @@ export interface RelayOptions {
   /** Whether any key of the source's database has a TTL, as last heard. */
   expires(): boolean;
   readonly window: Window;
-  /** Which of these keys, that both sides have, are equal on both (places within `keys`). */
-  compare(node: Node, keys: Keys): Promise<readonly number[]>;
+  /** Sorts keys that both sides have. */
+  compare(node: Node, keys: Keys): Promise<Compared>;
 }
 
 /** What became of the keys that were asked for together. */
@@ -95,7 +96,8 @@ export function relay(options: RelayOptions): Mover {
     if (ticket && options.removal) {
       const removed = await options.removal.remove(acknowledged, ticket);
       if (removed === 'changed') {
-        outcome.retry(acknowledged, { class: 'changing', message: 'it was written to meanwhile' });
+        const message = 'it was written to while it was moved';
+        outcome.retry(acknowledged, { class: 'changing', message, ours: true });
         return outcome.build();
       }
       if (removed instanceof ErrorReply) {
@@ -126,7 +128,7 @@ export function relay(options: RelayOptions): Mover {
       const ttls = options.expires() ? askDeadlines(source, keys) : undefined;
       const first = await splice(keys, asPayload ? 'payload' : 'value', ttls);
       if (asPayload) {
-        outcome.gone += first.absent.count;
+        countGone(first.absent.count);
         return settle(first);
       }
       noteStrings(first.stored.count, keys.count);
@@ -134,22 +136,25 @@ export function relay(options: RelayOptions): Mover {
       const ttlsLeft = ttls && Float64Array.from(first.absentPlaces, (at) => ttls[at] as number);
       await window.enter(first.absent.count);
       const second = await splice(first.absent, 'payload', ttlsLeft);
-      outcome.gone += second.absent.count;
+      countGone(second.absent.count);
       return joined([await settle(first), await settle(second)]);
     }
 
     async function settle(result: Stored): Promise<Keys> {
       if (result.existing.count === 0) return result.stored;
-      const equal = await options.compare(batch.node, result.existing);
-      const same = new Set(equal);
-      const others = [...Array(result.existing.count).keys()].filter((at) => !same.has(at));
-      outcome.fail(chosen(result.existing, others), {
-        class: batch.relisted ? 'recreated' : 'conflict',
-        message: batch.relisted
-          ? 'it was moved, then written again at the source; the cluster has another value'
-          : 'the cluster has this key with another value',
-      });
-      return joined([result.stored, chosen(result.existing, [...equal])]);
+      const compared = await options.compare(batch.node, result.existing);
+      outcome.conflict(compared.different, batch.relisted);
+      countGone(compared.absent.count);
+      if (batch.relisted && !options.removal) {
+        outcome.repeated += compared.equal.count;
+        return result.stored;
+      }
+      return joined([result.stored, compared.equal]);
+    }
+
+    function countGone(count: number): void {
+      if (batch.relisted) outcome.repeated += count;
+      else outcome.gone += count;
     }
 
     function splice(keys: Keys, form: Form, ttls: Float64Array | undefined): Promise<Stored> {
@@ -175,7 +180,7 @@ export function relay(options: RelayOptions): Mover {
           target: lane,
           acks,
           form,
-          words: options.wordsFor(batch.node, options.overwrite && !batch.relisted),
+          words: options.wordsFor(batch.node, batch.ours || (options.overwrite && !batch.relisted)),
           ttls,
           asking: batch.asking,
           settle: (result) => {

@@ -1,0 +1,183 @@
+/**
+ * Whether a key is the same on the source and at its node: value and TTL.
+ *
+ * Values that are equal byte for byte are found so without being held: both replies are hashed as
+ * they pass. Equal values may have unequal DUMPs, though (encodings and the order of tables
+ * differ, and so do payload versions), so unequal ones are read as elements.
+ */
+import { createHash } from 'node:crypto';
+import { BulksReader, type FrameSink } from '../redis/bulks.js';
+import type { Connection } from '../redis/connection.js';
+import { command } from '../redis/frames.js';
+import { chosen, keyAt } from '../redis/keys.js';
+import { ErrorReply, type Reply, ReplyReader } from '../redis/reply.js';
+import type { Keys } from '../types.js';
+
+/** TTLs count as equal within this. */
+const toleranceMs = 1000;
+/** Values beyond this are compared by their bytes alone. */
+const elementBytesLimit = 64 * 1024 * 1024;
+/** How many keys are compared at one time. */
+const atOnce = 32;
+/** Version and checksum at the end of a DUMP payload. */
+const payloadTrailerBytes = 10;
+
+export interface Compared {
+  readonly equal: Keys;
+  readonly different: Keys;
+  /** Not at the source any more. */
+  readonly absent: Keys;
+}
+
+type Verdict = 'equal' | 'different' | 'absent';
+
+/**
+ * Compares keys that both sides have. The connections must not carry values that pass through.
+ * @throws ConnectionError when either is lost.
+ */
+export async function compareKeys(
+  source: Connection,
+  target: Connection,
+  keys: Keys,
+): Promise<Compared> {
+  const places: Record<Verdict, number[]> = { equal: [], different: [], absent: [] };
+  for (let from = 0; from < keys.count; from += atOnce) {
+    const some = Array.from({ length: Math.min(atOnce, keys.count - from) }, (_, at) => from + at);
+    const verdicts = await Promise.all(
+      some.map((place) => compareKey(source, target, keyAt(keys, place))),
+    );
+    verdicts.forEach((verdict, at) => places[verdict].push(from + at));
+  }
+  return {
+    equal: chosen(keys, places.equal),
+    different: chosen(keys, places.different),
+    absent: chosen(keys, places.absent),
+  };
+}
+
+async function compareKey(source: Connection, target: Connection, key: Buffer): Promise<Verdict> {
+  const [here, there] = await Promise.all([outline(source, key), outline(target, key)]);
+  if (here.type === 'none') return 'absent';
+  if (here.type !== there.type) return 'different';
+  const bothExpire = here.ttlMs >= 0 && there.ttlMs >= 0;
+  if (!bothExpire && here.ttlMs !== there.ttlMs) return 'different';
+  if (bothExpire && Math.abs(here.ttlMs - there.ttlMs) > toleranceMs) return 'different';
+  const [one, other] = await Promise.all([
+    digest(source, key, here.type),
+    digest(target, key, here.type),
+  ]);
+  if (one !== undefined && one === other) return 'equal';
+  if (here.type === 'string') return 'different';
+  return (await sameElements(source, target, key, here.type)) ? 'equal' : 'different';
+}
+
+async function outline(side: Connection, key: Buffer): Promise<{ type: string; ttlMs: number }> {
+  const [type, ttl] = await Promise.all([side.call('TYPE', key), side.call('PTTL', key)]);
+  return { type: String(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
+}
+
+/** A hash of the value's bytes, read in passing; undefined when the server refuses. */
+function digest(side: Connection, key: Buffer, type: string): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const hash = createHash('sha1');
+    let refused = false;
+    let at = 0;
+    let from = 0;
+    let to = 0;
+    const sink: FrameSink = {
+      open(valueBytes) {
+        from = String(valueBytes).length + 3;
+        to = from + valueBytes - (type === 'string' ? 0 : payloadTrailerBytes);
+      },
+      bytes(bytes, start, end) {
+        const first = Math.max(start, start + from - at);
+        const last = Math.min(end, start + to - at);
+        if (first < last) hash.update(bytes.subarray(first, last));
+        at += end - start;
+      },
+      shut: () => undefined,
+      nil: () => undefined,
+      refused: () => (refused = true),
+      end: () => {
+        resolve(refused ? undefined : hash.digest('hex'));
+      },
+      fail: reject,
+    };
+    side.out.append(command(type === 'string' ? 'GET' : 'DUMP', key));
+    side.expect(new BulksReader(sink, 1));
+  });
+}
+
+/** The commands that give a value's elements, and how many items make one. */
+const readers: Readonly<Record<string, { words: (key: Buffer) => Words[]; sorted: number }>> = {
+  list: { words: (key) => [['LRANGE', key, 0, -1]], sorted: 0 },
+  set: { words: (key) => [['SMEMBERS', key]], sorted: 1 },
+  hash: { words: (key) => [['HGETALL', key]], sorted: 2 },
+  zset: { words: (key) => [['ZRANGE', key, 0, -1, 'WITHSCORES']], sorted: 2 },
+  stream: {
+    words: (key) => [
+      ['XRANGE', key, '-', '+'],
+      ['XINFO', 'STREAM', key, 'FULL', 'COUNT', 0],
+    ],
+    sorted: 0,
+  },
+};
+
+type Words = (string | number | Buffer)[];
+
+async function sameElements(
+  source: Connection,
+  target: Connection,
+  key: Buffer,
+  type: string,
+): Promise<boolean> {
+  const reader = readers[type];
+  if (!reader) return false;
+  for (const words of reader.words(key)) {
+    const [one, other] = await Promise.all([ask(source, words), ask(target, words)]);
+    if (one instanceof ErrorReply || other instanceof ErrorReply) return false;
+    if (elements(one, reader.sorted, type) !== elements(other, reader.sorted, type)) return false;
+  }
+  return true;
+}
+
+function ask(side: Connection, words: Words): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    side.out.append(command(...words));
+    side.expect(new ReplyReader(resolve, reject, elementBytesLimit));
+  });
+}
+
+/** What differs though the value does not: sizes and times of a stream's insides. */
+const passingFields: ReadonlySet<string> = new Set([
+  'radix-tree-keys',
+  'radix-tree-nodes',
+  'seen-time',
+  'active-time',
+]);
+
+function elements(reply: Reply, itemsPerElement: number, type: string): string {
+  if (type === 'stream') return JSON.stringify(withoutPassing(reply));
+  const items = (reply as Reply[]).map((item) => (item as Buffer).toString('latin1'));
+  if (itemsPerElement === 0) return JSON.stringify(items);
+  const grouped: string[] = [];
+  for (let at = 0; at < items.length; at += itemsPerElement) {
+    const second = items[at + 1];
+    // Servers write the same score in different ways.
+    const more = type === 'zset' ? Number(second?.replace('inf', 'Infinity')) : second;
+    grouped.push(JSON.stringify(itemsPerElement === 1 ? [items[at]] : [items[at], String(more)]));
+  }
+  return JSON.stringify(grouped.sort());
+}
+
+function withoutPassing(reply: Reply): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString('latin1');
+  if (!Array.isArray(reply)) return reply;
+  const kept: unknown[] = [];
+  for (let at = 0; at < reply.length; at++) {
+    const item = withoutPassing(reply[at] as Reply);
+    if (typeof item === 'string' && passingFields.has(item)) at++;
+    else kept.push(item);
+  }
+  return kept;
+}

@@ -1,0 +1,75 @@
+/**
+ * How MIGRATE is spoken to this source: which of its arguments the version has
+ * (https://redis.io/docs/latest/commands/migrate/, "History"), and the nodes' credentials.
+ */
+import { command, frame } from '../../redis/frames.js';
+import type { Keys, Node } from '../../types.js';
+
+export interface MigrateAbilities {
+  /** Several keys in one call, where the version does that safely. */
+  readonly keys: boolean;
+  readonly copy: boolean;
+  readonly replace: boolean;
+}
+
+export interface MigrateWords {
+  readonly node: Node;
+  readonly overwrite: boolean;
+  readonly copy: boolean;
+  /** For each chunk written and each byte read, not for the call. */
+  readonly timeoutMs: number;
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** One command for all the keys. */
+export function migrateMany(words: MigrateWords, keys: Keys): Buffer {
+  const tail = [...options(words), 'KEYS'].map(asFrame);
+  return Buffer.concat([
+    head(words, tail.length + keys.count, asFrame('')),
+    ...ahead(words),
+    ...tail,
+    keys.bytes,
+  ]);
+}
+
+/** One command for each key, all in one piece. */
+export function migrateEach(words: MigrateWords, keys: Keys): Buffer {
+  const tail = Buffer.concat(options(words).map(asFrame));
+  const tailCount = options(words).length;
+  const parts: Buffer[] = [];
+  for (let place = 0; place < keys.count; place++) {
+    const key = keys.bytes.subarray(keys.starts[place], keys.starts[place + 1]);
+    parts.push(head(words, tailCount, key), ...ahead(words), tail);
+  }
+  return Buffer.concat(parts);
+}
+
+function head(words: MigrateWords, tailCount: number, key: Buffer): Buffer {
+  const { host, port } = words.node;
+  const start = command('MIGRATE', host, port);
+  const count = Buffer.from(`*${String(6 + tailCount)}`);
+  return Buffer.concat([count, start.subarray(start.indexOf('\r\n')), key]);
+}
+
+/** What stands between the key and the options: database 0, the only one a cluster has. */
+function ahead(words: MigrateWords): Buffer[] {
+  return [asFrame('0'), asFrame(String(words.timeoutMs))];
+}
+
+function options(words: MigrateWords): string[] {
+  const { password, username } = words;
+  return [
+    ...(words.copy ? ['COPY'] : []),
+    ...(words.overwrite ? ['REPLACE'] : []),
+    ...(password === undefined
+      ? []
+      : username === undefined
+        ? ['AUTH', password]
+        : ['AUTH2', username, password]),
+  ];
+}
+
+function asFrame(text: string): Buffer {
+  return frame(Buffer.from(text));
+}
