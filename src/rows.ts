@@ -127,17 +127,17 @@ const byteUnits: Readonly<Record<string, number>> = {
 
 /** Milliseconds; as text with or without a unit (`500`, `500ms`, `10s`, `2m`, `1h`). */
 export function duration(words: Words, bounds: Bounds): Row<number> {
-  return measure(words, bounds, durationUnits, '500ms, 10s or 2m');
+  return measure(words, bounds, durationUnits, '500ms, 10s or 2m', ' ms');
 }
 
 /** Bytes; as text with or without a unit (`4096`, `64kb`, `16mb`, `1gb`). */
 export function bytes(words: Words, bounds: Bounds): Row<number> {
-  return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb');
+  return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb', ' bytes');
 }
 
 /** A whole number. */
 export function count(words: Words, bounds: Bounds): Row<number> {
-  return measure(words, bounds, { '': 1 }, 'a whole number');
+  return measure(words, bounds, { '': 1 }, 'a whole number', '');
 }
 
 function measure(
@@ -145,15 +145,16 @@ function measure(
   { fallback, min, max }: Bounds,
   units: Readonly<Record<string, number>>,
   examples: string,
+  unit: string,
 ): Row<number> {
   return {
     ...words,
-    help: `${words.help} (default: ${String(fallback)})`,
+    help: `${words.help} (default: ${String(fallback)}${unit})`,
     fallback: () => fallback,
     read(value) {
       const amount = typeof value === 'number' ? value : inUnits(value, units);
       if (Number.isSafeInteger(amount) && amount >= min && amount <= max) return amount;
-      const range = `from ${String(min)} to ${String(max)}`;
+      const range = `from ${String(min)} to ${String(max)}${unit}`;
       throw new UsageError(`${flagName(words)} must be ${range}, written as ${examples}.`);
     },
   };

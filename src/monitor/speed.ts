@@ -1,0 +1,72 @@
+/**
+ * How fast the run goes and how long it will take, from snapshots of the tally.
+ *
+ * The rate is an exponential average over about ten seconds. The time left comes from the share
+ * of the source that is done and the rate at which that share grows, and is unknown until both
+ * mean something: a wrong promise is worse than none.
+ */
+import type { TallySnapshot } from '../types.js';
+
+const smoothedOverMs = 10_000;
+const knownAfterMs = 2000;
+const knownAfterShare = 0.005;
+
+export interface Speed {
+  readonly keysPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Undefined until it can be told. */
+  readonly leftMs: number | undefined;
+}
+
+interface Reading {
+  readonly atMs: number;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly share: number;
+}
+
+export interface Speedometer {
+  read(snapshot: TallySnapshot, nowMs: number): Speed;
+}
+
+export function speedometer(): Speedometer {
+  let last: Reading | undefined;
+  const keys = average();
+  const bytes = average();
+  const share = average();
+
+  return {
+    read(snapshot, nowMs) {
+      const { moved, startedAtMs, progress } = snapshot;
+      const now = { atMs: nowMs, keys: moved, bytes: snapshot.bytes, share: Math.min(1, progress) };
+      const before = last ?? { atMs: startedAtMs, keys: 0, bytes: 0, share: 0 };
+      const elapsedMs = now.atMs - before.atMs;
+      if (elapsedMs > 0) {
+        keys.add((now.keys - before.keys) / elapsedMs, elapsedMs);
+        bytes.add((now.bytes - before.bytes) / elapsedMs, elapsedMs);
+        share.add((now.share - before.share) / elapsedMs, elapsedMs);
+        last = now;
+      }
+      const isKnown = nowMs - startedAtMs >= knownAfterMs && now.share >= knownAfterShare;
+      return {
+        keysPerSecond: keys.value() * 1000,
+        bytesPerSecond: bytes.value() * 1000,
+        leftMs: isKnown && share.value() > 0 ? (1 - now.share) / share.value() : undefined,
+      };
+    },
+  };
+}
+
+/** An average in which what is older than `smoothedOverMs` fades; even while it is young. */
+function average() {
+  let sum = 0;
+  let weight = 0;
+  return {
+    add(value: number, lastedMs: number) {
+      const kept = Math.exp(-lastedMs / smoothedOverMs);
+      sum = sum * kept + value * (1 - kept);
+      weight = weight * kept + (1 - kept);
+    },
+    value: () => (weight === 0 ? 0 : Math.max(0, sum / weight)),
+  };
+}
