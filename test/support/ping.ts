@@ -1,0 +1,19 @@
+/** Whether a server answers PING, asked without any client: even "log in first" is an answer. */
+import { connect } from 'node:net';
+
+export function ping(host: string, port: number, timeoutMs = 1000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const finish = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(timeoutMs, finish(false));
+    socket.once('error', finish(false));
+    socket.once('close', finish(false));
+    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('data', (chunk) => {
+      finish(/^(\+PONG|-NOAUTH|-ERR|-NOPERM)/.test(chunk.toString('latin1')))();
+    });
+  });
+}

@@ -1,0 +1,47 @@
+/** What operators do to a cluster while a run goes on: move a slot, fail over to a replica. */
+import { type ClusterNode, isWell, type TestCluster } from './cluster.js';
+import { waitFor } from './wait.js';
+
+/**
+ * Begins to move a slot: the owner now answers ASK for keys that it does not have.
+ * `finish` moves the keys that are there and hands the slot over.
+ */
+export async function beginSlotMove(cluster: TestCluster, slot: number, to: ClusterNode) {
+  const from = await cluster.ownerOf(slot);
+  await to.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id);
+  await from.client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id);
+  return {
+    from,
+    async finish(): Promise<void> {
+      for (;;) {
+        const keys = await from.client.callBuffer('CLUSTER', 'GETKEYSINSLOT', slot, 100);
+        if (!Array.isArray(keys) || keys.length === 0) break;
+        await from.client.call(
+          ...(['MIGRATE', to.host, to.port, '', 0, 10_000, 'REPLACE', 'KEYS'] as const),
+          ...(keys as Buffer[]),
+        );
+      }
+      await to.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
+      await from.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
+      for (const node of cluster.masters) {
+        if (node !== to && node !== from) {
+          await node.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
+        }
+      }
+    },
+  };
+}
+
+/** Moves a slot and its keys to another master. */
+export async function moveSlot(cluster: TestCluster, slot: number, to: ClusterNode): Promise<void> {
+  await (await beginSlotMove(cluster, slot, to)).finish();
+}
+
+/** Makes a replica the master of its shard. */
+export async function failOver(cluster: TestCluster, replica: ClusterNode): Promise<void> {
+  await replica.client.call('CLUSTER', 'FAILOVER');
+  await waitFor(`${replica.address} to be a master`, async () =>
+    (await replica.client.info('replication')).includes('role:master'),
+  );
+  await Promise.all(cluster.nodes.map(isWell));
+}

@@ -1,0 +1,164 @@
+/**
+ * Real redis-servers for tests, the demo and the benchmark: each on a free port of loopback, with a
+ * temporary folder of its own and nothing kept on disk.
+ *
+ * They stand in process groups of their own, so that Ctrl-C reaches us and not them: a run that is
+ * being interrupted still needs its servers. In turn they are stopped, each by its pid, whenever this
+ * process ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { findRedis } from '../../scripts/find-redis.mjs';
+import { ping } from './ping.js';
+import { freePort } from './ports.js';
+import { waitFor } from './wait.js';
+
+export interface ServerOptions {
+  /** Lines of redis.conf, behind the ones that every server gets. */
+  readonly config?: readonly string[];
+  /** Another redis-server, say an older version. */
+  readonly binary?: string;
+}
+
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+  /** `127.0.0.1:port` */
+  readonly address: string;
+  readonly pid: number;
+  readonly directory: string;
+  /** A client for the test's own questions; logged in if the config has a `requirepass`. */
+  readonly client: Redis;
+  log(): string;
+  /** Stops it at once, and removes its folder. */
+  stop(): Promise<void>;
+}
+
+const host = '127.0.0.1';
+/** What must not outlive this process. */
+const running = new Map<ChildProcess, string>();
+
+process.once('exit', () => {
+  for (const [child, directory] of running) {
+    child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.on(signal, () => {
+    // Whoever else listens knows better when to end.
+    if (process.listenerCount(signal) === 1) process.exit(code);
+  });
+}
+
+/** Starts a server; it answers PING when this resolves. */
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await launch(await freePort(), options);
+    } catch (error) {
+      // Somebody else was faster with the port.
+      if (tries < 5 && String(error).includes('Address already in use')) continue;
+      throw error;
+    }
+  }
+}
+
+async function launch(port: number, { config = [], binary }: ServerOptions): Promise<Server> {
+  const program = binary ?? findRedis('redis-server');
+  if (program === undefined) throw new Error('there is no redis-server: run "npm run setup"');
+  const directory = mkdtempSync(join(tmpdir(), 'cluster-import-'));
+  const file = join(directory, 'redis.conf');
+  const logFile = join(directory, 'redis.log');
+  writeFileSync(
+    file,
+    [
+      `bind ${host}`,
+      `port ${String(port)}`,
+      `dir ${directory}`,
+      `logfile ${logFile}`,
+      'save ""',
+      'appendonly no',
+      ...config,
+    ].join('\n'),
+  );
+  const child = spawn(program, [file], { stdio: 'ignore', detached: true, argv0: 'redis-server' });
+  running.set(child, directory);
+  const exited = new Promise<void>((resolve) => {
+    child.once('close', () => {
+      resolve();
+    });
+    child.once('error', () => {
+      resolve();
+    });
+  });
+  const log = () => readFileSync(logFile, 'utf8');
+
+  let client: Redis | undefined;
+  async function stop(): Promise<void> {
+    client?.disconnect();
+    child.kill('SIGKILL');
+    await exited;
+    running.delete(child);
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await waitFor(`redis-server on port ${String(port)}`, async () => {
+      if (child.exitCode !== null) return 'ended';
+      return (await ping(host, port)) && 'ready';
+    });
+    if (child.exitCode !== null || child.pid === undefined) throw new Error(log());
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const password = config.find((line) => line.startsWith('requirepass '))?.slice(12);
+  return {
+    host,
+    port,
+    address: `${host}:${String(port)}`,
+    pid: child.pid,
+    directory,
+    get client() {
+      client ??= connect(port, password);
+      return client;
+    },
+    log,
+    stop,
+  };
+}
+
+function connect(port: number, password: string | undefined): Redis {
+  const client = new Redis({
+    host,
+    port,
+    ...(password !== undefined && { password: password.replace(/^"|"$/g, '') }),
+    protocol: 2,
+    disableClientInfo: true,
+    maxRetriesPerRequest: 3,
+    retryStrategy: (times) => Math.min(times * 20, 200),
+  });
+  // Servers come and go in tests; commands that fail say so by themselves.
+  client.on('error', () => undefined);
+  return client;
+}
+
+/** Runs some work with servers that are stopped whatever becomes of it. */
+export async function using<S extends { stop(): Promise<void> }, T>(
+  started: Promise<S>,
+  work: (server: S) => Promise<T>,
+): Promise<T> {
+  const server = await started;
+  try {
+    return await work(server);
+  } finally {
+    await server.stop();
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Waiting for conditions, so that no test ever sleeps for a time somebody guessed: it goes on as soon
+ * as it can, and when it never can, it fails with the name of what it waited for.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+interface WaitOptions {
+  readonly timeoutMs?: number;
+  readonly everyMs?: number;
+}
+
+/**
+ * Asks again and again until the answer is neither false nor undefined, and gives it back.
+ * An error counts as "not yet"; it is the cause of the failure if time runs out.
+ */
+export async function waitFor<T>(
+  what: string,
+  condition: () => Promise<T | false | undefined> | T | false | undefined,
+  { timeoutMs = 20_000, everyMs = 5 }: WaitOptions = {},
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let cause: unknown;
+  while (Date.now() < deadline) {
+    try {
+      const answer = await condition();
+      if (answer !== false && answer !== undefined) return answer;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+    await sleep(everyMs);
+  }
+  throw new Error(`waited ${String(timeoutMs)} ms in vain for ${what}`, { cause });
+}
