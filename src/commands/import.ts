@@ -96,7 +96,12 @@ async function startMetrics(
   if (where === undefined) return undefined;
   const metrics = createMetrics(tally);
   const server = await serveMetrics(metrics.registry, where);
-  const probe = probeLatency(() => ready.source.control.call('PING'), metrics.sourceLatency);
+  const probe = probeLatency(
+    () => ready.source.control.call('PING'),
+    (seconds) => {
+      metrics.sourceLatency(seconds);
+    },
+  );
   stderr?.write(`Metrics: ${server.url}\n`);
   logger?.info({ url: server.url }, 'serving metrics');
   return {

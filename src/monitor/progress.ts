@@ -21,7 +21,8 @@ export function showProgress(
   stream: NodeJS.WriteStream | NodeJS.WritableStream,
 ): Progress {
   const meter = speedometer();
-  const isTerminal = 'isTTY' in stream && stream.isTTY;
+  // Some terminals have no size (in containers, say): there a line can't be moved in place.
+  const isTerminal = 'isTTY' in stream && stream.isTTY && stream.columns > 0;
   const show = isTerminal ? terminalLine(stream) : plainLine(stream);
 
   function draw(): void {
@@ -50,7 +51,7 @@ function terminalLine(stream: NodeJS.WriteStream): Screen {
   return {
     line(text) {
       // A line that wraps can't be taken back in every terminal.
-      update(text.slice(0, Math.max(1, (stream.columns || 80) - 1)));
+      update(text.slice(0, stream.columns - 1));
     },
     end() {
       update.clear();
