@@ -70,7 +70,9 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     bytes: snapshot.bytes,
     durationMs,
     keysPerSecond: durationMs === 0 ? 0 : Math.round((moved * 1000) / durationMs),
-    nodes: snapshot.nodes.map(({ address, keys, bytes }) => ({ address, keys, bytes })),
+    nodes: snapshot.nodes
+      .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
+      .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true })),
     failures: snapshot.failures.map(reported),
     retries: snapshot.retries,
     redirects: snapshot.redirects,

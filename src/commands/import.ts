@@ -12,7 +12,7 @@ import { type GivenOptions, type ImportOptions, readOptions } from '../options.j
 import { buildReport, type Report, type RunEnd } from '../report.js';
 import type { Tally } from '../types.js';
 import { version } from '../version.js';
-import { type Engine, openEngine } from './engine.js';
+import { type Assembled, assemble } from './assemble.js';
 import { preflight, type Ready } from './preflight.js';
 
 /** What pino's loggers are, as far as it is used here. */
@@ -44,9 +44,9 @@ export async function importKeys(
   if (options.report !== undefined) await checkWritable(options.report);
   const ready = await preflight(options);
   try {
-    const engine = await openEngine(ready, options, signal);
+    const engine = await assemble(ready, options);
     try {
-      const cut = await watched(engine, ready, options, context);
+      const cut = await watched(engine, ready, options, { ...context, signal });
       const end = runEnd(
         ready,
         engine,
@@ -66,16 +66,16 @@ export async function importKeys(
 
 /** Runs the engine under the eyes of whoever wants to see it. */
 async function watched(
-  engine: Engine,
+  engine: Assembled,
   ready: Ready,
   options: ImportOptions,
-  context: ImportContext,
+  context: ImportContext & { readonly signal: AbortSignal },
 ): Promise<RunEnd['cut']> {
   const metrics = await startMetrics(engine.tally, ready, options, context);
   const progress =
     context.stderr && !options.quiet ? showProgress(engine.tally, context.stderr) : undefined;
   try {
-    await engine.run();
+    await engine.run(context.signal);
     return undefined;
   } catch (error) {
     context.logger?.error({ err: error }, 'the run had to stop');
@@ -112,13 +112,13 @@ async function startMetrics(
   };
 }
 
-function runEnd(ready: Ready, engine: Engine, options: ImportOptions, cut: RunEnd['cut']): RunEnd {
+function runEnd(ready: Ready, engine: Assembled, options: ImportOptions, cut: RunEnd['cut']): RunEnd {
   return {
     from: [ready.source.name],
     to: ready.target.name,
     mode: options.copy ? 'copy' : 'move',
-    mover: engine.mover,
-    moverReason: engine.moverReason,
+    mover: engine.mover.name,
+    moverReason: engine.mover.reason,
     version,
     endedAtMs: Date.now(),
     cut,
