@@ -9,11 +9,14 @@ import { PreflightError } from '../errors.js';
 import { type Compared, compareKeys } from '../movers/compare.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { relay } from '../movers/relay/relay.js';
-import { guardedRemoval, plainRemoval, type Removal } from '../movers/relay/removal.js';
+import { guardedRemoval } from '../movers/relay/removal.js';
+import { newShapes } from '../movers/relay/store.js';
+import { watchedRemoval } from '../movers/relay/watch.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
+import { keyAt } from '../redis/keys.js';
 import { scanSource } from '../sources/scan.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
 import type { Ready } from './preflight.js';
@@ -67,21 +70,29 @@ export async function assemble(ready: Ready, options: ImportOptions): Promise<As
     const compare = comparing(toSource, toNode);
     const { name, reason } = chooseMover(ready, options);
     const word = ready.source.has.unlink ? 'UNLINK' : 'DEL';
-    const guard: Removal = ready.source.has.eval
-      ? guardedRemoval(forKeys, word)
-      : plainRemoval(forKeys, word);
-    const removal = options.copy ? undefined : guard;
+    // Without the right to run scripts every key is moved under WATCH.
+    const guard = ready.source.has.eval ? guardedRemoval(forKeys, word) : undefined;
+    const removal = options.copy ? undefined : (guard ?? watchedRemoval(forKeys, word));
     const mover: Mover =
       name === 'relay'
         ? relay({
             source: forKeys,
             connectNode: toNode,
             wordsFor: wordsByNode(ready),
+            durabilityOf: () => undefined,
+            lanesPerNode: 1,
             overwrite: ready.replace,
+            copy: options.copy,
             removal,
+            watcher: async () => {
+              const connection = await toSource();
+              return { source: connection, removal: watchedRemoval(connection, word) };
+            },
             expires: () => ready.source.expiringKeys > 0,
             window: createWindow(),
+            shapes: newShapes(),
             compare,
+            discard: discarding(toNode),
           })
         : migrate({
             source: forKeys,
@@ -192,6 +203,18 @@ function comparing(
       toNodes.set(node.address, toThisNode);
     }
     return compareKeys(await toSourceOnce(), await toThisNode(), keys);
+  };
+}
+
+/** Deletes keys at a node: each by a command of its own, because their slots differ. */
+function discarding(
+  toNode: (node: Node) => Promise<Connection>,
+): (node: Node, keys: Keys) => Promise<void> {
+  return async (node, keys) => {
+    const connection = await toNode(node);
+    const places = Array.from({ length: keys.count }, (_, place) => place);
+    await Promise.all(places.map((place) => connection.call('DEL', keyAt(keys, place))));
+    connection.close();
   };
 }
 

@@ -27,12 +27,16 @@ export class BulksReader implements Reader {
   #left: number;
   #remaining = 0;
 
-  /** @param count how many bulk strings follow; undefined: an array reply says it. */
+  /**
+   * @param count how many bulk strings are due; undefined where only the server knows.
+   * @param shape whether they come as one array reply, or one by one.
+   */
   constructor(
     readonly sink: FrameSink,
-    count?: number,
+    readonly count?: number,
+    shape: 'array' | 'separate' = count === undefined ? 'array' : 'separate',
   ) {
-    this.#left = count ?? -1;
+    this.#left = shape === 'array' ? -1 : (count ?? 0);
   }
 
   fail(error: Error): void {
@@ -92,6 +96,9 @@ export class BulksReader implements Reader {
     const cr = headerEnd(bytes, from, end);
     if (cr === -1) return from;
     this.#left = headerNumber(bytes, from, cr);
+    if (this.count !== undefined && this.#left !== this.count) {
+      throw new ProtocolError('an array of another length than was asked for');
+    }
     if (this.#left <= 0) this.#finish();
     return cr + 2;
   }

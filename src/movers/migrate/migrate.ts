@@ -133,7 +133,7 @@ export function migrate(options: MigrateOptions): Mover {
 
   /** The node has these keys: equal ones are what an earlier try left, others stay on both sides. */
   async function settleExisting(batch: Batch, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
-    const ticket = options.removal?.begin();
+    const ticket = options.removal?.begin(keys);
     const compared = await options.compare(batch.node, keys);
     countGone(batch, compared.absent.count, outcome);
     outcome.conflict(compared.different, batch.relisted);

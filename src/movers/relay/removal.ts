@@ -25,8 +25,8 @@ export interface Ticket {
 }
 
 export interface Removal {
-  /** Asks for the counter; to be called ahead of asking for the values. */
-  begin(): Ticket;
+  /** Makes sure that later writes will be noticed; to be called ahead of asking for the values. */
+  begin(keys: Keys): Ticket;
   /** Deletes the keys, unless something was written since `begin`. */
   remove(keys: Keys, ticket: Ticket): Promise<Removed>;
 }

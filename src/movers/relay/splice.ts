@@ -96,7 +96,8 @@ export class Splice implements FrameSink {
   }
 
   end(): void {
-    this.#options.acks.complete();
+    // One refusal may stand for all that were asked for.
+    while (this.#place < this.#options.keys.count) this.#absent.push(this.#place++);
     this.#options.settle({ absent: this.#absent, refused: this.#refused, bytes: this.#bytes });
   }
 

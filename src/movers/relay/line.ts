@@ -1,0 +1,177 @@
+/**
+ * One connection to the source and one or more to each node, over which values are relayed.
+ *
+ * What keeps it in order: questions to the source and the readers of the nodes' answers are lined
+ * up at the same moment, so answers come in the order in which values arrive. Only one value is
+ * under way on a line at a time, so nothing can get between the pieces of a command; that is why a
+ * line's connections to nodes are its own.
+ */
+import { BulksReader } from '../../redis/bulks.js';
+import type { Connection } from '../../redis/connection.js';
+import { commandHead } from '../../redis/frames.js';
+import { chosen } from '../../redis/keys.js';
+import { type Reply, ReplyReader } from '../../redis/reply.js';
+import type { Keys, Node } from '../../types.js';
+import { AckReader, type Refusal } from './acks.js';
+import type { Durability } from './durability.js';
+import { Splice } from './splice.js';
+import type { StoreWords } from './words.js';
+
+/** `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
+export type Form = 'value' | 'payload';
+
+export interface Passage {
+  readonly keys: Keys;
+  readonly node: Node;
+  readonly lane: Connection;
+  readonly form: Form;
+  readonly words: StoreWords;
+  readonly ttls: Float64Array | undefined;
+  readonly asking: boolean;
+  /** What the node is asked about replicas once the last value is sent. */
+  readonly durability: Durability | undefined;
+}
+
+/** What became of the values that were asked for together. */
+export interface Passed {
+  /** Places of keys that the source did not have, in this form. */
+  readonly absent: readonly number[];
+  /** What the source answered where it refused. */
+  readonly refusedBySource: string | undefined;
+  /** Answers of the node other than OK. */
+  readonly refusals: readonly Refusal[];
+  /** The node was lost before it had answered all. */
+  readonly lost: Error | undefined;
+  /** Stored, but not on as many replicas as asked for. */
+  readonly undurable: string | undefined;
+  readonly bytes: number;
+}
+
+export interface Line {
+  readonly source: Connection;
+  /** A connection to the node; the same or another one each time. */
+  laneTo(node: Node): Promise<Connection>;
+  /**
+   * Asks for the values and stores them at the node.
+   * @throws ConnectionError when the source is lost.
+   */
+  pass(passage: Passage): Promise<Passed>;
+  close(): void;
+}
+
+const dumpHead = commandHead(1, 'DUMP');
+
+/** @param lanesPerNode more than one where a lane may block (WAIT). */
+export function createLine(
+  source: Connection,
+  connectNode: (node: Node) => Promise<Connection>,
+  lanesPerNode: number,
+): Line {
+  const lanes = new Map<string, Promise<Connection>>();
+  let turn = 0;
+
+  function laneTo(node: Node): Promise<Connection> {
+    const id = `${node.address} ${String(turn++ % lanesPerNode)}`;
+    const known = lanes.get(id);
+    if (known) return known;
+    const opening = connectNode(node).then((lane) => {
+      lane.onLost(() => lanes.delete(id));
+      return lane;
+    });
+    lanes.set(id, opening);
+    opening.catch(() => lanes.delete(id));
+    return opening;
+  }
+
+  function pass(passage: Passage): Promise<Passed> {
+    const { keys, lane, durability } = passage;
+    return new Promise((resolve, reject) => {
+      let read: { absent: number[]; refused: string | undefined; bytes: number } | undefined;
+      let lost: Error | undefined;
+      let answersDue = 1;
+      let undurable: string | undefined;
+
+      function finish(): void {
+        if (!read || answersDue > 0) return;
+        resolve({
+          absent: read.absent,
+          refusedBySource: read.refused,
+          refusals: acks.refusals,
+          lost,
+          undurable,
+          bytes: read.bytes,
+        });
+      }
+      const answered = (error?: Error): void => {
+        lost ??= error;
+        answersDue--;
+        finish();
+      };
+
+      const acks = new AckReader(keys.count, passage.asking, answered);
+      lane.expect(acks);
+      const sink = new Splice({
+        ...passage,
+        source,
+        target: lane,
+        acks,
+        settle(result) {
+          read = result;
+          if (durability && acks.sentCount > 0) {
+            answersDue++;
+            lane.out.append(durability.question);
+            const judge = (reply: Reply): void => {
+              undurable = durability.shortfall(reply);
+              answered();
+            };
+            lane.expect(new ReplyReader(judge, answered));
+          }
+          acks.complete();
+          finish();
+        },
+        fail(error) {
+          // A command may have been cut off: nothing can follow it.
+          lane.close();
+          reject(error);
+        },
+      });
+      ask(source, keys, passage.form, sink);
+    });
+  }
+
+  return {
+    source,
+    laneTo,
+    pass,
+    close() {
+      source.close();
+      for (const lane of lanes.values()) lane.then((open) => open.close()).catch(() => undefined);
+    },
+  };
+}
+
+function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
+  const { out } = source;
+  if (form === 'value') {
+    out.append(commandHead(keys.count, 'MGET'));
+    out.append(keys.bytes);
+    source.expect(new BulksReader(sink, keys.count, 'array'));
+    return;
+  }
+  for (let place = 0; place < keys.count; place++) {
+    out.copy(dumpHead, 0, dumpHead.length);
+    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
+  }
+  source.expect(new BulksReader(sink, keys.count));
+}
+
+/** The keys that are neither absent nor refused. */
+export function storedOf(keys: Keys, passed: Passed): Keys {
+  if (passed.absent.length === 0 && passed.refusals.length === 0) return keys;
+  const out = new Uint8Array(keys.count);
+  for (const place of passed.absent) out[place] = 1;
+  for (const { place } of passed.refusals) out[place] = 1;
+  const places: number[] = [];
+  for (let place = 0; place < keys.count; place++) if (out[place] === 0) places.push(place);
+  return chosen(keys, places);
+}
