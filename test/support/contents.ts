@@ -1,0 +1,82 @@
+/**
+ * What a key holds, in a form that can be compared: equal values look equal here, however a server
+ * keeps them (two DUMPs of equal values need not be equal bytes).
+ */
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+export interface Contents {
+  readonly type: string;
+  /** The value as text, one byte a character; long ones as their digest. */
+  readonly value: string;
+  /** When it expires, by this machine's clock; undefined: never. */
+  readonly deadlineMs: number | undefined;
+}
+
+/** Contents of a key, or undefined when there is none. */
+export async function readContents(client: Redis, key: Buffer): Promise<Contents | undefined> {
+  // One transaction would be exact, but then a value would have to be read before its type is known.
+  const type = await client.type(key);
+  if (type === 'none') return undefined;
+  const [value, ttlMs] = await Promise.all([readValue(client, key, type), client.pttl(key)]);
+  const now = Date.now();
+  const text = JSON.stringify(value);
+  return {
+    type,
+    value: text.length > 2000 ? digest(text) : text,
+    deadlineMs: ttlMs < 0 ? undefined : now + ttlMs,
+  };
+}
+
+function digest(text: string): string {
+  const hash = createHash('sha256').update(text).digest('hex');
+  return `${text.slice(0, 100)}… (${String(text.length)} characters, ${hash})`;
+}
+
+async function readValue(client: Redis, key: Buffer, type: string): Promise<unknown> {
+  const read = async (name: string, ...args: (string | number)[]) =>
+    asText(await client.callBuffer(name, key, ...args));
+  switch (type) {
+    case 'string':
+      return read('GET');
+    case 'list':
+      return read('LRANGE', 0, -1);
+    case 'set':
+      return sorted(await read('SMEMBERS'));
+    case 'hash':
+      return sorted(pairs(await read('HGETALL')));
+    case 'zset':
+      return read('ZRANGE', 0, -1, 'WITHSCORES');
+    case 'stream':
+      return withoutLayout(
+        asText(await client.callBuffer('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0)),
+      );
+    default:
+      throw new Error(`cannot compare values of type ${type}`);
+  }
+}
+
+/** Buffers as one character a byte, all the way down. */
+function asText(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString('latin1');
+  return Array.isArray(reply) ? reply.map(asText) : reply;
+}
+
+function sorted(list: unknown): unknown {
+  if (!Array.isArray(list)) return list;
+  return list.map((item) => JSON.stringify(item)).sort();
+}
+
+function pairs(list: unknown): unknown {
+  if (!Array.isArray(list)) return list;
+  return list.flatMap((item: unknown, at) =>
+    at % 2 === 0 ? [[item, list[at + 1] as unknown]] : [],
+  );
+}
+
+/** How a stream's radix tree is laid out may differ; its entries, groups and consumers may not. */
+function withoutLayout(info: unknown): unknown {
+  const fields = pairs(info);
+  if (!Array.isArray(fields)) return info;
+  return fields.filter((field) => !String((field as unknown[])[0]).startsWith('radix-tree-'));
+}
