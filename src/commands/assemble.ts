@@ -8,6 +8,7 @@ import { createTally, type EngineTally } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
 import { type Compared, compareKeys } from '../movers/compare.js';
 import { migrate } from '../movers/migrate/migrate.js';
+import { createExpiry } from '../movers/relay/expiry.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval } from '../movers/relay/removal.js';
 import { newShapes } from '../movers/relay/store.js';
@@ -17,6 +18,7 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { keyAt } from '../redis/keys.js';
+import { textOf } from '../redis/reply.js';
 import { scanSource } from '../sources/scan.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
 import type { Ready } from './preflight.js';
@@ -88,7 +90,7 @@ export async function assemble(ready: Ready, options: ImportOptions): Promise<As
               const connection = await toSource();
               return { source: connection, removal: watchedRemoval(connection, word) };
             },
-            expires: () => ready.source.expiringKeys > 0,
+            expiry: createExpiry(ready.source.endpoint.db, ready.source.expiringKeys),
             window: createWindow(),
             shapes: newShapes(),
             compare,
@@ -165,7 +167,10 @@ function credentialsOf(ready: Ready): { username?: string; password?: string } {
   const [master] = ready.target.masters;
   if (!master) return {};
   const { username, password } = ready.target.topology.endpointOf(master.node);
-  return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
+  return {
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  };
 }
 
 function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWords {
@@ -228,7 +233,7 @@ function receivedBytes(
     const entry = known ?? { connection: reopening(() => toNode(node)), last: NaN };
     nodes.set(node.address, entry);
     try {
-      const info = String(await (await entry.connection()).call('INFO', 'stats'));
+      const info = textOf(await (await entry.connection()).call('INFO', 'stats'));
       const total = Number(/total_net_input_bytes:(\d+)/.exec(info)?.[1] ?? NaN);
       const grown = total - entry.last;
       entry.last = total;

@@ -112,7 +112,12 @@ async function startMetrics(
   };
 }
 
-function runEnd(ready: Ready, engine: Assembled, options: ImportOptions, cut: RunEnd['cut']): RunEnd {
+function runEnd(
+  ready: Ready,
+  engine: Assembled,
+  options: ImportOptions,
+  cut: RunEnd['cut'],
+): RunEnd {
   return {
     from: [ready.source.name],
     to: ready.target.name,

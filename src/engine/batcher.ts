@@ -41,7 +41,14 @@ export function batcher(options: BatcherOptions): Batcher {
   function batchOf(builder: KeysBuilder, nodeIndex: number, isRelisted: boolean): Batch {
     const node = topology.nodes[nodeIndex];
     if (!node) throw new Error(`no node has the index ${String(nodeIndex)}`);
-    return { node, keys: builder.take(), relisted: isRelisted, ours: false, attempt: 0, asking: false };
+    return {
+      node,
+      keys: builder.take(),
+      relisted: isRelisted,
+      ours: false,
+      attempt: 0,
+      asking: false,
+    };
   }
 
   return {

@@ -55,7 +55,7 @@ const retryLimit = 16;
  */
 export async function runPipeline(options: PipelineOptions): Promise<void> {
   const { source, topology, mover, tally, signal } = options;
-  const flight = createFlight(options.inflightKeys);
+  const flight = createFlight(() => options.inflightKeys());
   const health = nodeHealth(options.retryForMs, retryLimit);
   const stuck = stuckKeys();
   tally.onFailure((failure) => {
@@ -114,10 +114,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       return;
     }
     if (retry.class !== 'changing') {
-      await topology.refresh().catch((error: unknown) => {
-        // The nodes are tried all the same: their own answers decide.
-        void error;
-      });
+      // When nobody answers, the nodes are tried all the same: their own answers decide.
+      await topology.refresh().catch(() => undefined);
     }
     for (const [index, keys] of regroup(retry.keys, topology)) {
       const node = topology.nodes[index] as Node;
@@ -152,7 +150,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     await flight.idle();
   }
 
-  for (let movedBefore = -1; ; ) {
+  for (let movedBefore = -1; ;) {
     await pass().catch((error: unknown) => {
       fatal ??= error instanceof Error ? error : new Error(String(error));
     });

@@ -6,7 +6,7 @@ const limit = 100_000;
 
 export interface StuckKeys {
   add(key: Buffer): void;
-  has(this: void, bytes: Buffer, start: number, end: number): boolean;
+  readonly has: (bytes: Buffer, start: number, end: number) => boolean;
   /** More than can be kept: no further pass can tell them from new ones. */
   readonly isFull: boolean;
 }

@@ -10,7 +10,7 @@ import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import { chosen, keyAt } from '../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader } from '../redis/reply.js';
+import { ErrorReply, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
 /** TTLs count as equal within this. */
@@ -73,7 +73,7 @@ async function compareKey(source: Connection, target: Connection, key: Buffer): 
 
 async function outline(side: Connection, key: Buffer): Promise<{ type: string; ttlMs: number }> {
   const [type, ttl] = await Promise.all([side.call('TYPE', key), side.call('PTTL', key)]);
-  return { type: String(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
+  return { type: textOf(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
 }
 
 /** A hash of the value's bytes, read in passing; undefined when the server refuses. */

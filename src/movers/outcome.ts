@@ -30,7 +30,8 @@ export function outcomeBuilder(): OutcomeBuilder {
         relisted
           ? {
               class: 'recreated',
-              message: 'written again at the source after it was moved; the cluster has another value',
+              message:
+                'written again at the source after it was moved; the cluster has another value',
             }
           : { class: 'conflict', message: 'the cluster has this key with another value' },
       );

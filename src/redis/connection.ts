@@ -187,7 +187,11 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       lose(new ConnectionError(`${address} ${what} within ${String(timeoutMs)} ms`));
     });
     socket.on('error', (error) => {
-      lose(new ConnectionError(`the connection to ${address} broke: ${error.message}`, { cause: error }));
+      lose(
+        new ConnectionError(`the connection to ${address} broke: ${error.message}`, {
+          cause: error,
+        }),
+      );
     });
     socket.on('end', () => {
       lose(new ConnectionError(`${address} closed the connection`));

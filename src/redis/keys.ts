@@ -11,8 +11,8 @@ export interface KeysBuilder {
   /** Appends the frame `bytes[start .. end)`. */
   add(bytes: Buffer, start: number, end: number): void;
   /** Appends a piece of a frame; `seal` ends it. */
-  piece(bytes: Buffer, start: number, end: number): void;
-  seal(): void;
+  readonly piece: (bytes: Buffer, start: number, end: number) => void;
+  readonly seal: () => void;
   /** What was added so far; the builder starts anew. */
   take(): Keys;
 }

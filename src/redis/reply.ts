@@ -18,6 +18,12 @@ export class ErrorReply {
 
 export type Reply = string | number | Buffer | null | ErrorReply | Reply[];
 
+/** What a status, an integer or a bulk string says; nothing for other replies. */
+export function textOf(reply: Reply | undefined): string {
+  if (typeof reply === 'string' || typeof reply === 'number') return String(reply);
+  return Buffer.isBuffer(reply) ? reply.toString('latin1') : '';
+}
+
 /** Longest status or error line that is read. */
 export const lineLimit = 64 * 1024;
 const depthLimit = 8;

@@ -8,10 +8,9 @@
 import { SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Connection, Reader } from '../redis/connection.js';
-import { headerEnd, headerNumber, STAR } from '../redis/frames.js';
-import { command } from '../redis/frames.js';
+import { command, headerEnd, headerNumber, STAR } from '../redis/frames.js';
 import { keysBuilder } from '../redis/keys.js';
-import { ErrorReply, lineText } from '../redis/reply.js';
+import { lineText } from '../redis/reply.js';
 import type { Keys, Source } from '../types.js';
 
 export interface ScanOptions {
@@ -40,14 +39,18 @@ export function scanSource(connection: Connection, options: ScanOptions): Source
 
   async function* pages(): AsyncIterable<Keys> {
     progress = 0;
-    let next: Promise<Page> | undefined = request('0');
-    while (next) {
-      const page: Page = await next;
-      const last: boolean = page.cursor === '0';
-      next = last ? undefined : request(page.cursor);
+    let next = request('0');
+    for (;;) {
+      const page = await next;
+      if (page.cursor === '0') {
+        progress = 1;
+        yield page.keys;
+        return;
+      }
+      next = request(page.cursor);
       // Who stops reading early must not leave a rejection behind.
-      next?.catch(() => undefined);
-      progress = last ? 1 : scanPosition(page.cursor);
+      next.catch(() => undefined);
+      progress = scanPosition(page.cursor);
       yield page.keys;
     }
   }
@@ -77,8 +80,8 @@ export function scanPosition(cursor: string): number {
 /** Reads `*2`, the cursor, and the page's keys. */
 class PageReader implements Reader {
   done = false;
-  #cursor: string | undefined;
-  #inner: BulksReader | undefined;
+  /** Set once the cursor is read. */
+  #keys: BulksReader | undefined;
 
   constructor(
     readonly expectedKeys: number,
@@ -91,15 +94,11 @@ class PageReader implements Reader {
   }
 
   take(bytes: Buffer, from: number, end: number): number {
-    let at = from;
-    if (this.#cursor === undefined) {
-      at = this.#takeHead(bytes, from, end);
-      if (this.#cursor === undefined) return at;
-    }
-    if (!this.#inner) this.#inner = new BulksReader(this.#sink(this.#cursor));
-    at = this.#inner.take(bytes, at, end);
-    this.done = this.#inner.done;
-    return at;
+    const at = this.#keys ? from : this.#takeHead(bytes, from, end);
+    if (!this.#keys) return at;
+    const next = this.#keys.take(bytes, at, end);
+    this.done = this.#keys.done;
+    return next;
   }
 
   #takeHead(bytes: Buffer, from: number, end: number): number {
@@ -116,7 +115,8 @@ class PageReader implements Reader {
     if (lengthEnd === -1) return from;
     const cursorEnd = lengthEnd + 2 + headerNumber(bytes, arrayEnd + 2, lengthEnd);
     if (cursorEnd + 2 > end) return from;
-    this.#cursor = bytes.toString('latin1', lengthEnd + 2, cursorEnd);
+    const cursor = bytes.toString('latin1', lengthEnd + 2, cursorEnd);
+    this.#keys = new BulksReader(this.#sink(cursor));
     return cursorEnd + 2;
   }
 
@@ -128,7 +128,7 @@ class PageReader implements Reader {
       shut: builder.seal,
       nil: () => undefined,
       refused: (text) => {
-        this.reject(new SourceError(`the source refused SCAN: ${new ErrorReply(text).text}`));
+        this.reject(new SourceError(`the source refused SCAN: ${text}`));
       },
       end: () => {
         this.resolve({ cursor, keys: builder.take() });

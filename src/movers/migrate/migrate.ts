@@ -54,10 +54,12 @@ export function migrate(options: MigrateOptions): Mover {
       ...(options.password !== undefined && { password: options.password }),
     };
     const parts: Promise<void>[] = [];
-    for (let from = 0; from < batch.keys.count; ) {
+    for (let from = 0; from < batch.keys.count;) {
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + keysPerCall));
       const many = options.abilities.keys;
-      parts.push(many ? moveMany(batch, words, keys, outcome) : moveEach(batch, words, keys, outcome));
+      parts.push(
+        many ? moveMany(batch, words, keys, outcome) : moveEach(batch, words, keys, outcome),
+      );
       from += keys.count;
     }
     await Promise.all(parts);

@@ -6,7 +6,7 @@
  * them on disk, and the node itself (since 7.2).
  */
 import { command } from '../../redis/frames.js';
-import { ErrorReply, type Reply } from '../../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 
 export interface Durability {
   /** The command to send behind the writes. */
@@ -36,7 +36,7 @@ export function durability(
       const [local, confirmed] = Array.isArray(answer) ? answer : [1, answer];
       if (Number(local) >= 1 && Number(confirmed) >= replicas) return undefined;
       const where = fsync ? 'on disk' : 'by replicas';
-      return `confirmed ${where} by ${String(confirmed)} of ${String(replicas)} within ${String(timeoutMs)} ms`;
+      return `confirmed ${where} by ${textOf(confirmed)} of ${String(replicas)} within ${String(timeoutMs)} ms`;
     },
   };
 }

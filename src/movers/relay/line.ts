@@ -145,7 +145,15 @@ export function createLine(
     pass,
     close() {
       source.close();
-      for (const lane of lanes.values()) lane.then((open) => open.close()).catch(() => undefined);
+      for (const lane of lanes.values()) {
+        // One that could not be opened has told so already.
+        lane.then(
+          (open) => {
+            open.close();
+          },
+          () => undefined,
+        );
+      }
     },
   };
 }

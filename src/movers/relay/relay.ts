@@ -20,10 +20,12 @@ import { slice } from '../../redis/keys.js';
 import { ImportError } from '../../errors.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { createCaution } from './caution.js';
 import { createLine, type Line } from './line.js';
 import type { Removal } from './removal.js';
 import { store, type StoreOptions } from './store.js';
 import { watchedKeys } from './watch.js';
+import { createWatchers, type GuardedLine, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
   readonly source: Connection;
@@ -37,41 +39,43 @@ export interface RelayOptions extends StoreOptions {
   readonly watcher: (() => Promise<{ source: Connection; removal: Removal }>) | undefined;
 }
 
-/** How many lines move keys under WATCH side by side. */
-const watchLines = 4;
+/** From this attempt on keys go under WATCH whatever the caution says. */
+const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
 /** A key that changed in so many attempts is left at the source. */
 const lastAttempt = 12;
-/** After a refusal so many batches go under WATCH at once, before the counter is tried again. */
-const watchedBatches = 32;
 
 export function relay(options: RelayOptions): Mover {
-  const main = createLine(options.source, (node) => options.connectNode(node), options.lanesPerNode);
-  const idle: { line: Line; removal: Removal }[] = [];
-  const waiting: (() => void)[] = [];
-  const lines: Line[] = [main];
-  let busy = 0;
-  let watchNext = 0;
+  const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
+  const main = createLine(options.source, connectNode, options.lanesPerNode);
+  const watchers = options.watcher && createWatchers(options.watcher, connectNode);
+  const caution = watchers && createCaution(() => watchers.idle());
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
-    const { removal, watcher } = options;
-    if (removal && watcher && (batch.attempt > 0 || watchNext > 0)) {
-      if (batch.attempt === 0) watchNext--;
-      await moveWatched(batch, outcome);
-    } else if (await moveThrough(main, removal, batch, batch.keys, outcome)) {
-      if (watcher) watchNext = watchedBatches;
+    const viaMain = (): Promise<boolean> =>
+      moveThrough(main, options.removal, batch, batch.keys, outcome);
+    if (!options.removal || !watchers || !caution) await viaMain();
+    else {
+      const viaWatch = (): Promise<void> => moveWatched(watchers, batch, outcome);
+      await (batch.attempt >= watchedFromAttempt ? viaWatch() : caution.choose(viaMain, viaWatch));
     }
     return outcome.build();
   }
 
-  async function moveWatched(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
+  async function moveWatched(
+    watchers: Watchers,
+    batch: Batch,
+    outcome: OutcomeBuilder,
+  ): Promise<void> {
     const size = batch.attempt >= aloneFromAttempt ? 1 : watchedKeys;
     const parts: Promise<void>[] = [];
     for (let from = 0; from < batch.keys.count; from += size) {
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + size));
-      parts.push(onWatchLine(({ line, removal }) => moveThrough(line, removal, batch, keys, outcome)));
+      const work = ({ line, removal }: GuardedLine): Promise<boolean> =>
+        moveThrough(line, removal, batch, keys, outcome);
+      parts.push(watchers.withLine(work));
     }
     await Promise.all(parts);
   }
@@ -117,34 +121,12 @@ export function relay(options: RelayOptions): Mover {
     });
   }
 
-  async function onWatchLine(
-    work: (watch: { line: Line; removal: Removal }) => Promise<unknown>,
-  ): Promise<void> {
-    while (busy >= watchLines) await new Promise<void>((go) => waiting.push(go));
-    busy++;
-    try {
-      const watch = idle.pop() ?? (await openWatchLine());
-      await work(watch);
-      if (!watch.line.source.lost) idle.push(watch);
-    } finally {
-      busy--;
-      waiting.shift()?.();
-    }
-  }
-
-  async function openWatchLine(): Promise<{ line: Line; removal: Removal }> {
-    if (!options.watcher) throw new Error('moving under WATCH without a watcher');
-    const { source, removal } = await options.watcher();
-    const line = createLine(source, (node) => options.connectNode(node), 1);
-    lines.push(line);
-    return { line, removal };
-  }
-
   return {
     name: 'relay',
     move,
     close() {
-      for (const line of lines) line.close();
+      main.close();
+      watchers?.close();
     },
   };
 }

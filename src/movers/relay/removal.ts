@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
-import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 export type Removed = 'removed' | 'changed' | ErrorReply;
@@ -113,7 +113,8 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
       }
       // Scripts are sent before those ahead of them have answered. When one of those found fewer
       // keys than it was sent for (they expired), the number expected was wrong, not the source.
-      const same = Number(String(changes)) - ownDeletes === foreign && String(saves) === ticket.saves;
+      const same =
+        Number(textOf(changes)) - ownDeletes === foreign && textOf(saves) === ticket.saves;
       return same ? 'again' : 'changed';
     });
   }

@@ -12,6 +12,7 @@ import type { Compared } from '../compare.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
+import type { Expiry } from './expiry.js';
 import { type Form, type Line, type Passed, storedOf } from './line.js';
 import { askDeadlines } from './ttls.js';
 import type { Window } from './window.js';
@@ -26,8 +27,7 @@ export interface StoreOptions {
   readonly overwrite: boolean;
   /** Whether the source keeps its keys. */
   readonly copy: boolean;
-  /** Whether any key of the source's database has a TTL, as last heard. */
-  expires(): boolean;
+  readonly expiry: Expiry;
   readonly window: Window;
   readonly shapes: Shapes;
   /** Sorts keys that both sides have. */
@@ -69,7 +69,7 @@ export async function store(
   const durability = options.durabilityOf(batch.node);
 
   const parts: Promise<Keys>[] = [];
-  for (let from = 0; from < batch.keys.count; ) {
+  for (let from = 0; from < batch.keys.count;) {
     const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + window.keysPerPart()));
     await window.enter(keys.count);
     const part = storePart(keys);
@@ -81,9 +81,20 @@ export async function store(
   return joined(await Promise.all(parts));
 
   async function storePart(keys: Keys): Promise<Keys> {
-    const ttls = options.expires() ? askDeadlines(line.source, keys) : undefined;
-    const first = await pass(keys, form, ttls);
+    const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
+    const passing = pass(keys, form, ttls);
+    const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
+    noTtls?.catch(() => undefined);
+    const first = await passing;
     const stored = await settle(keys, first);
+    if (noTtls && !(await noTtls)) {
+      // One has got a TTL since the last part: all go round again, and are asked for theirs.
+      const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
+      outcome.retry(stored, { ...why, ours: true });
+      if (form === 'payload') countGone(keys, first);
+      else outcome.retry(chosen(keys, first.absent), why);
+      return none;
+    }
     if (form === 'payload' || first.refusedBySource !== undefined) {
       countGone(keys, first);
       return stored;
@@ -158,10 +169,7 @@ export async function store(
   }
 }
 
-function reasonsOf(
-  keys: Keys,
-  passed: Passed,
-): { keys: Keys; reason: Verdict; text: string }[] {
+function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; text: string }[] {
   if (passed.refusals.length === 0) return [];
   const refusals = passed.refusals.map(({ place, text }) => {
     const reason: Verdict = text === null ? { kind: 'exists' } : verdictOf(text);

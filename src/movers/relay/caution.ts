@@ -1,0 +1,55 @@
+/**
+ * Which way batches take: the main line, whose guard fails when anybody writes anything, or the
+ * slower watched lines, whose guard fails only for the keys that were written.
+ *
+ * After a refusal the watched lines are taken for a while, then a single batch tries the main line
+ * again; each time that is refused, the while doubles.
+ */
+export interface Caution {
+  /**
+   * Moves a batch one way or the other.
+   * @param viaMain gives whether it was refused because somebody wrote meanwhile.
+   */
+  choose(viaMain: () => Promise<boolean>, viaWatch: () => Promise<void>): Promise<void>;
+}
+
+const shortestWhile = 32;
+const longestWhile = 4096;
+
+/** @param watchIdle settles when no watched line is at work: their deletes are writes as well. */
+export function createCaution(watchIdle: () => Promise<void>): Caution {
+  const main = { trusted: true };
+  let watchedLeft = 0;
+  let whileBatches = shortestWhile;
+  let probe: Promise<void> | undefined;
+
+  async function tryMain(viaMain: () => Promise<boolean>): Promise<void> {
+    await watchIdle();
+    main.trusted = !(await viaMain());
+    if (main.trusted) whileBatches = shortestWhile;
+    else {
+      watchedLeft = whileBatches;
+      whileBatches = Math.min(longestWhile, whileBatches * 2);
+    }
+  }
+
+  return {
+    async choose(viaMain, viaWatch) {
+      while (probe) await probe;
+      if (main.trusted) {
+        const refused = await viaMain();
+        // Of the batches that are refused together, one starts the while.
+        if (!refused || !main.trusted) return;
+        main.trusted = false;
+        watchedLeft = whileBatches;
+      } else if (watchedLeft > 0) {
+        watchedLeft--;
+        await viaWatch();
+      } else {
+        const probing = tryMain(viaMain).finally(() => (probe = undefined));
+        probe = probing.catch(() => undefined);
+        await probing;
+      }
+    },
+  };
+}

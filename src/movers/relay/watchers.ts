@@ -1,0 +1,64 @@
+/** The lines that move keys under WATCH: a few, because what is watched belongs to a connection. */
+import type { Connection } from '../../redis/connection.js';
+import type { Node } from '../../types.js';
+import { createLine, type Line } from './line.js';
+import type { Removal } from './removal.js';
+
+/** A line, and how keys that were moved over it leave the source. */
+export interface GuardedLine {
+  readonly line: Line;
+  readonly removal: Removal;
+}
+
+export interface Watchers {
+  /** Lends a line to the work as soon as one is free. */
+  withLine(work: (guarded: GuardedLine) => Promise<unknown>): Promise<void>;
+  /** Waits until none is lent. */
+  idle(): Promise<void>;
+  close(): void;
+}
+
+const lineCount = 4;
+
+export function createWatchers(
+  open: () => Promise<{ source: Connection; removal: Removal }>,
+  connectNode: (node: Node) => Promise<Connection>,
+): Watchers {
+  const lines = new Set<Line>();
+  const free: GuardedLine[] = [];
+  const waiting: (() => void)[] = [];
+  let idleWaiting: (() => void)[] = [];
+  let lent = 0;
+
+  async function borrow(): Promise<GuardedLine> {
+    const known = free.pop();
+    if (known) return known;
+    const { source, removal } = await open();
+    const line = createLine(source, connectNode, 1);
+    lines.add(line);
+    return { line, removal };
+  }
+
+  return {
+    async withLine(work) {
+      while (lent >= lineCount) await new Promise<void>((go) => waiting.push(go));
+      lent++;
+      try {
+        const guarded = await borrow();
+        await work(guarded);
+        if (guarded.line.source.lost) lines.delete(guarded.line);
+        else free.push(guarded);
+      } finally {
+        lent--;
+        waiting.shift()?.();
+        if (lent === 0) for (const go of idleWaiting.splice(0)) go();
+      }
+    },
+    async idle() {
+      while (lent > 0) await new Promise<void>((go) => (idleWaiting = [...idleWaiting, go]));
+    },
+    close() {
+      for (const line of lines) line.close();
+    },
+  };
+}
