@@ -23,14 +23,15 @@ export async function readContents(client: Redis, key: Buffer): Promise<Contents
   const text = JSON.stringify(value);
   return {
     type,
-    value: text.length > 2000 ? digest(text) : text,
+    value: text.length > 2000 ? digest(Buffer.from(text)) : text,
     deadlineMs: ttlMs < 0 ? undefined : now + ttlMs,
   };
 }
 
-function digest(text: string): string {
-  const hash = createHash('sha256').update(text).digest('hex');
-  return `${text.slice(0, 100)}… (${String(text.length)} characters, ${hash})`;
+/** How long bytes are told apart; their beginning is for people. */
+function digest(bytes: Buffer): string {
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  return `${bytes.toString('latin1', 0, 100)}… (${String(bytes.length)} bytes, ${hash})`;
 }
 
 async function readValue(client: Redis, key: Buffer, type: string): Promise<unknown> {
@@ -58,7 +59,7 @@ async function readValue(client: Redis, key: Buffer, type: string): Promise<unkn
 
 /** Buffers as one character a byte, all the way down. */
 function asText(reply: unknown): unknown {
-  if (Buffer.isBuffer(reply)) return reply.toString('latin1');
+  if (Buffer.isBuffer(reply)) return reply.length > 2000 ? digest(reply) : reply.toString('latin1');
   return Array.isArray(reply) ? reply.map(asText) : reply;
 }
 

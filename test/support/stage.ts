@@ -1,0 +1,61 @@
+/**
+ * What most end-to-end tests play on: a source and a cluster of three, started once for a file and
+ * emptied before each test.
+ */
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { type ClusterOptions, startCluster, type TestCluster } from './cluster.js';
+import { differences, type Snapshot, snapshot, snapshotOfAll } from './compare.js';
+import { type Server, type ServerOptions, startServer } from './servers.js';
+
+export interface Stage {
+  readonly source: Server;
+  readonly cluster: TestCluster;
+  /** `--from … --to …` */
+  readonly endpoints: readonly string[];
+  /** How the cluster differs from what the source once held: nothing, when all arrived. */
+  missingIn(before: Snapshot): Promise<readonly string[]>;
+  /** How the source differs from what it once held. */
+  changedAtSource(before: Snapshot): Promise<readonly string[]>;
+}
+
+/** To be called at the top of a test file; the stage can be used inside of tests. */
+export function setStage(
+  options: { readonly source?: ServerOptions; readonly cluster?: ClusterOptions } = {},
+): Stage {
+  let source: Server | undefined;
+  let cluster: TestCluster | undefined;
+  beforeAll(async () => {
+    [source, cluster] = await Promise.all([
+      startServer(options.source),
+      startCluster(options.cluster),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([source?.stop(), cluster?.stop()]);
+  });
+  beforeEach(async () => {
+    await Promise.all([source?.client.flushall(), cluster?.flush()]);
+  });
+  const up = <T>(what: T | undefined): T => {
+    if (what === undefined) throw new Error('the stage is set only inside of tests');
+    return what;
+  };
+  return {
+    get source() {
+      return up(source);
+    },
+    get cluster() {
+      return up(cluster);
+    },
+    get endpoints() {
+      return ['--from', up(source).address, '--to', up(cluster).seed];
+    },
+    async missingIn(before) {
+      const clients = up(cluster).masters.map((node) => node.client);
+      return differences(before, await snapshotOfAll(clients));
+    },
+    async changedAtSource(before) {
+      return differences(before, await snapshot(up(source).client));
+    },
+  };
+}
