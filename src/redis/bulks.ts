@@ -3,8 +3,8 @@
  * piece as they arrive: a frame of 400 MB costs no more memory than one of 4 bytes.
  */
 import { ProtocolError } from '../errors.js';
-import type { Reader } from './connection.js';
-import { DOLLAR, headerEnd, headerNumber, MINUS, STAR } from './frames.js';
+import type { Reader } from './reader.js';
+import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from './frames.js';
 import { lineText } from './reply.js';
 
 /** Where frames go. For each reply: open, bytes (once or more), shut; or nil; or refused. */
@@ -53,6 +53,7 @@ export class BulksReader implements Reader {
     while (at < end) {
       if (this.#remaining > 0) {
         const stop = this.#remaining < end - at ? at + this.#remaining : end;
+        this.#checkEnd(bytes, at, stop);
         sink.bytes(bytes, at, stop);
         this.#remaining -= stop - at;
         at = stop;
@@ -66,7 +67,7 @@ export class BulksReader implements Reader {
         } else {
           const cr = headerEnd(bytes, at, end);
           if (cr === -1) return at;
-          const length = headerNumber(bytes, at, cr);
+          const length = headerLength(bytes, at, cr);
           if (length >= 0) {
             this.#remaining = cr - at + length + 4;
             sink.open(length);
@@ -95,12 +96,20 @@ export class BulksReader implements Reader {
     if (bytes[from] !== STAR) throw new ProtocolError('no array where one was due');
     const cr = headerEnd(bytes, from, end);
     if (cr === -1) return from;
-    this.#left = headerNumber(bytes, from, cr);
+    this.#left = headerLength(bytes, from, cr);
     if (this.count !== undefined && this.#left !== this.count) {
       throw new ProtocolError('an array of another length than was asked for');
     }
     if (this.#left <= 0) this.#finish();
     return cr + 2;
+  }
+
+  /** A value that does not end where its header said would shift every answer behind it. */
+  #checkEnd(bytes: Buffer, at: number, stop: number): void {
+    const cr = at + this.#remaining - 2;
+    if (cr >= stop) return;
+    if ((cr < at || bytes[cr] === CR) && (cr + 1 >= stop || bytes[cr + 1] === LF)) return;
+    throw new ProtocolError('a value of another length than its header said');
   }
 
   #takeError(bytes: Buffer, from: number, end: number): number {

@@ -6,11 +6,16 @@
 import { ProtocolError } from '../errors.js';
 
 export const CR = 13;
+export const LF = 10;
 export const DOLLAR = 36;
 export const STAR = 42;
 export const PLUS = 43;
 export const MINUS = 45;
 export const COLON = 58;
+const ZERO = 48;
+
+/** Integers on the wire are signed 64-bit ones (a TTL may be that large). */
+const integerLimit = 2 ** 63;
 
 /** Longest header line (`$<length>`, `*<count>`, `:<integer>`) that a server may send. */
 const headerLimit = 32;
@@ -38,32 +43,51 @@ export function frame(bytes: Buffer): Buffer {
 
 /**
  * Where the line that starts at `from` ends (the position of its CR), or -1 while it is incomplete.
- * @throws ProtocolError when a header is longer than any number can be.
+ * @throws ProtocolError when a header is longer than any number can be, or its CR stands alone.
  */
 export function headerEnd(bytes: Buffer, from: number, end: number): number {
   const limit = from + headerLimit < end ? from + headerLimit : end;
   for (let at = from + 1; at < limit; at++) {
-    if (bytes[at] === CR) return at + 1 < end ? at : -1;
+    if (bytes[at] !== CR) continue;
+    if (at + 1 === end) return -1;
+    if (bytes[at + 1] !== LF) throw new ProtocolError('a reply header with a CR within');
+    return at;
   }
   if (end - from > headerLimit) throw new ProtocolError('a reply header without an end');
   return -1;
 }
 
 /**
- * The integer between the type byte at `from` and the CR at `lineEnd`.
- * @throws ProtocolError when it is none, or beyond what a double holds exactly.
+ * The integer between the type byte at `from` and the CR at `lineEnd`; beyond 2^53 the nearest
+ * double. Written as servers write it and take it back: a header passes on as it came.
+ * @throws ProtocolError when it is none, or beyond 64 bits.
  */
 export function headerNumber(bytes: Buffer, from: number, lineEnd: number): number {
   let at = from + 1;
   const negative = bytes[at] === MINUS;
   if (negative) at++;
   if (at === lineEnd) throw new ProtocolError('a reply header without its number');
+  if (bytes[at] === ZERO && (negative || at + 1 < lineEnd)) {
+    throw new ProtocolError('a reply header with a number written oddly');
+  }
   let value = 0;
   for (; at < lineEnd; at++) {
-    const digit = (bytes[at] as number) - 48;
+    const digit = (bytes[at] as number) - ZERO;
     if (digit < 0 || digit > 9) throw new ProtocolError('a reply header that is not a number');
     value = value * 10 + digit;
   }
-  if (value > Number.MAX_SAFE_INTEGER) throw new ProtocolError('a reply length out of range');
+  if (value > integerLimit) throw new ProtocolError('a number out of range');
   return negative ? -value : value;
+}
+
+/**
+ * The length between the type byte at `from` and the CR at `lineEnd`; -1 stands for nil.
+ * @throws ProtocolError when it is none.
+ */
+export function headerLength(bytes: Buffer, from: number, lineEnd: number): number {
+  const length = headerNumber(bytes, from, lineEnd);
+  if (length < -1 || length > Number.MAX_SAFE_INTEGER) {
+    throw new ProtocolError('a reply length out of range');
+  }
+  return length;
 }

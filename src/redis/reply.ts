@@ -4,8 +4,19 @@
  * own, which never hold it.
  */
 import { ProtocolError } from '../errors.js';
-import type { Reader } from './connection.js';
-import { COLON, DOLLAR, headerEnd, headerNumber, MINUS, PLUS, STAR, CR } from './frames.js';
+import type { Reader } from './reader.js';
+import {
+  COLON,
+  CR,
+  DOLLAR,
+  headerEnd,
+  headerLength,
+  headerNumber,
+  LF,
+  MINUS,
+  PLUS,
+  STAR,
+} from './frames.js';
 
 /** An error reply; a value, because in a pipeline it belongs to one command only. */
 export class ErrorReply {
@@ -28,13 +39,16 @@ export function textOf(reply: Reply | undefined): string {
 export const lineLimit = 64 * 1024;
 const depthLimit = 8;
 
-/** The text of the line at `from` without type byte and CRLF, or undefined while incomplete. */
+/**
+ * The text of the line at `from` without type byte and CRLF, or undefined while incomplete.
+ * @throws ProtocolError when it is too long, or its CR stands alone.
+ */
 export function lineText(bytes: Buffer, from: number, end: number): string | undefined {
   const cr = bytes.indexOf(CR, from);
-  if (cr === -1 || cr + 1 >= end) {
-    if (end - from > lineLimit) throw new ProtocolError('a reply line without an end');
-    return undefined;
-  }
+  const stop = cr === -1 || cr > end ? end : cr;
+  if (stop - from > lineLimit) throw new ProtocolError('a reply line without an end');
+  if (stop + 1 >= end) return undefined;
+  if (bytes[cr + 1] !== LF) throw new ProtocolError('a reply line with a CR within');
   return bytes.toString('latin1', from + 1, cr);
 }
 
@@ -79,6 +93,9 @@ export class ReplyReader implements Reader {
     this.#filled += part;
     if (this.#filled < bulk.length) return from + part;
     if (end - from - part < 2) return from + part;
+    if (bytes[from + part] !== CR || bytes[from + part + 1] !== LF) {
+      throw new ProtocolError('a value of another length than its header said');
+    }
     this.#bulk = undefined;
     this.#put(bulk);
     return from + part + 2;
@@ -98,14 +115,17 @@ export class ReplyReader implements Reader {
     }
     const cr = headerEnd(bytes, from, end);
     if (cr === -1) return from;
-    const number = headerNumber(bytes, from, cr);
-    if (type === COLON) this.#put(number);
-    else if (number < 0) this.#put(null);
+    if (type === COLON) {
+      this.#put(headerNumber(bytes, from, cr));
+      return cr + 2;
+    }
+    const length = headerLength(bytes, from, cr);
+    if (length < 0) this.#put(null);
     else if (type === DOLLAR) {
-      this.#spend(number);
-      this.#bulk = Buffer.allocUnsafe(number);
+      this.#spend(length);
+      this.#bulk = Buffer.allocUnsafe(length);
       this.#filled = 0;
-    } else this.#openArray(number);
+    } else this.#openArray(length);
     return cr + 2;
   }
 

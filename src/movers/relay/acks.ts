@@ -3,9 +3,12 @@
  * answers that are not `+OK`.
  */
 import { ProtocolError } from '../../errors.js';
-import type { Reader } from '../../redis/connection.js';
-import { DOLLAR, MINUS, PLUS } from '../../redis/frames.js';
+import type { Reader } from '../../redis/reader.js';
+import { CR, DOLLAR, LF, MINUS, PLUS } from '../../redis/frames.js';
 import { lineText } from '../../redis/reply.js';
+
+const upperO = 79;
+const upperK = 75;
 
 /** `null` is what SET … NX answers when the key is there. */
 export interface Refusal {
@@ -37,6 +40,11 @@ export class AckReader implements Reader {
     return this.#sent;
   }
 
+  /** Nothing is owed to it: the source has not come up with the next value. */
+  get idle(): boolean {
+    return this.#received === this.#sent;
+  }
+
   sent(place: number): void {
     this.#places[this.#sent++] = place;
   }
@@ -54,6 +62,10 @@ export class AckReader implements Reader {
 
   take(bytes: Buffer, from: number, end: number): number {
     let at = from;
+    if (at < end && !this.done && this.#received === this.#sent) {
+      // Whoever counts one answer too many deletes a key that was not stored.
+      throw new ProtocolError('an answer to a write that was not sent');
+    }
     while (at < end && this.#received < this.#sent) {
       const next = this.#takeOne(bytes, at, end);
       if (next === at) return at;
@@ -65,17 +77,15 @@ export class AckReader implements Reader {
 
   #takeOne(bytes: Buffer, at: number, end: number): number {
     const type = bytes[at];
-    if (type === PLUS && bytes[at + 3] === 13 && at + 5 <= end) {
+    if (type === PLUS && at + 5 <= end && isOk(bytes, at)) {
       this.#count();
       return at + 5;
     }
     const text = lineText(bytes, at, end);
     if (text === undefined) return at;
-    if (type !== PLUS) {
-      if (type === MINUS) this.#refuse(text);
-      else if (type === DOLLAR && text === '-1') this.#refuse(null);
-      else throw new ProtocolError('an answer to a write that is none');
-    }
+    if (type === MINUS) this.#refuse(text);
+    else if (type === DOLLAR && text === '-1') this.#refuse(null);
+    else throw new ProtocolError('an answer to a write that is none');
     this.#count();
     return at + text.length + 3;
   }
@@ -99,4 +109,14 @@ export class AckReader implements Reader {
     this.done = true;
     this.#settle();
   }
+}
+
+/** Only OK says that a key is stored: QUEUED, say, does not. */
+function isOk(bytes: Buffer, at: number): boolean {
+  return (
+    bytes[at + 1] === upperO &&
+    bytes[at + 2] === upperK &&
+    bytes[at + 3] === CR &&
+    bytes[at + 4] === LF
+  );
 }
