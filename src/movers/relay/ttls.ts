@@ -2,12 +2,19 @@
  * Deadlines of a batch's keys, read ahead of the values so that they are known when those come.
  */
 import { ProtocolError } from '../../errors.js';
-import type { Connection, Reader } from '../../redis/connection.js';
+import type { Connection } from '../../redis/connection.js';
+import type { Reader } from '../../redis/reader.js';
 import { COLON, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
 import { lineText } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 const pttlHead = commandHead(1, 'PTTL');
+
+/**
+ * The servers' latest deadline is 2^63 - 1. What is beyond this one keeps clear of it by some weeks,
+ * because doubles round here and the node's clock may be ahead: it is 292 million years off.
+ */
+const latestMs = 2 ** 63 - 2 ** 32;
 
 /**
  * Asks for each key's TTL.
@@ -46,7 +53,8 @@ class PttlReader implements Reader {
         if (cr === -1) return at;
         const ttlMs = headerNumber(bytes, at, cr);
         // -1: no TTL; -2: no such key, which its value's reply will say.
-        if (ttlMs >= 0) this.deadlines[this.#place] = nowMs + ttlMs;
+        if (ttlMs >= 0) this.deadlines[this.#place] = Math.min(nowMs + ttlMs, latestMs);
+        else if (ttlMs < -2) throw new ProtocolError('an answer to PTTL that is none');
         at = cr + 2;
       } else {
         const text = type === MINUS ? lineText(bytes, at, end) : '';
