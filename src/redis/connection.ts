@@ -12,25 +12,11 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ConnectionError, type ImportError, ProtocolError } from '../errors.js';
 import type { Endpoint } from './endpoint.js';
-import { command } from './frames.js';
+import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
-import { ErrorReply, type Reply, ReplyReader } from './reply.js';
+import { ErrorReply, lineText, type Reply, ReplyReader } from './reply.js';
 
 const inputBytes = 256 * 1024;
-
-/** Reads the reply or replies of what was sent at one time. */
-export interface Reader {
-  /**
-   * Takes what it can of `bytes[from .. end)`.
-   * @returns where it stopped; the rest is offered again when there is more behind it.
-   * @throws ProtocolError when the bytes can't be a reply; that ends the connection.
-   */
-  take(bytes: Buffer, from: number, end: number): number;
-  /** Nothing more belongs to it; what follows is the next reader's. */
-  readonly done: boolean;
-  /** The connection is gone before it was done. */
-  fail(error: Error): void;
-}
 
 export interface Connection {
   /** `host:port`, as it is named in errors. */
@@ -124,7 +110,10 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       try {
         while (at < end && !lost) {
           const reader = readers[head];
-          if (!reader) throw new ProtocolError('more replies than there were commands');
+          if (!reader) {
+            turnedAway(at, end);
+            return;
+          }
           const next = reader.take(input, at, end);
           if (reader.done) {
             if (++head > 64) {
@@ -144,6 +133,13 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       if (carried === inputBytes) {
         lose(new ProtocolError(`${address} sent a reply header without an end`));
       }
+    }
+
+    /** A server that has no place for us says so unasked, in words that people need. */
+    function turnedAway(at: number, end: number): void {
+      const text = input[at] === MINUS ? lineText(input, at, end) : undefined;
+      if (text === undefined) throw new ProtocolError('more replies than there were commands');
+      lose(new ConnectionError(`${address} refused the connection: ${text}`));
     }
 
     const connection: Connection = {
@@ -170,7 +166,10 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
         if (++pauses === 1) socket.pause();
       },
       resume() {
-        if (--pauses === 0 && !lost) socket.resume();
+        if (--pauses > 0 || lost) return;
+        // The time that went by was ours.
+        socket.setTimeout(timeoutMs);
+        socket.resume();
       },
       close() {
         lose(new ConnectionError(`the connection to ${address} was closed`));
@@ -182,7 +181,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       resolve(connection);
     });
     socket.on('timeout', () => {
-      if (connected && (head === readers.length || pauses > 0)) return;
+      if (connected && (pauses > 0 || (readers[head]?.idle ?? head === readers.length))) return;
       const what = connected ? 'did not answer' : 'could not be reached';
       lose(new ConnectionError(`${address} ${what} within ${String(timeoutMs)} ms`));
     });
