@@ -14,6 +14,7 @@ import { ConnectionError, type ImportError, ProtocolError } from '../errors.js';
 import type { Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
+import type { Reader } from './reader.js';
 import { ErrorReply, lineText, type Reply, ReplyReader } from './reply.js';
 
 const inputBytes = 256 * 1024;

@@ -3,7 +3,7 @@
  */
 import { ProtocolError, SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
-import type { Reader } from '../redis/connection.js';
+import type { Reader } from '../redis/reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
 import { keysBuilder } from '../redis/keys.js';
 import { lineText } from '../redis/reply.js';
