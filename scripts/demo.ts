@@ -40,17 +40,26 @@ const words = ['--from', source.address, '--to', cluster.seed];
 say(`\n$ cluster-import ${words.join(' ')}`);
 const code = await runImport(words);
 say('');
-const faults =
-  code === 0 ? await check(source, cluster) : [`cluster-import exited with ${String(code)}`];
+const faults = await verdict();
 await Promise.all([source.stop(), cluster.stop()]);
 for (const fault of faults.slice(0, 20)) say(`WRONG: ${fault}`);
-if (faults.length === 0) {
-  say(
-    `All ${keyCount.toLocaleString('en')} keys are in the cluster and off the source; ` +
-      `${sample.length.toLocaleString('en')} of them compared, values and TTLs: no difference.`,
-  );
+process.exit(faults.length === 0 ? code : 1);
+
+async function verdict(): Promise<readonly string[]> {
+  if (Object.values<number>(interrupts).includes(code)) {
+    say('Interrupted: the servers are stopped, and nothing of them is left.');
+    return [];
+  }
+  if (code !== 0) return [`cluster-import exited with ${String(code)}`];
+  const faults = await check(source, cluster);
+  if (faults.length === 0) {
+    say(
+      `All ${keyCount.toLocaleString('en')} keys are in the cluster and off the source; ` +
+        `${sample.length.toLocaleString('en')} of them compared, values and TTLs: no difference.`,
+    );
+  }
+  return faults;
 }
-process.exit(faults.length === 0 ? 0 : code === 0 ? 1 : code);
 
 function sampleOf(count: number): readonly Buffer[] {
   const length = Math.floor(count / sampleEvery);

@@ -21,7 +21,7 @@ try {
     installRedis();
     if (!hasRedis()) {
       throw new Error(
-        'redis-server and redis-cli are missing: install Redis 6.2 or newer (for example ' +
+        'redis-server and redis-cli are missing: install Redis 6.0 or newer (for example ' +
           '"apt-get install redis-server", "dnf install redis" or "brew install redis"), name them ' +
           'in REDIS_SERVER and REDIS_CLI, or try the tool with docker-compose.yml.',
       );

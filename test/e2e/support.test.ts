@@ -22,7 +22,8 @@ describe('the data set', () => {
     await fillEveryType(server.client);
     const keys = await server.client.keysBuffer('*');
     const found = await Promise.all(keys.map((key) => server.client.object('ENCODING', key)));
-    expect(new Set(found)).toEqual(
+    // Before 7.0 a listpack was a ziplist.
+    expect(new Set(found.map((name) => String(name).replace('ziplist', 'listpack')))).toEqual(
       new Set([
         ...['int', 'embstr', 'raw', 'quicklist', 'listpack', 'hashtable'],
         ...['intset', 'skiplist', 'stream'],

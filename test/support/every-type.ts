@@ -89,7 +89,7 @@ const streams: readonly Command[] = [
   ['XREADGROUP', 'GROUP', 'workers', 'bob', 'COUNT', 3, 'STREAMS', 'stream', '>'],
   ['XREADGROUP', 'GROUP', 'workers', 'bob', 'COUNT', 2, 'STREAMS', 'stream', '0'],
   ['XACK', 'stream', 'workers', '1-1'],
-  ['XGROUP', 'CREATECONSUMER', 'stream', 'workers', 'carol, who has read nothing'],
+  ['XREADGROUP', 'GROUP', 'workers', 'carol, who has read nothing', 'STREAMS', 'stream', '0'],
   ['XGROUP', 'CREATE', 'stream:empty', 'group', '$', 'MKSTREAM'],
   ['XADD', 'stream:emptied', '7-7', 'a', 'b'],
   ['XDEL', 'stream:emptied', '7-7'],
@@ -125,7 +125,7 @@ function withDeadlines(now: number): readonly Command[] {
   ];
 }
 
-/** Fills a server of version 7.0 or newer, and says how many keys it has now. */
+/** Fills a server of version 5.0 or newer, and says how many keys it has now. */
 export async function fillEveryType(client: Redis): Promise<number> {
   const keys = edgeKeys.map((key): Command => [
     'SET',
