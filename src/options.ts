@@ -5,7 +5,17 @@
  * both take the same values, and a new option is a new row. Values are plain JSON.
  */
 import { UsageError } from './errors.js';
-import { choice, duration, flag, given, type Rows, secret, text, type Values } from './rows.js';
+import {
+  choice,
+  duration,
+  flag,
+  given,
+  optionalCount,
+  type Rows,
+  secret,
+  text,
+  type Values,
+} from './rows.js';
 
 /** What a run is asked to do. */
 export const importRows = {
@@ -40,6 +50,38 @@ export const importRows = {
   timeoutMs: duration(
     { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },
     { fallback: 10_000, min: 1, max: 3_600_000 },
+  ),
+  /** How long a server that fails is tried again before it is given up. */
+  retryForMs: duration(
+    { flag: '--retry-for <ms>', help: 'how long to go on trying a server that fails' },
+    { fallback: 60_000, min: 0, max: 86_400_000 },
+  ),
+  /** Whether the relay makes sure that nobody wrote to a key before it deletes it. */
+  guard: flag(
+    {
+      flag: '--guard',
+      help: 'delete a key only if nobody wrote to it meanwhile (the default)',
+      negated: 'trust that nobody writes to the source: a little faster, and not safe otherwise',
+    },
+    true,
+  ),
+  /** How many replicas of a node must have a key before the source deletes it. */
+  waitReplicas: optionalCount(
+    {
+      flag: '--wait-replicas <n>',
+      help: 'replicas that must have a key before the source deletes it (default: 1 where a node has one in sync)',
+    },
+    { min: 0, max: 100 },
+  ),
+  /** Whether node and replicas must have it on disk. */
+  waitFsync: flag(
+    { flag: '--wait-fsync', help: 'they must have it on disk (WAITAOF, Redis 7.2 and later)' },
+    false,
+  ),
+  /** How long one MIGRATE may block the source. */
+  maxBlockMs: duration(
+    { flag: '--max-block <ms>', help: 'how long one MIGRATE may block the source' },
+    { fallback: 10, min: 1, max: 60_000 },
   ),
   /** Serve Prometheus metrics there. */
   metrics: text({

@@ -140,6 +140,15 @@ export function count(words: Words, bounds: Bounds): Row<number> {
   return measure(words, bounds, { '': 1 }, 'a whole number', '');
 }
 
+/** A whole number that may be left out. */
+export function optionalCount(
+  words: Words,
+  bounds: Omit<Bounds, 'fallback'>,
+): Row<number | undefined> {
+  const row = measure(words, { ...bounds, fallback: 0 }, { '': 1 }, 'a whole number', '');
+  return { ...row, help: words.help, fallback: () => undefined };
+}
+
 function measure(
   words: Words,
   { fallback, min, max }: Bounds,

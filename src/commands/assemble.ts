@@ -5,30 +5,30 @@
 import { runPipeline } from '../engine/pipeline.js';
 import { listingRecord } from '../engine/record.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
-import { PreflightError } from '../errors.js';
-import { type Compared, compareKeys } from '../movers/compare.js';
+import { type Aside, createAside } from '../movers/aside.js';
 import { migrate } from '../movers/migrate/migrate.js';
+import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
 import { relay } from '../movers/relay/relay.js';
-import { guardedRemoval } from '../movers/relay/removal.js';
+import { guardedRemoval, plainRemoval } from '../movers/relay/removal.js';
 import { newShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/watch.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { keyAt } from '../redis/keys.js';
-import { textOf } from '../redis/reply.js';
+import { createLink, type Link } from '../redis/link.js';
 import { scanSource } from '../sources/scan.js';
-import type { Keys, Mover, MoverName, Node } from '../types.js';
-import type { Ready } from './preflight.js';
+import type { Mover, MoverName, Node } from '../types.js';
+import { chooseMover } from './choose-mover.js';
+import type { MasterFacts, Ready } from './preflight.js';
 
 const pageKeys = 1000;
-const batchKeys = 256;
+const batchKeys = 512;
 const batchBytes = 1024 * 1024;
-const inflightKeys = 2048;
-const retryForMs = 60_000;
-const maxBlockMs = 10;
+const inflightKeys = 4096;
+/** A connection that waits for replicas carries nothing meanwhile: the others go on. */
+const lanesWhenWaiting = 4;
 
 export interface Assembled {
   readonly tally: EngineTally;
@@ -38,139 +38,135 @@ export interface Assembled {
   close(): void;
 }
 
-/**
- * @throws PreflightError when the mover that was asked for can't work between these servers.
- * @throws ConnectionError when a server can't be reached any more.
- */
-export async function assemble(ready: Ready, options: ImportOptions): Promise<Assembled> {
-  const opened: { close(): void }[] = [];
-  const close = (): void => {
-    for (const one of opened) one.close();
-  };
+/** What the movers are made from. */
+interface Parts {
+  readonly ready: Ready;
+  readonly options: ImportOptions;
+  readonly link: Link;
+  readonly connectNode: (node: Node) => Promise<Connection>;
+  readonly aside: Aside;
+}
+
+/** @throws PreflightError when the mover that was asked for can't work between these servers. */
+export function assemble(ready: Ready, options: ImportOptions): Assembled {
+  const { name, reason } = chooseMover(ready, options);
   const { topology } = ready.target;
-  const timeouts = { timeoutMs: options.timeoutMs };
+  const { timeoutMs, retryForMs, copy } = options;
+  const toNodes = new Set<Connection>();
+  const link = createLink(ready.source.endpoint, { timeoutMs, retryForMs, mustBeWritable: !copy });
 
-  async function toSource(): Promise<Connection> {
-    const connection = await connect(ready.source.endpoint, timeouts);
-    opened.push(connection);
+  async function connectNode(node: Node): Promise<Connection> {
+    const connection = await connect(topology.endpointOf(node), { timeoutMs });
+    toNodes.add(connection);
+    connection.onLost(() => toNodes.delete(connection));
     return connection;
   }
-  async function toNode(node: Node): Promise<Connection> {
-    const connection = await connect(topology.endpointOf(node), timeouts);
-    opened.push(connection);
-    return connection;
-  }
 
-  try {
-    const [forScan, forKeys] = await Promise.all([toSource(), toSource()]);
-    const source = scanSource(forScan, {
-      name: ready.source.name,
-      estimatedKeys: ready.source.keys,
-      pageKeys,
-    });
-    const tally = createTally(source, options.copy ? 'copy' : 'move');
-    const compare = comparing(toSource, toNode);
-    const { name, reason } = chooseMover(ready, options);
-    const word = ready.source.has.unlink ? 'UNLINK' : 'DEL';
-    // Without the right to run scripts every key is moved under WATCH.
-    const guard = ready.source.has.eval ? guardedRemoval(forKeys, word) : undefined;
-    const removal = options.copy ? undefined : (guard ?? watchedRemoval(forKeys, word));
-    const mover: Mover =
-      name === 'relay'
-        ? relay({
-            source: forKeys,
-            connectNode: toNode,
-            wordsFor: wordsByNode(ready),
-            durabilityOf: () => undefined,
-            lanesPerNode: 1,
-            overwrite: ready.replace,
-            copy: options.copy,
-            removal,
-            watcher: async () => {
-              const connection = await toSource();
-              return { source: connection, removal: watchedRemoval(connection, word) };
-            },
-            expiry: createExpiry(ready.source.endpoint.db, ready.source.expiringKeys),
-            window: createWindow(),
-            shapes: newShapes(),
-            compare,
-            discard: discarding(toNode),
-          })
-        : migrate({
-            source: forKeys,
-            abilities: {
-              keys: ready.source.has.migrateKeys,
-              copy: ready.source.has.migrateCopy,
-              replace: ready.source.has.migrateCopy,
-            },
-            overwrite: ready.replace,
-            copy: options.copy,
-            timeoutMs: options.timeoutMs,
-            maxBlockMs,
-            ...credentialsOf(ready),
-            compare,
-            removal,
-            receivedBytes: receivedBytes(toNode),
-          });
-    opened.push(mover);
-    return {
-      tally,
-      mover: { name, reason },
-      close,
-      run: (signal) =>
-        runPipeline({
-          source,
-          topology,
-          mover,
-          tally,
-          signal,
-          record: listingRecord(),
-          batchKeys,
-          batchBytes,
-          inflightKeys: () => inflightKeys,
-          retryForMs,
-          countLeft: options.copy
-            ? undefined
-            : async () => Number(await ready.source.control.call('DBSIZE')),
-        }),
-    };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
+  const source = scanSource(link, {
+    name: ready.source.name,
+    estimatedKeys: ready.source.keys,
+    pageKeys,
+  });
+  const tally = createTally(source, copy ? 'copy' : 'move');
+  const aside = createAside(async () => (await link.open()).connection, connectNode);
+  const parts = { ready, options, link, connectNode, aside };
+  const mover = name === 'relay' ? relayOf(parts) : migrateOf(parts);
 
-function chooseMover(ready: Ready, options: ImportOptions): { name: MoverName; reason: string } {
-  if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
-  if (options.mover === 'auto') {
-    return {
-      name: 'relay',
-      reason: 'the source never waits for a node with it, and the nodes work side by side',
-    };
-  }
-  const { has, version } = ready.source;
-  const flag = `--mover migrate can't be used with ${ready.source.name}`;
-  const way = 'leave --mover out, or say --mover relay';
-  if (!has.migrate) throw new PreflightError(`${flag}: it has no command MIGRATE; ${way}.`);
-  if (options.copy && !has.migrateCopy) {
-    throw new PreflightError(`${flag} and --copy: MIGRATE of Redis ${version} only moves; ${way}.`);
-  }
-  if (ready.replace && !has.migrateCopy && !options.copy && options.replace === true) {
-    throw new PreflightError(
-      `${flag} and --replace: MIGRATE of Redis ${version} never overwrites; ${way}.`,
-    );
-  }
-  return { name: 'migrate', reason: 'asked for with --mover' };
-}
-
-function credentialsOf(ready: Ready): { username?: string; password?: string } {
-  const [master] = ready.target.masters;
-  if (!master) return {};
-  const { username, password } = ready.target.topology.endpointOf(master.node);
   return {
+    tally,
+    mover: { name, reason },
+    run: (signal) =>
+      runPipeline({
+        source,
+        topology,
+        mover,
+        tally,
+        signal,
+        record: listingRecord(),
+        batchKeys,
+        batchBytes,
+        inflightKeys: () => inflightKeys,
+        retryForMs,
+        countLeft: copy
+          ? undefined
+          : async () => Number(await (await link.open()).connection.call('DBSIZE')),
+      }),
+    close() {
+      mover.close();
+      link.close();
+      for (const connection of toNodes) connection.close();
+    },
+  };
+}
+
+function relayOf({ ready, options, link, connectNode, aside }: Parts): Mover {
+  const { has, endpoint, expiringKeys } = ready.source;
+  const word = has.unlink ? 'UNLINK' : 'DEL';
+  const guarded = options.guard && !options.copy;
+  const removalOver = (source: Connection) => {
+    if (options.copy) return undefined;
+    return options.guard ? guardedRemoval(source, word) : plainRemoval(source, word);
+  };
+  const waits = ready.target.masters.some((master) => replicasToWaitFor(master, options) > 0);
+  return relay({
+    ...aside,
+    async openMain() {
+      const { connection: source } = await link.open();
+      return { source, removal: removalOver(source) };
+    },
+    openWatcher: guarded
+      ? async () => {
+          const { connection: source } = await link.open();
+          return { source, removal: watchedRemoval(source, word) };
+        }
+      : undefined,
+    scripts: has.eval,
+    connectNode,
+    lanesPerNode: waits || options.waitFsync ? lanesWhenWaiting : 1,
+    wordsFor: wordsByNode(ready),
+    durabilityOf: (node) =>
+      durability(
+        replicasToWaitFor(factsOf(ready, node), options),
+        options.waitFsync,
+        Math.min(1000, options.timeoutMs / 2),
+      ),
+    overwrite: ready.replace,
+    copy: options.copy,
+    expiry: createExpiry(endpoint.db, expiringKeys),
+    window: createWindow(),
+    shapes: newShapes(),
+  });
+}
+
+function migrateOf({ ready, options, link, aside }: Parts): Mover {
+  const { has } = ready.source;
+  const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
+  const word = has.unlink ? 'UNLINK' : 'DEL';
+  return migrate({
+    ...aside,
+    async openSource() {
+      const { connection: source } = await link.open();
+      return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };
+    },
+    severalKeys: has.migrateKeys,
+    overwrite: ready.replace,
+    copy: options.copy,
+    timeoutMs: options.timeoutMs,
+    maxBlockMs: options.maxBlockMs,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
-  };
+  });
+}
+
+/** By default one replica where the node has one that follows, because a lone node can't promise. */
+function replicasToWaitFor(master: MasterFacts | undefined, options: ImportOptions): number {
+  return options.waitReplicas ?? Math.min(1, master?.replicasInSync ?? 0);
+}
+
+/** A node that joined during the run is taken to be like the others. */
+function factsOf(ready: Ready, node: Node): MasterFacts | undefined {
+  const { masters } = ready.target;
+  return masters.find((master) => master.node.address === node.address) ?? masters[0];
 }
 
 function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWords {
@@ -179,10 +175,7 @@ function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWor
     const id = `${node.address} ${String(overwrite)}`;
     let words = known.get(id);
     if (!words) {
-      // A node that joined during the run is taken to be like the others.
-      const facts =
-        ready.target.masters.find((master) => master.node.address === node.address) ??
-        ready.target.masters[0];
+      const facts = factsOf(ready, node);
       words = storeWords(overwrite, {
         valueDeadlines: facts?.has.setPxat ?? false,
         payloadDeadlines: facts?.has.restoreAbsttl ?? false,
@@ -191,68 +184,5 @@ function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWor
       known.set(id, words);
     }
     return words;
-  };
-}
-
-/** Compares over connections of its own, opened when there is first something to compare. */
-function comparing(
-  toSource: () => Promise<Connection>,
-  toNode: (node: Node) => Promise<Connection>,
-): (node: Node, keys: Keys) => Promise<Compared> {
-  const toSourceOnce = reopening(() => toSource());
-  const toNodes = new Map<string, () => Promise<Connection>>();
-  return async (node, keys) => {
-    let toThisNode = toNodes.get(node.address);
-    if (!toThisNode) {
-      toThisNode = reopening(() => toNode(node));
-      toNodes.set(node.address, toThisNode);
-    }
-    return compareKeys(await toSourceOnce(), await toThisNode(), keys);
-  };
-}
-
-/** Deletes keys at a node: each by a command of its own, because their slots differ. */
-function discarding(
-  toNode: (node: Node) => Promise<Connection>,
-): (node: Node, keys: Keys) => Promise<void> {
-  return async (node, keys) => {
-    const connection = await toNode(node);
-    const places = Array.from({ length: keys.count }, (_, place) => place);
-    await Promise.all(places.map((place) => connection.call('DEL', keyAt(keys, place))));
-    connection.close();
-  };
-}
-
-/** What a node has received, by its own count: that is all there is to know of MIGRATE's bytes. */
-function receivedBytes(
-  toNode: (node: Node) => Promise<Connection>,
-): (node: Node) => Promise<number> {
-  const nodes = new Map<string, { connection: () => Promise<Connection>; last: number }>();
-  return async (node) => {
-    const known = nodes.get(node.address);
-    const entry = known ?? { connection: reopening(() => toNode(node)), last: NaN };
-    nodes.set(node.address, entry);
-    try {
-      const info = textOf(await (await entry.connection()).call('INFO', 'stats'));
-      const total = Number(/total_net_input_bytes:(\d+)/.exec(info)?.[1] ?? NaN);
-      const grown = total - entry.last;
-      entry.last = total;
-      return grown > 0 ? grown : 0;
-    } catch {
-      return 0;
-    }
-  };
-}
-
-/** One connection, opened when first asked for, and again when it was lost. */
-function reopening(open: () => Promise<Connection>): () => Promise<Connection> {
-  let current: Promise<Connection> | undefined;
-  return () => {
-    current ??= open().then((connection) => {
-      connection.onLost(() => (current = undefined));
-      return connection;
-    });
-    current.catch(() => (current = undefined));
-    return current;
   };
 }

@@ -44,7 +44,7 @@ export async function importKeys(
   if (options.report !== undefined) await checkWritable(options.report);
   const ready = await preflight(options);
   try {
-    const engine = await assemble(ready, options);
+    const engine = assemble(ready, options);
     try {
       const cut = await watched(engine, ready, options, { ...context, signal });
       const end = runEnd(

@@ -11,6 +11,8 @@ export interface OutcomeBuilder {
   retry(keys: Keys, why: Omit<Retry, 'keys'>): void;
   /** These keys stay where they are, all for the same reason. */
   fail(keys: Keys, why: { class: FailureClass; message: string }): void;
+  /** Takes over what became of some of the batch's keys. */
+  add(part: Outcome): void;
   /** The cluster has these keys with other values. */
   conflict(keys: Keys, relisted: boolean): void;
   build(): Outcome;
@@ -24,6 +26,15 @@ export function outcomeBuilder(): OutcomeBuilder {
   let conflicting = 0;
 
   return {
+    add(part) {
+      this.moved += part.moved;
+      this.gone += part.gone;
+      this.repeated += part.repeated;
+      this.bytes += part.bytes;
+      conflicting += part.conflicting;
+      retries.push(...part.retries);
+      failures.push(...part.failures);
+    },
     conflict(keys, relisted) {
       this.fail(
         keys,

@@ -7,6 +7,7 @@
  */
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
+import type { Link, Linked } from '../redis/link.js';
 import type { Keys, Source } from '../types.js';
 import { type Page, PageReader } from './page.js';
 
@@ -18,11 +19,27 @@ export interface ScanOptions {
   readonly pageKeys: number;
 }
 
-/** @param connection is used for nothing but the scan while it lasts. */
-export function scanSource(connection: Connection, options: ScanOptions): Source {
+/**
+ * @param link gives a connection for the scan alone. When that is lost the scan goes on where it
+ *   was, or from the start if the server has been restarted: its table has another order then.
+ */
+export function scanSource(link: Link, options: ScanOptions): Source {
   let progress = 0;
+  let linked: Promise<Linked> | undefined;
 
-  function request(cursor: string): Promise<Page> {
+  async function page(cursor: string): Promise<Page> {
+    const before = await (linked ??= link.open());
+    try {
+      return await request(before.connection, cursor);
+    } catch (error) {
+      if (!before.connection.lost) throw error;
+      linked = link.open();
+      const same = (await linked).identity === before.identity;
+      return page(same ? cursor : '0');
+    }
+  }
+
+  function request(connection: Connection, cursor: string): Promise<Page> {
     return new Promise((resolve, reject) => {
       connection.out.append(command('SCAN', cursor, 'COUNT', options.pageKeys));
       connection.expect(new PageReader(options.name, options.pageKeys, resolve, reject));
@@ -31,19 +48,19 @@ export function scanSource(connection: Connection, options: ScanOptions): Source
 
   async function* pages(): AsyncIterable<Keys> {
     progress = 0;
-    let next = request('0');
+    let next = page('0');
     for (;;) {
-      const page = await next;
-      if (page.cursor === '0') {
+      const { cursor, keys } = await next;
+      if (cursor === '0') {
         progress = 1;
-        yield page.keys;
+        yield keys;
         return;
       }
-      next = request(page.cursor);
+      next = page(cursor);
       // Who stops reading early must not leave a rejection behind.
       next.catch(() => undefined);
-      progress = scanPosition(page.cursor);
-      yield page.keys;
+      progress = scanPosition(cursor);
+      yield keys;
     }
   }
 

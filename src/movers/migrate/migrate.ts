@@ -6,117 +6,161 @@
  * which keys it still has, and those go once more, each alone, so that each gives its own reason.
  * The source serves nobody else during a call, so calls are cut to the time it may be blocked.
  */
+import { ImportError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
-import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
-import type { Compared } from '../compare.js';
+import type { Batch, Keys, Mover, Outcome } from '../../types.js';
+import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import type { Removal } from '../relay/removal.js';
 import { verdictOf } from '../replies.js';
-import { type MigrateAbilities, migrateEach, migrateMany, type MigrateWords } from './words.js';
+import { migrateEach, migrateMany, type MigrateWords } from './words.js';
 
-export interface MigrateOptions {
-  readonly source: Connection;
-  readonly abilities: MigrateAbilities;
+export interface MigrateOptions extends Pick<Aside, 'compare' | 'countPresent' | 'receivedBytes'> {
+  /**
+   * Opens a connection to the source, and again when it was lost. The removal is for keys that were
+   * found equal on both sides; undefined when copying.
+   * @throws SourceError when that is beyond repair.
+   */
+  openSource(): Promise<SourceEnd>;
+  /** Whether one MIGRATE may hold several keys, which not every version does safely. */
+  readonly severalKeys: boolean;
   /** Whether keys that the cluster has are replaced. */
   readonly overwrite: boolean;
   readonly copy: boolean;
+  /** For each chunk written and each byte read by the source, not for the call. */
   readonly timeoutMs: number;
   /** How long the source may be blocked by one call. */
   readonly maxBlockMs: number;
+  /** The nodes' credentials. */
   readonly username?: string;
   readonly password?: string;
-  compare(node: Node, keys: Keys): Promise<Compared>;
-  /** For keys that were found equal on both sides; undefined when copying. */
+}
+
+/** Keys of one batch that go in one call. */
+interface Part extends SourceEnd {
+  readonly batch: Batch;
+  readonly words: MigrateWords;
+  readonly keys: Keys;
+}
+
+interface SourceEnd {
+  readonly source: Connection;
   readonly removal: Removal | undefined;
-  /** What the node has received since the last call: MIGRATE itself does not tell. */
-  receivedBytes(node: Node): Promise<number>;
 }
 
 const mostKeys = 1000;
 const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
-  const { source } = options;
+  const { copy, timeoutMs } = options;
+  const credentials = {
+    ...(options.username !== undefined && { username: options.username }),
+    ...(options.password !== undefined && { password: options.password }),
+  };
+  let opened: Promise<SourceEnd> | undefined;
   let keysPerCall = 16;
   let lastAnswerMs = 0;
 
+  function sourceEnd(): Promise<SourceEnd> {
+    if (opened) return opened;
+    const opening = options.openSource().then((end) => {
+      end.source.onLost(() => (opened = undefined));
+      return end;
+    });
+    opened = opening;
+    opening.catch(() => (opened = undefined));
+    return opening;
+  }
+
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
-    const words: MigrateWords = {
-      node: batch.node,
-      overwrite: batch.ours || (options.overwrite && !batch.relisted),
-      copy: options.copy,
-      timeoutMs: options.timeoutMs,
-      ...(options.username !== undefined && { username: options.username }),
-      ...(options.password !== undefined && { password: options.password }),
-    };
+    const overwrite = batch.ours || (options.overwrite && !batch.relisted);
+    const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
+    const end = await sourceEnd();
     const parts: Promise<void>[] = [];
     for (let from = 0; from < batch.keys.count;) {
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + keysPerCall));
-      const many = options.abilities.keys;
-      parts.push(
-        many ? moveMany(batch, words, keys, outcome) : moveEach(batch, words, keys, outcome),
-      );
+      parts.push(movePart({ ...end, batch, words, keys }, outcome));
       from += keys.count;
     }
     await Promise.all(parts);
-    outcome.bytes = await options.receivedBytes(batch.node);
+    outcome.bytes = await options.receivedBytes(batch.node).catch(() => 0);
     return outcome.build();
   }
 
-  async function moveMany(
-    batch: Batch,
-    words: MigrateWords,
-    keys: Keys,
-    outcome: OutcomeBuilder,
-  ): Promise<void> {
-    const present = send(commandHead(keys.count, 'EXISTS'), keys.bytes);
-    const sentMs = performance.now();
-    const answer = await send(migrateMany(words, keys));
-    adapt(keys.count, sentMs);
-    const presentCount = Number(await present);
-    if (!(answer instanceof ErrorReply)) {
-      const moved = answer === 'NOKEY' ? 0 : presentCount;
-      outcome.moved += moved;
-      countGone(batch, keys.count - moved, outcome);
-      return;
+  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
+    const own = outcomeBuilder();
+    try {
+      await (options.severalKeys ? moveMany(part, own) : moveEach(part, part.keys, own));
+      outcome.add(own.build());
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      // What is known of a part is worth nothing once the source is lost half-way through it.
+      outcome.retry(part.keys, { class: 'source', message: error.message });
     }
-    const left = await stillThere(keys);
-    // What the source no longer has was acknowledged, or had gone before.
-    outcome.moved += Math.max(0, presentCount - left.count);
-    countGone(batch, keys.count - Math.max(presentCount, left.count), outcome);
-    if (answer.code === 'IOERR') {
-      outcome.retry(left, { class: 'unavailable', message: reasonOf(words.node, answer.text) });
-    } else await moveEach(batch, words, left, outcome);
   }
 
-  async function moveEach(
-    batch: Batch,
-    words: MigrateWords,
-    keys: Keys,
-    outcome: OutcomeBuilder,
-  ): Promise<void> {
+  async function moveMany(part: Part, outcome: OutcomeBuilder): Promise<void> {
+    const { source, batch, keys } = part;
+    const counting = send(source, commandHead(keys.count, 'EXISTS'), keys.bytes);
+    counting.catch(() => undefined);
+    const sentMs = performance.now();
+    const answer = await send(source, migrateMany(part.words, keys));
+    adapt(keys.count, sentMs);
+    const presentBefore = Number(await counting);
+    if (!(answer instanceof ErrorReply)) {
+      const moved = answer === 'NOKEY' ? 0 : presentBefore;
+      outcome.moved += moved;
+      const absentCount = keys.count - moved;
+      if (batch.attempt === 0 && !batch.relisted) outcome.gone += absentCount;
+      // Which ones were not there is not known: of keys that may have been moved before, the node
+      // is asked for all.
+      else if (absentCount > 0) {
+        const there = (await options.countPresent(batch.node, keys)) - moved;
+        const known = Math.min(absentCount, Math.max(0, there));
+        if (batch.relisted) outcome.repeated += known;
+        else outcome.moved += known;
+        outcome.gone += absentCount - known;
+      }
+      return;
+    }
+    const { present, absent } = await sortPresent(source, keys);
+    // What the source no longer has was acknowledged by the node, or had gone before.
+    const there = await options.countPresent(batch.node, absent);
+    if (batch.relisted) outcome.repeated += there;
+    else outcome.moved += there;
+    outcome.gone += absent.count - there;
+    if (answer.code === 'IOERR') {
+      const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
+      outcome.retry(present, { class: 'unavailable', message });
+    } else await moveEach(part, present, outcome);
+  }
+
+  async function moveEach(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
     if (keys.count === 0) return;
     const sentMs = performance.now();
-    source.out.append(migrateEach(words, keys));
-    const answers = await Promise.all(Array.from({ length: keys.count }, () => nextReply()));
+    part.source.out.append(migrateEach(part.words, keys));
+    const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
+    const answers = await Promise.all(replies);
     adapt(keys.count, sentMs);
     const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
+    const absent: number[] = [];
     answers.forEach((answer, place) => {
       if (answer instanceof ErrorReply) refusals.push({ place, id: answer.text, reason: answer });
-      else if (answer === 'NOKEY') countGone(batch, 1, outcome);
+      else if (answer === 'NOKEY') absent.push(place);
       else outcome.moved++;
     });
+    await countAbsent(part, chosen(keys, absent), outcome);
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
-      await settle(batch, refused, reason, outcome);
+      await settle(part, refused, reason, outcome);
     }
   }
 
   async function settle(
-    batch: Batch,
+    part: Part,
     keys: Keys,
     error: ErrorReply,
     outcome: OutcomeBuilder,
@@ -125,41 +169,41 @@ export function migrate(options: MigrateOptions): Mover {
       ? error.text.slice(errorFromTarget.length)
       : error.text;
     const verdict = verdictOf(text);
-    const message = reasonOf(batch.node, text);
+    const message = `MIGRATE to ${part.batch.node.address} answered: ${text}`;
     if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
       outcome.retry(keys, { class: verdict.class, message, ...askAt });
-    } else await settleExisting(batch, keys, outcome);
+    } else await settleExisting(part, keys, outcome);
   }
 
   /** The node has these keys: equal ones are what an earlier try left, others stay on both sides. */
-  async function settleExisting(batch: Batch, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
-    const ticket = options.removal?.begin(keys);
+  async function settleExisting(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
+    const { batch, removal } = part;
+    const ticket = removal?.begin(keys);
     const compared = await options.compare(batch.node, keys);
-    countGone(batch, compared.absent.count, outcome);
+    await countAbsent(part, compared.absent, outcome);
     outcome.conflict(compared.different, batch.relisted);
-    if (!options.removal || !ticket) {
-      if (batch.relisted) outcome.repeated += compared.equal.count;
-      else outcome.moved += compared.equal.count;
-      return;
-    }
-    if (compared.equal.count === 0) return;
-    const removed = await options.removal.remove(compared.equal, ticket);
-    if (removed === 'removed') outcome.moved += compared.equal.count;
-    else if (removed === 'changed') {
-      outcome.retry(compared.equal, { class: 'changing', message: 'it was written to meanwhile' });
-    } else {
-      outcome.fail(compared.equal, { class: 'source', message: `not deleted: ${removed.text}` });
-    }
+    const { equal } = compared;
+    const removed =
+      removal && ticket && equal.count > 0 ? await removal.remove(equal, ticket) : 'removed';
+    if (removed === 'changed') {
+      outcome.retry(equal, { class: 'changing', message: 'it was written to meanwhile' });
+    } else if (removed instanceof ErrorReply) {
+      outcome.fail(equal, { class: 'source', message: `not deleted: ${removed.text}` });
+    } else if (batch.relisted && copy) outcome.repeated += equal.count;
+    else outcome.moved += equal.count;
   }
 
-  async function stillThere(keys: Keys): Promise<Keys> {
-    const answers = await Promise.all(
-      Array.from({ length: keys.count }, (_, place) => send(command('EXISTS', keyAt(keys, place)))),
-    );
-    const places = answers.flatMap((answer, place) => (answer === 1 ? [place] : []));
-    return chosen(keys, places);
+  /** Keys that an earlier listing or an earlier try has moved are not gone. */
+  async function countAbsent(part: Part, absent: Keys, outcome: OutcomeBuilder): Promise<void> {
+    const { batch } = part;
+    const isFirstTry = batch.attempt === 0 && !batch.relisted;
+    const present =
+      isFirstTry || absent.count === 0 ? 0 : await options.countPresent(batch.node, absent);
+    if (batch.relisted) outcome.repeated += present;
+    else outcome.moved += present;
+    outcome.gone += absent.count - present;
   }
 
   /** Cuts the next calls so that each blocks the source for about as long as it may. */
@@ -173,31 +217,41 @@ export function migrate(options: MigrateOptions): Mover {
     keysPerCall = Math.max(1, Math.min(mostKeys, Math.floor(next)));
   }
 
-  function send(...pieces: Buffer[]): Promise<Reply> {
-    for (const piece of pieces) source.out.append(piece);
-    return nextReply();
-  }
-
-  function nextReply(): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      source.expect(new ReplyReader(resolve, reject));
-    });
-  }
-
   return {
     name: 'migrate',
     move,
-    close: () => {
-      source.close();
+    close() {
+      opened
+        ?.then(({ source }) => {
+          source.close();
+        })
+        .catch(() => undefined);
     },
   };
 }
 
-function countGone(batch: Batch, count: number, outcome: OutcomeBuilder): void {
-  if (batch.relisted) outcome.repeated += count;
-  else outcome.gone += count;
+/** Sorts keys by whether the source has them. */
+async function sortPresent(
+  source: Connection,
+  keys: Keys,
+): Promise<{ present: Keys; absent: Keys }> {
+  const answers = await Promise.all(
+    Array.from({ length: keys.count }, (_, place) =>
+      send(source, command('EXISTS', keyAt(keys, place))),
+    ),
+  );
+  const places = (wanted: boolean): number[] =>
+    answers.flatMap((answer, place) => ((answer === 1) === wanted ? [place] : []));
+  return { present: chosen(keys, places(true)), absent: chosen(keys, places(false)) };
 }
 
-function reasonOf(node: Node, text: string): string {
-  return `MIGRATE to ${node.address} answered: ${text}`;
+function send(source: Connection, ...pieces: Buffer[]): Promise<Reply> {
+  for (const piece of pieces) source.out.append(piece);
+  return nextReply(source);
+}
+
+function nextReply(source: Connection): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    source.expect(new ReplyReader(resolve, reject));
+  });
 }

@@ -5,13 +5,6 @@
 import { command, frame } from '../../redis/frames.js';
 import type { Keys, Node } from '../../types.js';
 
-export interface MigrateAbilities {
-  /** Several keys in one call, where the version does that safely. */
-  readonly keys: boolean;
-  readonly copy: boolean;
-  readonly replace: boolean;
-}
-
 export interface MigrateWords {
   readonly node: Node;
   readonly overwrite: boolean;

@@ -11,14 +11,19 @@ export interface Caution {
    * @param viaMain gives whether it was refused because somebody wrote meanwhile.
    */
   choose(viaMain: () => Promise<boolean>, viaWatch: () => Promise<void>): Promise<void>;
+  /** The main line's guard can't work at this source at all. */
+  forbidMain(): void;
 }
 
 const shortestWhile = 32;
 const longestWhile = 4096;
 
-/** @param watchIdle settles when no watched line is at work: their deletes are writes as well. */
-export function createCaution(watchIdle: () => Promise<void>): Caution {
-  const main = { trusted: true };
+/**
+ * @param watchIdle settles when no watched line is at work: their deletes are writes as well.
+ * @param mainAllowed whether the main line may be tried at all.
+ */
+export function createCaution(watchIdle: () => Promise<void>, mainAllowed: boolean): Caution {
+  const main = { trusted: mainAllowed, allowed: mainAllowed };
   let watchedLeft = 0;
   let whileBatches = shortestWhile;
   let probe: Promise<void> | undefined;
@@ -33,16 +38,23 @@ export function createCaution(watchIdle: () => Promise<void>): Caution {
     }
   }
 
+  /** Of the batches that are refused together, one starts the while. */
+  function distrust(): void {
+    if (!main.trusted) return;
+    main.trusted = false;
+    watchedLeft = whileBatches;
+  }
+
   return {
+    forbidMain() {
+      main.trusted = false;
+      main.allowed = false;
+    },
     async choose(viaMain, viaWatch) {
       while (probe) await probe;
       if (main.trusted) {
-        const refused = await viaMain();
-        // Of the batches that are refused together, one starts the while.
-        if (!refused || !main.trusted) return;
-        main.trusted = false;
-        watchedLeft = whileBatches;
-      } else if (watchedLeft > 0) {
+        if (await viaMain()) distrust();
+      } else if (watchedLeft > 0 || !main.allowed) {
         watchedLeft--;
         await viaWatch();
       } else {

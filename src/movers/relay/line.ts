@@ -14,6 +14,7 @@ import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
+import type { Lanes } from './lanes.js';
 import { Splice } from './splice.js';
 import type { StoreWords } from './words.js';
 
@@ -61,28 +62,7 @@ export interface Line {
 
 const dumpHead = commandHead(1, 'DUMP');
 
-/** @param lanesPerNode more than one where a lane may block (WAIT). */
-export function createLine(
-  source: Connection,
-  connectNode: (node: Node) => Promise<Connection>,
-  lanesPerNode: number,
-): Line {
-  const lanes = new Map<string, Promise<Connection>>();
-  let turn = 0;
-
-  function laneTo(node: Node): Promise<Connection> {
-    const id = `${node.address} ${String(turn++ % lanesPerNode)}`;
-    const known = lanes.get(id);
-    if (known) return known;
-    const opening = connectNode(node).then((lane) => {
-      lane.onLost(() => lanes.delete(id));
-      return lane;
-    });
-    lanes.set(id, opening);
-    opening.catch(() => lanes.delete(id));
-    return opening;
-  }
-
+export function createLine(source: Connection, lanes: Lanes): Line {
   function pass(passage: Passage): Promise<Passed> {
     const { keys, lane, durability } = passage;
     return new Promise((resolve, reject) => {
@@ -141,19 +121,11 @@ export function createLine(
 
   return {
     source,
-    laneTo,
+    laneTo: (node) => lanes.to(node),
     pass,
     close() {
       source.close();
-      for (const lane of lanes.values()) {
-        // One that could not be opened has told so already.
-        lane.then(
-          (open) => {
-            open.close();
-          },
-          () => undefined,
-        );
-      }
+      lanes.close();
     },
   };
 }

@@ -15,28 +15,31 @@
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
-import { ErrorReply } from '../../redis/reply.js';
 import { slice } from '../../redis/keys.js';
 import { ImportError } from '../../errors.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { createCaution } from './caution.js';
-import { createLine, type Line } from './line.js';
-import type { Removal } from './removal.js';
+import { createLanes } from './lanes.js';
+import { createLine } from './line.js';
 import { store, type StoreOptions } from './store.js';
 import { watchedKeys } from './watch.js';
-import { createWatchers, type GuardedLine, type Watchers } from './watchers.js';
+import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
-  readonly source: Connection;
+  /**
+   * Opens the main connection to the source, and again when it was lost.
+   * @throws SourceError when that is beyond repair.
+   */
+  openMain(): Promise<SourceEnd>;
+  /** Opens another one, for moving keys under WATCH; undefined: the source needs no guard. */
+  readonly openWatcher: (() => Promise<SourceEnd>) | undefined;
   /** Opens a connection to a node; called again when it was lost. */
   connectNode(node: Node): Promise<Connection>;
   /** How many connections to each node, where one may block. */
   readonly lanesPerNode: number;
-  /** Undefined: the source is left as it is. */
-  readonly removal: Removal | undefined;
-  /** Opens another connection to the source, for moving keys under WATCH; undefined: never. */
-  readonly watcher: (() => Promise<{ source: Connection; removal: Removal }>) | undefined;
+  /** Whether the source lets scripts run; else all keys are moved under WATCH. */
+  readonly scripts: boolean;
 }
 
 /** From this attempt on keys go under WATCH whatever the caution says. */
@@ -48,15 +51,27 @@ const lastAttempt = 12;
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
-  const main = createLine(options.source, connectNode, options.lanesPerNode);
-  const watchers = options.watcher && createWatchers(options.watcher, connectNode);
-  const caution = watchers && createCaution(() => watchers.idle());
+  const lanes = createLanes(connectNode, options.lanesPerNode);
+  const watchers = options.openWatcher && createWatchers(options.openWatcher, connectNode);
+  const caution = watchers && createCaution(() => watchers.idle(), options.scripts);
+  let main: Promise<GuardedLine> | undefined;
+
+  function mainLine(): Promise<GuardedLine> {
+    if (main) return main;
+    const opening = options.openMain().then(({ source, removal }) => {
+      source.onLost(() => (main = undefined));
+      return { line: createLine(source, lanes), removal };
+    });
+    main = opening;
+    opening.catch(() => (main = undefined));
+    return opening;
+  }
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
-    const viaMain = (): Promise<boolean> =>
-      moveThrough(main, options.removal, batch, batch.keys, outcome);
-    if (!options.removal || !watchers || !caution) await viaMain();
+    const viaMain = async (): Promise<boolean> =>
+      moveThrough(await mainLine(), batch, batch.keys, outcome);
+    if (!watchers || !caution) await viaMain();
     else {
       const viaWatch = (): Promise<void> => moveWatched(watchers, batch, outcome);
       await (batch.attempt >= watchedFromAttempt ? viaWatch() : caution.choose(viaMain, viaWatch));
@@ -73,59 +88,82 @@ export function relay(options: RelayOptions): Mover {
     const parts: Promise<void>[] = [];
     for (let from = 0; from < batch.keys.count; from += size) {
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + size));
-      const work = ({ line, removal }: GuardedLine): Promise<boolean> =>
-        moveThrough(line, removal, batch, keys, outcome);
-      parts.push(watchers.withLine(work));
+      parts.push(watchers.withLine((watcher) => moveThrough(watcher, batch, keys, outcome)));
     }
     await Promise.all(parts);
   }
 
   /** @returns whether the source was written to meanwhile, so that the keys go round again. */
   async function moveThrough(
-    line: Line,
-    removal: Removal | undefined,
+    guarded: GuardedLine,
     batch: Batch,
     keys: Keys,
     outcome: OutcomeBuilder,
   ): Promise<boolean> {
+    // What is known of a part is worth nothing once the source is lost half-way through it.
+    const part = outcomeBuilder();
+    try {
+      const changed = await movePart(guarded, { ...batch, keys }, part);
+      outcome.add(part.build());
+      return changed;
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      outcome.retry(keys, { class: 'source', message: error.message });
+      return false;
+    }
+  }
+
+  async function movePart(
+    { line, removal }: GuardedLine,
+    batch: Batch,
+    outcome: OutcomeBuilder,
+  ): Promise<boolean> {
+    const { node, keys } = batch;
     let lane: Connection;
     try {
-      lane = await line.laneTo(batch.node);
+      lane = await line.laneTo(node);
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       outcome.retry(keys, { class: 'unavailable', message: error.message });
       return false;
     }
     const ticket = removal?.begin(keys);
-    const acknowledged = await store(options, line, lane, { ...batch, keys }, outcome);
+    const acknowledged = await store(options, line, lane, batch, outcome);
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
-    if (removed === 'removed') outcome.moved += acknowledged.count;
-    else if (removed instanceof ErrorReply) {
-      outcome.fail(acknowledged, {
-        class: 'source',
-        message: `copied, but the source refused to delete it: ${removed.text}`,
-      });
-    } else if (batch.attempt < lastAttempt) {
-      const message = 'it was written to while it was moved';
+    if (removed === 'removed') {
+      outcome.moved += acknowledged.count;
+      return false;
+    }
+    const message =
+      removed === 'changed'
+        ? 'it was written to while it was moved'
+        : `copied, but the source refused to delete it: ${removed.text}`;
+    if (batch.attempt < lastAttempt) {
+      // Where scripts are refused, WATCH may still be allowed.
+      if (removed !== 'changed') caution?.forbidMain();
       outcome.retry(acknowledged, { class: 'changing', message, ours: true });
-    } else await leaveChanging(batch.node, acknowledged, outcome);
-    return removed === 'changed';
-  }
-
-  /** The node's copy is stale, and the source's is the one that counts. */
-  async function leaveChanging(node: Node, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
-    await options.discard(node, keys);
-    outcome.fail(keys, {
-      class: 'changing',
-      message: `it was written to each of the ${String(lastAttempt + 1)} times that it was moved`,
+      return true;
+    }
+    // The node's copy is stale, and the source's is the one that counts.
+    await options.discard(node, acknowledged);
+    outcome.fail(acknowledged, {
+      class: removed === 'changed' ? 'changing' : 'source',
+      message: `${message}, ${String(lastAttempt + 1)} times`,
     });
+    return true;
   }
 
   return {
     name: 'relay',
     move,
     close() {
-      main.close();
+      main?.then(
+        ({ line }) => {
+          line.close();
+        },
+        () => undefined,
+      );
+      lanes.close();
       watchers?.close();
     },
   };

@@ -8,7 +8,7 @@
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import type { Batch, Keys, Node } from '../../types.js';
-import type { Compared } from '../compare.js';
+import type { Aside } from '../aside.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
@@ -18,7 +18,7 @@ import { askDeadlines } from './ttls.js';
 import type { Window } from './window.js';
 import type { StoreWords } from './words.js';
 
-export interface StoreOptions {
+export interface StoreOptions extends Pick<Aside, 'compare' | 'countPresent' | 'discard'> {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   /** What the node must confirm before keys are deleted at the source. */
@@ -30,10 +30,6 @@ export interface StoreOptions {
   readonly expiry: Expiry;
   readonly window: Window;
   readonly shapes: Shapes;
-  /** Sorts keys that both sides have. */
-  compare(node: Node, keys: Keys): Promise<Compared>;
-  /** Deletes stale copies that this run left at the node. */
-  discard(node: Node, keys: Keys): Promise<void>;
 }
 
 /** What kinds of values have come so far. */
@@ -91,12 +87,12 @@ export async function store(
       // One has got a TTL since the last part: all go round again, and are asked for theirs.
       const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
       outcome.retry(stored, { ...why, ours: true });
-      if (form === 'payload') countGone(keys, first);
+      if (form === 'payload') await countGone(keys, first);
       else outcome.retry(chosen(keys, first.absent), why);
       return none;
     }
     if (form === 'payload' || first.refusedBySource !== undefined) {
-      countGone(keys, first);
+      await countGone(keys, first);
       return stored;
     }
     noteStrings(shapes, keys.count - first.absent.length, keys.count);
@@ -105,7 +101,7 @@ export async function store(
     const theirTtls = ttls && Float64Array.from(first.absent, (place) => ttls[place] as number);
     await window.enter(others.count);
     const second = await pass(others, 'payload', theirTtls);
-    countGone(others, second);
+    await countGone(others, second);
     return joined([stored, await settle(others, second)]);
   }
 
@@ -116,19 +112,33 @@ export async function store(
       const passage = { keys, node, lane, form: as, words, ttls, asking, durability };
       const passed = await line.pass(passage);
       bytes = passed.bytes;
-      outcome.bytes += bytes;
+      const sent = keys.count - passed.absent.length;
+      // What each value weighed is not kept: those that were refused count as average ones.
+      const taken = passed.lost ? 0 : sent - passed.refusals.length;
+      outcome.bytes += sent === 0 ? 0 : Math.round((bytes * taken) / sent);
       return passed;
     } finally {
       window.leave(keys.count, bytes);
     }
   }
 
-  function countGone(keys: Keys, passed: Passed): void {
-    if (passed.refusedBySource !== undefined) {
+  async function countGone(keys: Keys, passed: Passed): Promise<void> {
+    if (passed.absent.length === 0) return;
+    const absent = chosen(keys, passed.absent);
+    if (passed.refusedBySource === undefined) await countAbsent(absent);
+    else {
       const message = `the source answered: ${passed.refusedBySource}`;
-      outcome.fail(chosen(keys, passed.absent), { class: 'source', message });
-    } else if (batch.relisted) outcome.repeated += passed.absent.length;
-    else outcome.gone += passed.absent.length;
+      outcome.fail(absent, { class: 'source', message });
+    }
+  }
+
+  /** Keys that an earlier listing or an earlier try has moved are not gone. */
+  async function countAbsent(absent: Keys): Promise<void> {
+    const isFirstTry = batch.attempt === 0 && !batch.relisted;
+    const present = isFirstTry ? 0 : await options.countPresent(batch.node, absent);
+    if (batch.relisted) outcome.repeated += present;
+    else outcome.moved += present;
+    outcome.gone += absent.count - present;
   }
 
   /** @returns the keys that are whole at the node. */
@@ -161,8 +171,7 @@ export async function store(
   async function settleExisting(existing: Keys): Promise<Keys> {
     const compared = await options.compare(batch.node, existing);
     outcome.conflict(compared.different, batch.relisted);
-    if (batch.relisted) outcome.repeated += compared.absent.count;
-    else outcome.gone += compared.absent.count;
+    await countAbsent(compared.absent);
     if (!batch.relisted || !options.copy) return compared.equal;
     outcome.repeated += compared.equal.count;
     return none;

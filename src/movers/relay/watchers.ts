@@ -1,13 +1,21 @@
 /** The lines that move keys under WATCH: a few, because what is watched belongs to a connection. */
 import type { Connection } from '../../redis/connection.js';
 import type { Node } from '../../types.js';
+import { createLanes } from './lanes.js';
 import { createLine, type Line } from './line.js';
 import type { Removal } from './removal.js';
 
 /** A line, and how keys that were moved over it leave the source. */
 export interface GuardedLine {
   readonly line: Line;
-  readonly removal: Removal;
+  /** Undefined: they don't. */
+  readonly removal: Removal | undefined;
+}
+
+/** A connection to the source, and how keys leave over it. */
+export interface SourceEnd {
+  readonly source: Connection;
+  readonly removal: Removal | undefined;
 }
 
 export interface Watchers {
@@ -21,7 +29,7 @@ export interface Watchers {
 const lineCount = 4;
 
 export function createWatchers(
-  open: () => Promise<{ source: Connection; removal: Removal }>,
+  open: () => Promise<SourceEnd>,
   connectNode: (node: Node) => Promise<Connection>,
 ): Watchers {
   const lines = new Set<Line>();
@@ -34,7 +42,7 @@ export function createWatchers(
     const known = free.pop();
     if (known) return known;
     const { source, removal } = await open();
-    const line = createLine(source, connectNode, 1);
+    const line = createLine(source, createLanes(connectNode, 1));
     lines.add(line);
     return { line, removal };
   }
@@ -46,8 +54,10 @@ export function createWatchers(
       try {
         const guarded = await borrow();
         await work(guarded);
-        if (guarded.line.source.lost) lines.delete(guarded.line);
-        else free.push(guarded);
+        if (guarded.line.source.lost) {
+          lines.delete(guarded.line);
+          guarded.line.close();
+        } else free.push(guarded);
       } finally {
         lent--;
         waiting.shift()?.();
