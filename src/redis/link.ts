@@ -34,7 +34,7 @@ export interface LinkOptions {
 
 export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
   const opened = new Set<Connection>();
-  const closing = new AbortController();
+  let closed = false;
   const name = printable(endpoint);
 
   async function attempt(): Promise<Linked> {
@@ -68,8 +68,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
           minTimeout: 50,
           maxTimeout: 2000,
           maxRetryTime: options.retryForMs,
-          signal: closing.signal,
-          shouldRetry: ({ error }) => error instanceof ConnectionError,
+          shouldRetry: ({ error }) => !closed && error instanceof ConnectionError,
         });
       } catch (error) {
         if (error instanceof SourceError || !(error instanceof ImportError)) throw error;
@@ -80,7 +79,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       }
     },
     close() {
-      closing.abort(new ConnectionError(`the connections to ${name} were closed`));
+      closed = true;
       for (const connection of opened) connection.close();
     },
   };
