@@ -8,6 +8,15 @@ import { setStage } from '../support/stage.js';
 const stage = setStage();
 const atCluster = (key: string) => stage.cluster.clientFor(key);
 
+/** Sets names and values on all nodes, and gives back what they were. */
+async function configure(settings: readonly string[]): Promise<readonly string[]> {
+  if (settings.length === 0) return [];
+  const names = settings.filter((__, at) => at % 2 === 0);
+  const before = await stage.cluster.masters[0]?.client.call('CONFIG', 'GET', ...names);
+  for (const { client } of stage.cluster.masters) await client.call('CONFIG', 'SET', ...settings);
+  return before as string[];
+}
+
 describe.each(['relay', 'migrate'])('with %s', (mover) => {
   const run = (...more: string[]) => runJson([...stage.endpoints, '--mover', mover, ...more]);
 
@@ -71,10 +80,25 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(await stage.source.client.dbsize()).toBe(250);
   });
 
-  it('removes from the source what the cluster has already, value and TTL the same', async () => {
+  it.each([
+    ['the same', {}],
+    [
+      'kept in other encodings',
+      {
+        'hash-max-listpack-entries': '1',
+        'zset-max-listpack-entries': '1',
+        'set-max-intset-entries': '1',
+        'list-max-listpack-size': '2',
+        'list-compress-depth': '1',
+      },
+    ],
+  ])('removes from the source what the cluster has already, %s', async (_, config) => {
+    const settings = Object.entries(config).flat();
+    const defaults = await configure(settings);
     const count = await fillEveryType(stage.source.client);
     const before = await snapshot(stage.source.client);
     expect((await run('--copy')).code).toBe(0);
+    await configure(defaults);
     const { code, report } = await run('--no-replace');
     expect(report.failures).toEqual([]);
     expect(code).toBe(0);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
+import { startProxy } from '../support/proxy.js';
 import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 
@@ -85,6 +86,37 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
       await client.select(0);
     }
     expect(await client.get('key')).toBe('of database 0');
+  });
+});
+
+/** SCAN may list a key more than once; here it lists all of them twice. */
+describe.each([
+  ['relay', []],
+  ['relay', ['--copy']],
+  ['migrate', []],
+  ['migrate', ['--copy']],
+])('with %s %j', (mover, flags) => {
+  it('counts a key that is listed twice once', async () => {
+    await stage.source.client.mset({ one: '1', two: '2', three: '3' });
+    const proxy = await startProxy(stage.source);
+    try {
+      let listed = 0;
+      proxy.faults.corrupt = (chunk, direction) => {
+        // The reply with the last page. 8 is not 0, so there is more to come; and three keys have a
+        // table of four buckets, to which 8 is the same as 0.
+        const last = '*2\r\n$1\r\n0\r\n*3\r\n';
+        if (direction === 'up' || !chunk.includes(last) || ++listed > 1) return chunk;
+        return Buffer.from(chunk.toString('latin1').replace('$1\r\n0', '$1\r\n8'), 'latin1');
+      };
+      const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--mover', mover];
+      const { code, report } = await runJson([...words, ...flags]);
+      expect(listed).toBeGreaterThan(0);
+      expect(code).toBe(0);
+      expect(report.keys).toMatchObject({ scanned: 3, moved: 3, gone: 0 });
+      expect(await stage.cluster.size()).toBe(3);
+    } finally {
+      await proxy.stop();
+    }
   });
 });
 

@@ -139,7 +139,7 @@ function connect(port: number, password: string | undefined): Redis {
   const client = new Redis({
     host,
     port,
-    ...(password !== undefined && { password: password.replace(/^"|"$/g, '') }),
+    ...(password !== undefined && { password: password.replace(/^("|')(.*)\1$/, '$2') }),
     protocol: 2,
     disableClientInfo: true,
     maxRetriesPerRequest: 3,
