@@ -14,8 +14,11 @@ export const MINUS = 45;
 export const COLON = 58;
 const ZERO = 48;
 
-/** Integers on the wire are signed 64-bit ones (a TTL may be that large). */
-const integerLimit = 2 ** 63;
+/**
+ * Integers on the wire are signed 64-bit ones (a TTL may be that large): 19 digits, since doubles
+ * can't tell 2^63 from its neighbours.
+ */
+const integerLimit = 1e19;
 
 /** Longest header line (`$<length>`, `*<count>`, `:<integer>`) that a server may send. */
 const headerLimit = 32;
@@ -60,7 +63,7 @@ export function headerEnd(bytes: Buffer, from: number, end: number): number {
 /**
  * The integer between the type byte at `from` and the CR at `lineEnd`; beyond 2^53 the nearest
  * double. Written as servers write it and take it back: a header passes on as it came.
- * @throws ProtocolError when it is none, or beyond 64 bits.
+ * @throws ProtocolError when it is none, or beyond 19 digits.
  */
 export function headerNumber(bytes: Buffer, from: number, lineEnd: number): number {
   let at = from + 1;
@@ -76,7 +79,7 @@ export function headerNumber(bytes: Buffer, from: number, lineEnd: number): numb
     if (digit < 0 || digit > 9) throw new ProtocolError('a reply header that is not a number');
     value = value * 10 + digit;
   }
-  if (value > integerLimit) throw new ProtocolError('a number out of range');
+  if (value >= integerLimit) throw new ProtocolError('a number out of range');
   return negative ? -value : value;
 }
 

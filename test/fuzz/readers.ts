@@ -1,0 +1,157 @@
+/**
+ * Every reader of the data plane, each with replies that it must accept and a record of what it made
+ * of them, by which two runs over the same bytes can be compared.
+ */
+import { AckReader } from '../../src/movers/relay/acks.js';
+import { Splice } from '../../src/movers/relay/splice.js';
+import { askDeadlines } from '../../src/movers/relay/ttls.js';
+import { storeWords } from '../../src/movers/relay/words.js';
+import { BulksReader, type FrameSink } from '../../src/redis/bulks.js';
+import { keysBuilder } from '../../src/redis/keys.js';
+import type { Reader } from '../../src/redis/reader.js';
+import { ReplyReader } from '../../src/redis/reply.js';
+import { PageReader } from '../../src/sources/page.js';
+import type { Keys } from '../../src/types.js';
+import { mockConnection } from './mock-connection.js';
+import type { Random } from './random.js';
+import * as replies from './replies.js';
+
+export interface Trial {
+  readonly reader: Reader;
+  /** What it has made of the bytes so far; equal for equal bytes, however they were cut. */
+  made(): unknown;
+}
+
+export interface Specimen {
+  readonly name: string;
+  begin(): Trial;
+  /** Bytes that it must accept to the last one. */
+  valid(random: Random): string;
+}
+
+const count = 3;
+
+export function keysOf(...names: readonly string[]): Keys {
+  const builder = keysBuilder(names.length);
+  for (const name of names) {
+    const frame = Buffer.from(replies.bulk(name), 'latin1');
+    builder.add(frame, 0, frame.length);
+  }
+  return builder.take();
+}
+
+/** What a sink was told, pieces of one frame joined. */
+export function recordingSink(): { sink: FrameSink; events: string[] } {
+  const events: string[] = [];
+  const sink: FrameSink = {
+    open: (valueBytes) => events.push(`open ${String(valueBytes)}`, ''),
+    bytes: (bytes, start, end) => {
+      events.push((events.pop() ?? '') + bytes.toString('latin1', start, end));
+    },
+    shut: () => events.push('shut'),
+    nil: () => events.push('nil'),
+    refused: (text) => events.push(`refused ${text}`),
+    end: () => events.push('end'),
+    fail: () => undefined,
+  };
+  return { sink, events };
+}
+
+function bulks(due: number | undefined, shape?: 'array' | 'separate'): Trial {
+  const { sink, events } = recordingSink();
+  return { reader: new BulksReader(sink, due, shape), made: () => events };
+}
+
+function acks(asking: boolean): Trial {
+  let ended = false;
+  const reader = new AckReader(count, asking, () => (ended = true));
+  for (let place = 0; place < count; place++) reader.sent(place);
+  reader.complete();
+  return { reader, made: () => [reader.refusals, ended] };
+}
+
+function splice(): Trial {
+  const target = mockConnection();
+  let result: unknown;
+  const sink = new Splice({
+    keys: keysOf('a', '{tag}b', ''),
+    source: mockConnection(),
+    target,
+    acks: new AckReader(count, true, () => undefined),
+    form: 'value',
+    words: storeWords(false, { valueDeadlines: true, payloadDeadlines: true, skewMs: 7 }),
+    ttls: Float64Array.of(0, 1_893_456_000_000, 0),
+    asking: true,
+    settle: (ended) => (result = ended),
+    fail: () => undefined,
+  });
+  return { reader: new BulksReader(sink, count), made: () => [target.sent(), result] };
+}
+
+function deadlines(): Trial {
+  const source = mockConnection();
+  const read = askDeadlines(source, keysOf('a', 'b', 'c'));
+  const reader = source.readers[0] as Reader;
+  // The clock goes on between two runs.
+  return { reader, made: () => Array.from(read, (ms) => (ms === 0 ? 'never' : 'some day')) };
+}
+
+function whole(): Trial {
+  const made: unknown[] = [];
+  const reader = new ReplyReader(
+    (value) => made.push(value),
+    () => undefined,
+  );
+  return { reader, made: () => made };
+}
+
+function page(): Trial {
+  const made: unknown[] = [];
+  const reader = new PageReader(
+    'mock:1/0',
+    10,
+    ({ cursor, keys }) => made.push(cursor, keys.bytes.toString('latin1'), keys.count),
+    (error) => made.push(error.name),
+  );
+  return { reader, made: () => made };
+}
+
+const three = (item: () => string): string[] => replies.many(count, item);
+const ack = (random: Random): string =>
+  random.oneIn(3) ? random.pick(['$-1\r\n', replies.error(random)]) : '+OK\r\n';
+
+export const specimens: readonly Specimen[] = [
+  { name: 'reply', begin: whole, valid: (random) => replies.reply(random) },
+  {
+    name: 'bulks',
+    begin: () => bulks(count),
+    valid: (random) =>
+      three(() => (random.oneIn(5) ? replies.error(random) : replies.bulkOrNil(random))).join(''),
+  },
+  {
+    name: 'array of bulks',
+    begin: () => bulks(count, 'array'),
+    valid: (random) =>
+      random.oneIn(8)
+        ? replies.error(random)
+        : replies.array(three(() => replies.bulkOrNil(random))),
+  },
+  {
+    name: 'splice',
+    begin: splice,
+    valid: (random) => three(() => replies.bulkOrNil(random)).join(''),
+  },
+  { name: 'scan page', begin: page, valid: replies.scanPage },
+  { name: 'acks', begin: () => acks(false), valid: (random) => three(() => ack(random)).join('') },
+  {
+    name: 'acks to ASKING',
+    begin: () => acks(true),
+    valid: (random) => three(() => `+OK\r\n${ack(random)}`).join(''),
+  },
+  {
+    name: 'deadlines',
+    begin: deadlines,
+    valid: (random) =>
+      three(() => `:${random.pick(['-1', '-2', '0', '5000', '9223372036854775807'])}\r\n`).join(''),
+  },
+];

@@ -1,0 +1,75 @@
+/**
+ * Feeds random and mutated replies to every reader of the data plane, in a thread of its own that is
+ * watched from here: for a hang, which nothing inside that thread could report, and for memory.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Fed } from './feed.js';
+
+export interface FuzzOptions {
+  readonly seed: number;
+  /** The number of the first input; one that failed is had again by its number. */
+  readonly from: number;
+  readonly inputs: number;
+  /** How much memory the process may come to. */
+  readonly limitBytes: number;
+  /** How long one input may take. */
+  readonly hangMs: number;
+}
+
+export interface FuzzJob extends FuzzOptions {
+  /** The number of the input that is being tried. */
+  readonly current: Int32Array;
+}
+
+/** How many inputs were accepted whole, were fine as far as they went, and were refused. */
+export type Endings = Record<Fed['ending'], number>;
+
+export interface FuzzReport {
+  readonly endings: Readonly<Record<string, Endings>>;
+  readonly peakBytes: number;
+}
+
+const lookEveryMs = 50;
+
+/** Threads do not take over that this one reads TypeScript. */
+const bootstrap = `import('tsx/esm/api').then(({ register }) => {
+  register();
+  return import(${JSON.stringify(new URL('./worker.ts', import.meta.url).href)});
+});`;
+
+/** @throws Error that names the input at which a reader failed. */
+export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
+  const current = new Int32Array(new SharedArrayBuffer(4));
+  const job: FuzzJob = { ...options, current };
+  const worker = new Worker(bootstrap, { eval: true, workerData: job });
+  let peakBytes = 0;
+  let watch: NodeJS.Timeout | undefined;
+  try {
+    const endings = await new Promise<FuzzReport['endings']>((resolve, reject) => {
+      const fail = (what: string, cause?: unknown): void => {
+        const nth = String(Atomics.load(current, 0));
+        const again = `--seed ${String(options.seed)} --from ${nth} --inputs 1`;
+        reject(new Error(`input ${nth}: ${what} (again: npm run fuzz -- ${again})`, { cause }));
+      };
+      let last = -1;
+      let sinceMs = performance.now();
+      watch = setInterval(() => {
+        const bytes = process.memoryUsage.rss();
+        peakBytes = Math.max(peakBytes, bytes);
+        if (bytes > options.limitBytes) fail(`${(bytes / 1e6).toFixed(0)} MB of memory`);
+        const nth = Atomics.load(current, 0);
+        if (nth !== last) sinceMs = performance.now();
+        else if (performance.now() - sinceMs > options.hangMs) fail('a hang');
+        last = nth;
+      }, lookEveryMs);
+      worker.once('message', resolve);
+      worker.once('error', (error) => {
+        fail(error instanceof Error ? error.message : String(error), error);
+      });
+    });
+    return { endings, peakBytes: Math.max(peakBytes, process.memoryUsage.rss()) };
+  } finally {
+    clearInterval(watch);
+    await worker.terminate();
+  }
+}
