@@ -6,6 +6,7 @@ import { runPipeline } from '../engine/pipeline.js';
 import { listingRecord } from '../engine/record.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import { type Aside, createAside } from '../movers/aside.js';
+import { autoMover } from '../movers/auto.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
@@ -18,15 +19,18 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { createLink, type Link } from '../redis/link.js';
+import { measureRoundTrip } from '../redis/round-trip.js';
 import { scanSource } from '../sources/scan.js';
 import type { Mover, MoverName, Node } from '../types.js';
-import { chooseMover } from './choose-mover.js';
+import { type Choice, chooseMover } from './choose-mover.js';
+import { createDistance, type Distance } from './distance.js';
 import type { MasterFacts, Ready } from './preflight.js';
+import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
 
-const pageKeys = 1000;
 const batchKeys = 512;
 const batchBytes = 1024 * 1024;
-const inflightKeys = 4096;
+/** How long the first key that MIGRATE moves to a node may block the source. */
+const probeTimeoutMs = 500;
 /** A connection that waits for replicas carries nothing meanwhile: the others go on. */
 const lanesWhenWaiting = 4;
 
@@ -45,36 +49,50 @@ interface Parts {
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
   readonly aside: Aside;
+  readonly distance: Distance;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(ready: Ready, options: ImportOptions): Assembled {
-  const { name, reason } = chooseMover(ready, options);
+  const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const toNodes = new Set<Connection>();
-  const link = createLink(ready.source.endpoint, { timeoutMs, retryForMs, mustBeWritable: !copy });
+  const distance = createDistance();
+  const opening = createLink(ready.source.endpoint, {
+    timeoutMs,
+    retryForMs,
+    mustBeWritable: !copy,
+  });
+  const link: Link = {
+    ...opening,
+    async open() {
+      const linked = await opening.open();
+      distance.noteSource(linked.roundTripMs);
+      return linked;
+    },
+  };
 
   async function connectNode(node: Node): Promise<Connection> {
     const connection = await connect(topology.endpointOf(node), { timeoutMs });
     toNodes.add(connection);
     connection.onLost(() => toNodes.delete(connection));
+    distance.noteNode(await measureRoundTrip(connection));
     return connection;
   }
 
   const source = scanSource(link, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
-    pageKeys,
+    pageKeys: () => distance.pageKeys(),
   });
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
-  const parts = { ready, options, link, connectNode, aside };
-  const mover = name === 'relay' ? relayOf(parts) : migrateOf(parts);
+  const mover = moverOf(choice, { ready, options, link, connectNode, aside, distance });
 
   return {
     tally,
-    mover: { name, reason },
+    mover,
     run: (signal) =>
       runPipeline({
         source,
@@ -85,7 +103,7 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
         record: listingRecord(),
         batchKeys,
         batchBytes,
-        inflightKeys: () => inflightKeys,
+        inflightKeys: () => distance.inflightKeys(),
         retryForMs,
         countLeft: copy
           ? undefined
@@ -93,13 +111,26 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
       }),
     close() {
       mover.close();
-      link.close();
+      opening.close();
       for (const connection of toNodes) connection.close();
     },
   };
 }
 
-function relayOf({ ready, options, link, connectNode, aside }: Parts): Mover {
+function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
+  if (choice.name === 'auto') {
+    return autoMover([
+      { mover: relayOf(parts) },
+      { mover: migrateOf(parts, parts.options.timeoutMs), probe: migrateOf(parts, probeTimeoutMs) },
+    ]);
+  }
+  const { reason } = choice;
+  const mover =
+    choice.name === 'relay' ? relayOf(parts) : migrateOf(parts, parts.options.timeoutMs);
+  return { ...mover, reason };
+}
+
+function relayOf({ ready, options, link, connectNode, aside, distance }: Parts): Mover {
   const { has, endpoint, expiringKeys } = ready.source;
   const word = has.unlink ? 'UNLINK' : 'DEL';
   const guarded = options.guard && !options.copy;
@@ -107,7 +138,6 @@ function relayOf({ ready, options, link, connectNode, aside }: Parts): Mover {
     if (options.copy) return undefined;
     return options.guard ? guardedRemoval(source, word) : plainRemoval(source, word);
   };
-  const waits = ready.target.masters.some((master) => replicasToWaitFor(master, options) > 0);
   return relay({
     ...aside,
     async openMain() {
@@ -122,7 +152,7 @@ function relayOf({ ready, options, link, connectNode, aside }: Parts): Mover {
       : undefined,
     scripts: has.eval,
     connectNode,
-    lanesPerNode: waits || options.waitFsync ? lanesWhenWaiting : 1,
+    lanesPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
     wordsFor: wordsByNode(ready),
     durabilityOf: (node) =>
       durability(
@@ -133,34 +163,44 @@ function relayOf({ ready, options, link, connectNode, aside }: Parts): Mover {
     overwrite: ready.replace,
     copy: options.copy,
     expiry: createExpiry(endpoint.db, expiringKeys),
-    window: createWindow(),
+    window: createWindow(() => distance.askedKeys()),
     shapes: newShapes(),
   });
 }
 
-function migrateOf({ ready, options, link, aside }: Parts): Mover {
+/**
+ * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
+ * another node are taken there only right after ASKING.
+ */
+function migrateOf(parts: Parts, timeoutMs: number): Mover {
+  const { ready, options, link, aside } = parts;
   const { has } = ready.source;
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
   const word = has.unlink ? 'UNLINK' : 'DEL';
-  return migrate({
+  const mover = migrate({
     ...aside,
     async openSource() {
       const { connection: source } = await link.open();
       return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };
     },
     severalKeys: has.migrateKeys,
-    overwrite: ready.replace,
+    // Before 3.0 it can't overwrite; what is there already is compared then.
+    overwrite: ready.replace && has.migrateCopy,
     copy: options.copy,
-    timeoutMs: options.timeoutMs,
+    timeoutMs,
     maxBlockMs: options.maxBlockMs,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   });
-}
-
-/** By default one replica where the node has one that follows, because a lone node can't promise. */
-function replicasToWaitFor(master: MasterFacts | undefined, options: ImportOptions): number {
-  return options.waitReplicas ?? Math.min(1, master?.replicasInSync ?? 0);
+  let asking: Mover | undefined;
+  return {
+    name: mover.name,
+    move: (batch) => (batch.asking ? (asking ??= relayOf(parts)) : mover).move(batch),
+    close() {
+      mover.close();
+      asking?.close();
+    },
+  };
 }
 
 /** A node that joined during the run is taken to be like the others. */

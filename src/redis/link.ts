@@ -7,6 +7,7 @@ import { ConnectionError, ImportError, SourceError } from '../errors.js';
 import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
+import { measureRoundTrip } from './round-trip.js';
 
 export interface Link {
   /**
@@ -22,6 +23,8 @@ export interface Linked {
   readonly connection: Connection;
   /** Another one after each restart (run_id of INFO server). */
   readonly identity: string;
+  /** How far away it is. */
+  readonly roundTripMs: number;
 }
 
 export interface LinkOptions {
@@ -51,9 +54,10 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
           `${name} has become a read-only replica, from which nothing can be moved: start again with its master in --from.`,
         );
       }
+      const roundTripMs = await measureRoundTrip(connection);
       opened.add(connection);
       connection.onLost(() => opened.delete(connection));
-      return { connection, identity: /^run_id:(\w+)/m.exec(info)?.[1] ?? '' };
+      return { connection, identity: /^run_id:(\w+)/m.exec(info)?.[1] ?? '', roundTripMs };
     } catch (error) {
       connection.close();
       throw error;

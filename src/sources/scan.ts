@@ -5,18 +5,22 @@
  * empty (https://redis.io/docs/latest/commands/scan/). The cursor is an unsigned 64-bit number, so
  * it stays text.
  */
+import { ProtocolError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
 import type { Keys, Source } from '../types.js';
 import { type Page, PageReader } from './page.js';
 
+/** How often one page is asked for, each time over a new connection. */
+const triesPerPage = 10;
+
 export interface ScanOptions {
   readonly name: string;
   /** Keys at the source before the start (DBSIZE). */
   readonly estimatedKeys: number;
   /** How many buckets each SCAN looks at: its COUNT. */
-  readonly pageKeys: number;
+  pageKeys(): number;
 }
 
 /**
@@ -27,22 +31,25 @@ export function scanSource(link: Link, options: ScanOptions): Source {
   let progress = 0;
   let linked: Promise<Linked> | undefined;
 
-  async function page(cursor: string): Promise<Page> {
+  async function page(cursor: string, tries = 1): Promise<Page> {
     const before = await (linked ??= link.open());
     try {
       return await request(before.connection, cursor);
     } catch (error) {
-      if (!before.connection.lost) throw error;
+      // A server that opens and then fails at each SCAN, or answers nonsense, will not mend.
+      if (!before.connection.lost || error instanceof ProtocolError || tries === triesPerPage) {
+        throw error;
+      }
       linked = link.open();
       const same = (await linked).identity === before.identity;
-      return page(same ? cursor : '0');
+      return page(same ? cursor : '0', tries + 1);
     }
   }
 
   function request(connection: Connection, cursor: string): Promise<Page> {
     return new Promise((resolve, reject) => {
-      connection.out.append(command('SCAN', cursor, 'COUNT', options.pageKeys));
-      connection.expect(new PageReader(options.name, options.pageKeys, resolve, reject));
+      connection.out.append(command('SCAN', cursor, 'COUNT', options.pageKeys()));
+      connection.expect(new PageReader(options.name, options.pageKeys(), resolve, reject));
     });
   }
 

@@ -13,31 +13,23 @@ export interface Window {
   enter(keyCount: number): Promise<void>;
   /** The answers are in: so many bytes for so many keys. */
   leave(keyCount: number, valueBytes: number): void;
-  /** The source's round trip, as measured: a longer one wants more in flight. */
-  setRoundTrip(ms: number): void;
 }
 
-/** What the source may be asked for ahead on a line without delay. */
-const nearKeys = 1024;
-const nearBytes = 4 * 1024 * 1024;
-/** What it takes to keep a source busy across a round trip, per ms. */
-const keysPerMs = 400;
-const bytesPerMs = 512 * 1024;
-const farKeys = 65_536;
-const farBytes = 48 * 1024 * 1024;
+const maxBytes = 16 * 1024 * 1024;
+/** What one part of a batch should bring at most. */
+const partBytes = 1024 * 1024;
 
-export function createWindow(): Window {
-  let maxKeys = nearKeys;
-  let maxBytes = nearBytes;
+/** @param maxKeys how many keys may be asked for ahead. */
+export function createWindow(maxKeys: () => number): Window {
   /** Begins high, so that the first questions are small. */
   let expectedBytes = 64 * 1024;
   let keysAsked = 0;
   let bytesAsked = 0;
-  const waiting: { keyCount: number; expected: number; go: () => void }[] = [];
+  const waiting: { keyCount: number; go: () => void }[] = [];
 
   function admit(): void {
     for (let next = waiting[0]; next; next = waiting[0]) {
-      const fits = keysAsked < maxKeys && bytesAsked < maxBytes;
+      const fits = keysAsked < maxKeys() && bytesAsked < maxBytes;
       if (keysAsked > 0 && !fits) return;
       waiting.shift();
       keysAsked += next.keyCount;
@@ -47,10 +39,10 @@ export function createWindow(): Window {
   }
 
   return {
-    keysPerPart: () => Math.max(1, Math.floor(maxBytes / 4 / expectedBytes)),
+    keysPerPart: () => Math.max(1, Math.floor(partBytes / expectedBytes)),
     enter(keyCount) {
       return new Promise((go) => {
-        waiting.push({ keyCount, expected: 0, go });
+        waiting.push({ keyCount, go });
         admit();
       });
     },
@@ -63,10 +55,6 @@ export function createWindow(): Window {
       expectedBytes = Math.max(expectedBytes, 1);
       bytesAsked = Math.max(0, keysAsked * expectedBytes);
       admit();
-    },
-    setRoundTrip(ms) {
-      maxKeys = Math.min(farKeys, Math.round(nearKeys + ms * keysPerMs));
-      maxBytes = Math.min(farBytes, Math.round(nearBytes + ms * bytesPerMs));
     },
   };
 }

@@ -1,0 +1,191 @@
+/**
+ * Chooses between movers by measuring: they take turns on the first keys, and the fastest goes on.
+ * When its rate falls by half, they take turns again.
+ *
+ * Turns are clean: a mover begins when the one before has ended everything it had in flight, since
+ * one that blocks the source would slow the other as well.
+ */
+import { slice } from '../redis/keys.js';
+import type { Batch, Mover, MoverName, Outcome } from '../types.js';
+import { outcomeBuilder } from './outcome.js';
+
+export interface AutoMover extends Mover {
+  /** Why it is the one: the rates that were measured, or what rules the others out. */
+  readonly reason: string;
+}
+
+export interface Candidate {
+  readonly mover: Mover;
+  /**
+   * Moves a single key the same way, impatiently, before the first turn at a node; a mover that
+   * can't get one key there is ruled out. Undefined: no need to try.
+   */
+  readonly probe?: Mover;
+}
+
+/** How long a turn lasts, and how much of its start does not count. */
+const turnMs = 250;
+const warmUpMs = 100;
+/** A rate is compared with the best one over so long. */
+const watchMs = 2000;
+
+/** @param candidates in the order of preference; the first also has the first turn. */
+export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): AutoMover {
+  const rates = new Map<MoverName, number>();
+  const ruledOut = new Map<MoverName, string>();
+  const probes = new Map<string, Promise<boolean>>();
+  let current: Candidate = candidates[0];
+  let turnsLeft: Candidate[] | undefined = turns();
+  let inflight = 0;
+  let change: { done: Promise<void>; settle: () => void } | undefined;
+  let turnStartMs = 0;
+  let movedInTurn = 0;
+  let bestRate = 0;
+
+  /** The first one twice, because what it does first warms up everything. */
+  function turns(): Candidate[] {
+    const [first, ...others] = candidates.filter(({ mover }) => !ruledOut.has(mover.name));
+    return first && others.length > 0 ? [...others, first] : [];
+  }
+
+  async function move(batch: Batch): Promise<Outcome> {
+    for (;;) {
+      while (change) await change.done;
+      const candidate = current;
+      inflight++;
+      try {
+        if (turnStartMs === 0) beginTurn();
+        const outcome = await moveBy(candidate, batch);
+        if (outcome) return outcome;
+        // Ruled out by its probe: the next in turn takes the batch.
+      } finally {
+        ended();
+      }
+    }
+  }
+
+  function ended(): void {
+    inflight--;
+    // Later, so that whoever gave the batch still sees who moved it.
+    if (change && inflight === 0) setImmediate(nextTurn);
+  }
+
+  async function moveBy(candidate: Candidate, batch: Batch): Promise<Outcome | undefined> {
+    const { mover, probe } = candidate;
+    const id = `${mover.name} ${batch.node.address}`;
+    const probing = probe && batch.keys.count > 1 ? probes.get(id) : Promise.resolve(true);
+    if (probe && !probing) return moveProbing(probe, mover, batch, id);
+    if (!(await probing)) return undefined;
+    const outcome = await mover.move(batch);
+    note(outcome.moved);
+    return outcome;
+  }
+
+  /** Moves the first key by the probe, and the others by the mover if that went well. */
+  async function moveProbing(
+    probe: Mover,
+    mover: Mover,
+    batch: Batch,
+    id: string,
+  ): Promise<Outcome | undefined> {
+    const trying = probe.move({ ...batch, keys: slice(batch.keys, 0, 1) });
+    const trouble = trying.then(({ retries }) =>
+      retries.find((one) => one.class === 'unavailable'),
+    );
+    probes.set(
+      id,
+      trouble.then((found) => found === undefined),
+    );
+    const found = await trouble;
+    if (found) {
+      ruledOut.set(mover.name, found.message);
+      endTurn();
+      return undefined;
+    }
+    const outcome = outcomeBuilder();
+    outcome.add(await trying);
+    outcome.add(await mover.move({ ...batch, keys: slice(batch.keys, 1, batch.keys.count) }));
+    return outcome.build();
+  }
+
+  function beginTurn(): void {
+    turnStartMs = performance.now();
+    movedInTurn = 0;
+  }
+
+  function note(moved: number): void {
+    const elapsedMs = performance.now() - turnStartMs;
+    if (change || elapsedMs < warmUpMs) {
+      if (elapsedMs < warmUpMs) movedInTurn = 0;
+      return;
+    }
+    movedInTurn += moved;
+    const rate = (movedInTurn / (elapsedMs - warmUpMs)) * 1000;
+    if (turnsLeft) {
+      if (elapsedMs < turnMs) return;
+      rates.set(current.mover.name, rate);
+      endTurn();
+    } else if (elapsedMs > watchMs) {
+      bestRate = Math.max(bestRate, rate);
+      if (rate < bestRate / 2) {
+        turnsLeft = turns();
+        endTurn();
+      } else beginTurn();
+    }
+  }
+
+  function endTurn(): void {
+    if (change) return;
+    let settle = (): void => undefined;
+    const done = new Promise<void>((resolve) => (settle = resolve));
+    change = { done, settle };
+  }
+
+  function nextTurn(): void {
+    if (!change || inflight > 0) return;
+    const next = turnsLeft?.shift();
+    if (next && !ruledOut.has(next.mover.name)) current = next;
+    else {
+      turnsLeft = undefined;
+      current = fastest();
+      bestRate = rates.get(current.mover.name) ?? 0;
+    }
+    turnStartMs = 0;
+    const { settle } = change;
+    change = undefined;
+    settle();
+  }
+
+  function fastest(): Candidate {
+    const usable = candidates.filter(({ mover }) => !ruledOut.has(mover.name));
+    return usable.reduce(
+      (best, one) => (rateOf(one) > rateOf(best) ? one : best),
+      usable[0] ?? candidates[0],
+    );
+  }
+
+  function rateOf({ mover }: Candidate): number {
+    return rates.get(mover.name) ?? 0;
+  }
+
+  return {
+    get name() {
+      return current.mover.name;
+    },
+    get reason() {
+      const out = [...ruledOut].map(([name, why]) => `${name} was ruled out: ${why}`);
+      if (rates.size < 2) return out[0] ?? 'the run was too short to measure both';
+      const measured = [...rates].map(
+        ([name, rate]) => `${name} ${Math.round(rate).toLocaleString('en')} keys/s`,
+      );
+      return `measured: ${measured.join(', ')}${out.length > 0 ? `; ${out.join('; ')}` : ''}`;
+    },
+    move,
+    close() {
+      for (const { mover, probe } of candidates) {
+        mover.close();
+        probe?.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,15 @@
+/** How far away a server is. */
+import type { Connection } from './connection.js';
+
+const tries = 3;
+
+/** @returns the shortest of a few PINGs, in ms: what is longer is waiting, not distance. */
+export async function measureRoundTrip(connection: Connection): Promise<number> {
+  let shortestMs = Infinity;
+  for (let attempt = 0; attempt < tries; attempt++) {
+    const sentMs = performance.now();
+    await connection.call('PING');
+    shortestMs = Math.min(shortestMs, performance.now() - sentMs);
+  }
+  return shortestMs;
+}
