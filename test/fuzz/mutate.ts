@@ -8,7 +8,7 @@ const numbers = [
   '9223372036854775808', '-9223372036854775808', '18446744073709551616', '9'.repeat(30),
   '9'.repeat(400), 'NaN', 'inf',
 ]; // prettier-ignore
-const alphabet = [...'$*+-:\r\n0123456789OK_,#!=%~>|('];
+const alphabet = Array.from('$*+-:\r\n0123456789OK_,#!=%~>|(');
 
 type Mutation = (reply: string, random: Random) => string;
 
