@@ -1,0 +1,79 @@
+/** What the benchmark can be told. */
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { datasets } from './datasets/all.js';
+import { rivals } from './rivals/all.js';
+import type { Dataset, Rival } from './types.js';
+
+export const usage = `npm run bench -- [options]
+
+  --quick            small datasets, fewer rivals: under two minutes, and only roughly right
+  --only <dataset>   ${datasets.map(({ name }) => name).join(', ')}
+  --rivals <a,b>     ${rivals.map(({ name }) => name).join(', ')}
+  --rounds <n>       how many rounds count (default: 3; with --quick: 2)
+  --memory           instead: peak memory for one, three and ten million keys
+  --distance         instead: throughput over 0, 5 and 50 ms of round trip
+  --results <dir>    where results go (default: bench/results; with --quick: .cache/bench)
+
+RedisShake takes part when REDIS_SHAKE names its program.`;
+
+export interface BenchOptions {
+  readonly mode: 'contest' | 'memory' | 'distance' | 'help';
+  readonly quick: boolean;
+  readonly datasets: readonly Dataset[];
+  /** Undefined: those that suit the mode. */
+  readonly rivals: readonly Rival[] | undefined;
+  readonly rounds: number;
+  readonly results: string;
+}
+
+/** @throws Error with one plain sentence. */
+export function readBenchOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rivals: { type: 'string' },
+      rounds: { type: 'string' },
+      memory: { type: 'boolean', default: false },
+      distance: { type: 'boolean', default: false },
+      results: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds must be 1 or more.');
+  const folder = values.quick ? '../.cache/bench' : 'results';
+  return {
+    mode: modeOf(values),
+    quick: values.quick,
+    datasets: values.only === undefined ? datasets : chosen('--only', values.only, datasets),
+    rivals: values.rivals === undefined ? undefined : chosen('--rivals', values.rivals, rivals),
+    rounds,
+    results: values.results ?? fileURLToPath(new URL(folder, import.meta.url)),
+  };
+}
+
+function modeOf(values: {
+  readonly help: boolean;
+  readonly memory: boolean;
+  readonly distance: boolean;
+}): BenchOptions['mode'] {
+  if (values.help) return 'help';
+  if (values.memory) return 'memory';
+  return values.distance ? 'distance' : 'contest';
+}
+
+function chosen<T extends { readonly name: string }>(
+  flag: string,
+  names: string,
+  known: readonly T[],
+): readonly T[] {
+  return names.split(',').map((name) => {
+    const found = known.find((one) => one.name === name);
+    if (found) return found;
+    const all = known.map((one) => one.name).join(', ');
+    throw new Error(`${flag} knows no ${name}: there are ${all}.`);
+  });
+}
