@@ -35,11 +35,7 @@ function splice(changes: Changes) {
   });
   const reader = new BulksReader(sink, 3);
   const read = (text: string) =>
-    feed(
-      reader,
-      Buffer.from(text),
-      [...text].map((_, at) => at),
-    );
+    feed(reader, Buffer.from(text), [1, 2, 3, 6, 9]);
   return { source, target, acks, results, read };
 }
 
