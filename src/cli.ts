@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { pino } from 'pino';
+import { askPasswords, terminal } from './commands/ask-passwords.js';
 import { importKeys } from './commands/import.js';
 import { ImportError } from './errors.js';
 import { cliRows, importRows, readCliOptions } from './options.js';
@@ -89,7 +90,9 @@ function valuesOf(rows: Rows, flags: Readonly<Record<string, unknown>>): Record<
 }
 
 async function runImport(flags: Readonly<Record<string, unknown>>): Promise<number> {
-  const { json } = readCliOptions(valuesOf(cliRows, flags));
+  const { json, askPassword } = readCliOptions(valuesOf(cliRows, flags));
+  const given = valuesOf(importRows, flags);
+  if (askPassword) Object.assign(given, await askPasswords(given, terminal()));
   const stop = new AbortController();
   let stoppedWith: number | undefined;
   for (const [name, code] of Object.entries(signals)) {
@@ -100,7 +103,7 @@ async function runImport(flags: Readonly<Record<string, unknown>>): Promise<numb
       stop.abort();
     });
   }
-  const report = await importKeys(valuesOf(importRows, flags) as never, {
+  const report = await importKeys(given as never, {
     signal: stop.signal,
     stderr: process.stderr,
     logger: isDebugging() ? pino(pino.destination(2)) : undefined,

@@ -4,6 +4,7 @@
  * The command line makes its flags from the rows and the library checks its options with them, so
  * both take the same values, and a new option is a new row. Values are plain JSON.
  */
+import { accessRows } from './access.js';
 import { UsageError } from './errors.js';
 import {
   choice,
@@ -12,7 +13,6 @@ import {
   given,
   optionalCount,
   type Rows,
-  secret,
   text,
   type Values,
 } from './rows.js';
@@ -26,10 +26,7 @@ export const importRows = {
   }),
   /** Any node of the target cluster, in the same forms. */
   to: given({ flag: '--to <endpoint>', help: 'any node of the target cluster' }),
-  /** For a source whose endpoint holds no password. */
-  fromPassword: secret({ env: 'CLUSTER_IMPORT_FROM_PASSWORD', help: "the source's password" }),
-  /** For a cluster whose endpoint holds no password. */
-  toPassword: secret({ env: 'CLUSTER_IMPORT_TO_PASSWORD', help: "the cluster's password" }),
+  ...accessRows,
   /** Leave the source as it is. */
   copy: flag({ flag: '--copy', help: 'leave the source as it is' }, false),
   /** What happens to keys that the cluster has already; undefined: replace if it is empty. */
@@ -97,6 +94,10 @@ export const importRows = {
 /** What only the command line has: which form its standard output takes. */
 export const cliRows = {
   json: flag({ flag: '--json', help: 'print the report as JSON, and nothing else' }, false),
+  askPassword: flag(
+    { flag: '--ask-password', help: 'ask for passwords on the terminal, where none was given' },
+    false,
+  ),
 } satisfies Rows;
 
 export type ImportOptions = Values<typeof importRows>;

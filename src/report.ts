@@ -37,6 +37,8 @@ export interface Report {
   readonly retries: number;
   readonly redirects: number;
   readonly version: string;
+  /** What the run was warned of; only when there was something. */
+  readonly warnings?: readonly string[];
   /** Why the run stopped midway, and how to go on; only when it failed. */
   readonly error?: string;
 }
@@ -55,13 +57,14 @@ export interface RunEnd extends Pick<
   'from' | 'to' | 'mode' | 'mover' | 'moverReason' | 'version'
 > {
   readonly endedAtMs: number;
+  readonly warnings?: readonly string[];
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
 
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, moved, gone, conflicting, failed } = snapshot;
-  const { endedAtMs, cut, version, ...identity } = end;
+  const { endedAtMs, cut, version, warnings = [], ...identity } = end;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
   return {
     status: statusOf(snapshot, cut),
@@ -77,6 +80,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     retries: snapshot.retries,
     redirects: snapshot.redirects,
     version,
+    ...(warnings.length > 0 && { warnings }),
     ...(typeof cut === 'object' && { error: cut.error }),
   };
 }

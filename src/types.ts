@@ -60,6 +60,7 @@ export interface Batch {
   readonly relisted: boolean;
   /** This run has stored these keys at their node already, so they are overwritten by any choice. */
   readonly ours: boolean;
+  readonly doubt?: Doubt | undefined;
   /** How many times these keys have gone round already: 0 at first. */
   readonly attempt: number;
   /** The node said ASK: it takes these keys only right after ASKING. */
@@ -98,6 +99,12 @@ export interface KeyFailure {
   readonly message: string;
 }
 
+/**
+ * What may have happened to keys whose answer was lost: the node may have `stored` them, or the
+ * source may have deleted them, so that they are `moved`.
+ */
+export type Doubt = 'stored' | 'moved';
+
 /** Keys that go round again, and why. */
 export interface Retry {
   readonly keys: Keys;
@@ -108,6 +115,7 @@ export interface Retry {
   readonly askAt?: string;
   /** The keys are at the node already, through this run, but may be stale there. */
   readonly ours?: boolean;
+  readonly doubt?: Doubt;
 }
 
 /**

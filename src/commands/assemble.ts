@@ -140,6 +140,7 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
   };
   return relay({
     ...aside,
+    startedEmpty: ready.target.startedEmpty,
     async openMain() {
       const { connection: source } = await link.open();
       return { source, removal: removalOver(source) };
@@ -179,6 +180,7 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
   const word = has.unlink ? 'UNLINK' : 'DEL';
   const mover = migrate({
     ...aside,
+    startedEmpty: ready.target.startedEmpty,
     async openSource() {
       const { connection: source } = await link.open();
       return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };

@@ -33,7 +33,8 @@ function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undef
   const { has, version } = ready.source;
   if (!has.migrate) return 'it has no command MIGRATE';
   if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;
-  if (options.replace === true && !has.migrateCopy) return `MIGRATE of Redis ${version} can't overwrite`;
+  if (options.replace === true && !has.migrateCopy)
+    return `MIGRATE of Redis ${version} can't overwrite`;
   if (options.mover === 'auto' && !has.migrateKeys) {
     return `MIGRATE of Redis ${version} moves one key at a time`;
   }

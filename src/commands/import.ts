@@ -42,7 +42,12 @@ export async function importKeys(
   const options = readOptions(given);
   const signal = context.signal ?? new AbortController().signal;
   if (options.report !== undefined) await checkWritable(options.report);
-  const ready = await preflight(options);
+  const warnings: string[] = [];
+  const ready = await preflight(options, (sentence) => {
+    warnings.push(sentence);
+    context.stderr?.write(`WARNING: ${sentence}\n`);
+    context.logger?.warn({}, sentence);
+  });
   try {
     const engine = assemble(ready, options);
     try {
@@ -52,6 +57,7 @@ export async function importKeys(
         engine,
         options,
         cut ?? (signal.aborted ? 'interrupted' : undefined),
+        warnings,
       );
       const report = buildReport(engine.tally.snapshot(), end);
       if (options.report !== undefined) await writeReport(report, options.report, context);
@@ -117,6 +123,7 @@ function runEnd(
   engine: Assembled,
   options: ImportOptions,
   cut: RunEnd['cut'],
+  warnings: readonly string[],
 ): RunEnd {
   return {
     from: [ready.source.name],
@@ -125,6 +132,7 @@ function runEnd(
     mover: engine.mover.name,
     moverReason: engine.mover.reason,
     version,
+    warnings,
     endedAtMs: Date.now(),
     cut,
   };

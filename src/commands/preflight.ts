@@ -5,10 +5,11 @@
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
-import { type Endpoint, parseEndpoint, printable, withPassword } from '../redis/endpoint.js';
+import { type Endpoint, printable } from '../redis/endpoint.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
+import { insecurity, readEndpoint } from './endpoints.js';
 
 export interface SourceFacts extends ServerFacts {
   readonly endpoint: Endpoint;
@@ -35,18 +36,27 @@ export interface Ready {
     readonly name: string;
     readonly topology: ClusterTopology;
     readonly masters: readonly MasterFacts[];
+    /** It held no keys. */
+    readonly startedEmpty: boolean;
   };
   /** Whether keys that the cluster has already are overwritten. */
   readonly replace: boolean;
 }
 
 /**
+ * @param warn tells what is allowed, but should be known.
  * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
  */
-export async function preflight(options: ImportOptions): Promise<Ready> {
+export async function preflight(
+  options: ImportOptions,
+  warn: (sentence: string) => void,
+): Promise<Ready> {
   const { timeoutMs } = options;
-  const from = withPassword(parseEndpoint(options.from, '--from'), options.fromPassword);
-  const to = withPassword(parseEndpoint(options.to, '--to'), options.toPassword);
+  const from = await readEndpoint(options.from, 'from', options);
+  const to = await readEndpoint(options.to, 'to', options);
+  for (const risk of [insecurity(from, 'from'), insecurity(to, 'to')]) {
+    if (risk !== undefined) warn(risk);
+  }
   if (to.db !== 0) {
     throw new UsageError('A cluster has only database 0: take the database out of --to.');
   }
@@ -64,7 +74,8 @@ export async function preflight(options: ImportOptions): Promise<Ready> {
     );
     const replace = decideReplace(masters, options);
     seed.close();
-    return { source, target: { name: seed.address, topology, masters }, replace };
+    const startedEmpty = masters.every(({ keys }) => keys === 0);
+    return { source, target: { name: seed.address, topology, masters, startedEmpty }, replace };
   } catch (error) {
     for (const control of open) control.close();
     throw asPreflightError(error);

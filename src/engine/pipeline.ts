@@ -8,6 +8,7 @@
  * Back-pressure is the one `await room`: while a node has as much in flight as it may, nothing more
  * of the source is read, so memory is the same for a thousand keys and for a billion.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { keyAt } from '../redis/keys.js';
 import type {
@@ -55,6 +56,8 @@ const retryLimit = 16;
  */
 export async function runPipeline(options: PipelineOptions): Promise<void> {
   const { source, topology, mover, tally, signal } = options;
+  // Everything that waits for its next try listens, and that is no leak.
+  setMaxListeners(0, signal);
   const flight = createFlight(() => options.inflightKeys());
   const health = nodeHealth(options.retryForMs, retryLimit);
   const stuck = stuckKeys();
@@ -106,7 +109,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
-    const next = { relisted: batch.relisted, ours: retry.ours ?? batch.ours };
+    const next = {
+      relisted: batch.relisted,
+      ours: retry.ours ?? batch.ours,
+      doubt: retry.doubt ?? batch.doubt,
+    };
     const attempt = batch.attempt + 1;
     const asked = topology.nodes.find((node) => node.address === retry.askAt);
     if (asked) {

@@ -11,11 +11,12 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ConnectionError, type ImportError, ProtocolError } from '../errors.js';
-import type { Endpoint } from './endpoint.js';
+import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
 import type { Reader } from './reader.js';
 import { ErrorReply, lineText, type Reply, ReplyReader } from './reply.js';
+import { tlsOptions } from './tls.js';
 
 const inputBytes = 256 * 1024;
 
@@ -47,7 +48,7 @@ export interface ConnectOptions {
  * @throws ConnectionError naming the server.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
-  const address = `${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${String(endpoint.port)}`;
+  const address = addressOf(endpoint);
   const connection = await open(endpoint, address, options.timeoutMs);
   const steps: (string | number)[][] = [];
   if (endpoint.password !== undefined) {
@@ -88,7 +89,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     };
     const target = { host: endpoint.host, port: endpoint.port, onread, noDelay: true };
     const socket: Socket = endpoint.tls
-      ? connectTls({ ...target, servername: endpoint.host })
+      ? connectTls({ ...target, ...tlsOptions(endpoint.host, endpoint.trust) })
       : connectTcp(target);
     const out = createOutput(socket);
     socket.setTimeout(timeoutMs);

@@ -8,11 +8,11 @@
  * - AUTH and SELECT are sent by ourselves: ioredis 6 goes on with database 0 when SELECT fails, and
  *   hides the reason when AUTH fails.
  */
-import { isIP } from 'node:net';
 import { Redis } from 'ioredis';
 import { ConnectionError, type ImportError, RefusedError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { type Side, sentence } from './sentences.js';
+import { tlsOptions } from './tls.js';
 
 export type ControlReply = string | number | null | ControlReply[];
 export type BinaryReply = Buffer | number | null | BinaryReply[];
@@ -52,7 +52,7 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   const client = new Redis({
     host: endpoint.host,
     port: endpoint.port,
-    ...(endpoint.tls && { tls: isIP(endpoint.host) ? {} : { servername: endpoint.host } }),
+    ...(endpoint.tls && { tls: tlsOptions(endpoint.host, endpoint.trust) }),
     protocol: 2,
     lazyConnect: true,
     enableReadyCheck: false,

@@ -6,12 +6,15 @@
  */
 import { isIPv6 } from 'node:net';
 import { UsageError } from '../errors.js';
+import type { TlsTrust } from './tls.js';
 
 export interface Endpoint {
   /** A name or an address; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  /** For TLS: whom to trust; undefined: who the system trusts. */
+  readonly trust?: TlsTrust;
   readonly username?: string;
   readonly password?: string;
   /** The database's number. */

@@ -39,15 +39,36 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
     ({ address, endpoint, timeoutMs }) =>
       `${address} did not answer within ${String(timeoutMs)} ms: check that it is up and reachable${endpoint.tls ? ' and speaks TLS' : ''}, or raise --timeout.`,
   ],
+  // A refused client's certificate shows as the server's alert.
+  [
+    /alert (certificate required|handshake failure)/i,
+    ({ address, side }) =>
+      `${address} wants a certificate of us: give it with --${side}-tls-cert and --${side}-tls-key.`,
+  ],
+  [
+    /alert (unknown ca|bad certificate|certificate (unknown|expired|revoked)|unsupported certificate)/i,
+    ({ address, side }, words) =>
+      `${address} does not accept our certificate (${words}): give one that its authority signed with --${side}-tls-cert and --${side}-tls-key.`,
+  ],
   [
     /wrong version number|packet length too long|before secure TLS connection|SSL routines/i,
     ({ address, side }) =>
       `${address} does not speak TLS: write --${side} redis://… instead of rediss://….`,
   ],
   [
-    /certificate|ERR_TLS/i,
+    /does not match certificate's altnames|ERR_TLS_CERT_ALTNAME/i,
+    ({ address, side, endpoint }, words) =>
+      `The certificate of ${address} is for another name than ${endpoint.trust?.servername ?? endpoint.host} (${words}): say with --${side}-tls-servername which one it must be for.`,
+  ],
+  [
+    /certificate (has expired|is not yet valid)/i,
     ({ address }, words) =>
-      `The certificate of ${address} is not accepted (${words}): make the authority that signed it known through NODE_EXTRA_CA_CERTS.`,
+      `The certificate of ${address} is not accepted (${words}): renew it, or set the clocks right.`,
+  ],
+  [
+    /certificate|ERR_TLS/i,
+    ({ address, side }, words) =>
+      `The certificate of ${address} is not accepted (${words}): give the certificate of the authority that signed it with --${side}-tls-ca.`,
   ],
   [
     /Unknown RESP type/,

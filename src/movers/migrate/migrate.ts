@@ -12,13 +12,14 @@ import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, Mover, Outcome } from '../../types.js';
+import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import type { Removal } from '../relay/removal.js';
 import { verdictOf } from '../replies.js';
 import { migrateEach, migrateMany, type MigrateWords } from './words.js';
 
-export interface MigrateOptions extends Pick<Aside, 'compare' | 'countPresent' | 'receivedBytes'> {
+export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>, AbsentOptions {
   /**
    * Opens a connection to the source, and again when it was lost. The removal is for keys that were
    * found equal on both sides; undefined when copying.
@@ -94,12 +95,15 @@ export function migrate(options: MigrateOptions): Mover {
   async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
     const own = outcomeBuilder();
     try {
-      await (options.severalKeys ? moveMany(part, own) : moveEach(part, part.keys, own));
+      // Keys that were tried or listed before need an answer each.
+      const isFresh = part.batch.attempt === 0 && !part.batch.relisted;
+      const several = options.severalKeys && isFresh;
+      await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
       outcome.add(own.build());
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
-      outcome.retry(part.keys, { class: 'source', message: error.message });
+      outcome.retry(part.keys, { class: 'source', message: error.message, doubt: 'moved' });
     }
   }
 
@@ -114,28 +118,15 @@ export function migrate(options: MigrateOptions): Mover {
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
       outcome.moved += moved;
-      const absentCount = keys.count - moved;
-      if (batch.attempt === 0 && !batch.relisted) outcome.gone += absentCount;
-      // Which ones were not there is not known: of keys that may have been moved before, the node
-      // is asked for all.
-      else if (absentCount > 0) {
-        const there = (await options.countPresent(batch.node, keys)) - moved;
-        const known = Math.min(absentCount, Math.max(0, there));
-        if (batch.relisted) outcome.repeated += known;
-        else outcome.moved += known;
-        outcome.gone += absentCount - known;
-      }
+      outcome.gone += keys.count - moved;
       return;
     }
     const { present, absent } = await sortPresent(source, keys);
     // What the source no longer has was acknowledged by the node, or had gone before.
-    const there = await options.countPresent(batch.node, absent);
-    if (batch.relisted) outcome.repeated += there;
-    else outcome.moved += there;
-    outcome.gone += absent.count - there;
+    await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, outcome);
     if (answer.code === 'IOERR') {
       const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
-      outcome.retry(present, { class: 'unavailable', message });
+      outcome.retry(present, { class: 'unavailable', message, doubt: 'stored' });
     } else await moveEach(part, present, outcome);
   }
 
@@ -153,7 +144,7 @@ export function migrate(options: MigrateOptions): Mover {
       else if (answer === 'NOKEY') absent.push(place);
       else outcome.moved++;
     });
-    await countAbsent(part, chosen(keys, absent), outcome);
+    await settleAbsent(options, part.batch, chosen(keys, absent), outcome);
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);
     }
@@ -182,7 +173,7 @@ export function migrate(options: MigrateOptions): Mover {
     const { batch, removal } = part;
     const ticket = removal?.begin(keys);
     const compared = await options.compare(batch.node, keys);
-    await countAbsent(part, compared.absent, outcome);
+    await settleAbsent(options, batch, compared.absent, outcome);
     outcome.conflict(compared.different, batch.relisted);
     const { equal } = compared;
     const removed =
@@ -193,17 +184,6 @@ export function migrate(options: MigrateOptions): Mover {
       outcome.fail(equal, { class: 'source', message: `not deleted: ${removed.text}` });
     } else if (batch.relisted && copy) outcome.repeated += equal.count;
     else outcome.moved += equal.count;
-  }
-
-  /** Keys that an earlier listing or an earlier try has moved are not gone. */
-  async function countAbsent(part: Part, absent: Keys, outcome: OutcomeBuilder): Promise<void> {
-    const { batch } = part;
-    const isFirstTry = batch.attempt === 0 && !batch.relisted;
-    const present =
-      isFirstTry || absent.count === 0 ? 0 : await options.countPresent(batch.node, absent);
-    if (batch.relisted) outcome.repeated += present;
-    else outcome.moved += present;
-    outcome.gone += absent.count - present;
   }
 
   /** Cuts the next calls so that each blocks the source for about as long as it may. */

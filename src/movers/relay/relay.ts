@@ -108,7 +108,7 @@ export function relay(options: RelayOptions): Mover {
       return changed;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      outcome.retry(keys, { class: 'source', message: error.message });
+      outcome.retry(keys, { class: 'source', message: error.message, doubt: 'moved' });
       return false;
     }
   }

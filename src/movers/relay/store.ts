@@ -8,6 +8,7 @@
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import type { Batch, Keys, Node } from '../../types.js';
+import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { type Verdict, verdictOf } from '../replies.js';
@@ -18,7 +19,7 @@ import { askDeadlines } from './ttls.js';
 import type { Window } from './window.js';
 import type { StoreWords } from './words.js';
 
-export interface StoreOptions extends Pick<Aside, 'compare' | 'countPresent' | 'discard'> {
+export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   /** What the node must confirm before keys are deleted at the source. */
@@ -125,20 +126,11 @@ export async function store(
   async function countGone(keys: Keys, passed: Passed): Promise<void> {
     if (passed.absent.length === 0) return;
     const absent = chosen(keys, passed.absent);
-    if (passed.refusedBySource === undefined) await countAbsent(absent);
+    if (passed.refusedBySource === undefined) await settleAbsent(options, batch, absent, outcome);
     else {
       const message = `the source answered: ${passed.refusedBySource}`;
       outcome.fail(absent, { class: 'source', message });
     }
-  }
-
-  /** Keys that an earlier listing or an earlier try has moved are not gone. */
-  async function countAbsent(absent: Keys): Promise<void> {
-    const isFirstTry = batch.attempt === 0 && !batch.relisted;
-    const present = isFirstTry ? 0 : await options.countPresent(batch.node, absent);
-    if (batch.relisted) outcome.repeated += present;
-    else outcome.moved += present;
-    outcome.gone += absent.count - present;
   }
 
   /** @returns the keys that are whole at the node. */
@@ -149,8 +141,9 @@ export async function store(
       const absent = new Set(passed.absent);
       const sent = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
       const message = passed.lost ? trouble : `${address}: ${trouble}`;
-      const ours = batch.ours || (passed.lost === undefined && passed.refusals.length === 0);
-      outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ours });
+      const isStored = passed.lost === undefined && passed.refusals.length === 0;
+      const trace = isStored ? { ours: true } : batch.doubt ? {} : { doubt: 'stored' as const };
+      outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
       return none;
     }
     let existing = none;
@@ -171,7 +164,7 @@ export async function store(
   async function settleExisting(existing: Keys): Promise<Keys> {
     const compared = await options.compare(batch.node, existing);
     outcome.conflict(compared.different, batch.relisted);
-    await countAbsent(compared.absent);
+    await settleAbsent(options, batch, compared.absent, outcome);
     if (!batch.relisted || !options.copy) return compared.equal;
     outcome.repeated += compared.equal.count;
     return none;

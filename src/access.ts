@@ -1,0 +1,58 @@
+/**
+ * The rows of `options.ts` that say how each side is reached: passwords, TLS, addresses.
+ * What is a file is named here and read before the start (`commands/endpoints.ts`).
+ */
+import { flag, type Rows, secret, text } from './rows.js';
+
+export const accessRows = {
+  /** For a source whose endpoint holds no password. */
+  fromPassword: secret({ env: 'CLUSTER_IMPORT_FROM_PASSWORD', help: "the source's password" }),
+  /** For a cluster whose endpoint holds no password. */
+  toPassword: secret({ env: 'CLUSTER_IMPORT_TO_PASSWORD', help: "the cluster's password" }),
+  /** Goes before the environment's. */
+  fromPasswordFile: text({
+    flag: '--from-password-file <file>',
+    help: "a file that holds the source's password",
+  }),
+  toPasswordFile: text({
+    flag: '--to-password-file <file>',
+    help: "a file that holds the cluster's password",
+  }),
+  fromTlsCa: text({
+    flag: '--from-tls-ca <file>',
+    help: "authorities that may have signed the source's certificate (PEM)",
+  }),
+  fromTlsCert: text({
+    flag: '--from-tls-cert <file>',
+    help: 'our certificate for the source (PEM)',
+  }),
+  fromTlsKey: text({ flag: '--from-tls-key <file>', help: 'its private key (PEM)' }),
+  fromTlsServername: text({
+    flag: '--from-tls-servername <name>',
+    help: "the name that the source's certificate must be for (default: the host)",
+  }),
+  fromTlsInsecure: flag(
+    {
+      flag: '--from-tls-insecure',
+      help: "take any certificate of the source's: whoever is on the way can read everything",
+    },
+    false,
+  ),
+  toTlsCa: text({
+    flag: '--to-tls-ca <file>',
+    help: "authorities that may have signed the nodes' certificates (PEM)",
+  }),
+  toTlsCert: text({ flag: '--to-tls-cert <file>', help: 'our certificate for the nodes (PEM)' }),
+  toTlsKey: text({ flag: '--to-tls-key <file>', help: 'its private key (PEM)' }),
+  toTlsServername: text({
+    flag: '--to-tls-servername <name>',
+    help: "the name that the nodes' certificates must be for (default: each node's host)",
+  }),
+  toTlsInsecure: flag(
+    {
+      flag: '--to-tls-insecure',
+      help: "take any certificate of the nodes': whoever is on the way can read everything",
+    },
+    false,
+  ),
+} satisfies Rows;

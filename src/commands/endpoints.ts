@@ -1,0 +1,129 @@
+/**
+ * From options to endpoints that can be connected to: what the address leaves open (passwords,
+ * certificates) is read from where the options say it is.
+ */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { UsageError } from '../errors.js';
+import type { ImportOptions } from '../options.js';
+import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
+import type { Side } from '../redis/sentences.js';
+import type { TlsTrust } from '../redis/tls.js';
+
+/** What the options say of one side's access, whatever the side. */
+type Access = ReturnType<typeof accessTo>;
+
+/**
+ * @param text the endpoint as given in `--from` or `--to`.
+ * @throws UsageError when it is malformed, or a file that belongs to it can't be used.
+ */
+export async function readEndpoint(
+  text: string,
+  side: Side,
+  options: ImportOptions,
+): Promise<Endpoint> {
+  const endpoint = parseEndpoint(text, `--${side}`);
+  const access = accessTo(side, options);
+  const password =
+    access.passwordFile === undefined
+      ? access.password
+      : (await readGiven(access.passwordFile, `--${side}-password-file`)).replace(/\r?\n$/, '');
+  return { ...withPassword(endpoint, password), ...(await readTrust(endpoint, side, access)) };
+}
+
+/** Whether a side's password is still to be asked for. */
+export function lacksPassword(side: Side, options: Partial<ImportOptions>): boolean {
+  const text = options[side];
+  const { password, passwordFile } = accessTo(side, options);
+  if (text === undefined || (password ?? '') !== '' || passwordFile !== undefined) return false;
+  return !parseEndpoint(text, `--${side}`).password;
+}
+
+/** What a run that checks no certificates must say, loudly. */
+export function insecurity(endpoint: Endpoint, side: Side): string | undefined {
+  if (!endpoint.tls || endpoint.trust?.insecure !== true) return undefined;
+  return `--${side}-tls-insecure: the certificate of ${addressOf(endpoint)} is not checked. Whoever is on the way can pretend to be it, and read and change everything, the password included.`;
+}
+
+function accessTo(side: Side, options: Partial<ImportOptions>) {
+  return side === 'from'
+    ? {
+        password: options.fromPassword,
+        passwordFile: options.fromPasswordFile,
+        ca: options.fromTlsCa,
+        cert: options.fromTlsCert,
+        key: options.fromTlsKey,
+        servername: options.fromTlsServername,
+        insecure: options.fromTlsInsecure ?? false,
+      }
+    : {
+        password: options.toPassword,
+        passwordFile: options.toPasswordFile,
+        ca: options.toTlsCa,
+        cert: options.toTlsCert,
+        key: options.toTlsKey,
+        servername: options.toTlsServername,
+        insecure: options.toTlsInsecure ?? false,
+      };
+}
+
+async function readTrust(
+  endpoint: Endpoint,
+  side: Side,
+  { ca, cert, key, servername, insecure }: Access,
+): Promise<{ trust?: TlsTrust }> {
+  const name = `--${side}-tls`;
+  const given = [ca, cert, key, servername].some((value) => value !== undefined) || insecure;
+  if (!given) return {};
+  if (!endpoint.tls) {
+    throw new UsageError(
+      `${name}-… is given, but --${side} does not ask for TLS: write it as rediss://….`,
+    );
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError(`${name}-cert and ${name}-key belong together: give both, or neither.`);
+  }
+  const trust: TlsTrust = {
+    ...(ca !== undefined && { ca: await readGiven(ca, `${name}-ca`) }),
+    ...(cert !== undefined && { cert: await readGiven(cert, `${name}-cert`) }),
+    ...(key !== undefined && { key: await readGiven(key, `${name}-key`) }),
+    ...(servername !== undefined && { servername }),
+    insecure,
+  };
+  checkPem(trust, name);
+  return { trust };
+}
+
+/** Found out here, because the connections' own errors would not tell which file it is. */
+function checkPem({ ca, cert, key }: TlsTrust, name: string): void {
+  if (ca !== undefined) usable(() => createSecureContext({ ca }), `${name}-ca`, 'certificates');
+  if (ca !== undefined && !ca.includes('-----BEGIN')) throw unusable(`${name}-ca`, 'certificates');
+  if (cert === undefined || key === undefined) return;
+  usable(() => createSecureContext({ cert }), `${name}-cert`, 'a certificate');
+  usable(
+    () => createSecureContext({ cert, key }),
+    `${name}-key`,
+    'the private key of that certificate',
+  );
+}
+
+function usable(use: () => unknown, flag: string, what: string): void {
+  try {
+    use();
+  } catch (error) {
+    throw unusable(flag, what, error);
+  }
+}
+
+function unusable(flag: string, what: string, cause?: unknown): UsageError {
+  return new UsageError(`${flag} does not hold ${what} in PEM form: give another file.`, { cause });
+}
+
+async function readGiven(path: string, flag: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${flag} can't be read (${words}): give another file.`, { cause: error });
+  }
+}
