@@ -28,11 +28,16 @@ export interface Server {
   readonly port: number;
   /** `127.0.0.1:port` */
   readonly address: string;
+  /** Another one after each `revive`. */
   readonly pid: number;
   readonly directory: string;
   /** A client for the test's own questions; logged in if the config has a `requirepass`. */
   readonly client: Redis;
   log(): string;
+  /** Kills it without a warning; what it has on disk stays. */
+  crash(): Promise<void>;
+  /** Starts it again, with what it has on disk and under the same port; it has loaded that then. */
+  revive(): Promise<void>;
   /** Stops it at once, and removes its folder. */
   stop(): Promise<void>;
 }
@@ -70,9 +75,9 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
-async function launch(port: number, { config = [], binary }: ServerOptions): Promise<Server> {
-  const program = binary ?? findRedis('redis-server');
-  if (program === undefined) throw new Error('there is no redis-server: run "npm run setup"');
+async function launch(port: number, { config = [], ...options }: ServerOptions): Promise<Server> {
+  const program = options.binary ?? findRedis('redis-server') ?? '';
+  if (program === '') throw new Error('there is no redis-server: run "npm run setup"');
   const directory = mkdtempSync(join(tmpdir(), 'cluster-import-'));
   const file = join(directory, 'redis.conf');
   const logFile = join(directory, 'redis.log');
@@ -88,33 +93,43 @@ async function launch(port: number, { config = [], binary }: ServerOptions): Pro
       ...config,
     ].join('\n'),
   );
-  const child = spawn(program, [file], { stdio: 'ignore', detached: true, argv0: 'redis-server' });
-  running.set(child, directory);
-  const exited = new Promise<void>((resolve) => {
-    child.once('close', () => {
-      resolve();
-    });
-    child.once('error', () => {
-      resolve();
-    });
-  });
   const log = () => readFileSync(logFile, 'utf8');
+  let child: ChildProcess;
+  let exited: Promise<void>;
 
-  let client: Redis | undefined;
-  async function stop(): Promise<void> {
-    client?.disconnect();
-    child.kill('SIGKILL');
-    await exited;
-    running.delete(child);
-    rmSync(directory, { recursive: true, force: true });
-  }
-
-  try {
+  async function revive(): Promise<void> {
+    child = spawn(program, [file], { stdio: 'ignore', detached: true, argv0: 'redis-server' });
+    running.set(child, directory);
+    exited = new Promise((resolve) => {
+      child.once('close', () => {
+        resolve();
+      });
+      child.once('error', () => {
+        resolve();
+      });
+    });
     await waitFor(`redis-server on port ${String(port)}`, async () => {
       if (child.exitCode !== null) return 'ended';
       return (await ping(host, port)) && 'ready';
     });
     if (child.exitCode !== null || child.pid === undefined) throw new Error(log());
+  }
+
+  async function crash(): Promise<void> {
+    child.kill('SIGKILL');
+    await exited;
+    running.delete(child);
+  }
+
+  let client: Redis | undefined;
+  async function stop(): Promise<void> {
+    client?.disconnect();
+    await crash();
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await revive();
   } catch (error) {
     await stop();
     throw error;
@@ -124,13 +139,17 @@ async function launch(port: number, { config = [], binary }: ServerOptions): Pro
     host,
     port,
     address: `${host}:${String(port)}`,
-    pid: child.pid,
+    get pid() {
+      return child.pid ?? 0;
+    },
     directory,
     get client() {
       client ??= connect(port, password);
       return client;
     },
     log,
+    crash,
+    revive,
     stop,
   };
 }
