@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { listingRecord } from '../../../src/engine/record.js';
+
+/** Writes the nth key of some naming scheme into the buffer. @returns where it ends. */
+type Scheme = (nth: number, bytes: Buffer) => number;
+
+const schemes: readonly (readonly [string, Scheme])[] = [
+  [
+    'key:000000000123',
+    (nth, bytes) => bytes.write(`key:${String(nth).padStart(12, '0')}`, 'latin1'),
+  ],
+  ['user:123:session', (nth, bytes) => bytes.write(`user:${String(nth)}:session`, 'latin1')],
+  ['eight bytes, counted', (nth, bytes) => bytes.writeUIntLE(nth, 0, 6) + 2],
+  [
+    'alike, but for the first bytes',
+    (nth, bytes) =>
+      bytes.writeUInt32LE(nth) + bytes.write('{tag}:a-tail-that-all-share', 4, 'latin1'),
+  ],
+];
+
+/** The share of new keys that are taken for known ones at the end of so many. */
+function wrongShare(scheme: Scheme, keyCount: number): number {
+  const record = listingRecord();
+  const bytes = Buffer.alloc(64);
+  for (let nth = 0; nth < keyCount; nth++) record.noted(bytes, 0, scheme(nth, bytes));
+  let wrong = 0;
+  const probes = 100_000;
+  for (let nth = keyCount; nth < keyCount + probes; nth++) {
+    if (record.noted(bytes, 0, scheme(nth, bytes))) wrong++;
+  }
+  return wrong / probes;
+}
+
+describe('the record of listed keys', () => {
+  it('never takes a noted key for a new one', () => {
+    const record = listingRecord(1 << 10);
+    const bytes = Buffer.alloc(64);
+    const [, scheme] = schemes[1] as (typeof schemes)[number];
+    for (let nth = 0; nth < 50_000; nth++) record.noted(bytes, 0, scheme(nth, bytes));
+    for (let nth = 0; nth < 50_000; nth++) {
+      if (!record.noted(bytes, 0, scheme(nth, bytes))) throw new Error(`${String(nth)} was lost`);
+    }
+  });
+
+  it('reads keys where they stand, and tells those of other lengths apart', () => {
+    const record = listingRecord();
+    const bytes = Buffer.from('xkeyx');
+    expect(record.noted(bytes, 1, 4)).toBe(false);
+    expect(record.noted(Buffer.from('key'), 0, 3)).toBe(true);
+    expect(record.noted(bytes, 1, 3)).toBe(false);
+    expect(record.noted(bytes, 0, 0)).toBe(false);
+    expect(record.noted(Buffer.alloc(2), 0, 1)).toBe(false);
+    expect(record.noted(Buffer.alloc(2), 0, 2)).toBe(false);
+  });
+
+  it.each(schemes)(
+    'takes fewer than 1 in 1,000 new keys for known ones at a million: %s',
+    (_, scheme) => {
+      expect(wrongShare(scheme, 1_000_000)).toBeLessThan(0.001);
+    },
+    60_000,
+  );
+
+  it('takes fewer than 5 in 1,000 for known ones at five million', () => {
+    const [, scheme] = schemes[2] as (typeof schemes)[number];
+    expect(wrongShare(scheme, 5_000_000)).toBeLessThan(0.005);
+  }, 60_000);
+});

@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { nodeHealth } from '../../../src/engine/retry.js';
+import { stuckKeys } from '../../../src/engine/stuck.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('the health of nodes', () => {
+  it('delays further tries more and more, but never long', () => {
+    const health = nodeHealth(60_000, 16);
+    const delays = Array.from({ length: 12 }, (_, nth) => health.troubled('a', 'unavailable', nth));
+    expect(delays.slice(0, 7)).toEqual([50, 100, 200, 400, 800, 1600, 2000]);
+    expect(Math.max(...delays.map(Number))).toBe(2000);
+  });
+
+  it('suspends a node that refuses, until something gets through', () => {
+    const health = nodeHealth(60_000, 16);
+    expect(health.isSuspended('a')).toBe(false);
+    health.troubled('a', 'oom', 0);
+    expect([health.isSuspended('a'), health.isSuspended('b')]).toEqual([true, false]);
+    health.succeeded('a');
+    expect(health.isSuspended('a')).toBe(false);
+  });
+
+  it('gives a node up that has refused for too long without a break', () => {
+    const health = nodeHealth(60_000, 16);
+    health.troubled('a', 'unavailable', 0);
+    vi.advanceTimersByTime(59_999);
+    expect(health.troubled('a', 'unavailable', 3)).toBe(400);
+    health.succeeded('a');
+    vi.advanceTimersByTime(60_000);
+    expect(health.troubled('a', 'unavailable', 0)).toBe(50);
+    vi.advanceTimersByTime(60_000);
+    expect(health.troubled('a', 'oom', 0)).toBeUndefined();
+    expect([health.isGivenUp('a'), health.isSuspended('a')]).toEqual([true, false]);
+    expect(health.isGivenUp('b')).toBe(false);
+  });
+
+  it('gives up at once where nothing may be waited for', () => {
+    expect(nodeHealth(0, 16).troubled('a', 'unavailable', 0)).toBeUndefined();
+  });
+
+  it('sends keys round for reasons of their own at once, and so many times', () => {
+    const health = nodeHealth(60_000, 3);
+    const tries = [0, 1, 2, 3].map((attempt) => health.troubled('a', 'redirected', attempt));
+    expect(tries).toEqual([0, 100, 200, undefined]);
+    expect([health.isSuspended('a'), health.isGivenUp('a')]).toEqual([false, false]);
+  });
+});
+
+describe('stuck keys', () => {
+  const has = (stuck: ReturnType<typeof stuckKeys>, key: Buffer): boolean =>
+    stuck.has(Buffer.concat([Buffer.from('x'), key, Buffer.from('x')]), 1, key.length + 1);
+
+  it('are known again, byte for byte', () => {
+    const stuck = stuckKeys();
+    expect(has(stuck, Buffer.from('a'))).toBe(false);
+    for (const key of ['', 'ÿ\u0000', 'a']) stuck.add(Buffer.from(key, 'latin1'));
+    expect(has(stuck, Buffer.from([255, 0]))).toBe(true);
+    expect(has(stuck, Buffer.from([254, 0]))).toBe(false);
+    expect(has(stuck, Buffer.alloc(0))).toBe(true);
+  });
+
+  it('say so when they are too many to be kept', () => {
+    const stuck = stuckKeys();
+    for (let nth = 0; nth < 100_000; nth++) {
+      expect(stuck.isFull).toBe(false);
+      stuck.add(Buffer.from(String(nth)));
+    }
+    stuck.add(Buffer.from('one more'));
+    expect([stuck.isFull, has(stuck, Buffer.from('one more'))]).toEqual([true, false]);
+  });
+});
