@@ -75,9 +75,16 @@ function optionsOf(row: Row<unknown>): Option[] {
   if (row.flag === undefined) return [];
   const negated = flagName(row).replace('--', '--no-');
   return [
-    new Option(row.flag, row.help),
+    row.repeatable
+      ? new Option(row.flag, row.help).argParser(gather)
+      : new Option(row.flag, row.help),
     ...(row.negated === undefined ? [] : [new Option(negated, row.negated)]),
   ];
+}
+
+/** A flag that stands several times gives all its values. */
+function gather(value: string, before: unknown): string[] {
+  return [...(Array.isArray(before) ? (before as string[]) : []), value];
 }
 
 /** The values of a table's rows: from the flags, and secrets from the environment. */

@@ -11,6 +11,7 @@ import {
   duration,
   flag,
   given,
+  list,
   optionalCount,
   type Rows,
   text,
@@ -38,6 +39,22 @@ export const importRows = {
     },
     undefined,
   ),
+  /** Only keys that match one of these globs. */
+  match: list({ flag: '--match <glob>', help: 'only keys that match; may be repeated' }),
+  /** No keys that match one of these. */
+  exclude: list({ flag: '--exclude <glob>', help: 'no keys that match; may be repeated' }),
+  /** Only keys of these types, as TYPE names them. */
+  type: list({ flag: '--type <type>', help: 'only keys of this type; may be repeated' }),
+  /** No keys that expire sooner. */
+  minTtlMs: duration(
+    { flag: '--min-ttl <ms>', help: 'leave out keys that expire sooner' },
+    { fallback: 0, min: 0, max: 315_360_000_000 },
+  ),
+  /** What to put ahead of each name; {db} and {from} stand for the key's origin. */
+  keyPrefix: text({
+    flag: '--key-prefix <text>',
+    help: "rename on the way: put this ahead of each name, {db} and {from} for where it's from",
+  }),
   mover: choice(
     { flag: '--mover <name>', help: 'how values travel' },
     ['auto', 'relay', 'migrate'],

@@ -13,6 +13,8 @@ export interface Row<T> {
   /** For flags with an opposite (`--no-replace`): the help text of that. */
   readonly negated?: string;
   readonly choices?: readonly string[];
+  /** The flag may stand several times. */
+  readonly repeatable?: boolean;
   /** @throws UsageError when there is no default. */
   fallback(): T;
   /** @throws UsageError naming the flag. */
@@ -53,6 +55,19 @@ export function text(words: Words): Row<string | undefined> {
     ...words,
     fallback: () => undefined,
     read: (value) => readText(value, flagName(words)),
+  };
+}
+
+/** Text that may be given several times. */
+export function list(words: Words): Row<readonly string[]> {
+  return {
+    ...words,
+    repeatable: true,
+    fallback: () => [],
+    read(value) {
+      const items: unknown[] = Array.isArray(value) ? value : [value];
+      return items.map((item) => readText(item, flagName(words)));
+    },
   };
 }
 

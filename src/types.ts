@@ -14,6 +14,8 @@ export interface Keys {
   /** Frame `i` is `bytes[starts[i] .. starts[i + 1])`; holds `count + 1` offsets (or more). */
   readonly starts: Uint32Array;
   readonly count: number;
+  /** The names that they get in the cluster, one for each; undefined: they keep theirs. */
+  readonly names?: Keys | undefined;
 }
 
 /** A master of the target cluster, under the address that the cluster announces. */
@@ -175,10 +177,20 @@ export interface NodeTally {
   readonly keys: number;
   readonly bytes: number;
   readonly inflightKeys: number;
+  /** Keys that this node sent round again, counted each time. */
+  readonly retries: number;
 }
 
 /** Counts what became of every key; everything that people look at reads it. */
 export interface Tally {
   snapshot(): TallySnapshot;
   onBatch(listener: (event: BatchEvent) => void): void;
+}
+
+/** Where a run says what happens to it: pino's loggers, as far as they are used here. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
 }

@@ -5,6 +5,7 @@
 import { runPipeline } from '../engine/pipeline.js';
 import { listingRecord } from '../engine/record.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
+import type { MoverInUse } from '../monitor/sample.js';
 import { type Aside, createAside } from '../movers/aside.js';
 import { autoMover } from '../movers/auto.js';
 import { migrate } from '../movers/migrate/migrate.js';
@@ -18,11 +19,15 @@ import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
+import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
 import { measureRoundTrip } from '../redis/round-trip.js';
+import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
-import type { Mover, MoverName, Node } from '../types.js';
+import { selectedSource, selectsAll } from '../sources/selected.js';
+import type { Logger, Mover, Node } from '../types.js';
 import { type Choice, chooseMover } from './choose-mover.js';
+import { connectionLog } from './connection-log.js';
 import { createDistance, type Distance } from './distance.js';
 import type { MasterFacts, Ready } from './preflight.js';
 import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
@@ -36,7 +41,7 @@ const lanesWhenWaiting = 4;
 
 export interface Assembled {
   readonly tally: EngineTally;
-  readonly mover: { readonly name: MoverName; readonly reason: string };
+  readonly mover: MoverInUse;
   /** Runs until the source is done, or the signal. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -53,12 +58,13 @@ interface Parts {
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function assemble(ready: Ready, options: ImportOptions): Assembled {
+export function assemble(ready: Ready, options: ImportOptions, logger: Logger): Assembled {
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const toNodes = new Set<Connection>();
   const distance = createDistance();
+  const connections = connectionLog(logger);
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
     retryForMs,
@@ -69,6 +75,7 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
     async open() {
       const linked = await opening.open();
       distance.noteSource(linked.roundTripMs);
+      connections.opened(linked.connection);
       return linked;
     },
   };
@@ -77,15 +84,20 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
     const connection = await connect(topology.endpointOf(node), { timeoutMs });
     toNodes.add(connection);
     connection.onLost(() => toNodes.delete(connection));
+    connections.opened(connection);
     distance.noteNode(await measureRoundTrip(connection));
     return connection;
   }
 
-  const source = scanSource(link, {
+  const listed = scanSource(link, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
     pageKeys: () => distance.pageKeys(),
   });
+  const selection = { ...options, types: options.type };
+  const wanted = selectsAll(selection) ? listed : selectedSource(listed, link, selection);
+  const prefix = keyPrefix(options, ready.source);
+  const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
   const mover = moverOf(choice, { ready, options, link, connectNode, aside, distance });
@@ -100,6 +112,7 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
         mover,
         tally,
         signal,
+        logger,
         record: listingRecord(),
         batchKeys,
         batchBytes,
@@ -110,11 +123,21 @@ export function assemble(ready: Ready, options: ImportOptions): Assembled {
           : async () => Number(await (await link.open()).connection.call('DBSIZE')),
       }),
     close() {
+      connections.close();
       mover.close();
       opening.close();
       for (const connection of toNodes) connection.close();
     },
   };
+}
+
+/** The prefix with its placeholders filled in. */
+function keyPrefix(options: ImportOptions, { endpoint }: Ready['source']): Buffer | undefined {
+  if (options.keyPrefix === undefined) return undefined;
+  const text = options.keyPrefix
+    .replaceAll('{db}', String(endpoint.db))
+    .replaceAll('{from}', addressOf(endpoint));
+  return Buffer.from(text);
 }
 
 function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {

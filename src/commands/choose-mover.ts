@@ -31,10 +31,23 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
   const { has, version } = ready.source;
+  if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
   if (!has.migrate) return 'it has no command MIGRATE';
   if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;
   if (options.replace === true && !has.migrateCopy)
     return `MIGRATE of Redis ${version} can't overwrite`;
+  const { tls, username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
+  if (tls !== ready.source.migratesOverTls) {
+    return tls
+      ? 'its MIGRATE speaks TLS to nodes only when it is set to "tls-cluster yes"'
+      : 'it is set to "tls-cluster yes", so its MIGRATE would speak TLS to nodes that don\'t';
+  }
+  if (password !== undefined && !has.migrateAuth) {
+    return `MIGRATE of Redis ${version} can't give the nodes a password`;
+  }
+  if (username !== undefined && username !== 'default' && !has.migrateAuth2) {
+    return `MIGRATE of Redis ${version} can't log in to the nodes as user ${username}`;
+  }
   if (options.mover === 'auto' && !has.migrateKeys) {
     return `MIGRATE of Redis ${version} moves one key at a time`;
   }

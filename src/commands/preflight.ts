@@ -19,6 +19,8 @@ export interface SourceFacts extends ServerFacts {
   readonly keys: number;
   /** Those of them that have a TTL. */
   readonly expiringKeys: number;
+  /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
+  readonly migratesOverTls: boolean;
   /** Left open for the run; whoever asked for the checks closes it. */
   readonly control: Control;
 }
@@ -92,8 +94,14 @@ async function readSource(control: Control, endpoint: Endpoint): Promise<SourceF
     name: printable(endpoint),
     keys: Number(await control.call('DBSIZE')),
     expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
+    migratesOverTls: await readTlsCluster(control),
     control,
   };
+}
+
+async function readTlsCluster(control: Control): Promise<boolean> {
+  const reply = await control.call('CONFIG', 'GET', 'tls-cluster').catch(() => undefined);
+  return Array.isArray(reply) && reply[1] === 'yes';
 }
 
 /** That the two are what they must be, and not the same. */

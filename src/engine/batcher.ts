@@ -2,7 +2,7 @@
  * Sorts keys into batches by the node that owns their slot.
  * Batches are bounded by count and by bytes of keys; values are bounded where they are read.
  */
-import { keysBuilder, type KeysBuilder, keyStart } from '../redis/keys.js';
+import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
 import { slotOf } from '../redis/slot.js';
 import type { Batch, Keys, Topology } from '../types.js';
 import type { ListingRecord } from './record.js';
@@ -28,58 +28,66 @@ export interface Batcher {
   takeDeferredCount(): number;
 }
 
+/** The keys that are on their way into a batch, and their names in the cluster if they get others. */
+interface Collecting {
+  readonly keys: KeysBuilder;
+  names?: KeysBuilder;
+}
+
 export function batcher(options: BatcherOptions): Batcher {
   const { topology, record } = options;
-  const fresh: KeysBuilder[] = [];
-  const relisted: KeysBuilder[] = [];
+  const fresh: Collecting[] = [];
+  const relisted: Collecting[] = [];
   let deferred = 0;
 
-  function builderFor(builders: KeysBuilder[], nodeIndex: number): KeysBuilder {
-    return (builders[nodeIndex] ??= keysBuilder(options.batchKeys));
+  function collecting(into: Collecting[], nodeIndex: number): Collecting {
+    return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys) });
   }
 
-  function batchOf(builder: KeysBuilder, nodeIndex: number, isRelisted: boolean): Batch {
+  function batchOf({ keys, names }: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
     const node = topology.nodes[nodeIndex];
     if (!node) throw new Error(`no node has the index ${String(nodeIndex)}`);
-    return {
-      node,
-      keys: builder.take(),
-      relisted: isRelisted,
-      ours: false,
-      attempt: 0,
-      asking: false,
-    };
+    const taken = named(keys.take(), names?.take());
+    return { node, keys: taken, relisted: isRelisted, ours: false, attempt: 0, asking: false };
   }
 
   return {
     add(page) {
       const full: Batch[] = [];
       const { bytes, starts, count } = page;
+      const names = namesOf(page);
       const { owners } = topology;
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
         const end = starts[place + 1] as number;
-        const keyFrom = keyStart(bytes, start);
-        const nodeIndex = owners[slotOf(bytes, keyFrom, end - 2)] as number;
+        const nameStart = names.starts[place] as number;
+        const nameEnd = names.starts[place + 1] as number;
+        const nameFrom = keyStart(names.bytes, nameStart);
+        const nodeIndex = owners[slotOf(names.bytes, nameFrom, nameEnd - 2)] as number;
         if (!options.isServed(nodeIndex)) {
           deferred++;
           continue;
         }
-        if (options.isStuck(bytes, keyFrom, end - 2)) continue;
-        const again = record.noted(bytes, keyFrom, end - 2);
-        const builder = builderFor(again ? relisted : fresh, nodeIndex);
-        builder.add(bytes, start, end);
-        if (builder.count >= options.batchKeys || builder.byteLength >= options.batchBytes) {
-          full.push(batchOf(builder, nodeIndex, again));
+        if (options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
+        const again = record.noted(names.bytes, nameFrom, nameEnd - 2);
+        const into = collecting(again ? relisted : fresh, nodeIndex);
+        const { keys } = into;
+        keys.add(bytes, start, end);
+        if (names !== page) {
+          into.names ??= keysBuilder(options.batchKeys);
+          into.names.add(names.bytes, nameStart, nameEnd);
+        }
+        if (keys.count >= options.batchKeys || keys.byteLength >= options.batchBytes) {
+          full.push(batchOf(into, nodeIndex, again));
         }
       }
       return full;
     },
     flush() {
       const rest: Batch[] = [];
-      for (const builders of [fresh, relisted]) {
-        builders.forEach((builder, nodeIndex) => {
-          if (builder.count > 0) rest.push(batchOf(builder, nodeIndex, builders === relisted));
+      for (const into of [fresh, relisted]) {
+        into.forEach((one, nodeIndex) => {
+          if (one.keys.count > 0) rest.push(batchOf(one, nodeIndex, into === relisted));
         });
       }
       return rest;
@@ -94,15 +102,16 @@ export function batcher(options: BatcherOptions): Batcher {
 
 /** Sorts keys that go round again to the nodes that own them now. */
 export function regroup(keys: Keys, topology: Topology): Map<number, Keys> {
-  const builders = new Map<number, KeysBuilder>();
+  const names = namesOf(keys);
+  const places = new Map<number, number[]>();
   for (let place = 0; place < keys.count; place++) {
-    const start = keys.starts[place] as number;
-    const end = keys.starts[place + 1] as number;
-    const slot = slotOf(keys.bytes, keyStart(keys.bytes, start), end - 2);
+    const start = names.starts[place] as number;
+    const end = names.starts[place + 1] as number;
+    const slot = slotOf(names.bytes, keyStart(names.bytes, start), end - 2);
     const nodeIndex = topology.owners[slot] as number;
-    let builder = builders.get(nodeIndex);
-    if (!builder) builders.set(nodeIndex, (builder = keysBuilder(keys.count)));
-    builder.add(keys.bytes, start, end);
+    const known = places.get(nodeIndex);
+    if (known) known.push(place);
+    else places.set(nodeIndex, [place]);
   }
-  return new Map([...builders].map(([nodeIndex, builder]) => [nodeIndex, builder.take()]));
+  return new Map([...places].map(([nodeIndex, some]) => [nodeIndex, chosen(keys, some)]));
 }

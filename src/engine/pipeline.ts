@@ -15,6 +15,7 @@ import type {
   Batch,
   KeyFailure,
   Keys,
+  Logger,
   Mover,
   Node,
   Outcome,
@@ -37,6 +38,7 @@ export interface PipelineOptions {
   readonly record: ListingRecord;
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
+  readonly logger: Logger;
   readonly batchKeys: number;
   readonly batchBytes: number;
   /** How many keys may be in flight to a node. */
@@ -55,11 +57,11 @@ const retryLimit = 16;
  * @throws whatever the source or the mover can't go on after; nothing is in flight then.
  */
 export async function runPipeline(options: PipelineOptions): Promise<void> {
-  const { source, topology, mover, tally, signal } = options;
+  const { source, topology, mover, tally, signal, logger } = options;
   // Everything that waits for its next try listens, and that is no leak.
   setMaxListeners(0, signal);
   const flight = createFlight(() => options.inflightKeys());
-  const health = nodeHealth(options.retryForMs, retryLimit);
+  const health = nodeHealth(options.retryForMs, retryLimit, logger);
   const stuck = stuckKeys();
   tally.onFailure((failure) => {
     stuck.add(failure.key);
@@ -167,6 +169,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const deferred = sorter.takeDeferredCount();
     const { moved, conflicting, failed } = tally.snapshot();
     const left = options.countLeft ? (await options.countLeft()) - conflicting - failed : 0;
+    logger.info({ moved, conflicting, failed, deferred, left }, 'a pass over the source ended');
     // Another pass is for keys that were left for later, or added behind the scan's position.
     if (deferred === 0 && (left <= 0 || moved === movedBefore || stuck.isFull)) return;
     movedBefore = moved;

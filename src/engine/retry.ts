@@ -6,7 +6,7 @@
  * to it come back after a delay that grows, and are the probe: the first that gets through ends the
  * suspension. A node that has refused for longer than `retryForMs` is given up.
  */
-import type { FailureClass } from '../types.js';
+import type { FailureClass, Logger } from '../types.js';
 
 const firstDelayMs = 50;
 const longestDelayMs = 2000;
@@ -27,7 +27,7 @@ export interface NodeHealth {
  * @param retryForMs how long a node may refuse before it is given up.
  * @param retryLimit how often keys go round for reasons of their own.
  */
-export function nodeHealth(retryForMs: number, retryLimit: number): NodeHealth {
+export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logger): NodeHealth {
   const troubledSinceMs = new Map<string, number>();
   const givenUp = new Set<string>();
 
@@ -41,13 +41,20 @@ export function nodeHealth(retryForMs: number, retryLimit: number): NodeHealth {
         return attempt === 0 ? 0 : delayMs;
       }
       const sinceMs = troubledSinceMs.get(address) ?? Date.now();
+      if (!troubledSinceMs.has(address)) {
+        logger.warn({ node: address, class: why }, `${address} refuses keys: left alone for now`);
+      }
       troubledSinceMs.set(address, sinceMs);
       if (Date.now() - sinceMs < retryForMs) return delayMs;
+      if (!givenUp.has(address)) {
+        logger.error({ node: address, class: why }, `${address} is given up: its keys stay`);
+      }
       givenUp.add(address);
       return undefined;
     },
     succeeded(address) {
-      troubledSinceMs.delete(address);
+      if (!troubledSinceMs.delete(address)) return;
+      logger.info({ node: address }, `${address} takes keys again`);
     },
   };
 }

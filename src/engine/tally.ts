@@ -33,6 +33,7 @@ interface NodeCounts {
   keys: number;
   bytes: number;
   inflightKeys: number;
+  retries: number;
 }
 
 export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally {
@@ -54,7 +55,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
 
   function countsOf(address: string): NodeCounts {
     let counts = nodes.get(address);
-    if (!counts) nodes.set(address, (counts = { keys: 0, bytes: 0, inflightKeys: 0 }));
+    if (!counts) nodes.set(address, (counts = { keys: 0, bytes: 0, inflightKeys: 0, retries: 0 }));
     return counts;
   }
 
@@ -84,6 +85,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       sum.bytes += outcome.bytes;
       for (const retry of outcome.retries) {
         sum.retries += retry.keys.count;
+        counts.retries += retry.keys.count;
         if (retry.class === 'redirected') sum.redirects += retry.keys.count;
       }
       keep(outcome.failures);

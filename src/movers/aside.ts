@@ -4,7 +4,7 @@
  */
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
-import { keyAt } from '../redis/keys.js';
+import { keyAt, namesOf } from '../redis/keys.js';
 import { type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys, Node } from '../types.js';
 import { type Compared, compareKeys } from './compare.js';
@@ -41,7 +41,7 @@ export function createAside(
     const connection = await known(node).open();
     return Promise.all(
       Array.from({ length: keys.count }, (_, place) => {
-        connection.out.append(command(word, keyAt(keys, place)));
+        connection.out.append(command(word, keyAt(namesOf(keys), place)));
         return new Promise<Reply>((resolve, reject) => {
           connection.expect(new ReplyReader(resolve, reject));
         });

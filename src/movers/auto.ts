@@ -12,6 +12,8 @@ import { outcomeBuilder } from './outcome.js';
 export interface AutoMover extends Mover {
   /** Why it is the one: the rates that were measured, or what rules the others out. */
   readonly reason: string;
+  /** They are taking turns. */
+  readonly measuring: boolean;
 }
 
 export interface Candidate {
@@ -171,6 +173,9 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   return {
     get name() {
       return current.mover.name;
+    },
+    get measuring() {
+      return turnsLeft !== undefined && ruledOut.size < candidates.length - 1;
     },
     get reason() {
       const out = [...ruledOut].map(([name, why]) => `${name} was ruled out: ${why}`);

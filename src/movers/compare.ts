@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
-import { chosen, keyAt } from '../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
@@ -44,7 +44,9 @@ export async function compareKeys(
   for (let from = 0; from < keys.count; from += atOnce) {
     const some = Array.from({ length: Math.min(atOnce, keys.count - from) }, (_, at) => from + at);
     const verdicts = await Promise.all(
-      some.map((place) => compareKey(source, target, keyAt(keys, place))),
+      some.map((place) =>
+        compareKey(source, target, keyAt(keys, place), keyAt(namesOf(keys), place)),
+      ),
     );
     verdicts.forEach((verdict, at) => places[verdict].push(from + at));
   }
@@ -55,8 +57,14 @@ export async function compareKeys(
   };
 }
 
-async function compareKey(source: Connection, target: Connection, key: Buffer): Promise<Verdict> {
-  const [here, there] = await Promise.all([outline(source, key), outline(target, key)]);
+/** @param name what the key is called at the target. */
+async function compareKey(
+  source: Connection,
+  target: Connection,
+  key: Buffer,
+  name: Buffer,
+): Promise<Verdict> {
+  const [here, there] = await Promise.all([outline(source, key), outline(target, name)]);
   if (here.type === 'none') return 'absent';
   if (here.type !== there.type) return 'different';
   const bothExpire = here.ttlMs >= 0 && there.ttlMs >= 0;
@@ -64,11 +72,11 @@ async function compareKey(source: Connection, target: Connection, key: Buffer): 
   if (bothExpire && Math.abs(here.ttlMs - there.ttlMs) > toleranceMs) return 'different';
   const [one, other] = await Promise.all([
     digest(source, key, here.type),
-    digest(target, key, here.type),
+    digest(target, name, here.type),
   ]);
   if (one !== undefined && one === other) return 'equal';
   if (here.type === 'string') return 'different';
-  return (await sameElements(source, target, key, here.type)) ? 'equal' : 'different';
+  return (await sameElements(source, target, key, name, here.type)) ? 'equal' : 'different';
 }
 
 async function outline(side: Connection, key: Buffer): Promise<{ type: string; ttlMs: number }> {
@@ -129,12 +137,14 @@ async function sameElements(
   source: Connection,
   target: Connection,
   key: Buffer,
+  name: Buffer,
   type: string,
 ): Promise<boolean> {
   const reader = readers[type];
   if (!reader) return false;
-  for (const words of reader.words(key)) {
-    const [one, other] = await Promise.all([ask(source, words), ask(target, words)]);
+  const theirs = reader.words(name);
+  for (const [at, words] of reader.words(key).entries()) {
+    const [one, other] = await Promise.all([ask(source, words), ask(target, theirs[at] ?? [])]);
     if (one instanceof ErrorReply || other instanceof ErrorReply) return false;
     if (elements(one, reader.sorted, type) !== elements(other, reader.sorted, type)) return false;
   }

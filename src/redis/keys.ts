@@ -84,7 +84,17 @@ export function chosen(keys: Keys, places: readonly number[]): Keys {
   for (const place of places) {
     builder.add(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
   }
-  return builder.take();
+  return named(builder.take(), keys.names && chosen(keys.names, places));
+}
+
+/** The same keys with these names in the cluster. */
+export function named(keys: Keys, names: Keys | undefined): Keys {
+  return names ? { ...keys, names } : keys;
+}
+
+/** What the keys are called in the cluster. */
+export function namesOf(keys: Keys): Keys {
+  return keys.names ?? keys;
 }
 
 /** The keys `from` up to, not including, `to` of a run. */
@@ -93,11 +103,8 @@ export function slice(keys: Keys, from: number, to: number): Keys {
   const first = keys.starts[from] as number;
   const starts = keys.starts.slice(from, to + 1);
   for (let at = 0; at < starts.length; at++) starts[at] = (starts[at] as number) - first;
-  return {
-    bytes: keys.bytes.subarray(first, keys.starts[to]),
-    starts,
-    count: to - from,
-  };
+  const part = { bytes: keys.bytes.subarray(first, keys.starts[to]), starts, count: to - from };
+  return named(part, keys.names && slice(keys.names, from, to));
 }
 
 /** Several runs as one. */
@@ -109,7 +116,8 @@ export function joined(runs: readonly Keys[]): Keys {
       builder.add(run.bytes, run.starts[at] as number, run.starts[at + 1] as number);
     }
   }
-  return builder.take();
+  const isNamed = runs.some((run) => run.names);
+  return named(builder.take(), isNamed ? joined(runs.map(namesOf)) : undefined);
 }
 
 /** Where the key itself starts within its frame: behind `$<length>\r\n`. */

@@ -57,7 +57,8 @@ function options(words: MigrateWords): string[] {
     ...(words.overwrite ? ['REPLACE'] : []),
     ...(password === undefined
       ? []
-      : username === undefined
+      : // Before 6.0 there is only AUTH, which means this user.
+        username === undefined || username === 'default'
         ? ['AUTH', password]
         : ['AUTH2', username, password]),
   ];

@@ -8,6 +8,7 @@
  */
 import type { FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
+import { namesOf } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
 import { commandWords, type StoreWords } from './words.js';
@@ -50,17 +51,18 @@ export class Splice implements FrameSink {
     const place = this.#place;
     const expires = ttls !== undefined && ttls[place] !== 0;
     if (asking) out.append(commandWords.asking);
-    const start = keys.starts[place] as number;
-    const end = keys.starts[place + 1] as number;
+    const names = namesOf(keys);
+    const start = names.starts[place] as number;
+    const end = names.starts[place + 1] as number;
     if (form === 'value') {
       const { prefix, suffix } = expires ? words.expiringValue : words.value;
       out.copy(prefix, 0, prefix.length);
-      out.copy(keys.bytes, start, end);
+      out.copy(names.bytes, start, end);
       this.#suffix = suffix;
     } else {
       const { prefix, suffix } = expires ? words.expiringPayload : words.payload;
       out.copy(prefix, 0, prefix.length);
-      out.copy(keys.bytes, start, end);
+      out.copy(names.bytes, start, end);
       out.integerFrame(expires ? this.#ttlOf(place) : 0);
       this.#suffix = suffix;
     }

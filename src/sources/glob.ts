@@ -1,0 +1,67 @@
+/**
+ * Glob patterns as the servers understand them, on bytes (stringmatchlen in Redis' util.c): `*`, `?`,
+ * `[ab]`, `[^a]`, `[a-z]`, and `\` ahead of what is meant literally. Libraries for globs are made
+ * for paths: in theirs a `*` stops at a slash, and they match text.
+ */
+const star = 42;
+const question = 63;
+const open = 91;
+const close = 93;
+const escape = 92;
+const caret = 94;
+const dash = 45;
+
+/** Whether the whole key matches the pattern. */
+export function matchesGlob(pattern: Buffer, key: Buffer): boolean {
+  let at = 0;
+  let from = 0;
+  // Where to go on when a star has to take one byte more.
+  let starAt = -1;
+  let starFrom = 0;
+  while (from < key.length) {
+    const step = at < pattern.length ? matchOne(pattern, at, key[from] as number) : undefined;
+    if (pattern[at] === star) {
+      starAt = at++;
+      starFrom = from;
+    } else if (step !== undefined) {
+      at = step;
+      from++;
+    } else if (starAt !== -1) {
+      at = starAt + 1;
+      from = ++starFrom;
+    } else return false;
+  }
+  while (pattern[at] === star) at++;
+  return at >= pattern.length;
+}
+
+/** @returns where the pattern goes on if its next part takes this byte. */
+function matchOne(pattern: Buffer, at: number, byte: number): number | undefined {
+  const sign = pattern[at];
+  if (sign === question) return at + 1;
+  if (sign === open) return matchClass(pattern, at + 1, byte);
+  if (sign === escape && at + 1 < pattern.length) {
+    return pattern[at + 1] === byte ? at + 2 : undefined;
+  }
+  return sign === byte ? at + 1 : undefined;
+}
+
+function matchClass(pattern: Buffer, start: number, byte: number): number | undefined {
+  const negated = pattern[start] === caret;
+  let at = negated ? start + 1 : start;
+  let found = false;
+  // A class that is never closed ends with the pattern, as it does for the servers.
+  while (at < pattern.length && pattern[at] !== close) {
+    if (pattern[at] === escape && at + 1 < pattern.length) at++;
+    const low = pattern[at] as number;
+    if (pattern[at + 1] === dash && at + 2 < pattern.length) {
+      const high = pattern[at + 2] as number;
+      if (byte >= Math.min(low, high) && byte <= Math.max(low, high)) found = true;
+      at += 3;
+    } else {
+      if (low === byte) found = true;
+      at++;
+    }
+  }
+  return found === negated ? undefined : at + 1;
+}
