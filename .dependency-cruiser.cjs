@@ -7,7 +7,7 @@
  * know is what matters here, not what is loaded.
  */
 const middle = ['engine', 'sources', 'movers', 'monitor', 'report'];
-const ground = '^src/(options|rows|errors|types)\\.ts$';
+const ground = '^src/(options|access|rows|errors|types)\\.ts$';
 
 /** The files of some of the middle layer's parts, be they folders or single files. */
 const parts = (names) => `^src/(${names.join('|')})(/|\\.ts$)`;

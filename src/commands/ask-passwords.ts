@@ -4,7 +4,6 @@
  */
 import { StringDecoder } from 'node:string_decoder';
 import { UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
 import type { Side } from '../redis/sentences.js';
 import { lacksPassword } from './endpoints.js';
 

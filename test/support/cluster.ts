@@ -5,15 +5,13 @@
  */
 import type { Redis } from 'ioredis';
 import { slotOf } from './slot.js';
-import { type Server, startServer } from './servers.js';
+import { type Server, type ServerOptions, startServer } from './servers.js';
 import { waitFor } from './wait.js';
 
-export interface ClusterOptions {
+export interface ClusterOptions extends ServerOptions {
   readonly masters?: number;
   readonly replicasPerMaster?: number;
   readonly nodeTimeoutMs?: number;
-  readonly config?: readonly string[];
-  readonly binary?: string;
 }
 
 export interface ClusterNode extends Server {
@@ -47,6 +45,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     `cluster-node-timeout ${String(nodeTimeoutMs)}`,
     'repl-diskless-sync yes',
     'repl-diskless-sync-delay 0',
+    ...(options.tls ? ['tls-cluster yes', 'tls-replication yes'] : []),
     ...(options.config ?? []),
   ];
   const count = masterCount * (1 + replicasPerMaster);

@@ -1,9 +1,12 @@
 /** Whether a server answers PING, asked without any client: even "log in first" is an answer. */
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
-export function ping(host: string, port: number, timeoutMs = 1000): Promise<boolean> {
+export function ping(host: string, port: number, timeoutMs = 1000, tls = false): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = tls
+      ? connectTls({ host, port, rejectUnauthorized: false })
+      : connect({ host, port });
     const finish = (answer: boolean) => () => {
       socket.destroy();
       resolve(answer);
@@ -11,7 +14,7 @@ export function ping(host: string, port: number, timeoutMs = 1000): Promise<bool
     socket.setTimeout(timeoutMs, finish(false));
     socket.once('error', finish(false));
     socket.once('close', finish(false));
-    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once(tls ? 'secureConnect' : 'connect', () => socket.write('PING\r\n'));
     socket.once('data', (chunk) => {
       finish(/^(\+PONG|-NOAUTH|-ERR|-NOPERM)/.test(chunk.toString('latin1')))();
     });

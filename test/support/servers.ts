@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { findRedis } from '../../scripts/find-redis.mjs';
+import type { Authority, Certificate } from './certificates.js';
 import { ping } from './ping.js';
 import { freePort } from './ports.js';
 import { waitFor } from './wait.js';
@@ -21,6 +22,8 @@ export interface ServerOptions {
   readonly config?: readonly string[];
   /** Another redis-server, say an older version. */
   readonly binary?: string;
+  /** Speak nothing but TLS, with this certificate. */
+  readonly tls?: { readonly authority: Authority; readonly certificate: Certificate };
 }
 
 export interface Server {
@@ -75,7 +78,10 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
-async function launch(port: number, { config = [], ...options }: ServerOptions): Promise<Server> {
+async function launch(
+  port: number,
+  { config = [], tls, ...options }: ServerOptions,
+): Promise<Server> {
   const program = options.binary ?? findRedis('redis-server') ?? '';
   if (program === '') throw new Error('there is no redis-server: run "npm run setup"');
   const directory = mkdtempSync(join(tmpdir(), 'cluster-import-'));
@@ -85,7 +91,7 @@ async function launch(port: number, { config = [], ...options }: ServerOptions):
     file,
     [
       `bind ${host}`,
-      `port ${String(port)}`,
+      ...(tls ? tlsConfig(port, tls) : [`port ${String(port)}`]),
       `dir ${directory}`,
       `logfile ${logFile}`,
       'save ""',
@@ -110,7 +116,7 @@ async function launch(port: number, { config = [], ...options }: ServerOptions):
     });
     await waitFor(`redis-server on port ${String(port)}`, async () => {
       if (child.exitCode !== null) return 'ended';
-      return (await ping(host, port)) && 'ready';
+      return (await ping(host, port, 1000, tls !== undefined)) && 'ready';
     });
     if (child.exitCode !== null || child.pid === undefined) throw new Error(log());
   }
@@ -144,7 +150,7 @@ async function launch(port: number, { config = [], ...options }: ServerOptions):
     },
     directory,
     get client() {
-      client ??= connect(port, password);
+      client ??= connect(port, password, tls && trusting(tls));
       return client;
     },
     log,
@@ -154,11 +160,34 @@ async function launch(port: number, { config = [], ...options }: ServerOptions):
   };
 }
 
-function connect(port: number, password: string | undefined): Redis {
+type Tls = NonNullable<ServerOptions['tls']>;
+
+function tlsConfig(port: number, { authority, certificate }: Tls): string[] {
+  return [
+    'port 0',
+    `tls-port ${String(port)}`,
+    `tls-cert-file ${certificate.certFile}`,
+    `tls-key-file ${certificate.keyFile}`,
+    `tls-ca-cert-file ${authority.certFile}`,
+    'tls-auth-clients no',
+  ];
+}
+
+/** The test's own questions are put whatever the certificate says. */
+function trusting({ authority }: Tls): { ca: string; rejectUnauthorized: boolean } {
+  return { ca: authority.cert, rejectUnauthorized: false };
+}
+
+function connect(
+  port: number,
+  password: string | undefined,
+  tls: ReturnType<typeof trusting> | undefined,
+): Redis {
   const client = new Redis({
     host,
     port,
     ...(password !== undefined && { password: password.replace(/^("|')(.*)\1$/, '$2') }),
+    ...(tls && { tls }),
     protocol: 2,
     disableClientInfo: true,
     maxRetriesPerRequest: 3,

@@ -28,7 +28,17 @@ it.each([
   ['LOADING Redis is loading the dataset in memory', /still loading/],
   ['ERR DB index is out of range', /has no database 3/],
   ["ERR unknown command 'INFO'", /no command INFO/],
-  ['self-signed certificate', /certificate of h:1 is not accepted.*NODE_EXTRA_CA_CERTS/],
+  ['self-signed certificate', /certificate of h:1 is not accepted.*--from-tls-ca/],
+  [
+    "Hostname/IP does not match certificate's altnames: IP: 10.0.0.1 is not in the cert's list: ",
+    /is for another name than h .*--from-tls-servername/,
+  ],
+  ['certificate has expired', /is not accepted.*renew it/],
+  [
+    '00:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required',
+    /wants a certificate of us: .*--from-tls-cert and --from-tls-key/,
+  ],
+  ['00:error:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca', /does not accept our cert/],
   ['ERR something new', /^h:1 answers INFO with: ERR something new$/],
 ])('makes a plain sentence of "%s"', (words, expected) => {
   const text = sentence(words, situation('redis://joe:hush@h:1/3'));
