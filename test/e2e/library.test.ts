@@ -4,10 +4,10 @@ import { importKeys, PreflightError, UsageError } from '../../src/index.js';
 import { fillMixed } from '../support/bulk.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
+import { stallAfter } from '../support/hold.js';
 import { startProxy } from '../support/proxy.js';
 import { expectSums } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
-import { waitFor } from '../support/wait.js';
 
 const stage = setStage();
 const ends = () => ({ from: stage.source.address, to: stage.cluster.seed });
@@ -32,12 +32,13 @@ it('rejects with an error that can be told apart, when it could not start', asyn
 it('stops when its signal says so', async () => {
   const proxy = await startProxy(stage.source);
   try {
-    proxy.faults.delayMs.down = 30;
+    const held = stallAfter(proxy, 50_000);
     await fillMixed(stage.source, 20_000);
     const stop = new AbortController();
     const running = importKeys({ ...ends(), from: proxy.address }, { signal: stop.signal });
-    await waitFor('the first keys to arrive', async () => (await stage.cluster.size()) > 200);
+    await held;
     stop.abort();
+    proxy.resume();
     const report = await running;
     expectSums(report);
     expect(report.status).toBe('interrupted');

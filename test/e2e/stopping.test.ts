@@ -1,24 +1,48 @@
 /** A run may be stopped, cut off or killed at any time: no key is lost, and the next run goes on. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fillMixed } from '../support/bulk.js';
+import { fillMixed, fillStrings, mixedKey } from '../support/bulk.js';
 import { type CliRun, startCli } from '../support/cli.js';
-import { differences, type Snapshot, snapshot, snapshotOfAll } from '../support/compare.js';
+import { differences, type Snapshot, snapshotOf } from '../support/compare.js';
+import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
-import { waitFor } from '../support/wait.js';
 
 const stage = setStage();
-const count = 20_000;
+/** More than may be in flight at one time, so that there is something left when a run stops. */
+const count = 60_000;
+/** So many of them are compared by content, the others by their number. */
+const mixedCount = 6000;
+const sample = Array.from({ length: mixedCount }, (_, at) => Buffer.from(mixedKey(at).key));
+/** From when on a run is under way: the first pages have been listed, the last ones have not. */
+const listedBytes = 100_000;
+
 let proxy: Proxy;
 let before: Snapshot;
 
 beforeEach(async () => {
   proxy = await startProxy(stage.source);
-  await fillMixed(stage.source, count);
-  before = await snapshot(stage.source.client);
+  await fillMixed(stage.source, mixedCount);
+  await fillStrings(stage.source, { count: count - mixedCount, valueBytes: 20 });
+  before = await snapshotOf(sample, () => stage.source.client);
 });
 afterEach(() => proxy.stop());
+
+async function expectAllInCluster(): Promise<void> {
+  const after = await snapshotOf(sample, (key) => stage.cluster.clientFor(key));
+  expect(differences(before, after)).toEqual([]);
+  expect(await stage.cluster.size()).toBe(count);
+  expect(await stage.source.client.dbsize()).toBe(0);
+}
+
+/** Nothing is on both sides, and nothing is on neither. */
+async function expectOnOneSide(): Promise<void> {
+  const here = await snapshotOf(sample, () => stage.source.client);
+  const there = await snapshotOf(sample, (key) => stage.cluster.clientFor(key));
+  expect(here.size + there.size).toBe(sample.length);
+  expect(differences(before, new Map([...here, ...there]))).toEqual([]);
+  expect((await stage.source.client.dbsize()) + (await stage.cluster.size())).toBe(count);
+}
 
 describe.each(['relay', 'migrate'])('with %s', (mover) => {
   const words = () => [
@@ -26,11 +50,16 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     ...['--json', '--quiet'],
   ];
 
-  /** Begins a run over a slow link, so that it is still at it when something happens to it. */
-  async function startSlowly(...more: string[]): Promise<CliRun> {
-    proxy.faults.delayMs.down = 30;
+  /** Begins a run and holds it halfway. */
+  async function startAndHold(...more: string[]): Promise<CliRun> {
+    const held = stallAfter(proxy, listedBytes);
     const run = startCli(['--from', proxy.address, ...words(), ...more]);
-    await waitFor('the first keys to arrive', async () => (await stage.cluster.size()) > 200);
+    await Promise.race([
+      held,
+      run.done.then(({ stderr }) => {
+        throw new Error(`it ended before it was halfway: ${stderr}`);
+      }),
+    ]);
     return run;
   }
 
@@ -40,8 +69,7 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(report.failures).toEqual([]);
     expect(code).toBe(0);
     expect(report.keys).toMatchObject({ scanned: left, moved: left });
-    expect(await stage.missingIn(before)).toEqual([]);
-    expect(await stage.source.client.dbsize()).toBe(0);
+    await expectAllInCluster();
   }
 
   it.each([
@@ -50,44 +78,55 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   ] as const)(
     'finishes the batches in flight on %s, and goes on with the rest',
     async (signal, exit) => {
-      const run = await startSlowly();
+      const run = await startAndHold();
       run.signal(signal);
+      await run.output(/once more to stop at once/);
+      proxy.resume();
       const { code, report, stderr } = reportOf(await run.done);
       expect(code).toBe(exit);
       expect(report.status).toBe('interrupted');
       expect(stderr).toContain('once more to stop at once');
       const left = await stage.source.client.dbsize();
       expect(left).toBeGreaterThan(0);
-      // Nothing is on both sides, and nothing is on neither.
-      const clients = [stage.source, ...stage.cluster.masters].map(({ client }) => client);
-      expect(differences(before, await snapshotOfAll(clients))).toEqual([]);
+      await expectOnOneSide();
       expect(report.keys.moved).toBe(count - left);
       await resume();
     },
   );
 
   it('stops at once at the second signal', async () => {
-    const run = await startSlowly();
-    proxy.stall();
+    const run = await startAndHold();
     run.signal('SIGINT');
     await run.output(/once more to stop at once/);
     run.signal('SIGINT');
     expect((await run.done).code).toBe(130);
-    proxy.cut();
+    proxy.resume();
     await resume();
   });
 
   it('goes on after it was killed', async () => {
-    const run = await startSlowly();
+    const run = await startAndHold();
     run.signal('SIGKILL');
     await run.done;
-    proxy.cut();
+    proxy.resume();
     await resume();
   });
 
+  it('goes on by itself after a connection was cut', async () => {
+    const run = await startAndHold();
+    proxy.resume();
+    proxy.cut();
+    const { code, report } = reportOf(await run.done);
+    expect(report.failures).toEqual([]);
+    expect(code).toBe(0);
+    expect(report.keys).toMatchObject({ scanned: count, moved: count });
+    await expectAllInCluster();
+  });
+
   it('loses nothing when the source is cut off for good', async () => {
-    const run = await startSlowly('--timeout', '500ms');
+    const run = await startAndHold('--timeout', '500ms', '--retry-for', '500ms');
     proxy.faults.refuse = true;
+    proxy.resume();
     proxy.cut();
     const { code, report } = reportOf(await run.done);
     expect(code).toBe(3);
