@@ -51,6 +51,13 @@ export interface Source {
   readonly progress: number;
 }
 
+/** Where a scan stands: every key before it has been handed out. */
+export interface ScanPosition {
+  readonly cursor: string;
+  /** The server's run_id: after a restart its cursors mean nothing any more. */
+  readonly server: string;
+}
+
 /** Keys of one owning node, bounded by count and by bytes. */
 export interface Batch {
   readonly node: Node;

@@ -17,16 +17,19 @@ import { newShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/watch.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
+import type { ListedKeys } from '../journal/listed.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
 import { measureRoundTrip } from '../redis/round-trip.js';
+import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
 import { selectedSource, selectsAll } from '../sources/selected.js';
-import type { Logger, Mover, Node } from '../types.js';
+import type { Logger, Mover, Node, ScanPosition } from '../types.js';
 import { type Choice, chooseMover } from './choose-mover.js';
+import { createCheckpoints } from './checkpoints.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance, type Distance } from './distance.js';
 import type { MasterFacts, Ready } from './preflight.js';
@@ -42,9 +45,21 @@ const lanesWhenWaiting = 4;
 export interface Assembled {
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
+  /** Of a scan: before it, every key is where it should be. */
+  readonly settledPosition: ScanPosition | undefined;
   /** Runs until the source is done, or the signal. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
+}
+
+/** What comes from outside of the servers: from files, and from earlier runs. */
+export interface Extras {
+  /** Where listed keys are kept, and those of earlier runs recalled from. */
+  readonly listed?: ListedKeys | undefined;
+  /** Where an earlier run's scan had come to. */
+  readonly startAt?: ScanPosition | undefined;
+  /** Just these keys, instead of all that the source has. */
+  readonly onlyKeys?: KeysFile | undefined;
 }
 
 /** What the movers are made from. */
@@ -58,7 +73,12 @@ interface Parts {
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function assemble(ready: Ready, options: ImportOptions, logger: Logger): Assembled {
+export function assemble(
+  ready: Ready,
+  options: ImportOptions,
+  logger: Logger,
+  { listed, startAt, onlyKeys }: Extras = {},
+): Assembled {
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
@@ -89,15 +109,21 @@ export function assemble(ready: Ready, options: ImportOptions, logger: Logger): 
     return connection;
   }
 
-  const listed = scanSource(link, {
+  const scan = scanSource(link, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
     pageKeys: () => distance.pageKeys(),
+    startAt,
   });
+  const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
   const selection = { ...options, types: options.type };
-  const wanted = selectsAll(selection) ? listed : selectedSource(listed, link, selection);
+  const wanted = selectsAll(selection) ? all : selectedSource(all, link, selection);
   const prefix = keyPrefix(options, ready.source);
-  const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
+  const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
+  const record = listingRecord();
+  const source = listed ? listed.watch(named, record) : named;
+  const checkpoints =
+    copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
   const mover = moverOf(choice, { ready, options, link, connectNode, aside, distance });
@@ -105,23 +131,30 @@ export function assemble(ready: Ready, options: ImportOptions, logger: Logger): 
   return {
     tally,
     mover,
-    run: (signal) =>
-      runPipeline({
+    get settledPosition() {
+      return checkpoints?.last;
+    },
+    async run(signal) {
+      await listed?.recall(record);
+      await runPipeline({
         source,
         topology,
         mover,
         tally,
         signal,
         logger,
-        record: listingRecord(),
+        record,
         batchKeys,
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),
         retryForMs,
-        countLeft: copy
-          ? undefined
-          : async () => Number(await (await link.open()).connection.call('DBSIZE')),
-      }),
+        checkpoint: checkpoints,
+        countLeft:
+          copy || onlyKeys
+            ? undefined
+            : async () => Number(await (await link.open()).connection.call('DBSIZE')),
+      });
+    },
     close() {
       connections.close();
       mover.close();

@@ -30,17 +30,23 @@ export interface MasterFacts extends ServerFacts {
   readonly keys: number;
 }
 
-/** What the import needs, all of it checked. */
-export interface Ready {
+/** What was found out, all of it checked. */
+export interface Facts {
   readonly source: SourceFacts;
   readonly target: {
     /** `host:port` of the seed. */
     readonly name: string;
     readonly topology: ClusterTopology;
     readonly masters: readonly MasterFacts[];
+    /** The ids of its nodes, by which it is known again. */
+    readonly nodeIds: ReadonlySet<string>;
     /** It held no keys. */
     readonly startedEmpty: boolean;
   };
+}
+
+/** What the import needs. */
+export interface Ready extends Facts {
   /** Whether keys that the cluster has already are overwritten. */
   readonly replace: boolean;
 }
@@ -52,7 +58,7 @@ export interface Ready {
 export async function preflight(
   options: ImportOptions,
   warn: (sentence: string) => void,
-): Promise<Ready> {
+): Promise<Facts> {
   const { timeoutMs } = options;
   const from = await readEndpoint(options.from, 'from', options);
   const to = await readEndpoint(options.to, 'to', options);
@@ -74,10 +80,10 @@ export async function preflight(
     const masters = await Promise.all(
       topology.masters.map((node) => readMaster(node, topology, timeoutMs)),
     );
-    const replace = decideReplace(masters, options);
+    const nodeIds = await readNodeIds(seed, masters);
     seed.close();
     const startedEmpty = masters.every(({ keys }) => keys === 0);
-    return { source, target: { name: seed.address, topology, masters, startedEmpty }, replace };
+    return { source, target: { name: seed.address, topology, masters, nodeIds, startedEmpty } };
   } catch (error) {
     for (const control of open) control.close();
     throw asPreflightError(error);
@@ -119,7 +125,7 @@ async function checkPair(
   }
   if (source.clusterEnabled) {
     const id = String(await source.control.call('CLUSTER', 'MYID'));
-    const isNode = target.clusterEnabled && (await nodeIds(seed)).has(id);
+    const isNode = target.clusterEnabled && (await readNodeIds(seed, [])).has(id);
     throw new PreflightError(
       isNode
         ? `${address} is itself a node of the target cluster: --from must be a server outside of it.`
@@ -138,9 +144,19 @@ async function checkPair(
   }
 }
 
-async function nodeIds(control: Control): Promise<ReadonlySet<string>> {
-  const lines = String(await control.call('CLUSTER', 'NODES')).split('\n');
-  return new Set(lines.map((line) => line.split(' ', 1)[0] ?? ''));
+/** Where they may not be asked for, addresses have to do. */
+async function readNodeIds(
+  control: Control,
+  masters: readonly MasterFacts[],
+): Promise<ReadonlySet<string>> {
+  const text = await control.call('CLUSTER', 'NODES').catch(() => undefined);
+  if (typeof text !== 'string') return new Set(masters.map(({ node }) => node.address));
+  return new Set(
+    text
+      .split('\n')
+      .flatMap((line) => line.split(' ', 1))
+      .filter(Boolean),
+  );
 }
 
 async function readMaster(
@@ -165,14 +181,6 @@ async function readMaster(
       cause: error,
     });
   }
-}
-
-function decideReplace(masters: readonly MasterFacts[], { replace }: ImportOptions): boolean {
-  const keys = masters.reduce((sum, master) => sum + master.keys, 0);
-  if (keys === 0 || replace !== undefined) return replace ?? true;
-  throw new PreflightError(
-    `The cluster already holds ${keys.toLocaleString('en')} ${keys === 1 ? 'key' : 'keys'}: say --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
-  );
 }
 
 /** Nothing has moved yet, whatever it was: the exit code says so. */

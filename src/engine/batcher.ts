@@ -24,6 +24,8 @@ export interface Batcher {
   add(page: Keys): Batch[];
   /** What is left, as smaller batches. */
   flush(): Batch[];
+  /** Whether keys were left at the source for a later pass since the last taking. */
+  readonly hasDeferred: boolean;
   /** Keys left at the source for a later pass since the last call. */
   takeDeferredCount(): number;
 }
@@ -91,6 +93,9 @@ export function batcher(options: BatcherOptions): Batcher {
         });
       }
       return rest;
+    },
+    get hasDeferred() {
+      return deferred > 0;
     },
     takeDeferredCount() {
       const count = deferred;

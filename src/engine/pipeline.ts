@@ -24,6 +24,7 @@ import type {
   Topology,
 } from '../types.js';
 import { batcher, regroup } from './batcher.js';
+import { type Barrier, createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
 import type { ListingRecord } from './record.js';
 import { nodeHealth } from './retry.js';
@@ -36,6 +37,8 @@ export interface PipelineOptions {
   readonly mover: Mover;
   readonly tally: EngineTally;
   readonly record: ListingRecord;
+  /** The same for all sources of a run, as is the record. */
+  readonly barrier?: Barrier;
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
@@ -46,11 +49,21 @@ export interface PipelineOptions {
   readonly retryForMs: number;
   /** How many keys the source has now; undefined: it keeps them (copy mode). */
   readonly countLeft: (() => Promise<number>) | undefined;
+  readonly checkpoint?: Checkpoint | undefined;
+}
+
+/** For whoever wants to go on later from where the source is now. */
+export interface Checkpoint {
+  isDue(): boolean;
+  /** Whether every key that was listed so far is where it should be. */
+  reached(isReached: boolean): void;
 }
 
 /** Relisted batches that are kept until what is in flight has ended. */
 const heldBatches = 64;
 const retryLimit = 16;
+/** How long a checkpoint may hold the source up. */
+const checkpointPatienceMs = 1000;
 
 /**
  * Runs to the end of the source, or until the signal.
@@ -69,6 +82,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
   const held: Batch[] = [];
+  const barrier = options.barrier ?? createBarrier();
 
   const sorter = batcher({
     topology,
@@ -82,7 +96,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   async function dispatch(batch: Batch): Promise<void> {
     await flight.room(batch.node.address);
     if (stopping() && batch.attempt === 0) return;
-    flight.start(batch.node.address, batch.keys.count, carry(batch));
+    const work = carry(batch);
+    barrier.track(work);
+    flight.start(batch.node.address, batch.keys.count, work);
   }
 
   async function carry(batch: Batch): Promise<void> {
@@ -106,7 +122,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     }
     const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
     if (delayMs === undefined) giveUp(retry, batch);
-    else flight.track(again(retry, batch, delayMs));
+    else {
+      const work = again(retry, batch, delayMs);
+      barrier.track(work);
+      flight.track(work);
+    }
   }
 
   async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
@@ -138,7 +158,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   async function releaseHeld(): Promise<void> {
-    await flight.idle();
+    if (held.length > 0) await barrier.settled();
     for (const batch of held.splice(0)) await dispatch(batch);
   }
 
@@ -150,13 +170,28 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
         else await dispatch(batch);
       }
       if (held.length >= heldBatches) await releaseHeld();
+      if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
     }
-    for (const batch of stopping() ? [] : sorter.flush()) {
+    if (!stopping()) await dispatchRest();
+    await flight.idle();
+  }
+
+  async function dispatchRest(): Promise<void> {
+    for (const batch of sorter.flush()) {
       if (batch.relisted) held.push(batch);
       else await dispatch(batch);
     }
-    if (!stopping()) await releaseHeld();
-    await flight.idle();
+    await releaseHeld();
+  }
+
+  async function check(checkpoint: Checkpoint): Promise<void> {
+    if (!sorter.hasDeferred) await dispatchRest();
+    const enough = new AbortController();
+    const late = delay(checkpointPatienceMs, false, enough).catch(() => false);
+    const isIdle = await Promise.race([flight.idle().then(() => true), late]);
+    enough.abort();
+    const { conflicting, failed } = tally.snapshot();
+    checkpoint.reached(isIdle && !sorter.hasDeferred && !stopping() && conflicting + failed === 0);
   }
 
   for (let movedBefore = -1; ;) {

@@ -12,6 +12,8 @@ const defaultBlocks = 1 << 18;
 export interface ListingRecord {
   /** Whether the key `bytes[start .. end)` was (probably) noted before; notes it. */
   noted(bytes: Buffer, start: number, end: number): boolean;
+  /** All of it, for keeping and recalling: bits are only ever set. */
+  readonly bytes: Uint8Array;
 }
 
 /** @param blocks of 64 bytes each, a power of two; by default 16 MB. */
@@ -20,6 +22,7 @@ export function listingRecord(blocks = defaultBlocks): ListingRecord {
   const blockMask = blocks - 1;
 
   return {
+    bytes: new Uint8Array(words.buffer),
     noted(bytes, start, end) {
       let one = 0x811c9dc5;
       let two = end - start;

@@ -9,7 +9,7 @@ import { ProtocolError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
-import type { Keys, Source } from '../types.js';
+import type { Keys, ScanPosition, Source } from '../types.js';
 import { type Page, PageReader } from './page.js';
 
 /** How often one page is asked for, each time over a new connection. */
@@ -21,20 +21,32 @@ export interface ScanOptions {
   readonly estimatedKeys: number;
   /** How many buckets each SCAN looks at: its COUNT. */
   pageKeys(): number;
+  /** Where an earlier scan of this server had come to: the first one goes on from there. */
+  readonly startAt?: ScanPosition | undefined;
 }
+
+export interface ScanSource extends Source {
+  /** What has been handed out so far ends here; undefined where the server has no run_id. */
+  readonly position: ScanPosition | undefined;
+}
+
+/** A page, and which server's it is. */
+type Scanned = Page & { readonly server: string };
 
 /**
  * @param link gives a connection for the scan alone. When that is lost the scan goes on where it
  *   was, or from the start if the server has been restarted: its table has another order then.
  */
-export function scanSource(link: Link, options: ScanOptions): Source {
+export function scanSource(link: Link, options: ScanOptions): ScanSource {
   let progress = 0;
+  let position: ScanPosition | undefined;
+  let { startAt } = options;
   let linked: Promise<Linked> | undefined;
 
-  async function page(cursor: string, tries = 1): Promise<Page> {
+  async function page(cursor: string, tries = 1): Promise<Scanned> {
     const before = await (linked ??= link.open());
     try {
-      return await request(before.connection, cursor);
+      return { ...(await request(before.connection, cursor)), server: before.identity };
     } catch (error) {
       // A server that opens and then fails at each SCAN, or answers nonsense, will not mend.
       if (!before.connection.lost || error instanceof ProtocolError || tries === triesPerPage) {
@@ -53,11 +65,21 @@ export function scanSource(link: Link, options: ScanOptions): Source {
     });
   }
 
+  /** Later passes begin at the start. */
+  async function firstCursor(): Promise<string> {
+    const earlier = startAt;
+    startAt = undefined;
+    if (!earlier) return '0';
+    const { identity } = await (linked ??= link.open());
+    return identity === earlier.server ? earlier.cursor : '0';
+  }
+
   async function* pages(): AsyncIterable<Keys> {
     progress = 0;
-    let next = page('0');
+    let next = page(await firstCursor());
     for (;;) {
-      const { cursor, keys } = await next;
+      const { cursor, keys, server } = await next;
+      position = server === '' ? undefined : { cursor, server };
       if (cursor === '0') {
         progress = 1;
         yield keys;
@@ -77,6 +99,9 @@ export function scanSource(link: Link, options: ScanOptions): Source {
     estimatedKeys: options.estimatedKeys,
     get progress() {
       return progress;
+    },
+    get position() {
+      return position;
     },
   };
 }

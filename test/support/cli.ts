@@ -1,6 +1,7 @@
 /** The built command line as people run it: a process of its own, with arguments and signals. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import './state.js';
 
 export const program = fileURLToPath(new URL('../../bin/cluster-import.js', import.meta.url));
 

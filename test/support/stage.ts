@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { type ClusterOptions, startCluster, type TestCluster } from './cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from './compare.js';
 import { type Server, type ServerOptions, startServer } from './servers.js';
+import { forgetRuns } from './state.js';
 
 export interface Stage {
   readonly source: Server;
@@ -34,6 +35,7 @@ export function setStage(
     await Promise.all([source?.stop(), cluster?.stop()]);
   });
   beforeEach(async () => {
+    forgetRuns();
     await Promise.all([source?.client.flushall(), cluster?.flush()]);
   });
   const up = <T>(what: T | undefined): T => {

@@ -1,0 +1,72 @@
+/**
+ * Whether a run goes on with what an earlier one began, and what that means for keys that the
+ * cluster has already.
+ *
+ * Where the cluster was empty at the first start, what is in it now came from this job: keys that
+ * were moved, and some that were copied when the run was killed, still at the source too. A later
+ * run overwrites none of them: equal ones are deleted at the source; different ones were written to
+ * after the kill, and nobody can tell which side counts, so they are reported. A copying run may
+ * overwrite them, because with it the source always counts.
+ *
+ * Where `--replace` was said for a cluster with keys of its own, that holds on, except for keys that
+ * an earlier run has listed (journal/listed.ts). Who names single keys (`--only-keys`) and says
+ * `--replace` means it, though.
+ */
+import { PreflightError } from '../errors.js';
+import type { Decision } from '../journal/journal.js';
+import type { JournalState } from '../journal/state.js';
+
+export interface Situation {
+  /** `--replace` or `--no-replace`, if either was said. */
+  readonly replace: boolean | undefined;
+  readonly copy: boolean;
+  /** The run is for some keys by name: what fails in it is not the whole job's end. */
+  readonly onlyKeys: boolean;
+  /** How many keys the cluster holds. */
+  readonly clusterKeys: number;
+  readonly earlier: JournalState | undefined;
+}
+
+export interface Plan extends Decision {
+  /** Whether this run overwrites keys that the cluster has. */
+  readonly overwrites: boolean;
+  /** Whether listed keys have to be kept on file, and those of earlier runs be recalled. */
+  readonly keepsListed: boolean;
+}
+
+/** @throws PreflightError when `--replace` or `--no-replace` must be said. */
+export function decide(situation: Situation): Plan {
+  const { replace, copy, onlyKeys, clusterKeys, earlier } = situation;
+  // An emptied cluster holds nothing of the earlier run, and who says something else wants it so.
+  const said = replace ?? null;
+  const goesOn =
+    earlier !== undefined &&
+    clusterKeys > 0 &&
+    (said === null || (said === earlier.replaceSaid && !onlyKeys));
+  if (goesOn) {
+    const { startedEmpty, replaceSaid } = earlier;
+    return {
+      goesOn,
+      replaceSaid,
+      replace: earlier.replace,
+      startedEmpty,
+      overwrites: earlier.replace && (copy || !(startedEmpty || onlyKeys)),
+      keepsListed: earlier.replace && !(copy || startedEmpty || onlyKeys),
+    };
+  }
+  if (clusterKeys > 0 && replace === undefined) {
+    throw new PreflightError(
+      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: say --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
+    );
+  }
+  const startedEmpty = clusterKeys === 0;
+  const overwrites = replace ?? true;
+  return {
+    goesOn,
+    replaceSaid: said,
+    replace: overwrites,
+    startedEmpty,
+    overwrites,
+    keepsListed: overwrites && !(copy || startedEmpty || onlyKeys),
+  };
+}

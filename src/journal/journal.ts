@@ -1,0 +1,173 @@
+/**
+ * What the next start of the same job has to know, kept in a file while a run lasts and removed once
+ * everything has arrived. So the very same command goes on after a kill, and a new job starts afresh.
+ *
+ * It is written before anything moves, every few seconds, and at the end: nothing of it is done for
+ * single keys. What it says of a moment ago is still right: totals are only for people, and of a
+ * copying scan it tells a position before which everything has arrived.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { ImportError, PreflightError, UsageError } from '../errors.js';
+import type { ScanPosition } from '../types.js';
+import { makeFolder, replaceFile } from './files.js';
+import { type ListedKeys, listedFiles, listedKeys } from './listed.js';
+import { takeLock } from './lock.js';
+import {
+  format,
+  formatVersion,
+  type Job,
+  type JournalState,
+  parseState,
+  serializeState,
+} from './state.js';
+
+const saveEveryMs = 5000;
+
+/** What a run decides before it starts, for itself and for those that go on with it. */
+export interface Decision extends Pick<JournalState, 'replaceSaid' | 'replace' | 'startedEmpty'> {
+  /** The run goes on with what the journal tells of. */
+  readonly goesOn: boolean;
+}
+
+/** What a run has done so far. */
+export interface Done {
+  readonly moved: number;
+  readonly bytes: number;
+  readonly scans: Readonly<Record<string, ScanPosition>>;
+}
+
+export interface Troubles {
+  /** Another run has taken the job over: this one must end. */
+  lost(error: ImportError): void;
+  /** The journal can't be written for now; what it said last still holds. */
+  failed(error: ImportError): void;
+}
+
+export interface Journal {
+  /** What an earlier run of this job has left. */
+  readonly earlier: JournalState | undefined;
+  readonly listed: ListedKeys;
+  /**
+   * Writes the decision, and from then on what was done.
+   * @throws UsageError when it can't be written.
+   */
+  begin(decision: Decision, done: () => Done, troubles: Troubles): Promise<void>;
+  /** Ends what `begin` began. @param isOver nothing is left to go on with. */
+  end(isOver: boolean): Promise<void>;
+  /** Lets others take the job; to be called in any case. */
+  release(): Promise<void>;
+}
+
+/** @throws PreflightError when another run is under way, or the file can't be believed. */
+export async function openJournal(path: string, job: Job): Promise<Journal> {
+  const lock = await unlessUnwritable(path, async () => {
+    await makeFolder(path);
+    return takeLock(`${path}.lock`);
+  });
+  const listed = listedKeys(path);
+  let earlier: JournalState | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let saving: Promise<void> = Promise.resolve();
+  let write: () => Promise<void> = () => Promise.resolve();
+
+  try {
+    const text = await unlessUnwritable(path, () => readIfThere(path));
+    if (text !== undefined) earlier = parseState(text, path, job);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+
+  return {
+    get earlier() {
+      return earlier;
+    },
+    listed,
+    async begin(decision, done, troubles) {
+      const before = decision.goesOn ? earlier : undefined;
+      if (!before) await removeAll([path, ...listedFiles(path)]);
+      const startedAt = before?.startedAt ?? new Date().toISOString();
+      write = async () => {
+        await listed.sync();
+        const { moved, bytes, scans } = done();
+        const { replaceSaid, replace, startedEmpty } = decision;
+        const state: JournalState = {
+          format,
+          formatVersion,
+          from: job.from,
+          to: job.to,
+          mode: job.mode,
+          clusterNodes: [...job.clusterNodes],
+          replaceSaid,
+          replace,
+          startedEmpty,
+          runs: (before?.runs ?? 0) + 1,
+          moved: (before?.moved ?? 0) + moved,
+          bytes: (before?.bytes ?? 0) + bytes,
+          startedAt,
+          savedAt: new Date().toISOString(),
+          selection: job.selection,
+          scans,
+        };
+        await replaceFile(path, serializeState(state));
+      };
+      await unlessUnwritable(path, write);
+      const save = async (): Promise<void> => {
+        if (await lock.renew()) await write();
+        else {
+          clearInterval(timer);
+          write = () => Promise.resolve();
+          troubles.lost(new ImportError(`Another run of this job has taken over ${path}.`));
+        }
+      };
+      timer = setInterval(() => {
+        saving = saving.then(save).catch((error: unknown) => {
+          troubles.failed(unwritable(path, error, ImportError));
+        });
+      }, saveEveryMs).unref();
+    },
+    async end(isOver) {
+      clearInterval(timer);
+      await saving;
+      if (isOver) await removeAll([path, ...listedFiles(path)]);
+      else await write();
+    },
+    async release() {
+      clearInterval(timer);
+      await saving;
+      await listed.close();
+      await lock.release();
+    },
+  };
+}
+
+/** The journal first: without it, the others mean nothing. */
+async function removeAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { force: true });
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function unlessUnwritable<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PreflightError) throw error;
+    throw unwritable(path, error, UsageError);
+  }
+}
+
+function unwritable(path: string, cause: unknown, Kind: typeof ImportError): ImportError {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return new Kind(
+    `The journal ${path} can't be kept (${words}): name a file in --state that can be written.`,
+    { cause },
+  );
+}

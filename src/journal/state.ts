@@ -1,0 +1,119 @@
+/**
+ * What the journal says, and whether it may be believed: a job's second start must not go by what
+ * another job, another version or half a file says.
+ *
+ * A job is: the sources' addresses and databases, whether keys are moved or copied, and the cluster,
+ * which is known by the ids of its nodes. Addresses, because a source that was restarted is still
+ * the same job. Ids, because a cluster may be reached by any node, gain nodes and lose some, while
+ * one that was set up anew at the same addresses has other ids, and holds nothing of the earlier run.
+ */
+import { PreflightError } from '../errors.js';
+import type { ScanPosition } from '../types.js';
+import type { JobName } from './place.js';
+
+export interface Job extends JobName {
+  readonly clusterNodes: ReadonlySet<string>;
+  readonly selection: string;
+}
+
+/** As it stands in the file. Holds no secrets. */
+export interface JournalState {
+  readonly format: typeof format;
+  readonly formatVersion: typeof formatVersion;
+  readonly from: readonly string[];
+  readonly to: string;
+  readonly mode: 'move' | 'copy';
+  readonly clusterNodes: readonly string[];
+  /** `--replace` or `--no-replace` as it was said at the first start; null: neither. */
+  readonly replaceSaid: boolean | null;
+  /** What was decided then. */
+  readonly replace: boolean;
+  /** The cluster held no keys then: what is there now came from this job. */
+  readonly startedEmpty: boolean;
+  readonly runs: number;
+  readonly moved: number;
+  readonly bytes: number;
+  readonly startedAt: string;
+  readonly savedAt: string;
+  /** Which keys were selected and how they were renamed, as given; scans go on only for the same. */
+  readonly selection: string;
+  /** Where copying scans stood, by source: every key before that is in the cluster. */
+  readonly scans: Readonly<Record<string, ScanPosition>>;
+}
+
+export const format = 'cluster-import journal';
+export const formatVersion = 1;
+
+type Checks = { readonly [Name in keyof JournalState]: (value: unknown) => boolean };
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const isFlag = (value: unknown): boolean => typeof value === 'boolean';
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const checks: Checks = {
+  format: (value) => value === format,
+  formatVersion: (value) => value === formatVersion,
+  from: isTexts,
+  to: isText,
+  mode: (value) => value === 'move' || value === 'copy',
+  clusterNodes: isTexts,
+  replaceSaid: (value) => value === null || isFlag(value),
+  replace: isFlag,
+  startedEmpty: isFlag,
+  runs: isCount,
+  moved: isCount,
+  bytes: isCount,
+  startedAt: isText,
+  savedAt: isText,
+  selection: isText,
+  scans: (value) =>
+    typeof value === 'object' && value !== null && Object.values(value).every(isPosition),
+};
+
+function isPosition(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { cursor, server } = value as Partial<Record<string, unknown>>;
+  return typeof cursor === 'string' && /^\d{1,20}$/.test(cursor) && isText(server);
+}
+
+export function serializeState(state: JournalState): string {
+  return `${JSON.stringify(state, undefined, 2)}\n`;
+}
+
+/** @throws PreflightError when it is damaged, of another version, or another job's. */
+export function parseState(text: string, path: string, job: Job): JournalState {
+  const way = 'give another file in --state, or delete it to start afresh';
+  const refuse = (why: string): PreflightError =>
+    new PreflightError(`The journal ${path} ${why}: ${way}.`);
+  const value = parseJson(text);
+  if (value === undefined) throw refuse('is damaged');
+  if (value['format'] !== format) throw refuse('is not one of cluster-import');
+  if (value['formatVersion'] !== formatVersion) {
+    throw refuse('was written by another version of cluster-import');
+  }
+  const isSound = Object.entries(checks).every(([name, check]) => check(value[name]));
+  if (!isSound) throw refuse('is damaged');
+  const state = value as unknown as JournalState;
+  const [theirs, ours] = [state.from, job.from].map((names) => [...names].sort().join(', '));
+  if (theirs !== ours) {
+    throw refuse(`belongs to a run from ${String(theirs)}, and --from is ${String(ours)}`);
+  }
+  if (!state.clusterNodes.some((id) => job.clusterNodes.has(id))) {
+    throw refuse(`belongs to a run into another cluster (then reached at ${state.to})`);
+  }
+  if (state.mode !== job.mode) {
+    const [was, is] = state.mode === 'copy' ? ['copies', 'moves'] : ['moves', 'copies'];
+    throw refuse(`belongs to a run that ${was} keys, and this one ${is} them`);
+  }
+  return state;
+}
+
+function parseJson(text: string): Partial<Record<string, unknown>> | undefined {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
