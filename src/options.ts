@@ -104,6 +104,21 @@ export const importRows = {
   }),
   /** Write the report there, as JSON. */
   report: text({ flag: '--report <file>', help: 'write the report to a file, as JSON' }),
+  /** Write each key that did not move there, one JSON object a line. */
+  failedKeys: text({
+    flag: '--failed-keys <file>',
+    help: 'write each key that did not move to a file, as JSON lines',
+  }),
+  /** Do just the keys that stand there, in the same form. */
+  onlyKeys: text({
+    flag: '--only-keys <file>',
+    help: 'do just the keys in such a file, instead of all',
+  }),
+  /** What the next start of the same job has to know. */
+  state: text({
+    flag: '--state <file>',
+    help: "the journal, by which the same command goes on (default: in the user's state folder)",
+  }),
   /** No progress. */
   quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
 } satisfies Rows;

@@ -39,6 +39,8 @@ export interface Report {
   readonly version: string;
   /** What the run was warned of; only when there was something. */
   readonly warnings?: readonly string[];
+  /** What earlier runs of the same job had done when they were cut short; only when it went on. */
+  readonly earlier?: { readonly runs: number; readonly moved: number };
   /** Why the run stopped midway, and how to go on; only when it failed. */
   readonly error?: string;
 }
@@ -58,13 +60,14 @@ export interface RunEnd extends Pick<
 > {
   readonly endedAtMs: number;
   readonly warnings?: readonly string[];
+  readonly earlier?: Report['earlier'] | undefined;
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
 
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, moved, gone, conflicting, failed } = snapshot;
-  const { endedAtMs, cut, version, warnings = [], ...identity } = end;
+  const { endedAtMs, cut, version, earlier, warnings = [], ...identity } = end;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
   return {
     status: statusOf(snapshot, cut),
@@ -76,11 +79,12 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     nodes: snapshot.nodes
       .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true })),
-    failures: snapshot.failures.map(reported),
+    failures: snapshot.failures.map(reportedFailure),
     retries: snapshot.retries,
     redirects: snapshot.redirects,
     version,
     ...(warnings.length > 0 && { warnings }),
+    ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),
   };
 }
@@ -91,7 +95,12 @@ function statusOf(snapshot: TallySnapshot, cut: RunEnd['cut']): Report['status']
   return snapshot.conflicting + snapshot.failed === 0 ? 'complete' : 'incomplete';
 }
 
-function reported({ key, class: failureClass, message }: KeyFailure): ReportedFailure {
+/** A failure in JSON's terms. */
+export function reportedFailure({
+  key,
+  class: failureClass,
+  message,
+}: KeyFailure): ReportedFailure {
   const text = key.toString('utf8');
   const isText = Buffer.from(text, 'utf8').equals(key);
   return {

@@ -13,15 +13,25 @@ export function summarize(report: Report): string {
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function headline({ status, from, to, mode, error }: Report): string {
+function headline({ status, from, to, mode, error, earlier }: Report): string {
   const words = {
     complete: mode === 'move' ? 'Complete: every key moved' : 'Complete: every key copied',
     incomplete: 'Incomplete: some keys are left',
     interrupted: 'Interrupted',
     failed: 'Stopped midway',
   };
-  const line = `${words[status]}, ${from.join(', ')} → the cluster of ${to}`;
-  return error === undefined ? line : `${line}\n${error}`;
+  return [
+    `${words[status]}, ${from.join(', ')} → the cluster of ${to}`,
+    ...(earlier ? [`It went on from an earlier run, which had ${had(earlier.moved, mode)}.`] : []),
+    ...(error === undefined ? [] : [error]),
+  ].join('\n');
+}
+
+/** A run that was killed may have done more than it could still write down. */
+function had(count: number, mode: Report['mode']): string {
+  const word = mode === 'move' ? 'moved' : 'copied';
+  if (count === 0) return `just begun`;
+  return `${word} at least ${formatCount(count)} ${count === 1 ? 'key' : 'keys'}`;
 }
 
 function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Report): string {
@@ -88,13 +98,10 @@ function quote(text: string): string {
 
 function advice({ status, keys }: Report): string {
   if (status === 'interrupted' || status === 'failed') {
-    return [
-      'Nothing is lost. To go on with what is left, run the same command again; if it has neither',
-      '--replace nor --no-replace, add --no-replace: what arrived already is told apart by itself.',
-    ].join('\n');
+    return 'Nothing is lost. To go on with what is left, run the same command again.';
   }
   if (keys.conflicting > 0) {
-    return 'Conflicting keys: run again with --replace to let the source win, or delete them on one side.';
+    return 'Conflicting keys: run again with --replace to let the source win (for some of them only, with --only-keys), or delete them on one side.';
   }
   if (keys.failed > 0) return 'Failed keys: remove the cause, then run the same command again.';
   return '';
