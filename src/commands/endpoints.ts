@@ -2,6 +2,7 @@
  * From options to endpoints that can be connected to: what the address leaves open (passwords,
  * certificates) is read from where the options say it is.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { UsageError } from '../errors.js';
@@ -96,8 +97,7 @@ async function readTrust(
 
 /** Found out here, because the connections' own errors would not tell which file it is. */
 function checkPem({ ca, cert, key }: TlsTrust, name: string): void {
-  if (ca !== undefined) usable(() => createSecureContext({ ca }), `${name}-ca`, 'certificates');
-  if (ca !== undefined && !ca.includes('-----BEGIN')) throw unusable(`${name}-ca`, 'certificates');
+  if (ca !== undefined) usable(() => new X509Certificate(ca), `${name}-ca`, 'certificates');
   if (cert === undefined || key === undefined) return;
   usable(() => createSecureContext({ cert }), `${name}-cert`, 'a certificate');
   usable(
@@ -111,12 +111,10 @@ function usable(use: () => unknown, flag: string, what: string): void {
   try {
     use();
   } catch (error) {
-    throw unusable(flag, what, error);
+    throw new UsageError(`${flag} does not hold ${what} in PEM form: give another file.`, {
+      cause: error,
+    });
   }
-}
-
-function unusable(flag: string, what: string, cause?: unknown): UsageError {
-  return new UsageError(`${flag} does not hold ${what} in PEM form: give another file.`, { cause });
 }
 
 async function readGiven(path: string, flag: string): Promise<string> {

@@ -36,8 +36,8 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   ],
   [
     /ETIMEDOUT|timed out/,
-    ({ address, endpoint, timeoutMs }) =>
-      `${address} did not answer within ${String(timeoutMs)} ms: check that it is up and reachable${endpoint.tls ? ' and speaks TLS' : ''}, or raise --timeout.`,
+    ({ address, endpoint, timeoutMs, side }) =>
+      `${address} did not answer within ${String(timeoutMs)} ms: check that it is up and reachable${endpoint.tls ? ` and speaks TLS (else write --${side} redis://…)` : ''}, or raise --timeout.`,
   ],
   // A refused client's certificate shows as the server's alert.
   [
