@@ -45,6 +45,7 @@ describe('the answers of a node', () => {
   it.each([
     ['QUEUED for OK', '+QUEUED\r\n'],
     ['two letters for OK', '+NO\r\n'],
+    ['OO for OK', '+OO\r\n'],
     ['half an OK', '+OK\rX'],
     ['an integer', ':1\r\n'],
     ['a value', '$2\r\nOK\r\n'],

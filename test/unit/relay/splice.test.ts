@@ -34,8 +34,7 @@ function splice(changes: Changes) {
     ...changes,
   });
   const reader = new BulksReader(sink, 3);
-  const read = (text: string) =>
-    feed(reader, Buffer.from(text), [1, 2, 3, 6, 9]);
+  const read = (text: string) => feed(reader, Buffer.from(text), [1, 2, 3, 6, 9]);
   return { source, target, acks, results, read };
 }
 
