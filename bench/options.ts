@@ -10,7 +10,7 @@ export const usage = `npm run bench -- [options]
   --quick            small datasets, fewer rivals: under two minutes, and only roughly right
   --only <dataset>   ${datasets.map(({ name }) => name).join(', ')}
   --rivals <a,b>     ${rivals.map(({ name }) => name).join(', ')}
-  --rounds <n>       how many rounds count (default: 3; with --quick: 2)
+  --rounds <n>       how many rounds count (default: 3; with --quick: 1)
   --memory           instead: peak memory for one, three and ten million keys
   --distance         instead: throughput over 0, 5 and 50 ms of round trip
   --results <dir>    where results go (default: bench/results; with --quick: .cache/bench)
@@ -42,7 +42,7 @@ export function readBenchOptions(args: readonly string[]): BenchOptions {
       help: { type: 'boolean', default: false },
     },
   });
-  const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds must be 1 or more.');
   const folder = values.quick ? '../.cache/bench' : 'results';
   return {

@@ -27,7 +27,7 @@ export interface Scene {
   readonly source: Server;
   readonly from: string;
   readonly to: string;
-  /** The rival's own, removed afterwards. */
+  /** For the rival's own files; removed afterwards. */
   readonly directory: string;
   readonly dataset: Dataset;
 }

@@ -7,8 +7,8 @@ export const mix: Dataset = {
   title: 'all small types, a third with TTLs',
   keys: 300_000,
   slowKeys: 100_000,
-  quickKeys: 40_000,
-  quickSlowKeys: 8_000,
+  quickKeys: 120_000,
+  quickSlowKeys: 15_000,
   // What the commands that made it carried, roughly.
   bytesPerKey: 24,
   read: 'DUMP',

@@ -37,20 +37,20 @@ function fillNoise(valueBytes: number): Dataset['fill'] {
 export const strings1k = noise('strings-1k', 'strings of 1 KB, incompressible', 1024, {
   keys: 300_000,
   slowKeys: 60_000,
-  quickKeys: 40_000,
-  quickSlowKeys: 6_000,
+  quickKeys: 80_000,
+  quickSlowKeys: 10_000,
 });
 
 export const strings16k = noise('strings-16k', 'strings of 16 KB, incompressible', 16 * 1024, {
   keys: 40_000,
   slowKeys: 20_000,
-  quickKeys: 4_000,
-  quickSlowKeys: 2_000,
+  quickKeys: 8_000,
+  quickSlowKeys: 4_000,
 });
 
 export const strings10m = noise('strings-10m', 'strings of 10 MB', 10 * 1024 * 1024, {
   keys: 60,
   slowKeys: 60,
-  quickKeys: 10,
-  quickSlowKeys: 10,
+  quickKeys: 15,
+  quickSlowKeys: 15,
 });

@@ -2,8 +2,7 @@
  * One trial: a fresh source, filled; a rival run against it; what it cost; and whether the keys are
  * where the rival says. A rate for keys that never arrived would be worth nothing.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Server, startServer, using } from '../../test/support/servers.js';
 import type { Arena, Dataset, Rival, Trial } from '../types.js';
@@ -22,21 +21,18 @@ export interface TrialOptions {
 /** A new source each time: what one rival leaves behind (a replication log, a heap full of holes) is not the next one's. */
 export async function runTrial(arena: Arena, options: TrialOptions): Promise<Trial> {
   await arena.cluster.flush();
-  const directory = await mkdtemp(join(tmpdir(), 'cluster-import-bench-'));
-  try {
-    return await using(startServer(), (source) => onSource(arena, options, source, directory));
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  return using(startServer(), (source) => onSource(arena, options, source));
 }
 
 async function onSource(
   arena: Arena,
   { rival, dataset, keys, probed = false }: TrialOptions,
   source: Server,
-  directory: string,
 ): Promise<Trial> {
   const { cluster, to } = arena;
+  // Within the server's, which is removed even when the benchmark is interrupted.
+  const directory = join(source.directory, 'rival');
+  await mkdir(directory);
   await dataset.fill(source, keys);
   const way = await arena.reach(source);
   const probe = probed ? await startProbe(source) : undefined;

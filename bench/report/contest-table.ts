@@ -34,7 +34,19 @@ export function contestTable(dataset: Dataset, standings: readonly Standing[]): 
     megabytes(one.peakBytes),
     short(one.latency?.p99Ms),
   ]);
-  return [`\n${dataset.title}`, table(head, rows), ...remarks(standings)].join('\n');
+  return [
+    `\n${dataset.title}`,
+    table(head, rows),
+    ...standings.flatMap(unsteady),
+    ...remarks(standings),
+  ].join('\n');
+}
+
+/** A median hides the one round in which something went wrong. */
+function unsteady({ title, trials }: Standing): readonly string[] {
+  const seconds = trials.map((trial) => trial.seconds);
+  if (Math.max(...seconds) < 2 * Math.min(...seconds)) return [];
+  return [`  ${title} took ${seconds.map(short).join(', ')} s: look into the slow rounds`];
 }
 
 /** What the table does not say by itself. */
