@@ -32,17 +32,13 @@ const heldHere = new Set<string>();
 /** @throws PreflightError when another run holds it. */
 export async function takeLock(path: string): Promise<Lock> {
   const us: Holder = { id: randomUUID(), pid: process.pid, host: hostname() };
-  for (let tries = 1; ; tries++) {
-    if (await created(path, us)) break;
-    const holder = await readHolder(path);
-    if (holder !== undefined && (tries === triesToTakeOver || (await isAlive(path, holder)))) {
-      throw new PreflightError(
-        `Another run of this job is under way (process ${String(holder.pid)} on ${holder.host}): wait for its end or stop it; if there is none, delete ${path}.`,
-      );
-    }
-    await putAside(path, holder);
-  }
   heldHere.add(us.id);
+  try {
+    await take(path, us);
+  } catch (error) {
+    heldHere.delete(us.id);
+    throw error;
+  }
   const isOurs = async (): Promise<boolean> => (await readHolder(path))?.id === us.id;
   return {
     async renew() {
@@ -56,6 +52,19 @@ export async function takeLock(path: string): Promise<Lock> {
       if (await isOurs()) await unlink(path).catch(() => undefined);
     },
   };
+}
+
+async function take(path: string, us: Holder): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    if (await created(path, us)) return;
+    const holder = await readHolder(path);
+    if (holder !== undefined && (tries === triesToTakeOver || (await isAlive(path, holder)))) {
+      throw new PreflightError(
+        `Another run of this job is under way (process ${String(holder.pid)} on ${holder.host}): wait for its end or stop it; if there is none, delete ${path}.`,
+      );
+    }
+    await putAside(path, holder);
+  }
 }
 
 /** Made elsewhere and linked, so that nobody ever reads half of it. */

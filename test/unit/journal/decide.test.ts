@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { decide, type Situation } from '../../../src/commands/decide.js';
+import { PreflightError } from '../../../src/errors.js';
+import { earlierState } from './given.js';
+
+const situation: Situation = {
+  replace: undefined,
+  copy: false,
+  onlyKeys: false,
+  clusterKeys: 5,
+  earlier: undefined,
+};
+const empty = earlierState();
+const occupied = earlierState({ replaceSaid: true, startedEmpty: false });
+
+describe('without an earlier run', () => {
+  it('overwrites in an empty cluster, and keeps no list of keys', () => {
+    expect(decide({ ...situation, clusterKeys: 0 })).toMatchObject({
+      goesOn: false,
+      overwrites: true,
+      startedEmpty: true,
+      keepsListed: false,
+    });
+  });
+
+  it('must be told what to do with keys that are there', () => {
+    expect(() => decide(situation)).toThrow(PreflightError);
+    expect(() => decide(situation)).toThrow(/holds 5 keys: say --replace .* or --no-replace/);
+  });
+
+  it('keeps a list of keys where others may be overwritten', () => {
+    expect(decide({ ...situation, replace: true })).toMatchObject({
+      overwrites: true,
+      keepsListed: true,
+    });
+    expect(decide({ ...situation, replace: true, copy: true }).keepsListed).toBe(false);
+    expect(decide({ ...situation, replace: false }).keepsListed).toBe(false);
+  });
+});
+
+describe('after an earlier run', () => {
+  it('goes on without being told, and overwrites nothing that may have been moved', () => {
+    expect(decide({ ...situation, earlier: empty })).toMatchObject({
+      goesOn: true,
+      replace: true,
+      startedEmpty: true,
+      overwrites: false,
+      keepsListed: false,
+    });
+  });
+
+  it('overwrites copies, because the source counts', () => {
+    expect(decide({ ...situation, copy: true, earlier: empty }).overwrites).toBe(true);
+  });
+
+  it.each([undefined, true])('keeps to --replace and its list, said again: %s', (replace) => {
+    expect(decide({ ...situation, replace, earlier: occupied })).toMatchObject({
+      goesOn: true,
+      replaceSaid: true,
+      overwrites: true,
+      keepsListed: true,
+    });
+  });
+
+  it('starts afresh when something else is said', () => {
+    expect(decide({ ...situation, replace: true, earlier: empty })).toMatchObject({
+      goesOn: false,
+      overwrites: true,
+      keepsListed: true,
+    });
+    expect(decide({ ...situation, replace: false, earlier: empty })).toMatchObject({
+      goesOn: false,
+      overwrites: false,
+    });
+  });
+
+  it('starts afresh when the cluster has been emptied', () => {
+    expect(decide({ ...situation, clusterKeys: 0, earlier: occupied }).goesOn).toBe(false);
+  });
+});
+
+describe('for some keys by name', () => {
+  const some = { ...situation, onlyKeys: true };
+
+  it('takes --replace at its word, whatever an earlier run listed', () => {
+    expect(decide({ ...some, replace: true, earlier: occupied })).toMatchObject({
+      goesOn: false,
+      overwrites: true,
+      keepsListed: false,
+    });
+  });
+
+  it('is careful when nothing is said', () => {
+    expect(decide({ ...some, earlier: occupied })).toMatchObject({
+      goesOn: true,
+      overwrites: false,
+    });
+  });
+});

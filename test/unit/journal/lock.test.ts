@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { expect, it } from 'vitest';
+import { PreflightError } from '../../../src/errors.js';
+import { takeLock } from '../../../src/journal/lock.js';
+import { setFolder } from '../../support/folder.js';
+
+const path = setFolder();
+const lockOf = (pid: number, host = hostname()): string =>
+  JSON.stringify({ id: 'them', pid, host });
+
+async function endedPid(): Promise<number> {
+  const child = spawn(process.execPath, ['-e', '']);
+  await once(child, 'exit');
+  return child.pid ?? 0;
+}
+
+it('is held by one at a time, and can be taken again once it is released', async () => {
+  const file = path('lock');
+  const lock = await takeLock(file);
+  await expect(takeLock(file)).rejects.toThrow(PreflightError);
+  await expect(takeLock(file)).rejects.toThrow(`process ${String(process.pid)}`);
+  expect(await lock.renew()).toBe(true);
+  await lock.release();
+  expect(existsSync(file)).toBe(false);
+  await (await takeLock(file)).release();
+});
+
+it('is refused while its process lives', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(process.ppid));
+  await expect(takeLock(file)).rejects.toThrow(`delete ${file}`);
+  expect(readFileSync(file, 'utf8')).toBe(lockOf(process.ppid));
+});
+
+it('is refused on another machine while it is renewed', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(1, 'another'));
+  await expect(takeLock(file)).rejects.toThrow('on another');
+});
+
+it.each([
+  ['its process has ended', async () => lockOf(await endedPid())],
+  ['its process had our number, as in a container', () => lockOf(process.pid)],
+  ['it can’t be understood', () => '{"id":'],
+])('is taken over when %s', async (_, text) => {
+  const file = path('lock');
+  writeFileSync(file, await text());
+  await (await takeLock(file)).release();
+  expect(readdirSync(dirname(file)).filter((name) => file.endsWith(name))).toEqual([]);
+});
+
+it('is taken over when nobody has renewed it for long, whoever has its number now', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(process.ppid));
+  const longAgo = new Date(Date.now() - 120_000);
+  utimesSync(file, longAgo, longAgo);
+  const lock = await takeLock(file);
+  expect(await lock.renew()).toBe(true);
+});
+
+it('is noticed when it is lost, and then left to the other', async () => {
+  const file = path('lock');
+  const lock = await takeLock(file);
+  writeFileSync(file, lockOf(1));
+  expect(await lock.renew()).toBe(false);
+  await lock.release();
+  expect(readFileSync(file, 'utf8')).toBe(lockOf(1));
+});
+
+it('goes to just one of many that take it over at once', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(await endedPid()));
+  const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(file)));
+  expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+});
