@@ -45,13 +45,14 @@ export function plainRemoval(source: Connection, word: RemovalWord): Removal {
   };
 }
 
-const script = `local info = redis.call('INFO', 'persistence')
+/** Also tried before the start, with counts that never are: then it deletes nothing. */
+export const guardScript = `local info = redis.call('INFO', 'persistence')
 local changes = string.match(info, 'rdb_changes_since_last_save:(%d+)')
 local saves = string.match(info, 'rdb_last_save_time:(%d+)') .. ' ' ..
   string.match(info, 'rdb_bgsave_in_progress:(%d)')
 if changes ~= ARGV[1] or saves ~= ARGV[2] then return {changes, saves} end
 return {changes, saves, redis.call(ARGV[3], unpack(KEYS))}`;
-const scriptSha = createHash('sha1').update(script).digest('hex');
+export const guardScriptSha = createHash('sha1').update(guardScript).digest('hex');
 
 const infoCommand = command('INFO', 'persistence');
 
@@ -82,16 +83,41 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     return ticket;
   }
 
+  /** Scripts that answered `again`, one after the other; nothing else is sent meanwhile. */
+  let recovering: Promise<unknown> | undefined;
+  let inFlight = 0;
+  const drained: (() => void)[] = [];
+
   async function remove(keys: Keys, ticket: Ticket): Promise<Removed> {
-    for (;;) {
-      const verdict = await attempt(keys, ticket);
-      if (verdict === 'again') continue;
-      if (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT') {
-        await source.call('SCRIPT', 'LOAD', script);
-        continue;
-      }
-      return verdict;
+    while (recovering) await recovering;
+    const verdict = await attempt(keys, ticket);
+    if (!isMisguided(verdict)) return verdict;
+    // Sent again at once it would expect the scripts behind it to succeed, which fail because it
+    // did; each would chase the others for ever. Alone, what it expects is what it finds.
+    return inTurn(() => sendAlone(keys, ticket));
+  }
+
+  function inTurn(work: () => Promise<Removed>): Promise<Removed> {
+    const mine = Promise.resolve(recovering).then(work);
+    const ended = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    recovering = ended;
+    void ended.then(() => {
+      if (recovering === ended) recovering = undefined;
+    });
+    return mine;
+  }
+
+  async function sendAlone(keys: Keys, ticket: Ticket): Promise<Removed> {
+    if (inFlight > 0) await new Promise<void>((go) => drained.push(go));
+    let verdict = await attempt(keys, ticket);
+    if (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT') {
+      await source.call('SCRIPT', 'LOAD', guardScript);
+      verdict = await attempt(keys, ticket);
     }
+    return verdict === 'again' ? 'changed' : verdict;
   }
 
   function attempt(keys: Keys, ticket: Ticket): Promise<Removed | 'again'> {
@@ -99,12 +125,14 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     if (foreign === undefined) return Promise.resolve('changed');
     const expected = String(foreign + ownDeletes + expectedDeletes);
     expectedDeletes += keys.count;
-    const head = commandHead(keys.count + 3, 'EVALSHA', scriptSha, keys.count);
+    inFlight++;
+    const head = commandHead(keys.count + 3, 'EVALSHA', guardScriptSha, keys.count);
     const tail = Buffer.concat([expected, ticket.saves, word].map(asFrame));
     // The counts are kept where the reply is read, not where its promise is awaited: the next
     // reply in the same chunk is read by them.
     return send(source, head, keys, tail, (reply): Removed | 'again' => {
       expectedDeletes -= keys.count;
+      if (--inFlight === 0) for (const go of drained.splice(0)) go();
       if (!Array.isArray(reply)) return reply instanceof ErrorReply ? reply : 'changed';
       const [changes, saves, deleted] = reply;
       if (typeof deleted === 'number') {
@@ -119,7 +147,16 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     });
   }
 
+  source.onLost(() => {
+    for (const go of drained.splice(0)) go();
+  });
+  // Ahead of the first script; a server that forgets it says NOSCRIPT.
+  source.call('SCRIPT', 'LOAD', guardScript).catch(() => undefined);
   return { begin, remove };
+}
+
+function isMisguided(verdict: Removed | 'again'): verdict is 'again' | ErrorReply {
+  return verdict === 'again' || (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT');
 }
 
 function asFrame(text: string): Buffer {
