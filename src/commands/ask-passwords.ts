@@ -81,8 +81,9 @@ function askHidden(question: string, { input, output }: Terminal): Promise<strin
       }
     }
 
-    output.write(question);
+    // In this order: who answers at once must not see it either.
     input.setRawMode?.(true);
+    output.write(question);
     input.on('data', take);
     input.resume();
   });

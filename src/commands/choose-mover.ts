@@ -32,7 +32,8 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
 function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
   const { has, version } = ready.source;
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
-  if (!has.migrate) return 'it has no command MIGRATE';
+  if (ready.source.readOnly) return 'a read-only replica refuses MIGRATE';
+  if (!has.migrate) return 'it has no command MIGRATE, or does not let us use it';
   if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;
   if (options.replace === true && !has.migrateCopy)
     return `MIGRATE of Redis ${version} can't overwrite`;

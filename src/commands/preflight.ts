@@ -10,6 +10,7 @@ import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import { insecurity, readEndpoint } from './endpoints.js';
+import { checkNodeRights, checkSourceRights } from './rights.js';
 
 export interface SourceFacts extends ServerFacts {
   readonly endpoint: Endpoint;
@@ -28,6 +29,8 @@ export interface SourceFacts extends ServerFacts {
 export interface MasterFacts extends ServerFacts {
   readonly node: Node;
   readonly keys: number;
+  /** Whether a source may log in as we do for its MIGRATE. */
+  readonly takesMigrate: boolean;
 }
 
 /** What was found out, all of it checked. */
@@ -78,12 +81,17 @@ export async function preflight(
     await checkPair(source, seed, options);
     const topology = await openTopology(seed, { timeoutMs });
     const masters = await Promise.all(
-      topology.masters.map((node) => readMaster(node, topology, timeoutMs)),
+      topology.masters.map((node) => readMaster(node, topology, options)),
     );
+    const has = await checkSourceRights(from, source.has, options);
+    const mayMigrate = has.migrate && masters.every((master) => master.takesMigrate);
     const nodeIds = await readNodeIds(seed, masters);
     seed.close();
     const startedEmpty = masters.every(({ keys }) => keys === 0);
-    return { source, target: { name: seed.address, topology, masters, nodeIds, startedEmpty } };
+    return {
+      source: { ...source, has: { ...has, migrate: mayMigrate } },
+      target: { name: seed.address, topology, masters, nodeIds, startedEmpty },
+    };
   } catch (error) {
     for (const control of open) control.close();
     throw asPreflightError(error);
@@ -162,15 +170,19 @@ async function readNodeIds(
 async function readMaster(
   node: Node,
   topology: ClusterTopology,
-  timeoutMs: number,
+  options: ImportOptions,
 ): Promise<MasterFacts> {
+  const { timeoutMs } = options;
+  const endpoint = topology.endpointOf(node);
   try {
-    const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
+    const control = await openControl(endpoint, { side: 'to', timeoutMs });
     try {
+      const facts = await readServerFacts(control);
       return {
-        ...(await readServerFacts(control)),
+        ...facts,
         node,
         keys: Number(await control.call('DBSIZE')),
+        takesMigrate: await checkNodeRights(endpoint, options),
       };
     } finally {
       control.close();

@@ -1,0 +1,151 @@
+/**
+ * Which commands a run needs of each side, and whether it may use them: found out before anything
+ * has moved, because half-way through is no time to learn that keys can't be deleted.
+ */
+import { randomUUID } from 'node:crypto';
+import { PreflightError } from '../errors.js';
+import { guardScript, guardScriptSha } from '../movers/relay/removal.js';
+import type { ImportOptions } from '../options.js';
+import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import type { Features } from '../redis/server.js';
+import type { Side } from '../redis/sentences.js';
+import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+
+interface Place {
+  readonly endpoint: Endpoint;
+  readonly side: Side;
+}
+
+/**
+ * That keys can be listed, read, and deleted in move mode.
+ * @returns the server's features, less those that we may not use.
+ * @throws PreflightError naming the user, the commands and what would allow them.
+ */
+export async function checkSourceRights(
+  endpoint: Endpoint,
+  has: Features,
+  options: ImportOptions,
+): Promise<Features> {
+  const place: Place = { endpoint, side: 'from' };
+  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
+  const key = trialKey();
+  try {
+    const reads: Words[] = [['SCAN', 0, 'COUNT', 1], ...readsOf(key)];
+    await need(trial, place, reads);
+    const [migrate] = await trial.verdictsOf([['MIGRATE', '127.0.0.1', 1, key, 0, 1]]);
+    const mayMigrate = has.migrate && migrate === 'allowed';
+    if (options.mover === 'migrate' && has.migrate && migrate !== 'allowed') {
+      await need(trial, place, [['MIGRATE', '127.0.0.1', 1, key, 0, 1]]);
+    }
+    if (options.copy) return { ...has, migrate: mayMigrate };
+
+    const [unlink, del] = await trial.verdictsOf([
+      ['UNLINK', key],
+      ['DEL', key],
+    ]);
+    if (unlink !== 'allowed' && del !== 'allowed') await need(trial, place, [['DEL', key]]);
+    const scripts = await guardWorks(trial);
+    if (!scripts && options.guard) await needWatch(trial, place, key);
+    return { ...has, migrate: mayMigrate, unlink: unlink === 'allowed', eval: scripts };
+  } finally {
+    trial.close();
+  }
+}
+
+/**
+ * That keys can be stored at a node, and be looked at where an answer was lost.
+ * (A key of somebody else's slot will do: rights are looked at before slots.)
+ * @returns whether a source may log in as this user for its MIGRATE as well.
+ */
+export async function checkNodeRights(
+  endpoint: Endpoint,
+  options: ImportOptions,
+): Promise<boolean> {
+  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
+  const key = trialKey();
+  try {
+    const stores: Words[] = [
+      ['SET', key, '', 'XX'],
+      ['RESTORE', key, 0, 'no payload'],
+      ['DEL', key],
+      ...readsOf(key),
+    ];
+    await need(trial, { endpoint, side: 'to' }, stores);
+    const [select] = await trial.verdictsOf([['SELECT', 0]]);
+    if (options.mover === 'migrate' && select !== 'allowed') {
+      await need(trial, { endpoint, side: 'to' }, [['SELECT', 0]]);
+    }
+    return select === 'allowed';
+  } finally {
+    trial.close();
+  }
+}
+
+function trialKey(): string {
+  return `cluster-import:trial:${randomUUID()}`;
+}
+
+function readsOf(key: string): Words[] {
+  return [
+    ['MGET', key],
+    ['GET', key],
+    ['DUMP', key],
+    ['PTTL', key],
+    ['TYPE', key],
+    ['EXISTS', key],
+  ];
+}
+
+/** Scripts may be forbidden, and so may INFO in them, and INFO may lack what the guard compares. */
+async function guardWorks(trial: Trial): Promise<boolean> {
+  await trial.answerTo(['SCRIPT', 'LOAD', guardScript]);
+  const answer = await trial.answerTo(['EVALSHA', guardScriptSha, 0, 'never', 'never', 'DEL']);
+  return Array.isArray(answer) && /^\d+$/.test(String(answer[0]));
+}
+
+async function needWatch(trial: Trial, place: Place, key: string): Promise<void> {
+  const commands: Words[] = [['WATCH', key], ['UNWATCH'], ['MULTI'], ['EXEC']];
+  const verdicts = await trial.verdictsOf(commands);
+  if (verdicts.every((verdict) => verdict === 'allowed')) return;
+  const { address, user } = who(place);
+  throw new PreflightError(
+    `${address} lets ${user} run neither scripts nor WATCH, so what is written while keys move could be lost: allow one with ACL SETUSER ${nameOf(place)} +evalsha +script|load, or +watch +unwatch +multi +exec; or say --no-guard if nobody writes.`,
+  );
+}
+
+/** @throws PreflightError unless all of these are allowed. */
+async function need(trial: Trial, place: Place, commands: readonly Words[]): Promise<void> {
+  const verdicts = await trial.verdictsOf(commands);
+  const namesOf = (wanted: Verdict): string[] =>
+    commands.flatMap(([name], at) => (verdicts[at] === wanted ? [name] : []));
+  const { address, user } = who(place);
+  const absent = namesOf('absent');
+  if (absent.length > 0) {
+    throw new PreflightError(
+      `${address} has no ${absent.length === 1 ? 'command' : 'commands'} ${absent.join(', ')}: renamed, or forbidden by who runs the server.`,
+    );
+  }
+  const forbidden = namesOf('forbidden');
+  const noKeys = verdicts.includes('keys');
+  if (forbidden.length === 0 && !noKeys) return;
+  const rules = [...forbidden.map((name) => `+${name.toLowerCase()}`), ...(noKeys ? ['~*'] : [])];
+  const what = [
+    ...(forbidden.length > 0 ? [`run ${forbidden.join(', ')}`] : []),
+    ...(noKeys ? ['use every key'] : []),
+  ];
+  throw new PreflightError(
+    `${address} does not let ${user} ${what.join(', or ')}: allow it with ACL SETUSER ${nameOf(place)} ${rules.join(' ')}.`,
+  );
+}
+
+function nameOf({ endpoint }: Place): string {
+  return endpoint.username ?? 'default';
+}
+
+function who(place: Place): { address: string; user: string } {
+  const { username } = place.endpoint;
+  return {
+    address: addressOf(place.endpoint),
+    user: username === undefined ? 'the default user' : `user ${username}`,
+  };
+}
