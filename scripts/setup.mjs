@@ -83,6 +83,7 @@ function installPackages() {
 /** tsc remembers in dist/ what it has built: with nothing changed this takes a second. */
 function build() {
   run(process.execPath, [`${root}node_modules/typescript/bin/tsc`]);
+  run(process.execPath, [`${root}scripts/build-page.mjs`]);
 }
 
 /**

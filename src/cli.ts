@@ -3,10 +3,11 @@
  * environment, or how to exit.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { pino } from 'pino';
 import { askPasswords, terminal } from './commands/ask-passwords.js';
 import { importKeys } from './commands/import.js';
 import { ImportError } from './errors.js';
+import { createLogger } from './monitor/log.js';
+import { screenOf } from './monitor/screen.js';
 import { cliRows, importRows, readCliOptions } from './options.js';
 import type { Report } from './report.js';
 import { flagName, type Row, type Rows } from './rows.js';
@@ -97,26 +98,47 @@ function valuesOf(rows: Rows, flags: Readonly<Record<string, unknown>>): Record<
 }
 
 async function runImport(flags: Readonly<Record<string, unknown>>): Promise<number> {
-  const { json, askPassword } = readCliOptions(valuesOf(cliRows, flags));
+  const { json, askPassword, logFormat, logLevel } = readCliOptions(valuesOf(cliRows, flags));
+  const screen = screenOf(process.stderr);
+  const forMachines = logFormat === 'json';
+  const logger = createLogger({
+    format: logFormat,
+    level: isDebugging() ? 'debug' : (logLevel ?? (forMachines ? 'info' : 'warn')),
+    write: screen.write,
+  });
   const given = valuesOf(importRows, flags);
   if (askPassword) Object.assign(given, await askPasswords(given, terminal()));
   const stop = new AbortController();
   let stoppedWith: number | undefined;
+  let ended = false;
   for (const [name, code] of Object.entries(signals)) {
     process.on(name, () => {
       if (stoppedWith !== undefined) process.exit(code);
       stoppedWith = code;
-      process.stderr.write('\nStopping after the batches in flight; once more to stop at once.\n');
       stop.abort();
+      if (ended) return;
+      const words = 'Stopping after the batches in flight; once more to stop at once.';
+      if (forMachines) logger.info({ signal: name }, words);
+      else screen.write(`\n${words}\n`);
     });
   }
-  const report = await importKeys(given as never, {
-    signal: stop.signal,
-    stderr: process.stderr,
-    logger: isDebugging() ? pino(pino.destination(2)) : undefined,
-  });
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : summarize(report));
-  return exitCodeOf(report, stoppedWith);
+  try {
+    const report = await importKeys(given as never, {
+      signal: stop.signal,
+      stderr: forMachines ? undefined : process.stderr,
+      logger,
+      onReport(known) {
+        ended = true;
+        process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));
+      },
+    });
+    return exitCodeOf(report, stoppedWith);
+  } catch (error) {
+    if (!forMachines) throw error;
+    const exitCode = error instanceof ImportError ? error.exitCode : 3;
+    logger.error({ exitCode }, error instanceof Error ? error.message : String(error));
+    return exitCode;
+  }
 }
 
 function exitCodeOf({ status }: Report, stoppedWith: number | undefined): number {

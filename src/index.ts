@@ -1,5 +1,5 @@
 /** The library's public face. */
-export { type ImportContext, importKeys, type Logger } from './commands/import.js';
+export { type ImportContext, importKeys } from './commands/import.js';
 export {
   ConnectionError,
   ImportError,
@@ -13,5 +13,5 @@ export {
 export type { GivenOptions, ImportOptions } from './options.js';
 export type { Report, ReportedFailure } from './report.js';
 export { summarize } from './summary.js';
-export type { FailureClass, MoverName } from './types.js';
+export type { FailureClass, Logger, MoverName } from './types.js';
 export { version } from './version.js';

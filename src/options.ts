@@ -8,13 +8,16 @@ import { accessRows } from './access.js';
 import { UsageError } from './errors.js';
 import {
   choice,
+  count,
   duration,
   flag,
   given,
   list,
+  optionalChoice,
   optionalCount,
   type Rows,
   text,
+  url,
   type Values,
 } from './rows.js';
 
@@ -102,6 +105,19 @@ export const importRows = {
     flag: '--metrics <[host:]port>',
     help: 'serve Prometheus metrics at /metrics while the run lasts',
   }),
+  /** How long the metrics stay up after the end. */
+  metricsLingerSeconds: count(
+    {
+      flag: '--metrics-linger <seconds>',
+      help: 'how long --metrics stays up after the end; Ctrl-C ends it',
+    },
+    { fallback: 0, min: 0, max: 86_400 },
+  ),
+  /** Push the metrics there once, at the end. */
+  push: url({
+    flag: '--push <url>',
+    help: 'push the final metrics to a Prometheus Pushgateway (http://host:9091)',
+  }),
   /** Write the report there, as JSON. */
   report: text({ flag: '--report <file>', help: 'write the report to a file, as JSON' }),
   /** Write each key that did not move there, one JSON object a line. */
@@ -123,8 +139,17 @@ export const importRows = {
   quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
 } satisfies Rows;
 
-/** What only the command line has: which form its standard output takes. */
+/** What only the command line has: which form its output takes. */
 export const cliRows = {
+  logFormat: choice(
+    { flag: '--log-format <format>', help: 'what the log on standard error is written as' },
+    ['text', 'json'],
+    'text',
+  ),
+  logLevel: optionalChoice(
+    { flag: '--log-level <level>', help: 'what is logged (default: warn; info with json)' },
+    ['debug', 'info', 'warn', 'error'],
+  ),
   json: flag({ flag: '--json', help: 'print the report as JSON, and nothing else' }, false),
   askPassword: flag(
     { flag: '--ask-password', help: 'ask for passwords on the terminal, where none was given' },

@@ -118,6 +118,27 @@ export function choice<const Word extends string>(
   };
 }
 
+/** One of a few words, or none. */
+export function optionalChoice<const Word extends string>(
+  words: Words,
+  choices: readonly Word[],
+): Row<Word | undefined> {
+  const help = `${words.help}: ${choices.join(', ')}`;
+  return { ...choice(words, choices, choices[0] as Word), help, fallback: () => undefined };
+}
+
+/** A web address that may be left out. */
+export function url(words: Words): Row<string | undefined> {
+  return {
+    ...words,
+    fallback: () => undefined,
+    read(value) {
+      if (typeof value === 'string' && /^https?:/.test(value) && URL.canParse(value)) return value;
+      throw new UsageError(`${flagName(words)} must be a web address: write http://host:port.`);
+    },
+  };
+}
+
 interface Bounds {
   readonly fallback: number;
   readonly min: number;

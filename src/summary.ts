@@ -3,6 +3,7 @@
  * why, and what to do next.
  */
 import { formatBytes, formatCount, formatDuration } from './format.js';
+import { harmless, quoteKey } from './quote.js';
 import type { Report, ReportedFailure } from './report.js';
 
 const shownFailures = 10;
@@ -81,19 +82,8 @@ function failures({ failures: listed, keys }: Report): string {
   ].join('\n');
 }
 
-function failureLine({ key, keyEncoding, class: failureClass, message }: ReportedFailure): string {
-  // Quoted, so that a key can't write to the terminal what it likes.
-  const quoted = keyEncoding === 'utf8' ? quote(key) : `base64:${key}`;
-  const name = quoted.length > shownKeyLength ? `${quoted.slice(0, shownKeyLength)}…` : quoted;
-  return `  ${failureClass}  ${name}  ${message}`;
-}
-
-function quote(text: string): string {
-  const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(text).replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    escape,
-  );
+function failureLine(failure: ReportedFailure): string {
+  return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}  ${harmless(failure.message)}`;
 }
 
 function advice({ status, keys }: Report): string {

@@ -4,23 +4,14 @@
  */
 import { open, writeFile } from 'node:fs/promises';
 import { ImportError, UsageError } from '../errors.js';
-import { serveMetrics } from '../monitor/http.js';
-import { probeLatency } from '../monitor/latency.js';
-import { createMetrics } from '../monitor/metrics.js';
-import { showProgress } from '../monitor/progress.js';
 import { type GivenOptions, type ImportOptions, readOptions } from '../options.js';
 import { buildReport, type Report, type RunEnd } from '../report.js';
-import type { Tally } from '../types.js';
+import type { Logger } from '../types.js';
 import { version } from '../version.js';
 import { type Assembled, assemble } from './assemble.js';
 import { preflight, type Ready } from './preflight.js';
-
-/** What pino's loggers are, as far as it is used here. */
-export interface Logger {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import { createVoice, type Voice } from './voice.js';
+import { tellStart, type Watch, watchRun } from './watch.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface ImportContext {
@@ -29,6 +20,8 @@ export interface ImportContext {
   readonly logger?: Logger | undefined;
   /** Where progress is shown; without it there is none. */
   readonly stderr?: NodeJS.WritableStream | undefined;
+  /** Called as soon as the report is there, which may be long before the metrics have lingered. */
+  readonly onReport?: ((report: Report) => void) | undefined;
 }
 
 /**
@@ -41,81 +34,46 @@ export async function importKeys(
 ): Promise<Report> {
   const options = readOptions(given);
   const signal = context.signal ?? new AbortController().signal;
+  const voice = createVoice(context.stderr, context.logger);
   if (options.report !== undefined) await checkWritable(options.report);
   const warnings: string[] = [];
   const ready = await preflight(options, (sentence) => {
     warnings.push(sentence);
-    context.stderr?.write(`WARNING: ${sentence}\n`);
-    context.logger?.warn({}, sentence);
+    voice.logger.warn({}, sentence);
   });
+  let watch: Watch | undefined;
   try {
-    const engine = assemble(ready, options);
+    const engine = assemble(ready, options, voice.logger);
     try {
-      const cut = await watched(engine, ready, options, { ...context, signal });
-      const end = runEnd(
-        ready,
-        engine,
-        options,
-        cut ?? (signal.aborted ? 'interrupted' : undefined),
-        warnings,
-      );
+      watch = await watchRun({ engine, ready, options, voice, warnings, signal });
+      tellStart(ready, engine, options, voice);
+      const cut = (await run(engine, signal)) ?? (signal.aborted ? 'interrupted' : undefined);
+      const end = runEnd(ready, engine, options, cut, warnings);
       const report = buildReport(engine.tally.snapshot(), end);
-      if (options.report !== undefined) await writeReport(report, options.report, context);
+      watch.hush(report);
+      if (options.report !== undefined) await writeReport(report, options.report, voice);
+      context.onReport?.(report);
       return report;
     } finally {
       engine.close();
     }
   } finally {
     ready.source.control.close();
+    // Nothing of the servers is held any more while others look at how it ended.
+    await watch?.linger();
+    watch?.close();
   }
 }
 
-/** Runs the engine under the eyes of whoever wants to see it. */
-async function watched(
-  engine: Assembled,
-  ready: Ready,
-  options: ImportOptions,
-  context: ImportContext & { readonly signal: AbortSignal },
-): Promise<RunEnd['cut']> {
-  const metrics = await startMetrics(engine.tally, ready, options, context);
-  const progress =
-    context.stderr && !options.quiet ? showProgress(engine.tally, context.stderr) : undefined;
+/** Runs the engine to its end. @returns why it had to stop, if it had to. */
+async function run(engine: Assembled, signal: AbortSignal): Promise<RunEnd['cut']> {
   try {
-    await engine.run(context.signal);
+    await engine.run(signal);
     return undefined;
   } catch (error) {
-    context.logger?.error({ err: error }, 'the run had to stop');
     const words = error instanceof Error ? error.message : String(error);
     return { error: error instanceof ImportError ? words : `Something unforeseen: ${words}` };
-  } finally {
-    progress?.stop();
-    metrics?.stop();
   }
-}
-
-async function startMetrics(
-  tally: Tally,
-  ready: Ready,
-  { metrics: where }: ImportOptions,
-  { stderr, logger }: ImportContext,
-): Promise<{ stop(): void } | undefined> {
-  if (where === undefined) return undefined;
-  const metrics = createMetrics(tally);
-  const server = await serveMetrics(metrics.registry, where);
-  const probe = probeLatency(
-    () => ready.source.control.call('PING'),
-    (seconds) => {
-      metrics.sourceLatency(seconds);
-    },
-  );
-  stderr?.write(`Metrics: ${server.url}\n`);
-  logger?.info({ url: server.url }, 'serving metrics');
-  return {
-    stop() {
-      probe.stop();
-      server.close();
-    },
-  };
 }
 
 function runEnd(
@@ -148,13 +106,12 @@ async function checkWritable(path: string): Promise<void> {
   }
 }
 
-async function writeReport(report: Report, path: string, context: ImportContext): Promise<void> {
+async function writeReport(report: Report, path: string, { logger }: Voice): Promise<void> {
   try {
     await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
   } catch (error) {
     // The report itself is not lost: it is what the call gives back.
     const words = error instanceof Error ? error.message : String(error);
-    context.stderr?.write(`The report could not be written to ${path}: ${words}\n`);
-    context.logger?.warn({ err: error }, 'the report could not be written');
+    logger.warn({}, `the report could not be written to ${path}: ${words}`);
   }
 }

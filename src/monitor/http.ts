@@ -1,44 +1,53 @@
 /**
- * The small server that hands out the run's metrics, to this machine only unless a host is named.
+ * The small server that shows a run: only to this machine unless a host is named, only to those who
+ * ask for it by its own name, and only for reading.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { UsageError } from '../errors.js';
 import { addressOf } from '../redis/endpoint.js';
+import { isOurs, readWhere } from './where.js';
 
-const loopback = '127.0.0.1';
-
-/** What is served: prom-client's registry, or whatever else writes its format. */
-export interface Exposition {
-  readonly contentType: string;
-  metrics(): Promise<string>;
+export interface Answer {
+  readonly type: string;
+  readonly body: string;
+  /** What a page may do besides being shown: `script-src …`. */
+  readonly policy?: string;
 }
 
-export interface MetricsServer {
-  /** `http://127.0.0.1:9090/metrics` */
+/** By path. */
+export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
+
+export interface Served {
+  /** `http://127.0.0.1:9090` */
   readonly url: string;
   close(): void;
 }
+
+const maxConnections = 64;
+const noPolicy = "default-src 'none'";
+const headers = {
+  'cache-control': 'no-store',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
 
 /**
  * @param where `[host:]port`; without a host only this machine can read it.
  * @throws UsageError when it can't listen there.
  */
-export async function serveMetrics(exposition: Exposition, where: string): Promise<MetricsServer> {
+export async function serve(routes: Routes, where: string): Promise<Served> {
   const { host, port } = readWhere(where);
+  let bound = { host, port };
   const server = createServer((request, response) => {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
-      response
-        .writeHead(404, { 'content-type': 'text/plain' })
-        .end('There is only /metrics here.\n');
-      return;
-    }
-    exposition.metrics().then(
-      (text) => response.writeHead(200, { 'content-type': exposition.contentType }).end(text),
-      (error: unknown) => response.writeHead(500).end(`${String(error)}\n`),
-    );
+    void answerTo(request, routes, bound).then((answer) => {
+      send(response, answer);
+    });
   });
+  server.maxConnections = maxConnections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(
@@ -49,10 +58,10 @@ export async function serveMetrics(exposition: Exposition, where: string): Promi
     });
     server.listen(port, host, resolve);
   });
-  const bound = server.address() as AddressInfo;
+  bound = { host, port: (server.address() as AddressInfo).port };
   server.unref();
   return {
-    url: `http://${addressOf({ host, port: bound.port })}/metrics`,
+    url: `http://${addressOf(bound)}`,
     close() {
       server.close();
       server.closeAllConnections();
@@ -60,11 +69,36 @@ export async function serveMetrics(exposition: Exposition, where: string): Promi
   };
 }
 
-/** @throws UsageError when it is no `[host:]port`. */
-export function readWhere(where: string): { readonly host: string; readonly port: number } {
-  const [, v6, name, digits] =
-    /^(?:(?:\[([\da-f:.]+)\]|([^:[\]]+)):)?(\d{1,5})$/i.exec(where) ?? [];
-  const port = Number(digits);
-  if (digits !== undefined && port <= 65535) return { host: v6 ?? name ?? loopback, port };
-  throw new UsageError(`--metrics ${where} is not [host:]port: write 9090 or 0.0.0.0:9090.`);
+type Sent = Answer & { readonly status: number };
+
+async function answerTo(
+  { method, url = '', headers: { host } }: IncomingMessage,
+  routes: Routes,
+  bound: { readonly host: string; readonly port: number },
+): Promise<Sent> {
+  if (!isOurs(host, bound)) return plain(421, `Ask for ${addressOf(bound)} by that name.`);
+  if (method !== 'GET' && method !== 'HEAD') return plain(405, 'This is only for reading.');
+  const path = url.split('?', 1)[0] ?? '';
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (!route) return plain(404, `There are only ${Object.keys(routes).join(', ')} here.`);
+  try {
+    return { status: 200, ...(await route()) };
+  } catch {
+    return plain(500, 'That could not be shown.');
+  }
+}
+
+function plain(status: number, sentence: string): Sent {
+  return { status, type: 'text/plain; charset=utf-8', body: `${sentence}\n` };
+}
+
+function send(response: ServerResponse, { status, type, body, policy = noPolicy }: Sent): void {
+  response.writeHead(status, {
+    ...headers,
+    ...(status === 405 && { allow: 'GET, HEAD' }),
+    'content-security-policy': `${policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(body);
 }

@@ -57,8 +57,13 @@ export function speedometer(): Speedometer {
   };
 }
 
+export interface Average {
+  add(value: number, lastedMs: number): void;
+  value(): number;
+}
+
 /** An average in which what is older than `smoothedOverMs` fades; even while it is young. */
-function average() {
+export function average(): Average {
   let sum = 0;
   let weight = 0;
   return {

@@ -75,7 +75,7 @@ it('serves metrics while it runs', async () => {
   proxy.faults.delayMs.down = 20;
   const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--metrics', '127.0.0.1:0'];
   const run = startCli(words);
-  const [url] = await run.output(/http:\/\/\S+/);
+  const [url] = await run.output(/http:\/\/[\d.:]+\/metrics/);
   const text = await waitFor('keys in the metrics', async () => {
     const answer = await (await fetch(url)).text();
     return /cluster_import_keys_total\{outcome="moved"\} [1-9]/.test(answer) && answer;

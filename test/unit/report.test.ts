@@ -15,8 +15,8 @@ const snapshot: TallySnapshot = {
   retries: 5,
   redirects: 2,
   nodes: [
-    { address: '10.0.0.1:7000', keys: 999_000, bytes: 63_000_000, inflightKeys: 3 },
-    { address: '10.0.0.2:7000', keys: 990, bytes: 1_000_000, inflightKeys: 0 },
+    { address: '10.0.0.1:7000', keys: 999_000, bytes: 63_000_000, inflightKeys: 3, retries: 0 },
+    { address: '10.0.0.2:7000', keys: 990, bytes: 1_000_000, inflightKeys: 0, retries: 0 },
   ],
   failures: [],
   progress: 1,

@@ -1,0 +1,41 @@
+/**
+ * The page: asks for the run's state once a second and shows it. What it shows is always text, never
+ * markup: keys and the servers' words can be anything.
+ */
+import type { Live } from '../src/monitor/live.js';
+import { createCharts } from './charts.js';
+import { showState } from './state.js';
+import { byId } from './dom.js';
+
+const everyMs = 1000;
+const charts = createCharts(byId('throughput'), byId('latency'));
+const notice = byId('notice');
+let answeredAtMs = Date.now();
+let last: Live | undefined;
+
+async function ask(): Promise<void> {
+  const answer = await fetch('/live.json', { signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`it answered ${String(answer.status)}`);
+  last = (await answer.json()) as Live;
+  answeredAtMs = Date.now();
+  notice.hidden = true;
+  showState(last);
+  charts.show(last.course);
+}
+
+function noteSilence(): void {
+  const since = new Date(answeredAtMs).toLocaleTimeString();
+  const ended = last !== undefined && last.report.status !== 'running';
+  notice.textContent = ended
+    ? `The run has ended; this is how it stood at ${since}.`
+    : `No answer since ${since}: the run has ended, or can't be reached.`;
+  notice.hidden = false;
+}
+
+async function loop(): Promise<void> {
+  // Nobody looks: the run has better things to do.
+  if (document.visibilityState === 'visible' || last === undefined) await ask().catch(noteSilence);
+  setTimeout(() => void loop(), everyMs);
+}
+
+void loop();

@@ -1,0 +1,162 @@
+/**
+ * Everything that lets people and programs watch a run: the terminal, the log, the metrics and the
+ * page. They read one sampler; what is asked of the source for it is a PING a second.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createHistory } from '../monitor/history.js';
+import { serve } from '../monitor/http.js';
+import { probeLatency } from '../monitor/latency.js';
+import { liveState, reportSoFar } from '../monitor/live.js';
+import { createMetrics } from '../monitor/metrics.js';
+import { readPage } from '../monitor/page.js';
+import { showProgress } from '../monitor/progress.js';
+import { logRun } from '../monitor/run-log.js';
+import { createSampler } from '../monitor/sample.js';
+import { screenOf } from '../monitor/screen.js';
+import type { ImportOptions } from '../options.js';
+import type { Report } from '../report.js';
+import { version } from '../version.js';
+import type { Assembled } from './assemble.js';
+import { announce, type Voice } from './voice.js';
+import type { Ready } from './preflight.js';
+
+const lookEveryMs = 1000;
+
+export interface Watched {
+  readonly engine: Assembled;
+  readonly ready: Ready;
+  readonly options: ImportOptions;
+  readonly voice: Voice;
+  readonly warnings: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+export interface Watch {
+  /** The run has ended: nothing is drawn or asked any more. */
+  hush(report: Report): void;
+  /** Lets the end be seen: pushes it, and stays up for as long as was asked, or until the signal. */
+  linger(): Promise<void>;
+  close(): void;
+}
+
+/** @throws UsageError when the metrics can't be served where they should be. */
+export async function watchRun(watched: Watched): Promise<Watch> {
+  const { engine, ready, options, voice, signal } = watched;
+  const sampler = createSampler(engine.tally, {
+    from: ready.source.name,
+    to: ready.target.name,
+    mode: options.copy ? 'copy' : 'move',
+    version,
+    warnings: watched.warnings,
+    mover: engine.mover,
+  });
+  const history = createHistory();
+  const log = logRun(sampler, voice.logger, !voice.screen && !options.quiet);
+  engine.tally.onFailure((failure) => {
+    log.failed(failure);
+  });
+  const metrics =
+    options.metrics === undefined && options.push === undefined
+      ? undefined
+      : createMetrics(engine.tally, sampler);
+  let final: Report | undefined;
+  const server =
+    metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
+  const progress =
+    voice.screen && !options.quiet ? showProgress(sampler, screenOf(voice.screen)) : undefined;
+  const probe = probeLatency(
+    () => ready.source.control.call('PING'),
+    (seconds) => {
+      sampler.noteLatency(seconds);
+    },
+  );
+  const looking = setInterval(look, lookEveryMs);
+  looking.unref();
+
+  function look(): void {
+    history.note(sampler.read());
+    log.look();
+  }
+
+  async function listen(shown: NonNullable<typeof metrics>, where: string) {
+    const page = await readPage();
+    const json = (value: unknown) => ({
+      type: 'application/json; charset=utf-8',
+      body: `${JSON.stringify(value)}\n`,
+    });
+    const served = await serve(
+      {
+        '/': () => page,
+        '/metrics': async () => ({ type: shown.contentType, body: await shown.text() }),
+        '/report.json': () => json(final ?? reportSoFar(sampler.read())),
+        '/live.json': () => json(liveState(sampler, history, final)),
+        '/healthz': () => ({ type: 'text/plain; charset=utf-8', body: 'ok\n' }),
+      },
+      where,
+    );
+    const { url } = served;
+    announce(voice, `Metrics: ${url}/metrics, and a page to watch: ${url}/`, { url });
+    return served;
+  }
+
+  async function push(url: string): Promise<void> {
+    try {
+      await metrics?.push(url, ready.source.name);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      voice.logger.warn({ reason }, '--push: the metrics could not be pushed');
+    }
+  }
+
+  return {
+    hush(report) {
+      final = report;
+      sampler.end(report.status);
+      clearInterval(looking);
+      probe.stop();
+      progress?.stop();
+      history.note(sampler.read());
+      log.ended(report);
+    },
+    async linger() {
+      if (options.push !== undefined) await push(options.push);
+      const seconds = options.metricsLingerSeconds;
+      if (!server || seconds === 0 || signal.aborted) return;
+      announce(voice, `The metrics stay up for ${String(seconds)} s; Ctrl-C ends that.`, {
+        seconds,
+      });
+      await delay(seconds * 1000, undefined, { signal }).catch(() => undefined);
+    },
+    close() {
+      clearInterval(looking);
+      probe.stop();
+      progress?.stop();
+      server?.close();
+    },
+  };
+}
+
+/** Who moves what to whom, for the log. */
+export function tellStart(
+  { source, target }: Ready,
+  { mover }: Assembled,
+  options: ImportOptions,
+  { logger }: Voice,
+): void {
+  const { measuring, name, reason } = mover;
+  logger.info(
+    {
+      version,
+      node: process.version,
+      from: { name: source.name, version: source.version, keys: source.keys },
+      to: target.masters.map(({ node, version: redis }) => ({
+        name: node.address,
+        version: redis,
+      })),
+      mode: options.copy ? 'copy' : 'move',
+      mover: measuring ? 'auto' : name,
+      reason: measuring ? 'taking turns, to measure which is faster' : reason,
+    },
+    `from ${source.name} into the cluster of ${target.name}`,
+  );
+}

@@ -1,0 +1,55 @@
+/** The run as JSON, while it lasts: the report so far, and what the page draws besides. */
+import { buildReport, type Report } from '../report.js';
+import type { Course, History } from './history.js';
+import type { NodeSample, RunStatus, Sample, Sampler } from './sample.js';
+
+/** The report's own fields; its status is `running` until there is another. */
+export type ReportSoFar = Omit<Report, 'status'> & { readonly status: RunStatus };
+
+export interface Live {
+  readonly atMs: number;
+  readonly report: ReportSoFar;
+  readonly progress: number;
+  readonly sourceKeysLeft: number;
+  readonly keysPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Null until it can be told. */
+  readonly leftMs: number | null;
+  readonly latencyMs: number | null;
+  readonly measuring: boolean;
+  readonly nodes: readonly NodeSample[];
+  readonly course: Course;
+}
+
+export function reportSoFar(sample: Sample): ReportSoFar {
+  const { facts, snapshot, atMs, status } = sample;
+  const { from, to, mode, version, mover, warnings } = facts;
+  const identity = {
+    from: [from],
+    to,
+    mode,
+    mover: mover.name,
+    moverReason: mover.reason,
+    version,
+  };
+  return { ...buildReport(snapshot, { ...identity, warnings, endedAtMs: atMs }), status };
+}
+
+/** @param report the final one, once there is one. */
+export function liveState(sampler: Sampler, history: History, report: Report | undefined): Live {
+  const sample = sampler.read();
+  const { snapshot, speed, latencySeconds } = sample;
+  return {
+    atMs: sample.atMs,
+    report: report ?? reportSoFar(sample),
+    progress: Math.min(1, snapshot.progress),
+    sourceKeysLeft: snapshot.sourceKeysLeft,
+    keysPerSecond: speed.keysPerSecond,
+    bytesPerSecond: speed.bytesPerSecond,
+    leftMs: speed.leftMs ?? null,
+    latencyMs: latencySeconds === undefined ? null : latencySeconds * 1000,
+    measuring: sample.facts.mover.measuring ?? false,
+    nodes: sample.nodes,
+    course: history.course(),
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Logs, as JSON lines for machines or as text for people. Both come from pino; the text is made of
+ * its JSON, because a few lines in a run are not worth another library.
+ */
+import { type Logger as PinoLogger, pino } from 'pino';
+import { harmless } from '../quote.js';
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export interface LogOptions {
+  readonly format: 'text' | 'json';
+  readonly level: LogLevel;
+  /** Takes whole lines. */
+  readonly write: (text: string) => void;
+}
+
+const names = { debug: 'debug:', info: 'info:', warn: 'WARNING:', error: 'ERROR:' } as const;
+/** What is never to be written, wherever it stands: two levels are more than any line has. */
+const secrets = ['password', 'fromPassword', 'toPassword', 'username', 'auth'];
+
+export function createLogger({ format, level, write }: LogOptions): PinoLogger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: secrets.flatMap((name) => [name, `*.${name}`]), censor: '(secret)' },
+      serializers: { err: errorFields },
+    },
+    {
+      write(line) {
+        write(format === 'json' ? line : `${textLine(JSON.parse(line) as LogLine)}\n`);
+      },
+    },
+  );
+}
+
+/** Only these: errors of clients carry the command that failed, and that may be a login. */
+function errorFields(error: unknown): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return { type: error.name, message: error.message, stack: error.stack };
+}
+
+interface LogLine extends Readonly<Record<string, unknown>> {
+  readonly level: LogLevel;
+  readonly time: string;
+  readonly msg: string;
+}
+
+/** `12:01:02 WARNING: a node is left alone for now  node=10.0.0.1:7000` */
+export function textLine({ level, time, msg, ...fields }: LogLine): string {
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${textOf(value)}`);
+  const said = [`${clock(time)} ${names[level]} ${msg}`, ...rest].join('  ');
+  return harmless(said);
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return value;
+  return JSON.stringify(value);
+}
+
+function clock(time: string): string {
+  return new Date(time).toTimeString().slice(0, 8);
+}
