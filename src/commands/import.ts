@@ -9,6 +9,7 @@ import { buildReport, type Report, type RunEnd } from '../report.js';
 import type { Logger } from '../types.js';
 import { version } from '../version.js';
 import { type Assembled, assemble } from './assemble.js';
+import { type Books, openBooks } from './bookkeeping.js';
 import { preflight, type Ready } from './preflight.js';
 import { createVoice, type Voice } from './voice.js';
 import { tellStart, type Watch, watchRun } from './watch.js';
@@ -37,19 +38,23 @@ export async function importKeys(
   const voice = createVoice(context.stderr, context.logger);
   if (options.report !== undefined) await checkWritable(options.report);
   const warnings: string[] = [];
-  const ready = await preflight(options, (sentence) => {
+  const facts = await preflight(options, (sentence) => {
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
   });
   let watch: Watch | undefined;
+  let books: Books | undefined;
   try {
-    const engine = assemble(ready, options, voice.logger);
+    books = await openBooks(facts, options, voice.logger);
+    const { ready } = books;
+    const engine = assemble(ready, options, voice.logger, books.extras);
     try {
       watch = await watchRun({ engine, ready, options, voice, warnings, signal });
       tellStart(ready, engine, options, voice);
-      const cut = (await run(engine, signal)) ?? (signal.aborted ? 'interrupted' : undefined);
-      const end = runEnd(ready, engine, options, cut, warnings);
+      const cut = await run(engine, books, signal);
+      const end = { ...runEnd(ready, engine, options, cut, warnings), earlier: books.earlier };
       const report = buildReport(engine.tally.snapshot(), end);
+      await books.end(report.status);
       watch.hush(report);
       if (options.report !== undefined) await writeReport(report, options.report, voice);
       context.onReport?.(report);
@@ -58,18 +63,29 @@ export async function importKeys(
       engine.close();
     }
   } finally {
-    ready.source.control.close();
+    await books?.close();
+    facts.source.control.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
     watch?.close();
   }
 }
 
-/** Runs the engine to its end. @returns why it had to stop, if it had to. */
-async function run(engine: Assembled, signal: AbortSignal): Promise<RunEnd['cut']> {
+/**
+ * Runs the engine to its end, on the books. @returns why it had to stop, if it had to.
+ * @throws UsageError when the journal can't be written; nothing was moved then.
+ */
+async function run(engine: Assembled, books: Books, signal: AbortSignal): Promise<RunEnd['cut']> {
+  const stop = new AbortController();
+  let lost: ImportError | undefined;
+  await books.begin(engine, (error) => {
+    lost = error;
+    stop.abort();
+  });
   try {
-    await engine.run(signal);
-    return undefined;
+    await engine.run(AbortSignal.any([signal, stop.signal]));
+    if (lost) return { error: lost.message };
+    return signal.aborted ? 'interrupted' : undefined;
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
     return { error: error instanceof ImportError ? words : `Something unforeseen: ${words}` };

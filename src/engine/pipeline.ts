@@ -27,7 +27,7 @@ import { batcher, regroup } from './batcher.js';
 import { type Barrier, createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
 import type { ListingRecord } from './record.js';
-import { nodeHealth } from './retry.js';
+import { nodeHealth, nodeTroubles } from './retry.js';
 import { stuckKeys } from './stuck.js';
 import type { EngineTally } from './tally.js';
 
@@ -108,7 +108,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     try {
       const outcome = health.isGivenUp(address) ? refused(batch) : await mover.move(batch);
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
-      if (outcome.moved > 0) health.succeeded(address);
+      if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
+        health.succeeded(address);
       for (const retry of outcome.retries) goRound(retry, batch);
     } catch (error) {
       fatal ??= error instanceof Error ? error : new Error(String(error));
@@ -163,6 +164,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   async function pass(): Promise<void> {
+    health.passBegins();
     for await (const page of source.pages()) {
       if (stopping()) break;
       for (const batch of sorter.add(page)) {

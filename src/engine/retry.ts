@@ -12,15 +12,17 @@ const firstDelayMs = 50;
 const longestDelayMs = 2000;
 
 /** Refusals that say something of the node, not of the keys. */
-const nodeTroubles: ReadonlySet<FailureClass> = new Set(['unavailable', 'oom']);
+export const nodeTroubles: ReadonlySet<FailureClass> = new Set(['unavailable', 'oom']);
 
 export interface NodeHealth {
   isSuspended(address: string): boolean;
   isGivenUp(address: string): boolean;
   /** A batch came back with keys to retry. @returns after how many ms, or undefined: no more. */
   troubled(address: string, why: FailureClass, attempt: number): number | undefined;
-  /** Keys got through. */
+  /** It answered for keys as it should. */
   succeeded(address: string): void;
+  /** A new pass begins: the suspended are tried again, though their time goes on. */
+  passBegins(): void;
 }
 
 /**
@@ -29,10 +31,11 @@ export interface NodeHealth {
  */
 export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logger): NodeHealth {
   const troubledSinceMs = new Map<string, number>();
+  const suspended = new Set<string>();
   const givenUp = new Set<string>();
 
   return {
-    isSuspended: (address) => troubledSinceMs.has(address) && !givenUp.has(address),
+    isSuspended: (address) => suspended.has(address),
     isGivenUp: (address) => givenUp.has(address),
     troubled(address, why, attempt) {
       const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(attempt, 10));
@@ -45,14 +48,20 @@ export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logge
         logger.warn({ node: address, class: why }, `${address} refuses keys: left alone for now`);
       }
       troubledSinceMs.set(address, sinceMs);
+      suspended.add(address);
       if (Date.now() - sinceMs < retryForMs) return delayMs;
       if (!givenUp.has(address)) {
         logger.error({ node: address, class: why }, `${address} is given up: its keys stay`);
       }
       givenUp.add(address);
+      suspended.delete(address);
       return undefined;
     },
+    passBegins() {
+      suspended.clear();
+    },
     succeeded(address) {
+      suspended.delete(address);
       if (!troubledSinceMs.delete(address)) return;
       logger.info({ node: address }, `${address} takes keys again`);
     },

@@ -6,6 +6,7 @@
  * differ, and so do payload versions), so unequal ones are read as elements.
  */
 import { createHash } from 'node:crypto';
+import pLimit from 'p-limit';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
@@ -15,8 +16,10 @@ import type { Keys } from '../types.js';
 
 /** TTLs count as equal within this. */
 const toleranceMs = 1000;
-/** Values beyond this are compared by their bytes alone. */
-const elementBytesLimit = 64 * 1024 * 1024;
+/** Values with larger payloads are compared by their bytes alone. */
+const payloadBytesLimit = 8 * 1024 * 1024;
+/** What the elements of a smaller one may add up to. */
+const elementBytesLimit = 128 * 1024 * 1024;
 /** How many keys are compared at one time. */
 const atOnce = 32;
 /** Version and checksum at the end of a DUMP payload. */
@@ -74,18 +77,29 @@ async function compareKey(
     digest(source, key, here.type),
     digest(target, name, here.type),
   ]);
-  if (one !== undefined && one === other) return 'equal';
-  if (here.type === 'string') return 'different';
-  return (await sameElements(source, target, key, name, here.type)) ? 'equal' : 'different';
+  if (one && other && one.hash === other.hash) return 'equal';
+  const tooLarge = Math.max(one?.bytes ?? 0, other?.bytes ?? 0) > payloadBytesLimit;
+  if (here.type === 'string' || tooLarge) return 'different';
+  // One after the other, because their elements are held.
+  return (await inTurn(() => sameElements(source, target, key, name, here.type)))
+    ? 'equal'
+    : 'different';
 }
+
+const inTurn = pLimit(1);
 
 async function outline(side: Connection, key: Buffer): Promise<{ type: string; ttlMs: number }> {
   const [type, ttl] = await Promise.all([side.call('TYPE', key), side.call('PTTL', key)]);
   return { type: textOf(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
 }
 
+interface Digest {
+  readonly hash: string;
+  readonly bytes: number;
+}
+
 /** A hash of the value's bytes, read in passing; undefined when the server refuses. */
-function digest(side: Connection, key: Buffer, type: string): Promise<string | undefined> {
+function digest(side: Connection, key: Buffer, type: string): Promise<Digest | undefined> {
   return new Promise((resolve, reject) => {
     const hash = createHash('sha1');
     let refused = false;
@@ -107,7 +121,7 @@ function digest(side: Connection, key: Buffer, type: string): Promise<string | u
       nil: () => undefined,
       refused: () => (refused = true),
       end: () => {
-        resolve(refused ? undefined : hash.digest('hex'));
+        resolve(refused ? undefined : { hash: hash.digest('hex'), bytes: to - from });
       },
       fail: reject,
     };

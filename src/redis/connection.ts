@@ -32,6 +32,8 @@ export interface Connection {
   expect(reader: Reader): void;
   /** Sends a command and gives its whole reply; an error reply is a value. */
   call(...args: readonly (string | number | Buffer)[]): Promise<Reply>;
+  /** How often reading was paused so far. */
+  readonly pauseCount: number;
   /** Stops reading from the socket until as many `resume` calls have come: back-pressure. */
   pause(): void;
   resume(): void;
@@ -74,6 +76,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     const input = Buffer.allocUnsafeSlow(inputBytes);
     let carried = 0;
     let pauses = 0;
+    let pauseCount = 0;
     let lost: ImportError | undefined;
     let connected = false;
     let readers: Reader[] = [];
@@ -154,6 +157,9 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
         if (lost) callback(lost);
         else lossCallbacks.push(callback);
       },
+      get pauseCount() {
+        return pauseCount;
+      },
       expect(reader) {
         if (lost) reader.fail(lost);
         else readers.push(reader);
@@ -165,6 +171,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
         });
       },
       pause() {
+        pauseCount++;
         if (++pauses === 1) socket.pause();
       },
       resume() {

@@ -28,7 +28,7 @@ export function askDeadlines(source: Connection, keys: Keys): Float64Array {
     out.copy(pttlHead, 0, pttlHead.length);
     out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
   }
-  source.expect(new PttlReader(deadlines));
+  source.expect(new PttlReader(deadlines, source));
   return deadlines;
 }
 
@@ -36,7 +36,15 @@ class PttlReader implements Reader {
   done = false;
   #place = 0;
 
-  constructor(readonly deadlines: Float64Array) {}
+  readonly #sentMs = Date.now();
+  readonly #pausesBefore: number;
+
+  constructor(
+    readonly deadlines: Float64Array,
+    readonly source: Pick<Connection, 'pauseCount'>,
+  ) {
+    this.#pausesBefore = source.pauseCount;
+  }
 
   /** Whoever asks for the values on this connection hears of its loss too. */
   fail(): void {
@@ -44,7 +52,10 @@ class PttlReader implements Reader {
   }
 
   take(bytes: Buffer, from: number, end: number): number {
-    const nowMs = Date.now();
+    // An answer is read when it comes, unless reading was paused: then it may have lain for long, and
+    // the source gave it soon after it was asked.
+    const wasPaused = this.source.pauseCount !== this.#pausesBefore;
+    const nowMs = wasPaused ? this.#sentMs : Date.now();
     let at = from;
     while (at < end && this.#place < this.deadlines.length) {
       const type = bytes[at];
