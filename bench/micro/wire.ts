@@ -34,6 +34,7 @@ export function blindConnection(): Connection {
     address: 'nowhere',
     out: shipped.createOutput(socket as unknown as Socket),
     lost: undefined,
+    pauseCount: 0,
     onLost: unforeseen,
     expect: unforeseen,
     call: unforeseen,

@@ -42,6 +42,7 @@ export function mockConnection(): MockConnection {
     address: 'mock:1',
     out,
     lost: undefined,
+    pauseCount: 0,
     unsentBytes: 0,
     readers,
     sent: () => pieces.join(''),
