@@ -5,7 +5,7 @@ import { readCliOptions, readOptions } from '../../src/options.js';
 const pair = { from: 'a:1', to: 'b:2' };
 
 it('fills in the defaults', () => {
-  expect(readOptions(pair)).toEqual({
+  expect(readOptions(pair)).toMatchObject({
     ...pair,
     fromPassword: undefined,
     toPassword: undefined,
