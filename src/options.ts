@@ -14,9 +14,11 @@ import {
   given,
   list,
   optionalChoice,
+  optionalBytes,
   optionalCount,
   type Rows,
   text,
+  unlisted,
   url,
   type Values,
 } from './rows.js';
@@ -63,6 +65,16 @@ export const importRows = {
     ['auto', 'relay', 'migrate'],
     'auto',
   ),
+  /** From which size on a value travels in slices; undefined: by default, and strings never. */
+  splitAboveBytes: optionalBytes(
+    {
+      flag: '--split-above <bytes>',
+      help: 'move larger values in slices (default: 64mb, and strings only above 512mb)',
+    },
+    { min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  /** All values but strings travel in slices, as if no node took a payload: for trying that. */
+  byElements: unlisted(false),
   /** How long a server may be silent before its connection counts as lost. */
   timeoutMs: duration(
     { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },

@@ -185,6 +185,20 @@ export function optionalCount(
   return { ...row, help: words.help, fallback: () => undefined };
 }
 
+/** Bytes that may be left out. */
+export function optionalBytes(
+  words: Words,
+  bounds: Omit<Bounds, 'fallback'>,
+): Row<number | undefined> {
+  const row = bytes(words, { ...bounds, fallback: 0 });
+  return { ...row, help: words.help, fallback: () => undefined };
+}
+
+/** Said or not said, by programs only: neither a flag nor a variable sets it. */
+export function unlisted(fallback: boolean): Row<boolean> {
+  return { help: '', fallback: () => fallback, read: (value) => value === true };
+}
+
 function measure(
   words: Words,
   { fallback, min, max }: Bounds,

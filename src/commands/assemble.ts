@@ -8,6 +8,7 @@ import { createTally, type EngineTally } from '../engine/tally.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { type Aside, createAside } from '../movers/aside.js';
 import { autoMover } from '../movers/auto.js';
+import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
@@ -33,6 +34,7 @@ import { createCheckpoints } from './checkpoints.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance, type Distance } from './distance.js';
 import type { MasterFacts, Ready } from './preflight.js';
+import { elementAbilities, sizesOf } from './in-slices.js';
 import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
 
 const batchKeys = 512;
@@ -189,25 +191,36 @@ function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: strin
 function relayOf({ ready, options, link, connectNode, aside, distance }: Parts): Mover {
   const { has, endpoint, expiringKeys } = ready.source;
   const word = has.unlink ? 'UNLINK' : 'DEL';
-  const guarded = options.guard && !options.copy;
+  const { payloadRefusal, startedEmpty } = ready.target;
+  // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it.
+  const checked = payloadRefusal !== undefined && options.copy;
+  const guarded = options.guard && (!options.copy || checked);
+  const watchedOver = async () => {
+    const { connection: source } = await link.open();
+    return { source, removal: watchedRemoval(source, options.copy ? undefined : word) };
+  };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
     return options.guard ? guardedRemoval(source, word) : plainRemoval(source, word);
   };
   return relay({
     ...aside,
-    startedEmpty: ready.target.startedEmpty,
+    startedEmpty,
     async openMain() {
       const { connection: source } = await link.open();
       return { source, removal: removalOver(source) };
     },
-    openWatcher: guarded
-      ? async () => {
-          const { connection: source } = await link.open();
-          return { source, removal: watchedRemoval(source, word) };
-        }
-      : undefined,
-    scripts: has.eval,
+    openWatcher: guarded ? watchedOver : undefined,
+    async openApart() {
+      if (options.guard) return watchedOver();
+      const { connection: source } = await link.open();
+      return { source, removal: removalOver(source) };
+    },
+    scripts: has.eval && !checked,
+    elements: createElements(connectNode, (node) =>
+      elementAbilities(ready.source, factsOf(ready, node)),
+    ),
+    sizes: sizesOf(ready.source, options),
     connectNode,
     lanesPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
     wordsFor: wordsByNode(ready),
@@ -221,7 +234,7 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
     copy: options.copy,
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => distance.askedKeys()),
-    shapes: newShapes(),
+    shapes: newShapes(payloadRefusal !== undefined),
   });
 }
 

@@ -31,6 +31,11 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
   const { has, version } = ready.source;
+  const { payloadRefusal } = ready.target;
+  if (payloadRefusal !== undefined) {
+    return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;
+  }
+  if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
   if (ready.source.readOnly) return 'a read-only replica refuses MIGRATE';
   if (!has.migrate) return 'it has no command MIGRATE, or does not let us use it';

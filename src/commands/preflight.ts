@@ -10,6 +10,7 @@ import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import { insecurity, readEndpoint } from './endpoints.js';
+import { payloadRefusal } from './payloads.js';
 import { checkNodeRights, checkSourceRights } from './rights.js';
 
 export interface SourceFacts extends ServerFacts {
@@ -45,6 +46,8 @@ export interface Facts {
     readonly nodeIds: ReadonlySet<string>;
     /** It held no keys. */
     readonly startedEmpty: boolean;
+    /** Which node refuses the source's payloads, and how; undefined: none that is known. */
+    readonly payloadRefusal: string | undefined;
   };
 }
 
@@ -88,9 +91,19 @@ export async function preflight(
     const nodeIds = await readNodeIds(seed, masters);
     seed.close();
     const startedEmpty = masters.every(({ keys }) => keys === 0);
+    const refusal = options.byElements
+      ? 'as asked for'
+      : await payloadRefusal(source, masters, topology, timeoutMs);
     return {
       source: { ...source, has: { ...has, migrate: mayMigrate } },
-      target: { name: seed.address, topology, masters, nodeIds, startedEmpty },
+      target: {
+        name: seed.address,
+        topology,
+        masters,
+        nodeIds,
+        startedEmpty,
+        payloadRefusal: refusal,
+      },
     };
   } catch (error) {
     for (const control of open) control.close();

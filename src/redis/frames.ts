@@ -31,7 +31,10 @@ export function command(...args: readonly (string | number | Buffer)[]): Buffer 
 }
 
 /** The head of a command whose further `argCount` arguments follow as frames. */
-export function commandHead(argCount: number, ...args: readonly (string | number)[]): Buffer {
+export function commandHead(
+  argCount: number,
+  ...args: readonly (string | number | Buffer)[]
+): Buffer {
   const whole = command(...args);
   return Buffer.concat([
     Buffer.from(`*${String(args.length + argCount)}`),

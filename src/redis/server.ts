@@ -13,8 +13,11 @@ const commands = {
   eval: 20600,
   wait: 30000,
   unlink: 40000,
+  memory: 40000,
   pexpiretime: 70000,
   waitaof: 70200,
+  /** Deadlines of a hash's fields. */
+  hpexpiretime: 70400,
 } as const;
 
 /** What commands can do from some version on. */
@@ -29,6 +32,10 @@ const abilities = {
   restoreAbsttl: (version) => version >= 50000,
   /** SET … PXAT: a string with its deadline. */
   setPxat: (version) => version >= 60200,
+  /** XGROUP CREATECONSUMER. */
+  createConsumer: (version) => version >= 60200,
+  /** XSETID … ENTRIESADDED, XGROUP CREATE … ENTRIESREAD. */
+  streamCounts: (version) => version >= 70000,
   clusterShards: (version) => version >= 70000,
 } as const satisfies Record<string, (version: number) => boolean>;
 

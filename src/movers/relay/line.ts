@@ -15,7 +15,7 @@ import type { Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { Lanes } from './lanes.js';
-import { Splice } from './splice.js';
+import { Splice, type Spliced } from './splice.js';
 import type { StoreWords } from './words.js';
 
 /** `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
@@ -41,6 +41,10 @@ export interface Passed {
   readonly refusedBySource: string | undefined;
   /** Answers of the node other than OK. */
   readonly refusals: readonly Refusal[];
+  /** Places of values larger than one command may carry. */
+  readonly oversized?: readonly number[] | undefined;
+  /** Values that can't travel in this form, and why. */
+  readonly unmovable?: readonly { readonly place: number; readonly why: string }[];
   /** The node was lost before it had answered all. */
   readonly lost: Error | undefined;
   /** Stored, but not on as many replicas as asked for. */
@@ -66,7 +70,7 @@ export function createLine(source: Connection, lanes: Lanes): Line {
   function pass(passage: Passage): Promise<Passed> {
     const { keys, lane, durability } = passage;
     return new Promise((resolve, reject) => {
-      let read: { absent: number[]; refused: string | undefined; bytes: number } | undefined;
+      let read: Spliced | undefined;
       let lost: Error | undefined;
       let answersDue = 1;
       let undurable: string | undefined;
@@ -77,6 +81,7 @@ export function createLine(source: Connection, lanes: Lanes): Line {
           absent: read.absent,
           refusedBySource: read.refused,
           refusals: acks.refusals,
+          oversized: read.oversized,
           lost,
           undurable,
           bytes: read.bytes,
@@ -147,10 +152,14 @@ function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
 
 /** The keys that are neither absent nor refused. */
 export function storedOf(keys: Keys, passed: Passed): Keys {
-  if (passed.absent.length === 0 && passed.refusals.length === 0) return keys;
+  const { absent, refusals, oversized = [], unmovable = [] } = passed;
+  const others = absent.length + refusals.length + oversized.length + unmovable.length;
+  if (others === 0) return keys;
   const out = new Uint8Array(keys.count);
-  for (const place of passed.absent) out[place] = 1;
-  for (const { place } of passed.refusals) out[place] = 1;
+  for (const place of absent) out[place] = 1;
+  for (const place of oversized) out[place] = 1;
+  for (const { place } of refusals) out[place] = 1;
+  for (const { place } of unmovable) out[place] = 1;
   const places: number[] = [];
   for (let place = 0; place < keys.count; place++) if (out[place] === 0) places.push(place);
   return chosen(keys, places);

@@ -34,6 +34,8 @@ export interface RelayOptions extends StoreOptions {
   openMain(): Promise<SourceEnd>;
   /** Opens another one, for moving keys under WATCH; undefined: the source needs no guard. */
   readonly openWatcher: (() => Promise<SourceEnd>) | undefined;
+  /** Opens another one, for values that travel element by element. */
+  openApart(): Promise<SourceEnd>;
   /** Opens a connection to a node; called again when it was lost. */
   connectNode(node: Node): Promise<Connection>;
   /** How many connections to each node, where one may block. */
@@ -42,17 +44,29 @@ export interface RelayOptions extends StoreOptions {
   readonly scripts: boolean;
 }
 
+/** What becomes of keys on one way. */
+interface Course {
+  readonly outcome: OutcomeBuilder;
+  /** Those that have to go element by element instead; undefined: they are doing so. */
+  readonly apart: Keys[] | undefined;
+}
+
 /** From this attempt on keys go under WATCH whatever the caution says. */
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
 /** A key that changed in so many attempts is left at the source. */
 const lastAttempt = 12;
+const watchedLines = 4;
+/** How many values travel element by element at one time, each for as long as it takes. */
+const apartLines = 2;
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
   const lanes = createLanes(connectNode, options.lanesPerNode);
-  const watchers = options.openWatcher && createWatchers(options.openWatcher, connectNode);
+  const watchers =
+    options.openWatcher && createWatchers(options.openWatcher, connectNode, watchedLines);
+  const apartWatchers = createWatchers(() => options.openApart(), connectNode, apartLines);
   const caution = watchers && createCaution(() => watchers.idle(), options.scripts);
   let main: Promise<GuardedLine> | undefined;
 
@@ -69,12 +83,17 @@ export function relay(options: RelayOptions): Mover {
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
+    const apart: Keys[] = [];
+    const course: Course = { outcome, apart };
     const viaMain = async (): Promise<boolean> =>
-      moveThrough(await mainLine(), batch, batch.keys, outcome);
+      moveThrough(await mainLine(), batch, batch.keys, course);
     if (!watchers || !caution) await viaMain();
     else {
-      const viaWatch = (): Promise<void> => moveWatched(watchers, batch, outcome);
+      const viaWatch = (): Promise<void> => moveWatched(watchers, batch, batch.keys, course);
       await (batch.attempt >= watchedFromAttempt ? viaWatch() : caution.choose(viaMain, viaWatch));
+    }
+    for (const keys of apart) {
+      await moveWatched(apartWatchers, batch, keys, { outcome, apart: undefined });
     }
     return outcome.build();
   }
@@ -82,13 +101,14 @@ export function relay(options: RelayOptions): Mover {
   async function moveWatched(
     watchers: Watchers,
     batch: Batch,
-    outcome: OutcomeBuilder,
+    keys: Keys,
+    course: Course,
   ): Promise<void> {
-    const size = batch.attempt >= aloneFromAttempt ? 1 : watchedKeys;
+    const size = course.apart === undefined || batch.attempt >= aloneFromAttempt ? 1 : watchedKeys;
     const parts: Promise<void>[] = [];
-    for (let from = 0; from < batch.keys.count; from += size) {
-      const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + size));
-      parts.push(watchers.withLine((watcher) => moveThrough(watcher, batch, keys, outcome)));
+    for (let from = 0; from < keys.count; from += size) {
+      const some = slice(keys, from, Math.min(keys.count, from + size));
+      parts.push(watchers.withLine((watcher) => moveThrough(watcher, batch, some, course)));
     }
     await Promise.all(parts);
   }
@@ -98,12 +118,15 @@ export function relay(options: RelayOptions): Mover {
     guarded: GuardedLine,
     batch: Batch,
     keys: Keys,
-    outcome: OutcomeBuilder,
+    { outcome, apart }: Course,
   ): Promise<boolean> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
     const part = outcomeBuilder();
     try {
-      const changed = await movePart(guarded, { ...batch, keys }, part);
+      const partApart: Keys[] = [];
+      const course = { outcome: part, apart: apart && partApart };
+      const changed = await movePart(guarded, { ...batch, keys }, course);
+      apart?.push(...partApart);
       outcome.add(part.build());
       return changed;
     } catch (error) {
@@ -116,7 +139,7 @@ export function relay(options: RelayOptions): Mover {
   async function movePart(
     { line, removal }: GuardedLine,
     batch: Batch,
-    outcome: OutcomeBuilder,
+    { outcome, apart }: Course,
   ): Promise<boolean> {
     const { node, keys } = batch;
     let lane: Connection;
@@ -128,7 +151,9 @@ export function relay(options: RelayOptions): Mover {
       return false;
     }
     const ticket = removal?.begin(keys);
-    const acknowledged = await store(options, line, lane, batch, outcome);
+    const stored = await store(options, line, lane, batch, outcome, apart === undefined);
+    if (stored.apart.count > 0) apart?.push(stored.apart);
+    const acknowledged = stored.keys;
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
     if (removed === 'removed') {
       outcome.moved += acknowledged.count;
@@ -165,6 +190,8 @@ export function relay(options: RelayOptions): Mover {
       );
       lanes.close();
       watchers?.close();
+      apartWatchers.close();
+      options.elements.close();
     },
   };
 }

@@ -16,6 +16,16 @@ import { commandWords, type StoreWords } from './words.js';
 /** How many bytes may wait for a node before its source is read no further, and when it goes on. */
 const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
+/** What servers take in one command (proto-max-bulk-len), unless they are told otherwise. */
+const largestBytes = 512 * 1024 * 1024;
+
+export interface Spliced {
+  readonly absent: number[];
+  readonly refused: string | undefined;
+  /** Values that no command can carry; they were not sent. */
+  readonly oversized: number[] | undefined;
+  readonly bytes: number;
+}
 
 export interface SpliceOptions {
   readonly keys: Keys;
@@ -28,7 +38,7 @@ export interface SpliceOptions {
   /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
   readonly ttls: Float64Array | undefined;
   readonly asking: boolean;
-  settle(result: { absent: number[]; refused: string | undefined; bytes: number }): void;
+  settle(result: Spliced): void;
   fail(error: Error): void;
 }
 
@@ -36,6 +46,8 @@ export class Splice implements FrameSink {
   readonly #options: SpliceOptions;
   readonly #absent: number[] = [];
   #refused: string | undefined;
+  #oversized: number[] | undefined;
+  #dropping = false;
   #place = 0;
   #bytes = 0;
   #suffix: Buffer;
@@ -49,6 +61,11 @@ export class Splice implements FrameSink {
     const { keys, target, words, form, ttls, asking, acks } = this.#options;
     const out = target.out;
     const place = this.#place;
+    if (valueBytes > largestBytes) {
+      this.#dropping = true;
+      (this.#oversized ??= []).push(place);
+      return;
+    }
     const expires = ttls !== undefined && ttls[place] !== 0;
     if (asking) out.append(commandWords.asking);
     const names = namesOf(keys);
@@ -71,12 +88,18 @@ export class Splice implements FrameSink {
   }
 
   bytes(bytes: Buffer, start: number, end: number): void {
+    if (this.#dropping) return;
     const { out } = this.#options.target;
     out.copy(bytes, start, end);
     if (out.unsentBytes > pauseAboveBytes) this.#holdSource();
   }
 
   shut(): void {
+    if (this.#dropping) {
+      this.#dropping = false;
+      this.#place++;
+      return;
+    }
     const { target, form, ttls } = this.#options;
     const suffix = this.#suffix;
     if (suffix.length > 0) {
@@ -100,7 +123,12 @@ export class Splice implements FrameSink {
   end(): void {
     // One refusal may stand for all that were asked for.
     while (this.#place < this.#options.keys.count) this.#absent.push(this.#place++);
-    this.#options.settle({ absent: this.#absent, refused: this.#refused, bytes: this.#bytes });
+    this.#options.settle({
+      absent: this.#absent,
+      refused: this.#refused,
+      oversized: this.#oversized,
+      bytes: this.#bytes,
+    });
   }
 
   fail(error: Error): void {

@@ -4,12 +4,17 @@
  * Strings travel as themselves, because DUMP compresses and checksums every value. Which keys are
  * strings is learned from MGET, which answers nil for all others at hardly any cost; where strings
  * are rare it is not asked.
+ *
+ * What can't travel in one piece, because of its size or because the node does not take the
+ * source's payloads, goes element by element (../elements).
  */
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import type { Batch, Keys, Node } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
+import type { Elements } from '../elements/elements.js';
+import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
@@ -31,12 +36,24 @@ export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   readonly expiry: Expiry;
   readonly window: Window;
   readonly shapes: Shapes;
+  readonly elements: Elements;
+  /** Which values are too large for one piece; undefined: that is not asked. */
+  readonly sizes: Sizes | undefined;
+}
+
+export interface Stored {
+  /** Keys that are now whole at the node. */
+  readonly keys: Keys;
+  /** Keys that have to be moved element by element, and each by itself. */
+  readonly apart: Keys;
 }
 
 /** What kinds of values have come so far. */
 export interface Shapes {
   stringShare: number;
   batches: number;
+  /** A node has refused the source's payloads: there is no use in asking for more of them. */
+  payloadsRefused: boolean;
 }
 
 /** Below this share of strings, all values are asked for as payloads at once. */
@@ -44,26 +61,37 @@ const fewStrings = 0.2;
 /** Then every so many-th batch still finds out whether that has changed. */
 const sampleEvery = 16;
 
-export function newShapes(): Shapes {
-  return { stringShare: 1, batches: 0 };
+/** @param payloadsRefused what is known of that before the start. */
+export function newShapes(payloadsRefused: boolean): Shapes {
+  return { stringShare: 1, batches: 0, payloadsRefused };
 }
 
 const none: Keys = { bytes: Buffer.alloc(0), starts: new Uint32Array(1), count: 0 };
 
-/** @returns the keys that are now whole at the node; of the others `outcome` tells. */
+/**
+ * Of keys that are not in what it returns, `outcome` tells.
+ * @param apart these are to go element by element.
+ */
 export async function store(
   options: StoreOptions,
   line: Line,
   lane: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
-): Promise<Keys> {
-  const { window, shapes } = options;
+  apart: boolean,
+): Promise<Stored> {
+  const { window, shapes, sizes } = options;
   const form: Form =
     shapes.stringShare < fewStrings && shapes.batches++ % sampleEvery !== 0 ? 'payload' : 'value';
   const overwrite = batch.ours || (options.overwrite && !batch.relisted);
   const words = options.wordsFor(batch.node, overwrite);
   const durability = options.durabilityOf(batch.node);
+
+  const setApart: Keys[] = [];
+  if (apart) {
+    const keys = await storeAs('elements', batch.keys, undefined);
+    return { keys, apart: none };
+  }
 
   const parts: Promise<Keys>[] = [];
   for (let from = 0; from < batch.keys.count;) {
@@ -75,15 +103,19 @@ export async function store(
     parts.push(part);
     from += keys.count;
   }
-  return joined(await Promise.all(parts));
+  return { keys: joined(await Promise.all(parts)), apart: joined([none, ...setApart]) };
 
-  async function storePart(keys: Keys): Promise<Keys> {
+  async function storePart(all: Keys): Promise<Keys> {
+    const asksFirst = form === 'payload' || sizes?.ofStrings === true;
+    const keys = asksFirst ? await entered(all) : all;
+    if (keys.count === 0) return none;
+    if (form === 'payload' && shapes.payloadsRefused) return storeAs('elements', keys, undefined);
     const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
     const passing = pass(keys, form, ttls);
     const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
     noTtls?.catch(() => undefined);
     const first = await passing;
-    const stored = await settle(keys, first);
+    const stored = await settle(keys, first, form);
     if (noTtls && !(await noTtls)) {
       // One has got a TTL since the last part: all go round again, and are asked for theirs.
       const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
@@ -99,19 +131,65 @@ export async function store(
     noteStrings(shapes, keys.count - first.absent.length, keys.count);
     if (first.absent.length === 0) return stored;
     const others = chosen(keys, first.absent);
-    const theirTtls = ttls && Float64Array.from(first.absent, (place) => ttls[place] as number);
-    await window.enter(others.count);
-    const second = await pass(others, 'payload', theirTtls);
-    await countGone(others, second);
-    return joined([stored, await settle(others, second)]);
+    const inOnePiece = asksFirst ? first.absent.keys() : await placesInOnePiece(others);
+    const places = Array.from(inOnePiece, (at) => first.absent[at] as number);
+    if (places.length === 0) return stored;
+    await window.enter(places.length);
+    const as = shapes.payloadsRefused ? 'elements' : 'payload';
+    const theirTtls = ttls && Float64Array.from(places, (place) => ttls[place] as number);
+    return joined([stored, await storeAs(as, chosen(keys, places), theirTtls)]);
   }
 
-  async function pass(keys: Keys, as: Form, ttls: Float64Array | undefined): Promise<Passed> {
+  /** Those that may stay in the window, into which all have gone. */
+  async function entered(all: Keys): Promise<Keys> {
+    let keys = none;
+    try {
+      keys = chosen(all, await placesInOnePiece(all));
+      return keys;
+    } finally {
+      if (keys.count < all.count) window.leave(all.count - keys.count, 0);
+    }
+  }
+
+  /** The places of those that are not too large to travel in one piece; the others are set apart. */
+  async function placesInOnePiece(keys: Keys): Promise<readonly number[]> {
+    const places = [...Array(keys.count).keys()];
+    const beyond = sizes ? await sizes.beyond(line.source, keys) : [];
+    if (beyond.length === 0) return places;
+    setApart.push(chosen(keys, beyond));
+    const large = new Set(beyond);
+    return places.filter((place) => !large.has(place));
+  }
+
+  async function storeAs(
+    as: Form | 'elements',
+    keys: Keys,
+    ttls: Float64Array | undefined,
+  ): Promise<Keys> {
+    const passed = await pass(keys, as, ttls);
+    await countGone(keys, passed);
+    return settle(keys, passed, as);
+  }
+
+  async function pass(
+    keys: Keys,
+    as: Form | 'elements',
+    ttls: Float64Array | undefined,
+  ): Promise<Passed> {
     let bytes = 0;
     try {
       const { node, asking } = batch;
-      const passage = { keys, node, lane, form: as, words, ttls, asking, durability };
-      const passed = await line.pass(passage);
+      const passed =
+        as === 'elements'
+          ? await options.elements.pass({
+              source: line.source,
+              keys,
+              node,
+              overwrite,
+              asking,
+              durability,
+            })
+          : await line.pass({ keys, node, lane, form: as, words, ttls, asking, durability });
       bytes = passed.bytes;
       const sent = keys.count - passed.absent.length;
       // What each value weighed is not kept: those that were refused count as average ones.
@@ -119,7 +197,7 @@ export async function store(
       outcome.bytes += sent === 0 ? 0 : Math.round((bytes * taken) / sent);
       return passed;
     } finally {
-      window.leave(keys.count, bytes);
+      if (!apart) window.leave(keys.count, bytes);
     }
   }
 
@@ -134,7 +212,7 @@ export async function store(
   }
 
   /** @returns the keys that are whole at the node. */
-  async function settle(keys: Keys, passed: Passed): Promise<Keys> {
+  async function settle(keys: Keys, passed: Passed, as: Form | 'elements'): Promise<Keys> {
     const { address } = batch.node;
     const trouble = passed.lost?.message ?? passed.undurable;
     if (trouble !== undefined) {
@@ -146,11 +224,21 @@ export async function store(
       outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
       return none;
     }
+    for (const { place, why } of passed.unmovable ?? []) {
+      outcome.fail(chosen(keys, [place]), {
+        class: 'version',
+        message: `it can't be moved: ${why}`,
+      });
+    }
+    if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
     let existing = none;
     for (const { keys: refused, reason, text } of reasonsOf(keys, passed)) {
       const message = `${address} answered: ${text}`;
       if (reason.kind === 'exists') existing = refused;
-      else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
+      else if (as !== 'elements' && travelsOtherwise(reason)) {
+        shapes.payloadsRefused ||= reason.class === 'version' && !options.copy;
+        setApart.push(refused);
+      } else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
       else {
         const askAt = reason.askAt === undefined ? {} : { askAt: reason.askAt };
         outcome.retry(refused, { class: reason.class, message, ...askAt });
@@ -169,6 +257,11 @@ export async function store(
     outcome.repeated += compared.equal.count;
     return none;
   }
+}
+
+/** Whether a value that was refused for this may still be taken element by element. */
+function travelsOtherwise(reason: Verdict): reason is Verdict & { kind: 'failed' } {
+  return reason.kind === 'failed' && (reason.class === 'version' || reason.class === 'too-large');
 }
 
 function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; text: string }[] {

@@ -16,8 +16,11 @@ import type { Removal, RemovalWord } from './removal.js';
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
 
-/** For one batch at a time: `begin` and `remove` must take turns. */
-export function watchedRemoval(source: Connection, word: RemovalWord): Removal {
+/**
+ * For one batch at a time: `begin` and `remove` must take turns.
+ * @param word undefined: the source keeps the keys, and only whether they were touched is told.
+ */
+export function watchedRemoval(source: Connection, word: RemovalWord | undefined): Removal {
   let refusal: ErrorReply | undefined;
 
   function ask(...pieces: Buffer[]): Promise<Reply> {
@@ -46,7 +49,7 @@ export function watchedRemoval(source: Connection, word: RemovalWord): Removal {
       }
       const [, , result] = await Promise.all([
         source.call('MULTI'),
-        ask(commandHead(keys.count, word), keys.bytes),
+        word && ask(commandHead(keys.count, word), keys.bytes),
         source.call('EXEC'),
       ]);
       if (result instanceof ErrorReply) return result;

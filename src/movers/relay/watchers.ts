@@ -26,11 +26,11 @@ export interface Watchers {
   close(): void;
 }
 
-const lineCount = 4;
-
+/** @param lineCount how many lines may be lent at one time. */
 export function createWatchers(
   open: () => Promise<SourceEnd>,
   connectNode: (node: Node) => Promise<Connection>,
+  lineCount: number,
 ): Watchers {
   const lines = new Set<Line>();
   const free: GuardedLine[] = [];

@@ -1,0 +1,122 @@
+/**
+ * Takes values to their node element by element: those whose payload the node does not take, and
+ * those too large to be read or written at one time. Slower than any other way, and the only one
+ * that needs nothing of the two servers but ordinary commands.
+ *
+ * In slices, so that neither side blocks for long; each value is put together under a temporary
+ * name (temporary.ts). A scan of a value is no snapshot: that nobody touched the key meanwhile is
+ * what the guard under which it is read makes sure of (relay/removal.ts, relay/watch.ts).
+ */
+import type { Connection } from '../../redis/connection.js';
+import { keyAt, namesOf } from '../../redis/keys.js';
+import { type Reply, ReplyReader } from '../../redis/reply.js';
+import type { Keys, Node } from '../../types.js';
+import type { Durability } from '../relay/durability.js';
+import { createLanes } from '../relay/lanes.js';
+import type { Passed } from '../relay/line.js';
+import type { Abilities } from './passage.js';
+import { temporaryNameFor } from './temporary.js';
+import { transfer, type Transferred } from './transfer.js';
+
+export interface ElementsPassage {
+  /** Whose guard the keys are under; values are read over it, too. */
+  readonly source: Connection;
+  readonly keys: Keys;
+  readonly node: Node;
+  readonly overwrite: boolean;
+  readonly asking: boolean;
+  readonly durability: Durability | undefined;
+}
+
+export interface Elements {
+  /** @throws ConnectionError when the source is lost. */
+  pass(passage: ElementsPassage): Promise<Passed>;
+  close(): void;
+}
+
+/** How many keys are under way at one time: as many slices may be held in memory. */
+const keysAtOnce = 32;
+
+export function createElements(
+  connectNode: (node: Node) => Promise<Connection>,
+  abilitiesOf: (node: Node) => Abilities,
+): Elements {
+  // Of their own: on the others values pass in pieces, and nothing may get between these.
+  const lanes = createLanes(connectNode, 1);
+
+  async function pass(passage: ElementsPassage): Promise<Passed> {
+    const { keys, durability } = passage;
+    const node = await lanes.to(passage.node).catch((error: unknown) => error as Error);
+    if (node instanceof Error) return { ...nothing, lost: node };
+    const passed = passedOf(await transferAll(passage, node, abilitiesOf(passage.node)));
+    if (!durability || passed.lost || keys.count === 0) return passed;
+    const answer = await confirm(node, durability);
+    return answer instanceof Error
+      ? { ...passed, lost: answer }
+      : { ...passed, undurable: durability.shortfall(answer) };
+  }
+
+  return {
+    pass,
+    close() {
+      lanes.close();
+    },
+  };
+}
+
+async function transferAll(
+  { source, keys, overwrite, asking }: ElementsPassage,
+  node: Connection,
+  abilities: Abilities,
+): Promise<readonly Transferred[]> {
+  const names = namesOf(keys);
+  const results: Transferred[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let place = next++; place < keys.count; place = next++) {
+      const key = keyAt(keys, place);
+      const name = keyAt(names, place);
+      const temporary = temporaryNameFor(name);
+      const one = { source, node, key, name, temporary, overwrite, asking, abilities };
+      results[place] = await transfer(one);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(keysAtOnce, keys.count) }, work));
+  return results;
+}
+
+function confirm(node: Connection, { question }: Durability): Promise<Reply | Error> {
+  return new Promise((resolve) => {
+    node.out.append(question);
+    node.expect(new ReplyReader(resolve, resolve));
+  });
+}
+
+const nothing: Passed = {
+  absent: [],
+  refusedBySource: undefined,
+  refusals: [],
+  lost: undefined,
+  undurable: undefined,
+  bytes: 0,
+};
+
+function passedOf(results: readonly Transferred[]): Passed {
+  const absent: number[] = [];
+  const refusals: { place: number; text: string | null }[] = [];
+  const unmovable: { place: number; why: string }[] = [];
+  let { refusedBySource, lost, bytes } = nothing;
+  for (const [place, result] of results.entries()) {
+    if (result.kind === 'stored') bytes += result.bytes;
+    else if (result.kind === 'absent') absent.push(place);
+    else if (result.kind === 'exists') refusals.push({ place, text: null });
+    else if (result.kind === 'unmovable') unmovable.push({ place, why: result.why });
+    else if (result.kind === 'lost') lost = result.error;
+    else if (result.by === 'node') refusals.push({ place, text: result.text });
+    else {
+      absent.push(place);
+      refusedBySource = result.text;
+    }
+  }
+  return { ...nothing, absent, refusals, unmovable, refusedBySource, lost, bytes };
+}

@@ -1,0 +1,104 @@
+/**
+ * Which values are too large to be asked for at one time. That has to be known before: a source
+ * stands still while it puts a whole value into one answer.
+ *
+ * MEMORY USAGE tells for every type, by an estimate from a few elements, at the cost of a GET
+ * (since 4.0); elsewhere the number of elements has to do.
+ */
+import type { Connection } from '../../redis/connection.js';
+import { command, commandHead, frame } from '../../redis/frames.js';
+import { keyAt } from '../../redis/keys.js';
+import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+import { NumbersReader } from './numbers.js';
+
+export interface Sizes {
+  /** Whether strings are asked for too; else only what is known to be none. */
+  readonly ofStrings: boolean;
+  /** Places of values that are larger than the limit. */
+  beyond(source: Connection, keys: Keys): Promise<readonly number[]>;
+}
+
+export interface SizesOptions {
+  readonly limitBytes: number;
+  readonly ofStrings: boolean;
+  /** The source has MEMORY USAGE. */
+  readonly memoryUsage: boolean;
+}
+
+/** What an element counts as where nothing but their number is known. */
+const elementBytes = 64;
+
+const memoryHead = commandHead(3, 'MEMORY', 'USAGE');
+/** Behind the key: of what has elements, so many are looked at; 0 would be all of them. */
+const samples = Buffer.concat(['SAMPLES', '2'].map((word) => frame(Buffer.from(word))));
+
+const lengthWords: Readonly<Record<string, string>> = {
+  list: 'LLEN',
+  set: 'SCARD',
+  zset: 'ZCARD',
+  hash: 'HLEN',
+  stream: 'XLEN',
+};
+
+export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions): Sizes {
+  let asksMemory = memoryUsage;
+
+  return {
+    ofStrings,
+    async beyond(source, keys) {
+      if (keys.count === 0) return [];
+      if (asksMemory) {
+        const sizes = await askMemory(source, keys);
+        if (!sizes.some(Number.isNaN)) return placesAbove(sizes, limitBytes);
+        // It exists, but is not allowed.
+        asksMemory = false;
+      }
+      return placesAbove(await askLengths(source, keys), limitBytes);
+    },
+  };
+}
+
+function askMemory(source: Connection, keys: Keys): Promise<Float64Array> {
+  const { out } = source;
+  for (let place = 0; place < keys.count; place++) {
+    out.copy(memoryHead, 0, memoryHead.length);
+    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
+    out.copy(samples, 0, samples.length);
+  }
+  return new Promise((resolve, reject) => {
+    source.expect(new NumbersReader(keys.count, resolve, reject));
+  });
+}
+
+async function askLengths(source: Connection, keys: Keys): Promise<Float64Array> {
+  const names = Array.from({ length: keys.count }, (_, place) => keyAt(keys, place));
+  const types = await Promise.all(names.map((key) => ask(source, 'TYPE', key)));
+  const sizes = await Promise.all(
+    names.map(async (key, place) => {
+      const type = textOf(types[place]);
+      if (type === 'string') return Number(await ask(source, 'STRLEN', key));
+      const word = lengthWords[type];
+      return word === undefined ? 0 : Number(await ask(source, word, key)) * elementBytes;
+    }),
+  );
+  return Float64Array.from(sizes);
+}
+
+function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    source.out.append(command(word, key));
+    const settle = (reply: Reply): void => {
+      resolve(reply instanceof ErrorReply ? 0 : reply);
+    };
+    source.expect(new ReplyReader(settle, reject));
+  });
+}
+
+function placesAbove(sizes: Float64Array, limit: number): readonly number[] {
+  const places: number[] = [];
+  for (let place = 0; place < sizes.length; place++) {
+    if ((sizes[place] as number) > limit) places.push(place);
+  }
+  return places;
+}

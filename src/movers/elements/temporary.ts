@@ -1,0 +1,75 @@
+/**
+ * Where a value stands until it is whole: under a name of its own in the slot of the key, so that
+ * renaming it is all that is left to do, and nobody ever sees half a value.
+ *
+ * The name has a TTL from the first write on, so that a run that is killed leaves nothing for good.
+ * That makes it possible that it vanishes half-way and begins anew with the next write; one that
+ * began anew has no TTL, which is how it is told (`isWhole`).
+ */
+import { randomBytes } from 'node:crypto';
+import { slotOf } from '../../redis/slot.js';
+import { tagOf } from './slot-tags.js';
+import type { Writer } from './writer.js';
+
+/** How long it outlives a run that was killed. */
+const leaseMs = 3_600_000;
+const renewAfterMs = 60_000;
+/** With less left, it may vanish before the next look. */
+const leastLeftMs = 600_000;
+
+/** What all names of temporary keys begin with. */
+export const temporaryPrefix = 'cluster-import:';
+
+const run = randomBytes(6).toString('hex');
+let count = 0;
+
+/** Another name each time, and in each process. */
+export function temporaryNameIn(slot: number): string {
+  return `${temporaryPrefix}${run}:${String(++count)}:{${tagOf(slot)}}`;
+}
+
+/** One of the slot of this key. */
+export function temporaryNameFor(key: Buffer): Buffer {
+  return Buffer.from(temporaryNameIn(slotOf(key, 0, key.length)), 'latin1');
+}
+
+export interface Temporary {
+  readonly name: Buffer;
+  /** To be called after each write. */
+  renew(): void;
+  /** Whether everything that was written is still there; to be called behind the last write. */
+  isWhole(): Promise<boolean>;
+  discard(): Promise<void>;
+}
+
+export function createTemporary(writer: Writer, name: Buffer): Temporary {
+  let renewedMs: number | undefined;
+  let vanished = false;
+
+  async function look(): Promise<void> {
+    const leftMs = await writer.ask('PTTL', name);
+    if (!(typeof leftMs === 'number' && leftMs >= leastLeftMs)) vanished = true;
+  }
+
+  return {
+    name,
+    renew() {
+      const nowMs = performance.now();
+      if (renewedMs !== undefined) {
+        if (nowMs - renewedMs < renewAfterMs) return;
+        // Asked ahead of the renewal, which would hide that it began anew.
+        look().catch(() => (vanished = true));
+      }
+      renewedMs = nowMs;
+      writer.send(['PEXPIRE', name, leaseMs]);
+    },
+    async isWhole() {
+      if (renewedMs === undefined) return false;
+      await look();
+      return !vanished;
+    },
+    async discard() {
+      await writer.ask('DEL', name).catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * Takes one key to its node element by element: put together under a temporary name, given its
+ * deadline there, and renamed once it is whole.
+ */
+import { RefusedError } from '../../errors.js';
+import type { Connection } from '../../redis/connection.js';
+import { type Reply, textOf } from '../../redis/reply.js';
+import { copyHash } from './hash.js';
+import { createPace } from './pace.js';
+import type { Abilities, Copier } from './passage.js';
+import { copyList, copySet, copySortedSet, copyString } from './plain-types.js';
+import { askReply } from './questions.js';
+import { copyStream } from './stream.js';
+import { createTemporary, type Temporary } from './temporary.js';
+import { createWriter, type Writer } from './writer.js';
+
+export interface Transfer {
+  readonly source: Connection;
+  readonly node: Connection;
+  readonly key: Buffer;
+  /** What it is called in the cluster, and until it is whole. */
+  readonly name: Buffer;
+  readonly temporary: Buffer;
+  readonly overwrite: boolean;
+  readonly asking: boolean;
+  readonly abilities: Abilities;
+}
+
+export type Transferred =
+  | { readonly kind: 'stored'; readonly bytes: number }
+  | { readonly kind: 'absent' }
+  /** The node has the key, and it may not be overwritten. */
+  | { readonly kind: 'exists' }
+  | { readonly kind: 'refused'; readonly by: 'source' | 'node'; readonly text: string }
+  /** There is no way for it in this form. */
+  | { readonly kind: 'unmovable'; readonly why: string }
+  | { readonly kind: 'lost'; readonly error: Error };
+
+/** Each type as TYPE names it. */
+const copiers: Readonly<Record<string, Copier>> = {
+  string: copyString,
+  list: copyList,
+  set: copySet,
+  zset: copySortedSet,
+  hash: copyHash,
+  stream: copyStream,
+};
+
+/** In the servers' words, so that it goes round again like what they refuse for the moment. */
+const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
+/** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
+const latestMs = 2 ** 63 - 2 ** 32;
+
+/** @throws ConnectionError when the source is lost. */
+export async function transfer(work: Transfer): Promise<Transferred> {
+  const { source, node, key } = work;
+  const writer = createWriter(node, work.asking);
+  const temporary = createTemporary(writer, work.temporary);
+  try {
+    const [type, ttlMs] = await Promise.all([
+      askReply(source, ['TYPE', key]),
+      askReply(source, ['PTTL', key]),
+    ]);
+    if (type === 'none') return { kind: 'absent' };
+    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(Date.now() + Number(ttlMs), latestMs) : 0;
+    const copier = copiers[textOf(type)];
+    if (!copier) return { kind: 'unmovable', why: `its type is ${textOf(type)}` };
+    const { obstacle, bytes } = await copy(work, copier, writer, temporary);
+    if (obstacle !== undefined) {
+      await temporary.discard();
+      return { kind: 'unmovable', why: obstacle };
+    }
+    const result = await finish(work, writer, temporary, deadlineMs);
+    if (result !== 'renamed') await temporary.discard();
+    if (result === 'vanished') return { kind: 'refused', by: 'node', text: vanished };
+    return result === 'exists' ? { kind: 'exists' } : { kind: 'stored', bytes };
+  } catch (error) {
+    if (node.lost) return { kind: 'lost', error: node.lost };
+    await temporary.discard();
+    if (!(error instanceof RefusedError)) throw error;
+    const { refused } = writer;
+    return refused === undefined
+      ? { kind: 'refused', by: 'source', text: error.reply }
+      : { kind: 'refused', by: 'node', text: refused };
+  }
+}
+
+async function copy(
+  { source, key, abilities }: Transfer,
+  copier: Copier,
+  writer: Writer,
+  temporary: Temporary,
+): Promise<{ obstacle: string | undefined; bytes: number }> {
+  const pace = createPace();
+  let total = 0;
+  const obstacle = await copier({
+    source,
+    key,
+    writer,
+    temporary: temporary.name,
+    abilities,
+    pace,
+    async sent(elements, bytes) {
+      total += bytes;
+      pace.note(elements, bytes);
+      temporary.renew();
+      await writer.room();
+    },
+  });
+  return { obstacle, bytes: total };
+}
+
+/** All that is left when the value is whole, at one stroke. */
+async function finish(
+  { name, overwrite, asking, abilities }: Transfer,
+  writer: Writer,
+  temporary: Temporary,
+  deadlineMs: number,
+): Promise<'renamed' | 'exists' | 'vanished'> {
+  const whole = await temporary.isWhole();
+  await writer.settled();
+  if (!whole) return 'vanished';
+  // In a transaction each command would need an ASKING, which no transaction takes.
+  if (!asking) writer.send(['MULTI']);
+  if (deadlineMs === 0) writer.send(['PERSIST', temporary.name]);
+  else writer.send(['PEXPIREAT', temporary.name, deadlineMs + abilities.nodeSkewMs]);
+  // RENAME frees what it replaces while everybody waits.
+  if (overwrite && abilities.unlinks && !asking) writer.send(['UNLINK', name]);
+  const renaming = writer.ask(overwrite ? 'RENAME' : 'RENAMENX', temporary.name, name);
+  const [answer] = await Promise.all([asking ? renaming : writer.ask('EXEC'), renaming]);
+  try {
+    await writer.settled();
+  } catch (error) {
+    // A deadline that has passed took it away.
+    if (writer.refused?.includes('no such key') === true) return 'vanished';
+    throw error;
+  }
+  return lastOf(answer) === 0 ? 'exists' : 'renamed';
+}
+
+function lastOf(answer: Reply): Reply | undefined {
+  return Array.isArray(answer) ? answer.at(-1) : answer;
+}

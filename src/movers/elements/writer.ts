@@ -1,0 +1,123 @@
+/**
+ * Commands to a node, many under way at a time, of which only the first refusal is remembered:
+ * what a key is built with is worth nothing once one of them failed.
+ */
+import { RefusedError } from '../../errors.js';
+import type { Connection } from '../../redis/connection.js';
+import { command, commandHead } from '../../redis/frames.js';
+import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+
+/** How many bytes may be without an answer before the next slice is asked for. */
+const unansweredLimit = 1024 * 1024;
+
+export type Word = string | number | Buffer;
+
+export interface Writer {
+  /** The node's words when it first refused something. */
+  readonly refused: string | undefined;
+  /** Sends a command, the frames behind its words; its answer counts only if it is an error. */
+  send(words: readonly Word[], frames?: Keys): void;
+  /** Sends a command and gives its answer; errors count as for `send`. */
+  ask(...words: Word[]): Promise<Reply>;
+  /**
+   * Waits until more may be sent.
+   * @throws RefusedError once something was refused, ConnectionError once the node is lost.
+   */
+  room(): Promise<void>;
+  /** Waits for all answers; throws like `room`. */
+  settled(): Promise<void>;
+}
+
+const askingCommand = command('ASKING');
+
+type FailCallback = (error: Error) => void;
+
+/** @param asking the node takes these commands only right behind ASKING. */
+export function createWriter(node: Connection, asking: boolean): Writer {
+  let refused: string | undefined;
+  let lost: Error | undefined;
+  let unanswered = 0;
+  let waiting: { below: number; go: () => void }[] = [];
+
+  function wake(): void {
+    const broken = refused !== undefined || lost !== undefined;
+    const ready = waiting.filter(({ below }) => broken || unanswered <= below);
+    if (ready.length === 0) return;
+    waiting = waiting.filter((one) => !ready.includes(one));
+    for (const { go } of ready) go();
+  }
+
+  function expect(byteCount: number, settle?: (reply: Reply) => void, fail?: FailCallback): void {
+    unanswered += byteCount;
+    const answered = (): void => {
+      unanswered -= byteCount;
+      wake();
+    };
+    node.expect(
+      new ReplyReader(
+        (reply) => {
+          refused ??= refusalIn(reply);
+          settle?.(reply);
+          answered();
+        },
+        (error) => {
+          lost ??= error;
+          fail?.(error);
+          answered();
+        },
+      ),
+    );
+  }
+
+  function ahead(): void {
+    if (!asking) return;
+    node.out.append(askingCommand);
+    expect(askingCommand.length);
+  }
+
+  async function below(limit: number): Promise<void> {
+    if (unanswered > limit && refused === undefined && lost === undefined) {
+      await new Promise<void>((go) => waiting.push({ below: limit, go }));
+    }
+    if (lost) throw lost;
+    if (refused !== undefined) {
+      throw new RefusedError(`${node.address} answered: ${refused}`, refused);
+    }
+  }
+
+  return {
+    get refused() {
+      return refused;
+    },
+    send(words, frames) {
+      ahead();
+      if (!frames) {
+        const whole = command(...words);
+        node.out.append(whole);
+        expect(whole.length);
+        return;
+      }
+      const head = commandHead(frames.count, ...words);
+      node.out.append(head);
+      node.out.append(frames.bytes);
+      expect(head.length + frames.bytes.length);
+    },
+    ask(...words) {
+      return new Promise((settle, fail) => {
+        ahead();
+        const whole = command(...words);
+        node.out.append(whole);
+        expect(whole.length, settle, fail);
+      });
+    },
+    room: () => below(unansweredLimit),
+    settled: () => below(0),
+  };
+}
+
+/** An error, also within what EXEC answers. */
+function refusalIn(reply: Reply): string | undefined {
+  if (reply instanceof ErrorReply) return reply.text;
+  return Array.isArray(reply) ? reply.map(refusalIn).find((text) => text !== undefined) : undefined;
+}
