@@ -17,7 +17,7 @@ it('fills in the defaults', () => {
     report: undefined,
     quiet: false,
   });
-  expect(readCliOptions({})).toEqual({ json: false });
+  expect(readCliOptions({})).toMatchObject({ json: false });
 });
 
 describe('durations', () => {
