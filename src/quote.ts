@@ -10,7 +10,6 @@ export function quoteKey({ key, keyEncoding }: ReportedFailure, maxLength: numbe
 /** Control characters, and those that turn the direction of writing, as escapes. */
 export function harmless(text: string): string {
   return text.replace(
-     
     /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
