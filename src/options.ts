@@ -65,11 +65,11 @@ export const importRows = {
     ['auto', 'relay', 'migrate'],
     'auto',
   ),
-  /** From which size on a value travels in slices; undefined: by default, and strings never. */
+  /** From which size on a value travels in slices; undefined: only what no command can carry. */
   splitAboveBytes: optionalBytes(
     {
       flag: '--split-above <bytes>',
-      help: 'move larger values in slices (default: 64mb, and strings only above 512mb)',
+      help: 'move larger values in slices, 64mb say: costs a question for each key (default: only what is over 512mb)',
     },
     { min: 0, max: Number.MAX_SAFE_INTEGER },
   ),

@@ -220,7 +220,7 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
     elements: createElements(connectNode, (node) =>
       elementAbilities(ready.source, factsOf(ready, node)),
     ),
-    sizes: sizesOf(ready.source, options),
+    sizes: sizesOf(ready.source, options, payloadRefusal !== undefined),
     connectNode,
     lanesPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
     wordsFor: wordsByNode(ready),

@@ -201,7 +201,20 @@ function withoutPassing(reply: Reply): unknown {
   for (let at = 0; at < reply.length; at++) {
     const item = withoutPassing(reply[at] as Reply);
     if (typeof item === 'string' && passingFields.has(item)) at++;
+    else if (item === 'pel') kept.push(item, withoutTimes(reply[++at]));
     else kept.push(item);
   }
   return kept;
+}
+
+/**
+ * Pending entries without the time of their delivery, the last number but one: no command sets it
+ * to the millisecond.
+ */
+function withoutTimes(pending: Reply | undefined): unknown {
+  if (!Array.isArray(pending)) return pending === undefined ? undefined : withoutPassing(pending);
+  return pending.map((row) => {
+    const items = withoutPassing(row);
+    return Array.isArray(items) ? items.toSpliced(-2, 1) : items;
+  });
 }

@@ -2,11 +2,11 @@
  * Which values are too large to be asked for at one time. That has to be known before: a source
  * stands still while it puts a whole value into one answer.
  *
- * MEMORY USAGE tells for every type, by an estimate from a few elements, at the cost of a GET
- * (since 4.0); elsewhere the number of elements has to do.
+ * MEMORY USAGE (since 4.0) tells for every type, by an estimate from a few elements, at the cost of
+ * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead, frame } from '../../redis/frames.js';
+import { command, commandHead } from '../../redis/frames.js';
 import { keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
@@ -29,9 +29,7 @@ export interface SizesOptions {
 /** What an element counts as where nothing but their number is known. */
 const elementBytes = 64;
 
-const memoryHead = commandHead(3, 'MEMORY', 'USAGE');
-/** Behind the key: of what has elements, so many are looked at; 0 would be all of them. */
-const samples = Buffer.concat(['SAMPLES', '2'].map((word) => frame(Buffer.from(word))));
+const memoryHead = commandHead(1, 'MEMORY', 'USAGE');
 
 const lengthWords: Readonly<Record<string, string>> = {
   list: 'LLEN',
@@ -64,7 +62,6 @@ function askMemory(source: Connection, keys: Keys): Promise<Float64Array> {
   for (let place = 0; place < keys.count; place++) {
     out.copy(memoryHead, 0, memoryHead.length);
     out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
-    out.copy(samples, 0, samples.length);
   }
   return new Promise((resolve, reject) => {
     source.expect(new NumbersReader(keys.count, resolve, reject));
