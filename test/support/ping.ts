@@ -15,7 +15,7 @@ export function ping(host: string, port: number, timeoutMs = 1000, tls = false):
     socket.once('error', finish(false));
     socket.once('close', finish(false));
     socket.once(tls ? 'secureConnect' : 'connect', () => socket.write('PING\r\n'));
-    socket.once('data', (chunk) => {
+    socket.once('data', (chunk: Buffer) => {
       finish(/^(\+PONG|-NOAUTH|-ERR|-NOPERM)/.test(chunk.toString('latin1')))();
     });
   });
