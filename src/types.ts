@@ -110,7 +110,8 @@ export interface KeyFailure {
 
 /**
  * What may have happened to keys whose answer was lost: the node may have `stored` them, or the
- * source may have deleted them, so that they are `moved`.
+ * source may have deleted them, so that they are `moved`. A key that may have been moved and is at
+ * the source may have been written there anew, so the node's copy must not be overwritten by it.
  */
 export type Doubt = 'stored' | 'moved';
 

@@ -132,13 +132,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
-    const next = {
-      relisted: batch.relisted,
-      ours: retry.ours ?? batch.ours,
-      doubt: retry.doubt ?? batch.doubt,
-    };
+    const next = { relisted: batch.relisted, ...traceOf(retry, batch) };
     const attempt = batch.attempt + 1;
-    const asked = topology.nodes.find((node) => node.address === retry.askAt);
+    // Clusters that don't announce hosts leave the name out: it is the host that answered.
+    const askAt = retry.askAt?.startsWith(':') ? `${batch.node.host}${retry.askAt}` : retry.askAt;
+    const asked = topology.nodes.find((node) => node.address === askAt);
     if (asked) {
       await dispatch({ ...next, node: asked, keys: retry.keys, attempt, asking: true });
       return;
@@ -211,6 +209,13 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     if (deferred === 0 && (left <= 0 || moved === movedBefore || stuck.isFull)) return;
     movedBefore = moved;
   }
+}
+
+/** What is known of the keys' copies at the node: the news, or what was known before. */
+function traceOf(retry: Retry, batch: Batch): Pick<Batch, 'ours' | 'doubt'> {
+  if (retry.ours === true) return { ours: true };
+  if (retry.doubt) return { ours: false, doubt: retry.doubt };
+  return { ours: batch.ours, doubt: batch.doubt };
 }
 
 /** What a batch for a node that was given up ends with. */

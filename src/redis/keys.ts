@@ -109,7 +109,8 @@ export function slice(keys: Keys, from: number, to: number): Keys {
 
 /** Several runs as one. */
 export function joined(runs: readonly Keys[]): Keys {
-  if (runs.length === 1) return runs[0] as Keys;
+  const [only, ...others] = runs.filter(({ count }) => count > 0);
+  if (only && others.length === 0) return only;
   const builder = keysBuilder(runs.reduce((sum, run) => sum + run.count, 1));
   for (const run of runs) {
     for (let at = 0; at < run.count; at++) {

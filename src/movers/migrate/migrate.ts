@@ -2,22 +2,23 @@
  * The source sends the keys itself, by MIGRATE, and deletes what its node acknowledged.
  *
  * One command moves many keys where the version does that safely. Its answer speaks for all of
- * them: `+OK`, `+NOKEY`, or the first error. After an error nothing is assumed: the source is asked
- * which keys it still has, and those go once more, each alone, so that each gives its own reason.
+ * them: `+OK`, `+NOKEY`, or the first error. After an error those that the source still has go once
+ * more, each alone, so that each gives its own reason.
  * The source serves nobody else during a call, so calls are cut to the time it may be blocked.
  */
 import { ImportError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead } from '../../redis/frames.js';
-import { chosen, keyAt, slice } from '../../redis/keys.js';
+import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, Mover, Outcome } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { overwrites } from '../overwrite.js';
 import type { Removal } from '../relay/removal.js';
 import { verdictOf } from '../replies.js';
-import { migrateEach, migrateMany, type MigrateWords } from './words.js';
+import { migrateTogether } from './together.js';
+import { migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>, AbsentOptions {
   /**
@@ -78,7 +79,7 @@ export function migrate(options: MigrateOptions): Mover {
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
-    const overwrite = batch.ours || (options.overwrite && !batch.relisted);
+    const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const end = await sourceEnd();
     const parts: Promise<void>[] = [];
@@ -103,25 +104,26 @@ export function migrate(options: MigrateOptions): Mover {
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
-      outcome.retry(part.keys, { class: 'source', message: error.message, doubt: 'moved' });
+      const doubt = copy ? (part.batch.doubt ?? 'stored') : 'moved';
+      outcome.retry(part.keys, { class: 'source', message: error.message, doubt });
     }
   }
 
   async function moveMany(part: Part, outcome: OutcomeBuilder): Promise<void> {
     const { source, batch, keys } = part;
-    const counting = send(source, commandHead(keys.count, 'EXISTS'), keys.bytes);
-    counting.catch(() => undefined);
     const sentMs = performance.now();
-    const answer = await send(source, migrateMany(part.words, keys));
+    const { answer, presentBefore, present, absent } = await migrateTogether(
+      source,
+      part.words,
+      keys,
+    );
     adapt(keys.count, sentMs);
-    const presentBefore = Number(await counting);
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
       outcome.moved += moved;
       outcome.gone += keys.count - moved;
       return;
     }
-    const { present, absent } = await sortPresent(source, keys);
     // What the source no longer has was acknowledged by the node, or had gone before.
     await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, outcome);
     if (answer.code === 'IOERR') {
@@ -164,7 +166,7 @@ export function migrate(options: MigrateOptions): Mover {
     if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-      outcome.retry(keys, { class: verdict.class, message, ...askAt });
+      outcome.retry(keys, { class: verdict.class, message, ...askAt, ...traceOf(error, part) });
     } else await settleExisting(part, keys, outcome);
   }
 
@@ -174,7 +176,7 @@ export function migrate(options: MigrateOptions): Mover {
     const ticket = removal?.begin(keys);
     const compared = await options.compare(batch.node, keys);
     await settleAbsent(options, batch, compared.absent, outcome);
-    outcome.conflict(compared.different, batch.relisted);
+    outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     const { equal } = compared;
     const removed =
       removal && ticket && equal.count > 0 ? await removal.remove(equal, ticket) : 'removed';
@@ -210,24 +212,9 @@ export function migrate(options: MigrateOptions): Mover {
   };
 }
 
-/** Sorts keys by whether the source has them. */
-async function sortPresent(
-  source: Connection,
-  keys: Keys,
-): Promise<{ present: Keys; absent: Keys }> {
-  const answers = await Promise.all(
-    Array.from({ length: keys.count }, (_, place) =>
-      send(source, command('EXISTS', keyAt(keys, place))),
-    ),
-  );
-  const places = (wanted: boolean): number[] =>
-    answers.flatMap((answer, place) => ((answer === 1) === wanted ? [place] : []));
-  return { present: chosen(keys, places(true)), absent: chosen(keys, places(false)) };
-}
-
-function send(source: Connection, ...pieces: Buffer[]): Promise<Reply> {
-  for (const piece of pieces) source.out.append(piece);
-  return nextReply(source);
+/** A key that MIGRATE sent alone, and of whose arrival it did not hear, may be at the node. */
+function traceOf({ code }: ErrorReply, { batch }: Part): { readonly doubt?: 'stored' } {
+  return code !== 'IOERR' || batch.ours || batch.doubt ? {} : { doubt: 'stored' };
 }
 
 function nextReply(source: Connection): Promise<Reply> {

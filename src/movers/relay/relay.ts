@@ -15,9 +15,9 @@
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
-import { slice } from '../../redis/keys.js';
+import { joined, slice } from '../../redis/keys.js';
 import { ImportError } from '../../errors.js';
-import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { createCaution } from './caution.js';
 import { createLanes } from './lanes.js';
@@ -122,16 +122,20 @@ export function relay(options: RelayOptions): Mover {
   ): Promise<boolean> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
     const part = outcomeBuilder();
+    let removing: Doubt | undefined;
     try {
       const partApart: Keys[] = [];
       const course = { outcome: part, apart: apart && partApart };
-      const changed = await movePart(guarded, { ...batch, keys }, course);
+      const changed = await movePart(guarded, { ...batch, keys }, course, () => {
+        removing = options.copy ? undefined : 'moved';
+      });
       apart?.push(...partApart);
       outcome.add(part.build());
       return changed;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      outcome.retry(keys, { class: 'source', message: error.message, doubt: 'moved' });
+      const doubt = removing ?? batch.doubt ?? (batch.ours ? undefined : 'stored');
+      outcome.retry(keys, { class: 'source', message: error.message, ...(doubt && { doubt }) });
       return false;
     }
   }
@@ -140,6 +144,7 @@ export function relay(options: RelayOptions): Mover {
     { line, removal }: GuardedLine,
     batch: Batch,
     { outcome, apart }: Course,
+    beforeRemoval: () => void,
   ): Promise<boolean> {
     const { node, keys } = batch;
     let lane: Connection;
@@ -153,7 +158,8 @@ export function relay(options: RelayOptions): Mover {
     const ticket = removal?.begin(keys);
     const stored = await store(options, line, lane, batch, outcome, apart === undefined);
     if (stored.apart.count > 0) apart?.push(stored.apart);
-    const acknowledged = stored.keys;
+    const acknowledged = joined([stored.keys, stored.found]);
+    beforeRemoval();
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
     if (removed === 'removed') {
       outcome.moved += acknowledged.count;
@@ -166,11 +172,12 @@ export function relay(options: RelayOptions): Mover {
     if (batch.attempt < lastAttempt) {
       // Where scripts are refused, WATCH may still be allowed.
       if (removed !== 'changed') caution?.forbidMain();
-      outcome.retry(acknowledged, { class: 'changing', message, ours: true });
+      outcome.retry(stored.keys, { class: 'changing', message, ours: true });
+      outcome.retry(stored.found, { class: 'changing', message });
       return true;
     }
     // The node's copy is stale, and the source's is the one that counts.
-    await options.discard(node, acknowledged);
+    await options.discard(node, stored.keys);
     outcome.fail(acknowledged, {
       class: removed === 'changed' ? 'changing' : 'source',
       message: `${message}, ${String(lastAttempt + 1)} times`,

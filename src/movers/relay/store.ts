@@ -16,6 +16,7 @@ import type { Aside } from '../aside.js';
 import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
+import { overwrites } from '../overwrite.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
@@ -42,8 +43,10 @@ export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
 }
 
 export interface Stored {
-  /** Keys that are now whole at the node. */
+  /** Keys that are now whole at the node, by this very batch. */
   readonly keys: Keys;
+  /** Keys that were there already, and equal. */
+  readonly found: Keys;
   /** Keys that have to be moved element by element, and each by itself. */
   readonly apart: Keys;
 }
@@ -83,14 +86,15 @@ export async function store(
   const { window, shapes, sizes } = options;
   const form: Form =
     shapes.stringShare < fewStrings && shapes.batches++ % sampleEvery !== 0 ? 'payload' : 'value';
-  const overwrite = batch.ours || (options.overwrite && !batch.relisted);
+  const overwrite = overwrites(options.overwrite, batch);
   const words = options.wordsFor(batch.node, overwrite);
   const durability = options.durabilityOf(batch.node);
 
+  const found: Keys[] = [];
   const setApart: Keys[] = [];
   if (apart) {
     const keys = await storeAs('elements', batch.keys, undefined);
-    return { keys, apart: none };
+    return { keys, found: joined([none, ...found]), apart: none };
   }
 
   const parts: Promise<Keys>[] = [];
@@ -103,7 +107,8 @@ export async function store(
     parts.push(part);
     from += keys.count;
   }
-  return { keys: joined(await Promise.all(parts)), apart: joined([none, ...setApart]) };
+  const keys = joined(await Promise.all(parts));
+  return { keys, found: joined([none, ...found]), apart: joined([none, ...setApart]) };
 
   async function storePart(all: Keys): Promise<Keys> {
     const asksFirst = form === 'payload' || sizes?.ofStrings === true;
@@ -211,7 +216,7 @@ export async function store(
     }
   }
 
-  /** @returns the keys that are whole at the node. */
+  /** @returns the keys that are whole at the node by this. */
   async function settle(keys: Keys, passed: Passed, as: Form | 'elements'): Promise<Keys> {
     const { address } = batch.node;
     const trouble = passed.lost?.message ?? passed.undurable;
@@ -220,7 +225,8 @@ export async function store(
       const sent = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
       const message = passed.lost ? trouble : `${address}: ${trouble}`;
       const isStored = passed.lost === undefined && passed.refusals.length === 0;
-      const trace = isStored ? { ours: true } : batch.doubt ? {} : { doubt: 'stored' as const };
+      const known = batch.ours || batch.doubt ? {} : { doubt: 'stored' as const };
+      const trace = isStored ? { ours: true } : known;
       outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
       return none;
     }
@@ -244,18 +250,17 @@ export async function store(
         outcome.retry(refused, { class: reason.class, message, ...askAt });
       }
     }
-    const stored = storedOf(keys, passed);
-    return existing.count === 0 ? stored : joined([stored, await settleExisting(existing)]);
+    if (existing.count > 0) await settleExisting(existing);
+    return storedOf(keys, passed);
   }
 
   /** Equal keys are what an earlier try left; different ones stay as they are, on both sides. */
-  async function settleExisting(existing: Keys): Promise<Keys> {
+  async function settleExisting(existing: Keys): Promise<void> {
     const compared = await options.compare(batch.node, existing);
-    outcome.conflict(compared.different, batch.relisted);
+    outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     await settleAbsent(options, batch, compared.absent, outcome);
-    if (!batch.relisted || !options.copy) return compared.equal;
-    outcome.repeated += compared.equal.count;
-    return none;
+    if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
+    else found.push(compared.equal);
   }
 }
 
