@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { createPace, sliceBytes, sliceElements } from '../../../src/movers/elements/pace.js';
+import { NumbersReader } from '../../../src/movers/elements/numbers.js';
+import { askPage } from '../../../src/movers/elements/questions.js';
+import { compareIds, nextId } from '../../../src/movers/elements/stream-ids.js';
+import { swapped } from '../../../src/movers/elements/frames.js';
+import { keyAt } from '../../../src/redis/keys.js';
+import type { Reader } from '../../../src/redis/reader.js';
+import { feed } from '../../fuzz/feed.js';
+import { mockConnection } from '../../fuzz/mock-connection.js';
+import { keysOf } from '../../fuzz/readers.js';
+import type { Keys } from '../../../src/types.js';
+
+const texts = (keys: Keys): string[] =>
+  Array.from({ length: keys.count }, (_, place) => keyAt(keys, place).toString('latin1'));
+
+describe('a page of elements', () => {
+  const answer = '*2\r\n$2\r\n17\r\n*3\r\n$1\r\na\r\n$0\r\n\r\n$4\r\n\r\n\0\xff\r\n';
+
+  it.each([[[]], [[1, 2, 3, 9, 15, 20, 33]], [Array.from({ length: 40 }, (_, at) => at + 1)]])(
+    'is read whole, cut at %j',
+    async (borders) => {
+      const source = mockConnection();
+      const page = askPage(source, 'SSCAN', 'key', '0', 'COUNT', 3);
+      const bytes = Buffer.from(answer, 'latin1');
+      const cuts = borders.filter((border) => border < bytes.length);
+      expect(feed(source.readers[0] as Reader, bytes, cuts).ending).toBe('done');
+      const { cursor, items } = await page;
+      expect([cursor, ...texts(items)]).toEqual(['17', 'a', '', '\r\n\0\xff']);
+    },
+  );
+
+  it.each(['*3\r\n', '$1\r\n', '*2\r\n$1\r\nx\r\n*0\r\n', '*2\r\n$-1\r\n', '*2\r\n*0\r\n'])(
+    'is not made from %j',
+    async (text) => {
+      const source = mockConnection();
+      const page = askPage(source, 'SSCAN', 'key', '0');
+      const refused = expect(page).rejects.toThrow();
+      expect(feed(source.readers[0] as Reader, Buffer.from(text)).ending).toBe('refused');
+      await refused;
+    },
+  );
+
+  it('may be refused', async () => {
+    const source = mockConnection();
+    const page = askPage(source, 'SSCAN', 'key', '0');
+    const refused = expect(page).rejects.toMatchObject({ reply: 'WRONGTYPE no' });
+    feed(source.readers[0] as Reader, Buffer.from('-WRONGTYPE no\r\n'));
+    await refused;
+  });
+});
+
+describe('numbers', () => {
+  it('are read in order, with nothing as 0 and refusals as NaN', () => {
+    const read: number[][] = [];
+    const reader = new NumbersReader(
+      4,
+      (numbers) => read.push([...numbers]),
+      () => undefined,
+    );
+    const text = ':5\r\n$-1\r\n-NOPERM no\r\n:9007199254740991\r\n';
+    expect(feed(reader, Buffer.from(text), [1, 3, 5, 12, 30]).ending).toBe('done');
+    expect(read).toEqual([[5, 0, NaN, 9007199254740991]]);
+  });
+
+  it.each(['$1\r\nx\r\n', '+OK\r\n', '*0\r\n'])('are not made from %j', (text) => {
+    const reader = new NumbersReader(
+      1,
+      () => undefined,
+      () => undefined,
+    );
+    expect(feed(reader, Buffer.from(text)).ending).toBe('refused');
+  });
+});
+
+describe('the pace', () => {
+  it('grows step by step, up to a limit', () => {
+    const pace = createPace();
+    const counts = Array.from({ length: 4 }, () => {
+      pace.note(pace.count, pace.count * 10);
+      return pace.count;
+    });
+    expect(counts).toEqual([128, sliceElements, sliceElements, sliceElements]);
+  });
+
+  it('falls at once to what heavy elements allow, and to one at the least', () => {
+    const pace = createPace();
+    pace.note(16, sliceBytes * 4);
+    expect(pace.count).toBe(4);
+    pace.note(4, sliceBytes * 100);
+    expect(pace.count).toBe(1);
+  });
+});
+
+it('turns pairs round', () => {
+  expect(texts(swapped(keysOf('one', '1.5', '', 'inf')))).toEqual(['1.5', 'one', 'inf', '']);
+});
+
+describe('ids of entries', () => {
+  it('are compared as numbers', () => {
+    const ids = ['10-0', '9-18446744073709551615', '9-2', '9-10', '18446744073709551615-0'];
+    expect(ids.sort(compareIds)).toEqual([
+      '9-2',
+      '9-10',
+      '9-18446744073709551615',
+      '10-0',
+      '18446744073709551615-0',
+    ]);
+  });
+
+  it('are followed by the next one', () => {
+    expect(nextId('5-0')).toBe('5-1');
+    expect(nextId('9007199254740993-18446744073709551615')).toBe('9007199254740994-0');
+  });
+});
