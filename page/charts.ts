@@ -91,14 +91,15 @@ function settings(lines: readonly Line[], width: number): uPlot.Options {
     grid: { show: scale === 'main', stroke: colour('--rule'), width: 1 },
     values: (_, ticks) => ticks.map((tick) => format(tick).replace(' keys/s', '')),
   }));
-  const fromZero: uPlot.Scale = {
-    range: (_, __, most: number | null) => [0, Math.max(most ?? 0, 1) * 1.1],
-  };
+  const fromZero = (room: number): uPlot.Scale => ({
+    range: (_, __, most: number | null) => [0, Math.max(most ?? 0, 1) * room],
+  });
   return {
     width,
     height,
     axes: [{ ...axis, values: [[1, '{HH}:{mm}:{ss}']] as uPlot.Axis.Values, space: 80 }, ...yAxes],
-    scales: { main: fromZero, second: fromZero },
+    // More room above the second line, so that it does not lie on the first.
+    scales: { main: fromZero(1.1), second: fromZero(1.8) },
     series: [
       { label: 'at', value: (_, at: number | null) => (at === null ? '–' : clock(at)) },
       ...lines.map((line): uPlot.Series => ({

@@ -39,7 +39,7 @@ function numbers({ report, latencyMs, ...live }: Live): HTMLElement[] {
     ['keys/s', formatCount(ended ? report.keysPerSecond : live.keysPerSecond)],
     ['bytes/s', `${formatBytes(ended ? bytes / seconds : live.bytesPerSecond)}/s`],
     [ended ? 'took' : 'so far', formatDuration(durationMs)],
-    ['source answers in', latencyMs === null ? '–' : `${latencyMs.toFixed(1)} ms`],
+    ['source latency', latencyMs === null ? '–' : `${latencyMs.toFixed(1)} ms`],
     ['retries', formatCount(retries)],
     ['conflicting', formatCount(keys.conflicting), keys.conflicting > 0 ? 'warn' : ''],
     ['failed', formatCount(keys.failed), keys.failed > 0 ? 'bad' : ''],

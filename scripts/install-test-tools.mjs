@@ -1,0 +1,52 @@
+/**
+ * `npm run setup:tools`: what some tests need besides Redis. promtool, Prometheus and its Pushgateway
+ * prove the metrics, the rules and the dashboard; Chromium proves the page. Where one is missing,
+ * `npm test` says so and leaves those tests out; continuous integration runs this first.
+ *
+ * Debian's packages of the first three start services when they are installed, so they are only
+ * unpacked, into the project's own folder, without root. Chromium starts nothing, and is installed.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { toolsDirectory } from './find-redis.mjs';
+import { findTool, toolNames } from './find-tools.mjs';
+
+const packages = { promtool: 'prometheus', pushgateway: 'prometheus-pushgateway' };
+const missing = toolNames.filter((name) => findTool(name) === undefined);
+
+if (missing.length > 0) install();
+for (const name of toolNames) {
+  if (findTool(name) === undefined) console.error(`setup: ${name} is not installed`);
+}
+
+function install() {
+  mkdirSync(toolsDirectory, { recursive: true });
+  runs('apt-get', ['update', '-q']);
+  for (const [name, pack] of Object.entries(packages)) {
+    if (!missing.some((one) => one === name)) continue;
+    if (!runs('apt-get', ['download', '-q', pack])) continue;
+    const file = readdirSync(toolsDirectory).find((one) => one.startsWith(`${pack}_`));
+    if (file === undefined) continue;
+    runs('dpkg-deb', ['-x', join(toolsDirectory, file), toolsDirectory]);
+    rmSync(join(toolsDirectory, file));
+  }
+  if (missing.includes('chromium')) {
+    runs('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'chromium']);
+  }
+}
+
+/**
+ * Whether a command succeeds. What it says goes to standard error.
+ * @param {string} program
+ * @param {readonly string[]} words
+ */
+function runs(program, words) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    execFileSync(program, words, { cwd: toolsDirectory, stdio: ['ignore', 2, 2], env });
+    return true;
+  } catch {
+    return false;
+  }
+}
