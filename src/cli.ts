@@ -108,6 +108,10 @@ async function runImport(flags: Readonly<Record<string, unknown>>): Promise<numb
   });
   const given = valuesOf(importRows, flags);
   if (askPassword) Object.assign(given, await askPasswords(given, terminal()));
+  const say = (words: string, signal: string): void => {
+    if (forMachines) logger.info({ signal }, words);
+    else screen.write(`\n${words}\n`);
+  };
   const stop = new AbortController();
   let stoppedWith: number | undefined;
   let ended = false;
@@ -117,9 +121,7 @@ async function runImport(flags: Readonly<Record<string, unknown>>): Promise<numb
       stoppedWith = code;
       stop.abort();
       if (ended) return;
-      const words = 'Stopping after the batches in flight; once more to stop at once.';
-      if (forMachines) logger.info({ signal: name }, words);
-      else screen.write(`\n${words}\n`);
+      say('Stopping after the batches in flight; once more to stop at once.', name);
     });
   }
   try {
@@ -127,6 +129,13 @@ async function runImport(flags: Readonly<Record<string, unknown>>): Promise<numb
       signal: stop.signal,
       stderr: forMachines ? undefined : process.stderr,
       logger,
+      onStart(throttle) {
+        process.on('SIGUSR2', () => {
+          if (throttle.isPaused) throttle.resume();
+          else throttle.pause();
+          say(throttle.isPaused ? 'Paused; SIGUSR2 goes on.' : 'Going on.', 'SIGUSR2');
+        });
+      },
       onReport(known) {
         ended = true;
         process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));

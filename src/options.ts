@@ -7,14 +7,15 @@
 import { accessRows } from './access.js';
 import { UsageError } from './errors.js';
 import {
+  bytes,
   choice,
   count,
   duration,
   flag,
   given,
   list,
-  optionalChoice,
   optionalBytes,
+  optionalChoice,
   optionalCount,
   type Rows,
   text,
@@ -111,6 +112,16 @@ export const importRows = {
   maxBlockMs: duration(
     { flag: '--max-block <ms>', help: 'how long one MIGRATE may block the source' },
     { fallback: 10, min: 1, max: 60_000 },
+  ),
+  /** Keys a second; undefined: as fast as it goes. */
+  maxRate: optionalCount(
+    { flag: '--max-rate <keys/s>', help: 'move no more keys a second' },
+    { min: 1, max: 1_000_000_000 },
+  ),
+  /** Value bytes a second; 0: as fast as it goes. */
+  maxBandwidth: bytes(
+    { flag: '--max-bandwidth <bytes/s>', help: 'move no more a second, 20mb say; 0 is no limit' },
+    { fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   /** Serve Prometheus metrics there. */
   metrics: text({

@@ -4,6 +4,7 @@
  */
 import { runPipeline } from '../engine/pipeline.js';
 import { listingRecord } from '../engine/record.js';
+import { createThrottle, type Throttle } from '../engine/throttle.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
@@ -31,6 +32,7 @@ const batchBytes = 1024 * 1024;
 export interface Assembled {
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
+  readonly throttle: Throttle;
   /** Of a scan: before it, every key is where it should be. */
   readonly settledPosition: ScanPosition | undefined;
   /** Runs until the source is done, or the signal. */
@@ -102,15 +104,24 @@ export function assemble(
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
-  const mover = moverOf(choice, { ready, options, link, connectNode, aside, distance });
+  const throttle = createThrottle({
+    keysPerSecond: options.maxRate,
+    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
+  });
+  const unhurried = moverOf(choice, { ready, options, link, connectNode, aside, distance });
+  const mover = throttle.slow(unhurried);
 
   return {
     tally,
     mover,
+    throttle,
     get settledPosition() {
       return checkpoints?.last;
     },
     async run(signal) {
+      signal.addEventListener('abort', () => {
+        throttle.release();
+      });
       await listed?.recall(record);
       await runPipeline({
         source,

@@ -3,6 +3,7 @@
  * `importKeys`, which is also what the library exports.
  */
 import { open, writeFile } from 'node:fs/promises';
+import type { Throttle } from '../engine/throttle.js';
 import { ImportError, UsageError } from '../errors.js';
 import { type GivenOptions, type ImportOptions, readOptions } from '../options.js';
 import { buildReport, type Report, type RunEnd } from '../report.js';
@@ -21,6 +22,8 @@ export interface ImportContext {
   readonly logger?: Logger | undefined;
   /** Where progress is shown; without it there is none. */
   readonly stderr?: NodeJS.WritableStream | undefined;
+  /** Called when the run begins, with what holds it and lets it go on. */
+  readonly onStart?: ((throttle: Throttle) => void) | undefined;
   /** Called as soon as the report is there, which may be long before the metrics have lingered. */
   readonly onReport?: ((report: Report) => void) | undefined;
 }
@@ -51,6 +54,7 @@ export async function importKeys(
     try {
       watch = await watchRun({ engine, ready, options, voice, warnings, signal });
       tellStart(ready, engine, options, voice);
+      context.onStart?.(engine.throttle);
       const cut = await run(engine, books, signal);
       const end = { ...runEnd(ready, engine, options, cut, warnings), earlier: books.earlier };
       const report = buildReport(engine.tally.snapshot(), end);
