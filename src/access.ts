@@ -2,7 +2,7 @@
  * The rows of `options.ts` that say how each side is reached: passwords, TLS, addresses.
  * What is a file is named here and read before the start (`commands/endpoints.ts`).
  */
-import { flag, type Rows, secret, text } from './rows.js';
+import { flag, list, type Rows, secret, text } from './rows.js';
 
 export const accessRows = {
   /** For a source whose endpoint holds no password. */
@@ -17,6 +17,16 @@ export const accessRows = {
   toPasswordFile: text({
     flag: '--to-password-file <file>',
     help: "a file that holds the cluster's password",
+  }),
+  /** For the Sentinels of a source named by `sentinel://…`. */
+  sentinelPassword: secret({
+    env: 'CLUSTER_IMPORT_SENTINEL_PASSWORD',
+    help: "the Sentinels' password",
+  }),
+  /** Nodes are dialled there; MIGRATE names them as announced, since the source dials them. */
+  nat: list({
+    flag: '--nat <announced=reachable>',
+    help: 'how to reach what servers announce: host:port=host:port or host=host; may be repeated',
   }),
   fromTlsCa: text({
     flag: '--from-tls-ca <file>',

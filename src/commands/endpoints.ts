@@ -8,7 +8,9 @@ import { createSecureContext } from 'node:tls';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
+import { parseNat } from '../redis/nat.js';
 import type { Side } from '../redis/sentences.js';
+import { parseSentinels } from '../redis/sentinel.js';
 import type { TlsTrust } from '../redis/tls.js';
 
 /** What the options say of one side's access, whatever the side. */
@@ -23,13 +25,34 @@ export async function readEndpoint(
   side: Side,
   options: ImportOptions,
 ): Promise<Endpoint> {
-  const endpoint = parseEndpoint(text, `--${side}`);
+  const nat = options.nat.map(parseNat);
+  const sentinels = side === 'from' ? parseSentinels(text, '--from', nat) : undefined;
+  const endpoint = sentinels ?? parseEndpoint(text, `--${side}`);
   const access = accessTo(side, options);
   const password =
     access.passwordFile === undefined
       ? access.password
       : (await readGiven(access.passwordFile, `--${side}-password-file`)).replace(/\r?\n$/, '');
-  return { ...withPassword(endpoint, password), ...(await readTrust(endpoint, side, access)) };
+  const trust = await readTrust(endpoint, side, access);
+  return {
+    ...withPassword(endpoint, password),
+    ...trust,
+    ...sentinelAccess(endpoint, trust, options),
+  };
+}
+
+/** The Sentinels are trusted as the source is, and have a password of their own. */
+function sentinelAccess(
+  { sentinels }: Endpoint,
+  trust: { readonly trust?: TlsTrust },
+  { sentinelPassword }: ImportOptions,
+): Pick<Endpoint, 'sentinels'> {
+  if (!sentinels) return {};
+  const endpoints = sentinels.endpoints.map((one) => ({
+    ...withPassword(one, sentinelPassword),
+    ...trust,
+  }));
+  return { sentinels: { ...sentinels, endpoints } };
 }
 
 /** Whether a side's password is still to be asked for. */
@@ -37,7 +60,8 @@ export function lacksPassword(side: Side, options: Partial<ImportOptions>): bool
   const text = options[side];
   const { password, passwordFile } = accessTo(side, options);
   if (text === undefined || (password ?? '') !== '' || passwordFile !== undefined) return false;
-  return !parseEndpoint(text, `--${side}`).password;
+  const sentinels = side === 'from' ? parseSentinels(text, '--from', []) : undefined;
+  return !(sentinels ?? parseEndpoint(text, `--${side}`)).password;
 }
 
 /** What a run that checks no certificates must say, loudly. */

@@ -2,10 +2,12 @@
  * The checks before the start: whatever can be found out while nothing has moved is found out
  * here, and refused in one sentence. The order is that in which people would look.
  */
-import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { ConnectionError, ImportError, PreflightError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
+import { parseNat } from '../redis/nat.js';
+import { locate } from '../redis/sentinel.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
@@ -76,17 +78,18 @@ export async function preflight(
   }
   const open: Control[] = [];
   try {
-    const control = await openControl(from, { side: 'from', timeoutMs });
+    const located = await locate(from, timeoutMs);
+    const control = await openControl(located, { side: 'from', timeoutMs });
     open.push(control);
-    const source = await readSource(control, from);
+    const source = await readSource(control, located);
     const seed = await openControl(to, { side: 'to', timeoutMs });
     open.push(seed);
     await checkPair(source, seed, options);
-    const topology = await openTopology(seed, { timeoutMs });
+    const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
     const masters = await Promise.all(
       topology.masters.map((node) => readMaster(node, topology, options)),
     );
-    const has = await checkSourceRights(from, source.has, options);
+    const has = await checkSourceRights(located, source.has, options);
     const mayMigrate = has.migrate && masters.every((master) => master.takesMigrate);
     const nodeIds = await readNodeIds(seed, masters);
     seed.close();
@@ -202,7 +205,11 @@ async function readMaster(
     }
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    throw new PreflightError(`The cluster announces a master at ${node.address}. ${words}`, {
+    const way =
+      error instanceof ConnectionError
+        ? ` If it is reached elsewhere from here, say --nat ${node.address}=host:port.`
+        : '';
+    throw new PreflightError(`The cluster announces a master at ${node.address}. ${words}${way}`, {
       cause: error,
     });
   }

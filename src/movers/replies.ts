@@ -28,7 +28,9 @@ const retryClasses: ReadonlyMap<string, FailureClass> = new Map([
 export function verdictOf(text: string): Verdict {
   const [code = '', , third] = text.split(' ', 3);
   if (code === 'BUSYKEY') return { kind: 'exists' };
-  if (code === 'ASK') return { kind: 'retry', class: 'redirected', ...(third && { askAt: third }) };
+  if (code === 'ASK') {
+    return { kind: 'retry', class: 'redirected', ...(third && { askAt: bracketed(third) }) };
+  }
   const retry = retryClasses.get(code);
   if (retry) return { kind: 'retry', class: retry };
   if (code === 'NOPERM' || code === 'NOAUTH' || code === 'WRONGPASS') {
@@ -41,4 +43,10 @@ export function verdictOf(text: string): Verdict {
     return { kind: 'failed', class: 'too-large' };
   }
   return { kind: 'failed', class: 'other' };
+}
+
+/** An address as nodes are called here: redirections write IPv6 without brackets. */
+function bracketed(address: string): string {
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : address;
 }

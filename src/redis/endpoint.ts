@@ -6,6 +6,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { UsageError } from '../errors.js';
+import type { NatRule } from './nat.js';
 import type { TlsTrust } from './tls.js';
 
 export interface Endpoint {
@@ -15,10 +16,21 @@ export interface Endpoint {
   readonly tls: boolean;
   /** For TLS: whom to trust; undefined: who the system trusts. */
   readonly trust?: TlsTrust;
+  /** Who knows where it is at the moment; undefined: it stays where it is. */
+  readonly sentinels?: Sentinels;
   readonly username?: string;
   readonly password?: string;
   /** The database's number. */
   readonly db: number;
+}
+
+/** Who knows where a source is. */
+export interface Sentinels {
+  /** The master's name. */
+  readonly name: string;
+  readonly endpoints: readonly Endpoint[];
+  /** How what they say is reached from here. */
+  readonly nat: readonly NatRule[];
 }
 
 const forms = 'host:port, [v6]:port, redis://[user[:password]@]host[:port][/db] or rediss://…';

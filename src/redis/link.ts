@@ -8,6 +8,7 @@ import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
 import { measureRoundTrip } from './round-trip.js';
+import { locate } from './sentinel.js';
 
 export interface Link {
   /**
@@ -41,7 +42,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
   const name = printable(endpoint);
 
   async function attempt(): Promise<Linked> {
-    const connection = await connect(endpoint, options);
+    const connection = await connect(await locate(endpoint, options.timeoutMs), options);
     try {
       const info = textOf(await refusing(connection.call('INFO', 'server'), name));
       const role = textOf(await refusing(connection.call('INFO', 'replication'), name));
@@ -50,7 +51,9 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
         /^role:slave/m.test(role) &&
         !/^slave_read_only:0/m.test(role)
       ) {
-        throw new SourceError(
+        // Sentinels may not have noticed yet; else it is for good.
+        const Trouble = endpoint.sentinels ? ConnectionError : SourceError;
+        throw new Trouble(
           `${name} has become a read-only replica, from which nothing can be moved: start again with its master in --from.`,
         );
       }

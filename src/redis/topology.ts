@@ -8,6 +8,7 @@ import { RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
 import { type Control, type ControlOptions, openControl } from './control.js';
 import type { Endpoint } from './endpoint.js';
+import { type NatRule, reach } from './nat.js';
 import { slotCount } from './slot.js';
 import { parseSlots, type SlotRange, uncoveredSlots } from './slots.js';
 
@@ -19,13 +20,18 @@ export interface ClusterTopology extends Topology {
   endpointOf(node: Pick<Node, 'host' | 'port'>): Endpoint;
 }
 
+export interface TopologyOptions extends Pick<ControlOptions, 'timeoutMs'> {
+  /** How announced addresses are reached from here. */
+  readonly nat: readonly NatRule[];
+}
+
 /**
  * Reads the slots through the seed's connection, which it does not keep.
  * @throws TargetError when it is not a cluster, or one that is not whole.
  */
 export async function openTopology(
   seed: Control,
-  options: Pick<ControlOptions, 'timeoutMs'>,
+  options: TopologyOptions,
 ): Promise<ClusterTopology> {
   const nodes: Node[] = [];
   const owners = new Uint16Array(slotCount);
@@ -43,7 +49,7 @@ export async function openTopology(
   }
 
   function endpointOf({ host, port }: Pick<Node, 'host' | 'port'>): Endpoint {
-    return { ...seed.endpoint, host, port, db: 0 };
+    return { ...seed.endpoint, ...reach({ host, port }, options.nat), db: 0 };
   }
 
   /** Asks one node after the other until one knows a whole cluster. */

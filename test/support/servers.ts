@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly config?: readonly string[];
   /** Another redis-server, say an older version. */
   readonly binary?: string;
+  /** Start it as a Sentinel, which knows other commands and keeps no data. */
+  readonly sentinel?: boolean;
   /** Speak nothing but TLS, with this certificate. */
   readonly tls?: { readonly authority: Authority; readonly certificate: Certificate };
 }
@@ -94,8 +96,7 @@ async function launch(
       ...(tls ? tlsConfig(port, tls) : [`port ${String(port)}`]),
       `dir ${directory}`,
       `logfile ${logFile}`,
-      'save ""',
-      'appendonly no',
+      ...(options.sentinel ? [] : ['save ""', 'appendonly no']),
       ...config,
     ].join('\n'),
   );
@@ -104,7 +105,11 @@ async function launch(
   let exited: Promise<void>;
 
   async function revive(): Promise<void> {
-    child = spawn(program, [file], { stdio: 'ignore', detached: true, argv0: 'redis-server' });
+    child = spawn(program, options.sentinel ? [file, '--sentinel'] : [file], {
+      stdio: 'ignore',
+      detached: true,
+      argv0: 'redis-server',
+    });
     running.set(child, directory);
     exited = new Promise((resolve) => {
       child.once('close', () => {

@@ -9,6 +9,9 @@ it.each<[string, object]>([
   ['MOVED 1234 127.0.0.1:7001', retry('redirected')],
   ['ASK 1234 127.0.0.1:7001', { ...retry('redirected'), askAt: '127.0.0.1:7001' }],
   ['ASK 1234 [::1]:7001', { ...retry('redirected'), askAt: '[::1]:7001' }],
+  // As servers write it: without brackets.
+  ['ASK 1234 ::1:7001', { ...retry('redirected'), askAt: '[::1]:7001' }],
+  ['ASK 1234 :7001', { ...retry('redirected'), askAt: ':7001' }],
   ['ASK', retry('redirected')],
   ['TRYAGAIN Multiple keys request during rehashing of slot', retry('redirected')],
   ['CLUSTERDOWN Hash slot not served', retry('unavailable')],
