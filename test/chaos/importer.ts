@@ -1,0 +1,64 @@
+/** Runs the import again and again with the same command, as an operator would, until told to end. */
+import type { Report } from '../../src/report.js';
+import { startCli, type CliRun } from '../support/cli.js';
+
+export interface Importer {
+  /** Whether a run is under way. */
+  readonly busy: boolean;
+  readonly runs: readonly Run[];
+  /** Kills the run that is under way with SIGKILL. */
+  kill(): Promise<void>;
+  /** Ends after the run under way, and then runs it once more. @returns what that ended with. */
+  finish(): Promise<Run>;
+  /** One more run. */
+  once(): Promise<Run>;
+}
+
+export interface Run {
+  /** Undefined: it was killed. */
+  readonly code: number | undefined;
+  readonly report: Report | undefined;
+  readonly stderr: string;
+}
+
+export function keepImporting(args: readonly string[], tell: (what: string) => void): Importer {
+  const runs: Run[] = [];
+  let current: CliRun | undefined;
+  let ending = false;
+
+  async function once(): Promise<Run> {
+    current = startCli([...args, '--json', '--quiet']);
+    const { code, stdout, stderr } = await current.done;
+    current = undefined;
+    const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
+    const run = { code, report, stderr };
+    runs.push(run);
+    tell(`the import ended with ${String(code)} ${JSON.stringify(report?.keys ?? stderr)}`);
+    return run;
+  }
+
+  async function keepOn(): Promise<void> {
+    while (!ending) await once();
+  }
+
+  const keepingOn = keepOn();
+  keepingOn.catch(() => undefined);
+
+  return {
+    get busy() {
+      return current !== undefined;
+    },
+    runs,
+    async kill() {
+      const killed = current;
+      killed?.signal('SIGKILL');
+      await killed?.done;
+    },
+    async finish() {
+      ending = true;
+      await keepingOn;
+      return once();
+    },
+    once,
+  };
+}

@@ -1,0 +1,44 @@
+/** Reads everything that a server holds, as states of keys. */
+import type { Redis } from 'ioredis';
+import { fieldsText, type Kind, type State } from './state.js';
+import { kindOf } from './writes.js';
+
+const atOnce = 500;
+
+export async function inventory(client: Redis): Promise<Map<string, State>> {
+  const states = new Map<string, State>();
+  const keys = [...new Set(await client.keys('*'))];
+  for (let at = 0; at < keys.length; at += atOnce) {
+    await Promise.all(
+      keys.slice(at, at + atOnce).map(async (key) => {
+        const [value, ttlMs] = await Promise.all([
+          readers[kindOf(key)](client, key),
+          client.pttl(key),
+        ]);
+        // It has expired meanwhile.
+        if (ttlMs === -2 || value === undefined) return;
+        const nowMs = Date.now();
+        const deadline = ttlMs < 0 ? undefined : { fromMs: nowMs + ttlMs, toMs: nowMs + ttlMs };
+        states.set(key, { value, deadline });
+      }),
+    );
+  }
+  return states;
+}
+
+type Read = (client: Redis, key: string) => Promise<string | undefined>;
+
+const readString: Read = async (client, key) => (await client.get(key)) ?? undefined;
+
+const readers: Readonly<Record<Kind, Read>> = {
+  counter: readString,
+  text: readString,
+  async hash(client, key) {
+    const fields = Object.entries(await client.hgetall(key));
+    return fields.length === 0 ? undefined : fieldsText(fields);
+  },
+  async list(client, key) {
+    const items = await client.lrange(key, 0, -1);
+    return items.length === 0 ? undefined : items.map((item) => `${item} `).join('');
+  },
+};

@@ -1,0 +1,77 @@
+/**
+ * The servers of the rounds: a source and a cluster, which stay up from round to round.
+ *
+ * What has acknowledged a write must still have it after kill -9, or there would be nothing to hold
+ * the import to: the source and the nodes of a cluster without replicas write each command to disk
+ * before they answer. A cluster with replicas keeps nothing on disk; the import waits for one of them.
+ */
+import type { Redis } from 'ioredis';
+import { type ClusterNode, isWell, startCluster, type TestCluster } from '../support/cluster.js';
+import { type Server, startServer } from '../support/servers.js';
+import { waitFor } from '../support/wait.js';
+
+export type Cast = 'disks' | 'replicas';
+
+export interface Theatre {
+  readonly cast: Cast;
+  readonly source: Server;
+  readonly cluster: TestCluster;
+  /** The nodes that own slots now. */
+  masters(): Promise<readonly ClusterNode[]>;
+  /** Waits until every server is up, and every replica follows its master. */
+  allWell(): Promise<void>;
+  /** Nothing is anywhere. */
+  clear(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const onDisk = ['appendonly yes', 'appendfsync always'];
+
+export async function openTheatre(cast: Cast): Promise<Theatre> {
+  const [source, cluster] = await Promise.all([
+    startServer({ config: onDisk }),
+    startCluster({
+      masters: 3,
+      replicasPerMaster: cast === 'replicas' ? 1 : 0,
+      nodeTimeoutMs: cast === 'replicas' ? 1000 : 5000,
+      config: cast === 'replicas' ? [] : onDisk,
+    }),
+  ]);
+
+  async function masters(): Promise<readonly ClusterNode[]> {
+    const roles = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
+    return cluster.nodes.filter((_, at) => roles[at]?.includes('role:master'));
+  }
+
+  async function allWell(): Promise<void> {
+    await Promise.all(cluster.nodes.map(isWell));
+    await waitFor('every replica to follow its master', async () => {
+      const all = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
+      const replicas = all.filter((info) => info.includes('role:slave'));
+      return (
+        replicas.length === cluster.nodes.length - cluster.masters.length &&
+        replicas.every((info) => info.includes('master_link_status:up'))
+      );
+    });
+    await waitFor('the source', async () => source.client.ping());
+  }
+
+  return {
+    cast,
+    source,
+    cluster,
+    masters,
+    allWell,
+    async clear() {
+      const everybody = [source, ...(await masters())];
+      await Promise.all(everybody.map(({ client }) => client.flushall()));
+    },
+    async stop() {
+      await Promise.all([source.stop(), cluster.stop()]);
+    },
+  };
+}
+
+function replication(client: Redis): Promise<string> {
+  return client.info('replication');
+}

@@ -1,0 +1,64 @@
+/** Whether what was found of a key after a round is what its writer was promised. */
+import type { History, World } from './ledger.js';
+import { isState, mayHaveExpired, type State } from './state.js';
+
+export interface Found {
+  readonly source: State | undefined;
+  readonly cluster: State | undefined;
+}
+
+export interface Judgement {
+  /** `lost`: an acknowledged write is nowhere; `doubled`: the key is where it must not be. */
+  readonly verdict: 'right' | 'lost' | 'doubled';
+  readonly reason: string;
+  /** Written again at the source after it was moved; both copies are what they should be. */
+  readonly recreated: boolean;
+  /** The cluster has an earlier state of what is whole at the source, or was deleted there. */
+  readonly leftover: 'stale' | 'ghost' | undefined;
+}
+
+/** The best that any of the worlds makes of it. */
+export function judge(worlds: readonly World[], found: Found, nowMs: number): Judgement {
+  const all = worlds.map((world) => judgeWorld(world, found, nowMs));
+  const right = all.filter(({ verdict }) => verdict === 'right');
+  const plain = right.filter(({ leftover }) => !leftover);
+  const best = plain.find(({ recreated }) => !recreated) ?? plain[0] ?? right[0] ?? all[0];
+  if (!best) throw new Error('there is always a world');
+  return best;
+}
+
+function judgeWorld(world: World, { source, cluster }: Found, nowMs: number): Judgement {
+  const { alive, moved, history } = world;
+  const say = (verdict: Judgement['verdict'], reason: string): Judgement => ({
+    verdict,
+    reason,
+    recreated: alive !== undefined && source !== undefined && moved.length > 0,
+    leftover: undefined,
+  });
+  const over = (state: State): boolean => mayHaveExpired(state, nowMs);
+
+  if (source && !alive) return say('doubled', 'it is back at the source');
+  if (source && alive && !isState(source, alive)) {
+    return say('lost', 'the source lacks what was written there');
+  }
+  const owed = source || !alive ? moved : [...moved, alive];
+  const missing = owed.find((state) => !over(state) && !(cluster && isState(cluster, state)));
+  if (missing) return say('lost', `nobody has ${text(missing)}`);
+  if (!cluster || owed.some((state) => isState(cluster, state))) return say('right', '');
+  if (knows(history, cluster)) {
+    return { ...say('right', ''), leftover: source ? 'stale' : 'ghost' };
+  }
+  return say('doubled', 'the cluster has what was never written');
+}
+
+function knows(history: History | undefined, found: State): boolean {
+  for (let past = history; past; past = past.earlier) if (isState(found, past.state)) return true;
+  return false;
+}
+
+export function text(state: State | undefined): string {
+  if (!state) return 'nothing';
+  const { value, deadline } = state;
+  const until = deadline ? ` until ${String(Math.round(deadline.fromMs))}` : '';
+  return `${value.length > 120 ? `${value.slice(0, 60)}…${value.slice(-50)}` : value}${until}`;
+}
