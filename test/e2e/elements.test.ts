@@ -115,13 +115,16 @@ it('keeps scores to the last bit', async () => {
   const scores = Array.from({ length: 1000 }, () => randomBytes(8).readDoubleBE()).filter(
     (score) => !Number.isNaN(score),
   );
-  const words = scores.flatMap((score, at) => [
-    String(score).replace('Infinity', 'inf'),
-    String(at),
-  ]);
-  await stage.source.client.zadd('scores', ...words);
+  // Of small ones servers forget the sign of zero; here it must be kept wherever the scan meets it.
+  scores.push(...Array.from({ length: 50 }, () => -0));
+  const text = (score: number): string =>
+    Object.is(score, -0) ? '-0' : String(score).replace('Infinity', 'inf');
+  const words = scores.flatMap((score, at) => [text(score), String(at)]);
+  await stage.source.client.call('ZADD', 'scores', ...words.slice(0, 1800));
+  await stage.source.client.call('ZADD', 'scores', ...words.slice(1800));
   await run();
-  const found = await atCluster('scores').zrange('scores', 0, -1, 'WITHSCORES');
+  const all = ['scores', 0, -1, 'WITHSCORES'] as const;
+  const found = (await atCluster('scores').call('ZRANGE', ...all)) as string[];
   const byMember = new Map(found.flatMap((item, at) => (at % 2 ? [] : [[item, found[at + 1]]])));
   for (const [at, score] of scores.entries()) {
     expect(Object.is(Number(byMember.get(String(at))), score)).toBe(true);
