@@ -123,6 +123,11 @@ export const importRows = {
     { flag: '--max-bandwidth <bytes/s>', help: 'move no more a second, 20mb say; 0 is no limit' },
     { fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
+  /** Bring function libraries along. */
+  functions: flag(
+    { flag: '--functions', help: "restore the source's function libraries on every master (7.0)" },
+    false,
+  ),
   /** Serve Prometheus metrics there. */
   metrics: text({
     flag: '--metrics <[host:]port>',

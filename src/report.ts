@@ -39,6 +39,8 @@ export interface Report {
   readonly version: string;
   /** What the run was warned of; only when there was something. */
   readonly warnings?: readonly string[];
+  /** What `--functions` brought along; only when it was asked for. */
+  readonly functions?: { readonly libraries: readonly string[]; readonly masters: number };
   /** What earlier runs of the same job had done when they were cut short; only when it went on. */
   readonly earlier?: { readonly runs: number; readonly moved: number };
   /** Why the run stopped midway, and how to go on; only when it failed. */
@@ -60,6 +62,7 @@ export interface RunEnd extends Pick<
 > {
   readonly endedAtMs: number;
   readonly warnings?: readonly string[];
+  readonly functions?: Report['functions'] | undefined;
   readonly earlier?: Report['earlier'] | undefined;
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
@@ -67,7 +70,7 @@ export interface RunEnd extends Pick<
 
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, moved, gone, conflicting, failed } = snapshot;
-  const { endedAtMs, cut, version, earlier, warnings = [], ...identity } = end;
+  const { endedAtMs, cut, version, earlier, functions, warnings = [], ...identity } = end;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
   return {
     status: statusOf(snapshot, cut),
@@ -84,6 +87,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     redirects: snapshot.redirects,
     version,
     ...(warnings.length > 0 && { warnings }),
+    ...(functions && { functions }),
     ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),
   };

@@ -52,12 +52,18 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
     ...lines,
     `  ${'took'.padEnd(12)} ${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s, ${formatBytes(bytes / seconds)}/s`,
     `  ${'by'.padEnd(12)} ${rest.mover}: ${rest.moverReason}`,
+    ...(rest.functions ? [`  ${'functions'.padEnd(12)} ${functionWords(rest.functions)}`] : []),
     ...(rest.retries > 0
       ? [
           `  ${'again'.padEnd(12)} ${formatCount(rest.retries)} retries, ${formatCount(rest.redirects)} of them redirections`,
         ]
       : []),
   ].join('\n');
+}
+
+function functionWords({ libraries, masters }: NonNullable<Report['functions']>): string {
+  if (libraries.length === 0) return 'the source has none';
+  return `${libraries.join(', ')} on ${formatCount(masters)} masters`;
 }
 
 function nodes({ nodes: all }: Report): string {

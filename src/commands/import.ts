@@ -11,6 +11,8 @@ import type { Logger } from '../types.js';
 import { version } from '../version.js';
 import { type Assembled, assemble } from './assemble.js';
 import { type Books, openBooks } from './bookkeeping.js';
+import { bringFunctions } from './functions.js';
+import { nameTypes } from './modules.js';
 import { preflight, type Ready } from './preflight.js';
 import { createVoice, type Voice } from './voice.js';
 import { tellStart, type Watch, watchRun } from './watch.js';
@@ -41,23 +43,28 @@ export async function importKeys(
   const voice = createVoice(context.stderr, context.logger);
   if (options.report !== undefined) await checkWritable(options.report);
   const warnings: string[] = [];
-  const facts = await preflight(options, (sentence) => {
+  const warn = (sentence: string): void => {
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
-  });
+  };
+  const facts = await preflight(options, warn);
   let watch: Watch | undefined;
   let books: Books | undefined;
   try {
     books = await openBooks(facts, options, voice.logger);
     const { ready } = books;
+    const functions = await bringFunctions(ready, options, warn);
     const engine = assemble(ready, options, voice.logger, books.extras);
     try {
       watch = await watchRun({ engine, ready, options, voice, warnings, signal });
       tellStart(ready, engine, options, voice);
       context.onStart?.(engine.throttle);
       const cut = await run(engine, books, signal);
-      const end = { ...runEnd(ready, engine, options, cut, warnings), earlier: books.earlier };
-      const report = buildReport(engine.tally.snapshot(), end);
+      const end = runEnd(ready, engine, options, cut, warnings);
+      const whole = { ...end, functions, earlier: books.earlier };
+      const built = buildReport(engine.tally.snapshot(), whole);
+      const failures = await nameTypes(built.failures, ready.source.control);
+      const report = { ...built, failures };
       await books.end(report.status);
       watch.hush(report);
       if (options.report !== undefined) await writeReport(report, options.report, voice);

@@ -13,6 +13,7 @@ import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { payloadRefusal } from './payloads.js';
+import { lackingModules, modulesOf } from './modules.js';
 import { checkNodeRights, checkSourceRights } from './rights.js';
 
 export interface SourceFacts extends ServerFacts {
@@ -34,6 +35,7 @@ export interface MasterFacts extends ServerFacts {
   readonly keys: number;
   /** Whether a source may log in as we do for its MIGRATE. */
   readonly takesMigrate: boolean;
+  readonly modules: ReadonlySet<string>;
 }
 
 /** What was found out, all of it checked. */
@@ -91,6 +93,11 @@ export async function preflight(
     );
     const has = await checkSourceRights(located, source.has, options);
     const mayMigrate = has.migrate && masters.every((master) => master.takesMigrate);
+    const lacking = lackingModules(
+      await modulesOf(control),
+      masters.map(({ node, modules }) => ({ address: node.address, modules })),
+    );
+    if (lacking !== undefined) warn(lacking);
     const nodeIds = await readNodeIds(seed, masters);
     seed.close();
     const startedEmpty = masters.every(({ keys }) => keys === 0);
@@ -199,6 +206,7 @@ async function readMaster(
         node,
         keys: Number(await control.call('DBSIZE')),
         takesMigrate: await checkNodeRights(endpoint, options),
+        modules: await modulesOf(control),
       };
     } finally {
       control.close();

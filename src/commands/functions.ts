@@ -1,0 +1,99 @@
+/**
+ * Function libraries (7.0): they are no keys, so nothing else brings them along, and clients that
+ * call them miss them at once. Every master gets all of them, before the keys move.
+ *
+ * Scripts that clients have loaded stay behind: no command lists them. Clients load them again when
+ * they hear NOSCRIPT.
+ */
+import { PreflightError } from '../errors.js';
+import { type Control, type ControlReply, openControl } from '../redis/control.js';
+import type { ImportOptions } from '../options.js';
+import type { Ready } from './preflight.js';
+
+/** What came of `--functions`, for the report. */
+export interface Functions {
+  readonly libraries: readonly string[];
+  /** How many nodes have them now. */
+  readonly masters: number;
+}
+
+/** The code of each library by its name. */
+type Libraries = ReadonlyMap<string, string>;
+
+/**
+ * Restores the source's libraries on every master.
+ * @returns undefined when it was not asked for.
+ * @throws PreflightError when a node can't take them, or has others of their names; nothing was
+ *   changed then.
+ */
+export async function bringFunctions(
+  ready: Ready,
+  options: ImportOptions,
+  warn: (sentence: string) => void,
+): Promise<Functions | undefined> {
+  const { source, target } = ready;
+  const libraries = await librariesOf(source.control).catch(() => undefined);
+  if (!options.functions) {
+    if (libraries && libraries.size > 0) {
+      warn(
+        `${source.name} has function ${libraries.size === 1 ? 'library' : 'libraries'} ${names(libraries)}, which don't travel with the keys: say --functions to bring them along.`,
+      );
+    }
+    return undefined;
+  }
+  if (!libraries || libraries.size === 0) return { libraries: [], masters: 0 };
+  const dump = await source.control.callBinary('FUNCTION', 'DUMP');
+  if (!Buffer.isBuffer(dump)) return { libraries: [], masters: 0 };
+
+  const nodes: Control[] = [];
+  try {
+    for (const { node } of target.masters) {
+      const endpoint = target.topology.endpointOf(node);
+      nodes.push(await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs }));
+    }
+    // All are looked at before any is changed.
+    for (const node of nodes) await checkNode(node, libraries, options);
+    await Promise.all(nodes.map((node) => node.call('FUNCTION', 'RESTORE', dump, 'REPLACE')));
+    return { libraries: [...libraries.keys()], masters: nodes.length };
+  } catch (error) {
+    if (error instanceof PreflightError) throw error;
+    const words = error instanceof Error ? error.message : String(error);
+    throw new PreflightError(`The functions could not be brought along. ${words}`, {
+      cause: error,
+    });
+  } finally {
+    for (const node of nodes) node.close();
+  }
+}
+
+async function checkNode(node: Control, wanted: Libraries, options: ImportOptions): Promise<void> {
+  const there = await librariesOf(node).catch(() => undefined);
+  if (!there) {
+    throw new PreflightError(
+      `${node.address} takes no functions (they came with Redis 7.0, and need the right to run FUNCTION): leave --functions out.`,
+    );
+  }
+  const others = [...wanted].filter(([name, code]) => there.has(name) && there.get(name) !== code);
+  if (others.length === 0 || options.replace === true) return;
+  throw new PreflightError(
+    `${node.address} has function library ${names(new Map(others))} with other code: say --replace to let the source's win, or leave --functions out.`,
+  );
+}
+
+function names(libraries: Libraries): string {
+  return [...libraries.keys()].join(', ');
+}
+
+async function librariesOf(control: Control): Promise<Libraries> {
+  const rows = await control.call('FUNCTION', 'LIST', 'WITHCODE');
+  const libraries = (Array.isArray(rows) ? rows : []).map((row): [string, string] => [
+    fieldOf(row, 'library_name'),
+    fieldOf(row, 'library_code'),
+  ]);
+  return new Map(libraries);
+}
+
+function fieldOf(row: ControlReply, name: string): string {
+  if (!Array.isArray(row)) return '';
+  return String(row[row.indexOf(name) + 1]);
+}
