@@ -12,6 +12,8 @@ import { fillEveryType } from '../support/every-type.js';
 import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { reportOf } from '../support/reports.js';
+import { startCluster } from '../support/cluster.js';
+import { using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 import { readStream, sameDeliveries } from '../support/streams.js';
 import { waitFor } from '../support/wait.js';
@@ -109,6 +111,24 @@ it('moves a stream with entries that were deleted while pending', async () => {
   expect(after.entries).toEqual(before.entries);
   expect(after.groups).toEqual(before.groups);
   expect(sameDeliveries(before, after)).toBe(true);
+});
+
+it('tells of a type that the cluster does not know, and nothing of what is in it', async () => {
+  await stage.source.client.xadd('s', '*', 'field', 'nobody may see this');
+  const rename = ['rename-command XADD ""', 'rename-command XGROUP ""'];
+  await using(startCluster({ masters: 1, config: rename }), async (old) => {
+    const report = await run({ to: old.seed });
+    expect(report.keys).toMatchObject({ scanned: 1, moved: 0, failed: 1 });
+    expect(report.failures).toEqual([
+      expect.objectContaining({
+        class: 'version',
+        message: expect.stringContaining('XADD') as unknown,
+      }),
+    ]);
+    expect(JSON.stringify(report)).not.toContain('nobody may see this');
+    expect(await stage.source.client.xlen('s')).toBe(1);
+    expect(await old.size()).toBe(0);
+  });
 });
 
 it('keeps scores to the last bit', async () => {

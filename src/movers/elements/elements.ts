@@ -4,7 +4,8 @@
  * that needs nothing of the two servers but ordinary commands.
  *
  * In slices, so that neither side blocks for long; each value is put together under a temporary
- * name (temporary.ts). A scan of a value is no snapshot: that nobody touched the key meanwhile is
+ * name (temporary.ts). Only sources before 4.0, which free memory at once, stand still at the end
+ * for as long as DEL takes: half a second for a million elements, say. A scan of a value is no snapshot: that nobody touched the key meanwhile is
  * what the guard under which it is read makes sure of (relay/removal.ts, relay/watch.ts).
  */
 import type { Connection } from '../../redis/connection.js';

@@ -79,9 +79,12 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     await temporary.discard();
     if (!(error instanceof RefusedError)) throw error;
     const { refused } = writer;
-    return refused === undefined
-      ? { kind: 'refused', by: 'source', text: error.reply }
-      : { kind: 'refused', by: 'node', text: refused };
+    if (refused === undefined) return { kind: 'refused', by: 'source', text: error.reply };
+    // The words go on with the command's arguments, which nobody may see.
+    const unknown = /^ERR unknown command \W?(\w+)/.exec(refused)?.[1];
+    return unknown === undefined
+      ? { kind: 'refused', by: 'node', text: refused }
+      : { kind: 'unmovable', why: `${node.address} has no command ${unknown}` };
   }
 }
 
