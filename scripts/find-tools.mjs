@@ -7,6 +7,8 @@ const names = {
   promtool: ['promtool'],
   prometheus: ['prometheus'],
   pushgateway: ['prometheus-pushgateway', 'pushgateway'],
+  // A terminal for a program that has none; a part of util-linux.
+  script: ['script'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome'],
 };
 

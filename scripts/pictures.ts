@@ -15,7 +15,7 @@ import { findTool } from './find-tools.mjs';
 import { screenToSvg } from './screen-to-svg.js';
 
 const docs = fileURLToPath(new URL('../docs/', import.meta.url));
-const keyCount = 4_000_000;
+const keyCount = 2_500_000;
 const port = 9121;
 const session = 'cluster-import-pictures';
 const tmux = (...words: readonly string[]): string =>
@@ -30,7 +30,7 @@ for (const key of ['user:1042:session', 'cart:77', '<img src=x onerror=alert(1)>
   await cluster.clientFor(key).set(key, 'there');
 }
 const words = [
-  ...['--from', source.address, '--to', cluster.seed, '--no-replace'],
+  ...['--from', source.address, '--to', cluster.seed, '--no-replace', '--mover', 'relay'],
   ...['--log-level', 'error', '--metrics', String(port), '--metrics-linger', '60'],
 ];
 tmux('new-session', '-d', '-s', session, '-x', '96', '-y', '22', 'sh');
@@ -57,7 +57,7 @@ try {
   ] as const) {
     await page.emulateMedia({ colorScheme });
     await delay(1500);
-    await page.screenshot({ path: `${docs}${name}` });
+    await page.screenshot({ path: `${docs}${name}`, fullPage: true });
   }
 } finally {
   tmux('kill-session', '-t', session);

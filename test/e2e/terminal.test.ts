@@ -1,0 +1,51 @@
+/** The view, on real terminals. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { fillStrings } from '../support/bulk.js';
+import { type Proxy, startProxy } from '../support/proxy.js';
+import { setStage } from '../support/stage.js';
+import { runOnTerminal } from '../support/terminal.js';
+import { withTools } from '../support/tools.js';
+
+const conflicting = 'key:7';
+
+withTools(['script'], 'the view on a terminal', ({ script }) => {
+  const stage = setStage();
+  let proxy: Proxy;
+  let words: readonly string[];
+  beforeEach(async () => {
+    proxy = await startProxy(stage.source);
+    proxy.faults.delayMs.down = 50;
+    await fillStrings(stage.source, { count: 20_000, valueBytes: 64 });
+    await stage.cluster.clientFor(conflicting).set(conflicting, 'other');
+    words = ['--from', proxy.address, '--to', stage.cluster.seed, '--mover', 'relay'];
+  });
+  afterEach(() => proxy.stop());
+
+  it.each([40, 80, 140])('fits into %d columns, with warnings above it', async (columns) => {
+    const size = { columns, rows: 24 };
+    const { raw, lines } = await runOnTerminal(script, size, [...words, '--no-replace']);
+    const bars = lines.filter((line) => /^━*─* [\d.]+ %$/.test(line));
+    expect(bars.length).toBeGreaterThan(1);
+    expect(Math.max(...bars.map(({ length }) => length))).toBeLessThan(columns);
+    expect(lines.some((line) => line.startsWith(stage.cluster.seed))).toBe(true);
+    expect(raw).toContain('\u001b[36m');
+    // What was said stays; the view itself is gone when the report comes.
+    const said = lines.findIndex((line) => line.includes('WARNING: keys are left behind'));
+    expect(said).toBeGreaterThan(-1);
+    expect(lines.slice(said).some((line) => line.includes('━'))).toBe(true);
+    const end = raw.slice(raw.indexOf('Incomplete: '));
+    expect(end).not.toMatch(/━|\u001b/);
+  });
+
+  it('has no colours where NO_COLOR is set, and nothing at all when it is to be quiet', async () => {
+    const size = { columns: 80, rows: 24 };
+    const plain = await runOnTerminal(script, size, [...words, '--copy', '--replace'], {
+      NO_COLOR: '1',
+    });
+    expect(plain.raw).toContain('━');
+     
+    expect(plain.raw).not.toMatch(/\u001b\[[\d;]*m/);
+    const quiet = await runOnTerminal(script, size, [...words, '--replace', '--quiet']);
+    expect(quiet.raw).not.toMatch(/━|\u001b/);
+  });
+});
