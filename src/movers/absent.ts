@@ -6,8 +6,9 @@
  * copy must not outlive the key.
  */
 import type { Batch, Keys } from '../types.js';
-import type { Aside } from './aside.js';
+import type { Asked, Aside } from './aside.js';
 import type { OutcomeBuilder } from './outcome.js';
+import { retryRefused } from './refused.js';
 
 export interface AbsentOptions extends Pick<Aside, 'countPresent' | 'discard'> {
   /** The cluster held no keys before: what is there now came from this job. */
@@ -22,13 +23,15 @@ export async function settleAbsent(
 ): Promise<void> {
   if (absent.count === 0) return;
   const { node, relisted, ours, doubt } = batch;
+  const account = ({ count, refused }: Asked, as: 'moved' | 'repeated' | 'gone'): void => {
+    outcome[as] += count;
+    outcome.gone += absent.count - count - refused.length;
+    retryRefused(outcome, node, absent, refused);
+  };
   if (doubt === 'moved' || (relisted && !ours)) {
-    const present = await options.countPresent(node, absent);
-    if (doubt === 'moved') outcome.moved += present;
-    else outcome.repeated += present;
-    outcome.gone += absent.count - present;
-    return;
-  }
-  if (ours || (doubt === 'stored' && options.startedEmpty)) await options.discard(node, absent);
-  outcome.gone += absent.count;
+    const asked = await options.countPresent(batch, absent);
+    account(asked, doubt === 'moved' ? 'moved' : 'repeated');
+  } else if (ours || (doubt === 'stored' && options.startedEmpty)) {
+    account(await options.discard(batch, absent), 'gone');
+  } else outcome.gone += absent.count;
 }

@@ -3,19 +3,28 @@
  * and nothing may get between their pieces.
  */
 import type { Connection } from '../redis/connection.js';
-import { command } from '../redis/frames.js';
 import { keyAt, namesOf } from '../redis/keys.js';
-import { type Reply, ReplyReader, textOf } from '../redis/reply.js';
-import type { Keys, Node } from '../types.js';
+import { ErrorReply, textOf } from '../redis/reply.js';
+import type { Batch, Keys, Node } from '../types.js';
 import { type Compared, compareKeys } from './compare.js';
+import { isPassing, type Refused } from './refused.js';
+
+/** Where to ask, and whether behind ASKING. */
+export type Place = Pick<Batch, 'node' | 'asking'>;
+
+export interface Asked {
+  readonly count: number;
+  /** Nothing is known of these, and nothing was done to them. */
+  readonly refused: readonly Refused[];
+}
 
 export interface Aside {
   /** Sorts keys that both sides have. */
-  compare(node: Node, keys: Keys): Promise<Compared>;
+  compare(at: Place, keys: Keys): Promise<Compared>;
   /** How many of these keys the node has. */
-  countPresent(node: Node, keys: Keys): Promise<number>;
-  /** Deletes stale copies that this run left at the node. */
-  discard(node: Node, keys: Keys): Promise<void>;
+  countPresent(at: Place, keys: Keys): Promise<Asked>;
+  /** Deletes stale copies that this run left at the node; counts them. */
+  discard(at: Place, keys: Keys): Promise<Asked>;
   /** What the node has received since the last call, by its own count; 0 if it doesn't tell. */
   receivedBytes(node: Node): Promise<number>;
 }
@@ -37,29 +46,29 @@ export function createAside(
   }
 
   /** A command for each key, because their slots differ. */
-  async function each(node: Node, word: string, keys: Keys): Promise<Reply[]> {
+  async function each({ node, asking }: Place, word: string, keys: Keys): Promise<Asked> {
     const connection = await known(node).open();
-    return Promise.all(
+    const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, place) => {
-        connection.out.append(command(word, keyAt(namesOf(keys), place)));
-        return new Promise<Reply>((resolve, reject) => {
-          connection.expect(new ReplyReader(resolve, reject));
-        });
+        if (asking) connection.call('ASKING').catch(() => undefined);
+        return connection.call(word, keyAt(namesOf(keys), place));
       }),
     );
+    return {
+      count: replies.filter((reply) => reply === 1).length,
+      refused: replies.flatMap((reply, place) =>
+        reply instanceof ErrorReply && isPassing(reply.text) ? [{ place, text: reply.text }] : [],
+      ),
+    };
   }
 
   return {
-    async compare(node, keys) {
-      return compareKeys(await source(), await known(node).open(), keys);
+    async compare({ node, asking }, keys) {
+      const target = { connection: await known(node).open(), asking };
+      return compareKeys({ connection: await source(), asking: false }, target, keys);
     },
-    async countPresent(node, keys) {
-      const replies = await each(node, 'EXISTS', keys);
-      return replies.filter((reply) => reply === 1).length;
-    },
-    async discard(node, keys) {
-      await each(node, 'DEL', keys);
-    },
+    countPresent: (at, keys) => each(at, 'EXISTS', keys),
+    discard: (at, keys) => each(at, 'DEL', keys),
     async receivedBytes(node) {
       const entry = known(node);
       const connection = await entry.open();

@@ -13,6 +13,7 @@ import { command } from '../redis/frames.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
+import { isPassing, type Refused } from './refused.js';
 
 /** TTLs count as equal within this. */
 const toleranceMs = 1000;
@@ -30,7 +31,18 @@ export interface Compared {
   readonly different: Keys;
   /** Not at the source any more. */
   readonly absent: Keys;
+  /** Of which nothing was found out. */
+  readonly refused: readonly Refused[];
 }
+
+export interface Side {
+  readonly connection: Connection;
+  /** Whether each command must stand behind ASKING. */
+  readonly asking: boolean;
+}
+
+/** A server does not answer now, or not for this key. */
+class Refusal extends Error {}
 
 type Verdict = 'equal' | 'different' | 'absent';
 
@@ -38,35 +50,34 @@ type Verdict = 'equal' | 'different' | 'absent';
  * Compares keys that both sides have. The connections must not carry values that pass through.
  * @throws ConnectionError when either is lost.
  */
-export async function compareKeys(
-  source: Connection,
-  target: Connection,
-  keys: Keys,
-): Promise<Compared> {
+export async function compareKeys(source: Side, target: Side, keys: Keys): Promise<Compared> {
+  const refused: Refused[] = [];
   const places: Record<Verdict, number[]> = { equal: [], different: [], absent: [] };
   for (let from = 0; from < keys.count; from += atOnce) {
     const some = Array.from({ length: Math.min(atOnce, keys.count - from) }, (_, at) => from + at);
     const verdicts = await Promise.all(
       some.map((place) =>
-        compareKey(source, target, keyAt(keys, place), keyAt(namesOf(keys), place)),
+        compareKey(source, target, keyAt(keys, place), keyAt(namesOf(keys), place)).catch(
+          (error: unknown) => {
+            if (!(error instanceof Refusal)) throw error;
+            refused.push({ place, text: error.message });
+            return undefined;
+          },
+        ),
       ),
     );
-    verdicts.forEach((verdict, at) => places[verdict].push(from + at));
+    verdicts.forEach((verdict, at) => verdict && places[verdict].push(from + at));
   }
   return {
     equal: chosen(keys, places.equal),
     different: chosen(keys, places.different),
     absent: chosen(keys, places.absent),
+    refused,
   };
 }
 
 /** @param name what the key is called at the target. */
-async function compareKey(
-  source: Connection,
-  target: Connection,
-  key: Buffer,
-  name: Buffer,
-): Promise<Verdict> {
+async function compareKey(source: Side, target: Side, key: Buffer, name: Buffer): Promise<Verdict> {
   const [here, there] = await Promise.all([outline(source, key), outline(target, name)]);
   if (here.type === 'none') return 'absent';
   if (here.type !== there.type) return 'different';
@@ -88,8 +99,8 @@ async function compareKey(
 
 const inTurn = pLimit(1);
 
-async function outline(side: Connection, key: Buffer): Promise<{ type: string; ttlMs: number }> {
-  const [type, ttl] = await Promise.all([side.call('TYPE', key), side.call('PTTL', key)]);
+async function outline(side: Side, key: Buffer): Promise<{ type: string; ttlMs: number }> {
+  const [type, ttl] = await Promise.all([ask(side, ['TYPE', key]), ask(side, ['PTTL', key])]);
   return { type: textOf(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
 }
 
@@ -99,7 +110,7 @@ interface Digest {
 }
 
 /** A hash of the value's bytes, read in passing; undefined when the server refuses. */
-function digest(side: Connection, key: Buffer, type: string): Promise<Digest | undefined> {
+function digest(side: Side, key: Buffer, type: string): Promise<Digest | undefined> {
   return new Promise((resolve, reject) => {
     const hash = createHash('sha1');
     let refused = false;
@@ -119,14 +130,17 @@ function digest(side: Connection, key: Buffer, type: string): Promise<Digest | u
       },
       shut: () => undefined,
       nil: () => undefined,
-      refused: () => (refused = true),
+      refused: (text) => {
+        if (isPassing(text)) reject(new Refusal(text));
+        refused = true;
+      },
       end: () => {
         resolve(refused ? undefined : { hash: hash.digest('hex'), bytes: to - from });
       },
       fail: reject,
     };
-    side.out.append(command(type === 'string' ? 'GET' : 'DUMP', key));
-    side.expect(new BulksReader(sink, 1));
+    question(side, [type === 'string' ? 'GET' : 'DUMP', key]);
+    side.connection.expect(new BulksReader(sink, 1));
   });
 }
 
@@ -148,8 +162,8 @@ const readers: Readonly<Record<string, { words: (key: Buffer) => Words[]; sorted
 type Words = (string | number | Buffer)[];
 
 async function sameElements(
-  source: Connection,
-  target: Connection,
+  source: Side,
+  target: Side,
   key: Buffer,
   name: Buffer,
   type: string,
@@ -165,11 +179,20 @@ async function sameElements(
   return true;
 }
 
-function ask(side: Connection, words: Words): Promise<Reply> {
+function ask(side: Side, words: Words): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    side.out.append(command(...words));
-    side.expect(new ReplyReader(resolve, reject, elementBytesLimit));
+    question(side, words);
+    const settle = (reply: Reply): void => {
+      if (reply instanceof ErrorReply && isPassing(reply.text)) reject(new Refusal(reply.text));
+      else resolve(reply);
+    };
+    side.connection.expect(new ReplyReader(settle, reject, elementBytesLimit));
   });
+}
+
+function question({ connection, asking }: Side, words: Words): void {
+  if (asking) connection.call('ASKING').catch(() => undefined);
+  connection.out.append(command(...words));
 }
 
 /** What differs though the value does not: sizes and times of a stream's insides. */

@@ -16,6 +16,7 @@ import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
 import type { Removal } from '../relay/removal.js';
+import { retryRefused } from '../refused.js';
 import { verdictOf } from '../replies.js';
 import { migrateTogether } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
@@ -105,7 +106,9 @@ export function migrate(options: MigrateOptions): Mover {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
       const doubt = copy ? (part.batch.doubt ?? 'stored') : 'moved';
-      outcome.retry(part.keys, { class: 'source', message: error.message, doubt });
+      // With the source still there it was the node that failed: what it was asked aside, say.
+      const why = part.source.lost ? 'source' : 'unavailable';
+      outcome.retry(part.keys, { class: why, message: error.message, doubt });
     }
   }
 
@@ -174,7 +177,8 @@ export function migrate(options: MigrateOptions): Mover {
   async function settleExisting(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
     const { batch, removal } = part;
     const ticket = removal?.begin(keys);
-    const compared = await options.compare(batch.node, keys);
+    const compared = await options.compare(batch, keys);
+    retryRefused(outcome, batch.node, keys, compared.refused);
     await settleAbsent(options, batch, compared.absent, outcome);
     outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     const { equal } = compared;

@@ -135,7 +135,9 @@ export function relay(options: RelayOptions): Mover {
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       const doubt = removing ?? batch.doubt ?? (batch.ours ? undefined : 'stored');
-      outcome.retry(keys, { class: 'source', message: error.message, ...(doubt && { doubt }) });
+      // With the source still there it was the node that failed: what it was asked aside, say.
+      const why = guarded.line.source.lost ? 'source' : 'unavailable';
+      outcome.retry(keys, { class: why, message: error.message, ...(doubt && { doubt }) });
       return false;
     }
   }
@@ -177,7 +179,7 @@ export function relay(options: RelayOptions): Mover {
       return true;
     }
     // The node's copy is stale, and the source's is the one that counts.
-    await options.discard(node, stored.keys);
+    await options.discard(batch, stored.keys);
     outcome.fail(acknowledged, {
       class: removed === 'changed' ? 'changing' : 'source',
       message: `${message}, ${String(lastAttempt + 1)} times`,

@@ -17,6 +17,7 @@ import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
+import { retryRefused } from '../refused.js';
 import { type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
@@ -256,7 +257,8 @@ export async function store(
 
   /** Equal keys are what an earlier try left; different ones stay as they are, on both sides. */
   async function settleExisting(existing: Keys): Promise<void> {
-    const compared = await options.compare(batch.node, existing);
+    const compared = await options.compare(batch, existing);
+    retryRefused(outcome, batch.node, existing, compared.refused);
     outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     await settleAbsent(options, batch, compared.absent, outcome);
     if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
