@@ -33,8 +33,10 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
     const said = lines.findIndex((line) => line.includes('WARNING: keys are left behind'));
     expect(said).toBeGreaterThan(-1);
     expect(lines.slice(said).some((line) => line.includes('━'))).toBe(true);
-    const end = raw.slice(raw.indexOf('Incomplete: '));
-    expect(end).not.toMatch(/━|\u001b/);
+    const ended = raw.indexOf('Incomplete: ');
+     
+    expect(raw.slice(0, ended)).toMatch(/\u001b\[2K\u001b\[G\u001b\[\?2026l$/);
+    expect(raw.slice(ended)).not.toMatch(/━|\u001b/);
   });
 
   it('has no colours where NO_COLOR is set, and nothing at all when it is to be quiet', async () => {
@@ -43,7 +45,7 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
       NO_COLOR: '1',
     });
     expect(plain.raw).toContain('━');
-     
+
     expect(plain.raw).not.toMatch(/\u001b\[[\d;]*m/);
     const quiet = await runOnTerminal(script, size, [...words, '--replace', '--quiet']);
     expect(quiet.raw).not.toMatch(/━|\u001b/);
