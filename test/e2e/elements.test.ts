@@ -131,6 +131,18 @@ it('tells of a type that the cluster does not know, and nothing of what is in it
   });
 });
 
+it('keeps the deadlines of fields, where servers have them', async ({ skip }) => {
+  const { client } = stage.source;
+  if ((await client.call('COMMAND', 'INFO', 'HPEXPIRE').then(String)) === '') skip();
+  await client.hset('hash', 'stays', '1', 'expires', '2');
+  await client.call('HPEXPIRE', 'hash', 100_000, 'FIELDS', 1, 'expires');
+  expect((await run()).keys.moved).toBe(1);
+  const left = await atCluster('hash').call('HPTTL', 'hash', 'FIELDS', 2, 'stays', 'expires');
+  const [stays, expires] = left as number[];
+  expect(stays).toBe(-1);
+  expect(expires).toBeGreaterThan(90_000);
+});
+
 it('keeps scores to the last bit', async () => {
   const scores = Array.from({ length: 1000 }, () => randomBytes(8).readDoubleBE()).filter(
     (score) => !Number.isNaN(score),
