@@ -28,7 +28,11 @@ for (let second = 1; second < 1000; second++) {
   history.note({ ...sampler.read(), atMs: Date.now() + second * 1000 });
 }
 const size = { columns: 140, rows: 40 };
-const sink = new Writable({ write: (_, __, done) => { done(); } });
+const sink = new Writable({
+  write: (_, __, done) => {
+    done();
+  },
+});
 const update = createLogUpdate(Object.assign(sink, size, { isTTY: true }) as never, {
   showCursor: true,
 });

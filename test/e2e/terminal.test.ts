@@ -34,7 +34,7 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
     expect(said).toBeGreaterThan(-1);
     expect(lines.slice(said).some((line) => line.includes('━'))).toBe(true);
     const ended = raw.indexOf('Incomplete: ');
-     
+
     expect(raw.slice(0, ended)).toMatch(/\u001b\[2K\u001b\[G\u001b\[\?2026l$/);
     expect(raw.slice(ended)).not.toMatch(/━|\u001b/);
   });

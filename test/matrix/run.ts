@@ -81,7 +81,7 @@ async function entriesOf(client: Redis, key: string): Promise<string> {
 }
 
 async function scoresOf(client: Redis, key: string): Promise<string> {
-  const items = await client.zrange(key, 0, -1, 'WITHSCORES').catch((): string[] => []);
+  const items = await client.zrange(key, '0', '-1', 'WITHSCORES').catch((): string[] => []);
   return items
     .map((item, at) => {
       if (at % 2 === 0) return JSON.stringify(item);
