@@ -10,6 +10,14 @@ export interface TerminalRun {
   readonly lines: readonly string[];
 }
 
+/** As at a person's desk: Node takes a terminal under CI for one without colours. */
+const personal = {
+  CI: undefined,
+  FORCE_COLOR: undefined,
+  NO_COLOR: undefined,
+  TERM: 'xterm-256color',
+};
+
 export async function runOnTerminal(
   script: string,
   size: { readonly columns: number; readonly rows: number },
@@ -19,7 +27,7 @@ export async function runOnTerminal(
   const command = [process.execPath, program, ...words].map((word) => `'${word}'`).join(' ');
   const sized = `stty cols ${String(size.columns)} rows ${String(size.rows)}; ${command}`;
   const { stdout } = await promisify(execFile)(script, ['-qfc', sized, '/dev/null'], {
-    env: { ...process.env, NO_COLOR: undefined, TERM: 'xterm-256color', ...env },
+    env: { ...process.env, ...personal, ...env },
     maxBuffer: 64 * 1024 * 1024,
   });
   return { raw: stdout, lines: stripVTControlCharacters(stdout).split(/[\r\n]+/) };
