@@ -131,12 +131,13 @@ it('tells of a type that the cluster does not know, and nothing of what is in it
   });
 });
 
-it('keeps the deadlines of fields, where servers have them', async ({ skip }) => {
+it('keeps the deadlines of fields, where servers have them', async () => {
   const { client } = stage.source;
-  if ((await client.call('COMMAND', 'INFO', 'HPEXPIRE').then(String)) === '') skip();
+  const known = await client.call('COMMAND', 'INFO', 'HPEXPIRE').then(String);
   await client.hset('hash', 'stays', '1', 'expires', '2');
-  await client.call('HPEXPIRE', 'hash', 100_000, 'FIELDS', 1, 'expires');
+  if (known !== '') await client.call('HPEXPIRE', 'hash', 100_000, 'FIELDS', 1, 'expires');
   expect((await run()).keys.moved).toBe(1);
+  if (known === '') return;
   const left = await atCluster('hash').call('HPTTL', 'hash', 'FIELDS', 2, 'stays', 'expires');
   const [stays, expires] = left as number[];
   expect(stays).toBe(-1);

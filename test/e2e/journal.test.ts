@@ -31,11 +31,14 @@ const command = (...more: string[]): string[] => [
   ...['--from', proxy.address, '--to', stage.cluster.seed, '--state', state, ...more],
 ];
 
-/** Starts the command and kills it when so many keys have arrived, over a link that is slow enough. */
+/** Slow enough for a run to be there still when it is to be killed. */
+const slowly = ['--max-rate', '4000'];
+
+/** Starts the command and kills it when so many keys have arrived. */
 async function killedAfter(arrived: number, args: readonly string[]): Promise<void> {
   const left = (await stage.source.client.dbsize()) - arrived;
   proxy.faults.delayMs.down = 20;
-  const run = startCli([...args, '--quiet']);
+  const run = startCli([...args, ...slowly, '--quiet']);
   const isLeft = async (): Promise<boolean> => (await stage.source.client.dbsize()) <= left;
   await ended(run, waitFor('so many keys to arrive', isLeft, { everyMs: 1 }));
   run.signal('SIGKILL');
