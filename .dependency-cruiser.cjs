@@ -34,13 +34,13 @@ module.exports = {
     forbid(
       'cli-is-the-top',
       'Nobody imports the command line.',
-      { path: '^src/', pathNot: '^src/cli\\.ts$' },
-      { path: '^src/cli\\.ts$' },
+      { path: '^src/', pathNot: '^src/cli(/|\\.ts$)' },
+      { path: '^src/cli(/|\\.ts$)' },
     ),
     forbid(
       'commands-are-for-cli-and-index',
       'Only the command line and the library’s face know the commands.',
-      { path: '^src/', pathNot: '^src/(cli\\.ts$|index\\.ts$|commands/)' },
+      { path: '^src/', pathNot: '^src/(cli\\.ts$|cli/|index\\.ts$|commands/)' },
       { path: '^src/(commands/|index\\.ts$)' },
     ),
     forbid(

@@ -2,7 +2,7 @@
  * The rows of `options.ts` that say how each side is reached: passwords, TLS, addresses.
  * What is a file is named here and read before the start (`commands/endpoints.ts`).
  */
-import { flag, list, type Rows, secret, text } from './rows.js';
+import { flag, list, type Rows, secret, text, type Values } from './rows.js';
 
 export const accessRows = {
   /** For a source whose endpoint holds no password. */
@@ -66,3 +66,5 @@ export const accessRows = {
     false,
   ),
 } satisfies Rows;
+
+export type AccessOptions = Values<typeof accessRows>;

@@ -1,39 +1,15 @@
 /**
  * The command line: flags to options, signals, exit codes. The only file that knows commander, the
- * environment, or how to exit.
+ * environment, or how to exit; what the verbs do stands in `cli/`, one file each.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { askPasswords, terminal } from './commands/ask-passwords.js';
-import { importKeys } from './commands/import.js';
+import type { Shell, Stop, Verb } from './cli/verb.js';
+import { verbs } from './cli/verbs.js';
 import { ImportError } from './errors.js';
-import { createLogger } from './monitor/log.js';
-import { screenOf } from './monitor/screen.js';
-import { cliRows, importRows, readCliOptions } from './options.js';
-import type { Report } from './report.js';
 import { flagName, type Row, type Rows } from './rows.js';
-import { summarize } from './summary.js';
 import { version } from './version.js';
 
-const exitCodes = { complete: 0, incomplete: 1, failed: 3 } as const;
 const signals = { SIGINT: 130, SIGTERM: 143 } as const;
-
-const examples = `
-Examples:
-  Move everything from a server into the cluster that a node belongs to:
-    $ cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000
-
-  Leave the source as it is, and keep what the cluster already has:
-    $ cluster-import --from 10.0.0.5:6379/3 --to 10.0.1.1:7000 --copy --no-replace
-
-  With passwords out of the process list, and metrics for Prometheus:
-    $ export CLUSTER_IMPORT_FROM_PASSWORD=… CLUSTER_IMPORT_TO_PASSWORD=…
-    $ cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000 --metrics 9090
-
-Endpoints: host:port, [v6]:port, redis://[user[:password]@]host[:port][/db], rediss://… for TLS.
-
-Exit codes: 0 every key arrived; 1 some are left, each accounted for; 2 wrong usage, or a check
-failed before anything moved; 3 stopped midway, nothing lost; 130, 143 stopped by a signal.
-`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.
@@ -42,7 +18,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     exitCode = await parse(argv);
   } catch (error) {
-    exitCode = complain(error);
+    exitCode = complain(error, argv);
   }
   // Whatever is still open has nothing more to say.
   process.stdout.write('', () => process.exit(exitCode));
@@ -54,22 +30,38 @@ async function parse(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
-  const verb = program
-    .command('import', { isDefault: true })
-    .description('Moves a running Redis into a Redis Cluster, every key accounted for.')
-    .usage('--from <endpoint> --to <endpoint> [options]')
-    .configureHelp({ commandUsage: (command) => `cluster-import [import] ${command.usage()}` })
-    .addHelpText('after', examples)
-    .action(async (values: Record<string, unknown>) => {
-      exitCode = await runImport(values);
-    });
-  for (const row of Object.values<Row<unknown>>({ ...importRows, ...cliRows })) {
-    for (const option of optionsOf(row)) verb.addOption(option);
-  }
-  // With one verb, its help is the program's.
-  program.helpInformation = () => verb.helpInformation() + examples;
+  const [first, ...others] = verbs;
+  const add = (verb: Verb): Command => addVerb(program, verb, (code) => (exitCode = code));
+  const main = add(first);
+  for (const verb of others) add(verb);
+  // The first verb's help is the program's, with the others' names.
+  program.helpInformation = () => main.helpInformation() + first.afterHelp + listed(others);
   await program.parseAsync([...argv]);
   return exitCode;
+}
+
+function addVerb(program: Command, verb: Verb, ended: (exitCode: number) => void): Command {
+  const isDefault = verb === verbs[0];
+  const name = isDefault ? `[${verb.name}]` : verb.name;
+  const command = program
+    .command(verb.name, { isDefault })
+    .description(verb.description)
+    .usage(verb.usage)
+    .configureHelp({ commandUsage: () => `cluster-import ${name} ${verb.usage}` })
+    .addHelpText('after', verb.afterHelp);
+  for (const word of verb.words ?? []) command.argument(word.name, word.help);
+  for (const row of Object.values(verb.rows)) {
+    for (const option of optionsOf(row)) command.addOption(option);
+  }
+  return command.action(async () => {
+    ended(await verb.run(valuesOf(verb.rows, command.opts()), shellOf(command.args)));
+  });
+}
+
+function listed(others: readonly Verb[]): string {
+  if (others.length === 0) return '';
+  const lines = others.map(({ name, description }) => `  ${name.padEnd(8)}  ${description}`);
+  return `\nOther verbs, each with a --help of its own:\n${lines.join('\n')}\n`;
 }
 
 function optionsOf(row: Row<unknown>): Option[] {
@@ -97,65 +89,31 @@ function valuesOf(rows: Rows, flags: Readonly<Record<string, unknown>>): Record<
   return Object.fromEntries(values) as Record<string, unknown>;
 }
 
-async function runImport(flags: Readonly<Record<string, unknown>>): Promise<number> {
-  const { json, askPassword, logFormat, logLevel } = readCliOptions(valuesOf(cliRows, flags));
-  const screen = screenOf(process.stderr);
-  const forMachines = logFormat === 'json';
-  const logger = createLogger({
-    format: logFormat,
-    level: isDebugging() ? 'debug' : (logLevel ?? (forMachines ? 'info' : 'warn')),
-    write: screen.write,
-  });
-  const given = valuesOf(importRows, flags);
-  if (askPassword) Object.assign(given, await askPasswords(given, terminal()));
-  const say = (words: string, signal: string): void => {
-    if (forMachines) logger.info({ signal }, words);
-    else screen.write(`\n${words}\n`);
-  };
-  const stop = new AbortController();
-  let stoppedWith: number | undefined;
-  let ended = false;
-  for (const [name, code] of Object.entries(signals)) {
-    process.on(name, () => {
-      if (stoppedWith !== undefined) process.exit(code);
-      stoppedWith = code;
-      stop.abort();
-      if (ended) return;
-      say('Stopping after the batches in flight; once more to stop at once.', name);
-    });
-  }
-  try {
-    const report = await importKeys(given as never, {
-      signal: stop.signal,
-      stderr: forMachines ? undefined : process.stderr,
-      logger,
-      onStart(throttle) {
-        process.on('SIGUSR2', () => {
-          if (throttle.isPaused) throttle.resume();
-          else throttle.pause();
-          say(throttle.isPaused ? 'Paused; SIGUSR2 goes on.' : 'Going on.', 'SIGUSR2');
-        });
-      },
-      onReport(known) {
-        ended = true;
-        process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));
-      },
-    });
-    return exitCodeOf(report, stoppedWith);
-  } catch (error) {
-    if (!forMachines) throw error;
-    const exitCode = error instanceof ImportError ? error.exitCode : 3;
-    logger.error({ exitCode }, error instanceof Error ? error.message : String(error));
-    return exitCode;
-  }
+function shellOf(words: readonly string[]): Shell {
+  return { words, isDebugging: isDebugging(), catchSignals };
 }
 
-function exitCodeOf({ status }: Report, stoppedWith: number | undefined): number {
-  return status === 'interrupted' ? (stoppedWith ?? signals.SIGINT) : exitCodes[status];
+function catchSignals(say: (signal: string) => void): Stop {
+  const stop = new AbortController();
+  let exitCode: number | undefined;
+  for (const [name, code] of Object.entries(signals)) {
+    process.on(name, () => {
+      if (exitCode !== undefined) process.exit(code);
+      exitCode = code;
+      stop.abort();
+      say(name);
+    });
+  }
+  return {
+    signal: stop.signal,
+    get exitCode() {
+      return exitCode;
+    },
+  };
 }
 
 /** One sentence on standard error; never a stack trace, unless asked for. */
-function complain(error: unknown): number {
+function complain(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   if (isDebugging()) console.error(error);
   const words = error instanceof Error ? error.message : String(error);
@@ -164,7 +122,9 @@ function complain(error: unknown): number {
       .replace(/^error: /, '')
       .replace(/\n+/g, ' ')
       .replace(/\.$/, '');
-    process.stderr.write(`cluster-import: ${sentence}; see cluster-import --help\n`);
+    const named = verbs.find(({ name }) => name === argv[2]);
+    const program = named ? `cluster-import ${named.name}` : 'cluster-import';
+    process.stderr.write(`cluster-import: ${sentence}; see ${program} --help\n`);
     return 2;
   }
   process.stderr.write(`cluster-import: ${words}\n`);

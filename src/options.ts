@@ -5,7 +5,6 @@
  * both take the same values, and a new option is a new row. Values are plain JSON.
  */
 import { accessRows } from './access.js';
-import { UsageError } from './errors.js';
 import {
   bytes,
   choice,
@@ -17,6 +16,7 @@ import {
   optionalBytes,
   optionalChoice,
   optionalCount,
+  readRows,
   type Rows,
   text,
   unlisted,
@@ -200,20 +200,9 @@ export type GivenOptions = Pick<ImportOptions, 'from' | 'to'> & {
 export function readOptions(
   options: Readonly<Record<string, unknown>> | GivenOptions,
 ): ImportOptions {
-  return readRows(importRows, options as Readonly<Record<string, unknown>>);
+  return readRows(importRows, options as Readonly<Record<string, unknown>>, cliRows);
 }
 
 export function readCliOptions(options: Readonly<Record<string, unknown>>): CliOptions {
-  return readRows(cliRows, options);
-}
-
-function readRows<R extends Rows>(rows: R, options: Readonly<Record<string, unknown>>): Values<R> {
-  const known = new Set([...Object.keys(importRows), ...Object.keys(cliRows)]);
-  const unknown = Object.keys(options).find((name) => !known.has(name));
-  if (unknown !== undefined) throw new UsageError(`There is no option named ${unknown}.`);
-  const values = Object.entries(rows).map(([name, row]) => {
-    const value = options[name];
-    return [name, value === undefined ? row.fallback() : row.read(value)];
-  });
-  return Object.fromEntries(values) as Values<R>;
+  return readRows(cliRows, options, importRows);
 }

@@ -28,6 +28,27 @@ export type Values<R extends Rows> = {
   readonly [Name in keyof R]: R[Name] extends Row<infer T> ? T : never;
 };
 
+/**
+ * Fills in the defaults and checks every value.
+ * @param others may have values too, which somebody else reads.
+ * @throws UsageError naming the flag.
+ */
+export function readRows<R extends Rows>(
+  rows: R,
+  options: Readonly<Record<string, unknown>>,
+  others: Rows = {},
+): Values<R> {
+  const unknown = Object.keys(options).find(
+    (name) => !Object.hasOwn(rows, name) && !Object.hasOwn(others, name),
+  );
+  if (unknown !== undefined) throw new UsageError(`There is no option named ${unknown}.`);
+  const values = Object.entries(rows).map(([name, row]) => {
+    const value = options[name];
+    return [name, value === undefined ? row.fallback() : row.read(value)];
+  });
+  return Object.fromEntries(values) as Values<R>;
+}
+
 interface Words {
   readonly flag: string;
   readonly help: string;

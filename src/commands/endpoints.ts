@@ -5,8 +5,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import type { AccessOptions } from '../access.js';
 import { UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import type { Side } from '../redis/sentences.js';
@@ -23,7 +23,7 @@ type Access = ReturnType<typeof accessTo>;
 export async function readEndpoint(
   text: string,
   side: Side,
-  options: ImportOptions,
+  options: AccessOptions,
 ): Promise<Endpoint> {
   const nat = options.nat.map(parseNat);
   const sentinels = side === 'from' ? parseSentinels(text, '--from', nat) : undefined;
@@ -45,7 +45,7 @@ export async function readEndpoint(
 function sentinelAccess(
   { sentinels }: Endpoint,
   trust: { readonly trust?: TlsTrust },
-  { sentinelPassword }: ImportOptions,
+  { sentinelPassword }: AccessOptions,
 ): Pick<Endpoint, 'sentinels'> {
   if (!sentinels) return {};
   const endpoints = sentinels.endpoints.map((one) => ({
@@ -56,7 +56,10 @@ function sentinelAccess(
 }
 
 /** Whether a side's password is still to be asked for. */
-export function lacksPassword(side: Side, options: Partial<ImportOptions>): boolean {
+export function lacksPassword(
+  side: Side,
+  options: Partial<AccessOptions & Record<Side, string>>,
+): boolean {
   const text = options[side];
   const { password, passwordFile } = accessTo(side, options);
   if (text === undefined || (password ?? '') !== '' || passwordFile !== undefined) return false;
@@ -70,7 +73,7 @@ export function insecurity(endpoint: Endpoint, side: Side): string | undefined {
   return `--${side}-tls-insecure: the certificate of ${addressOf(endpoint)} is not checked. Whoever is on the way can pretend to be it, and read and change everything, the password included.`;
 }
 
-function accessTo(side: Side, options: Partial<ImportOptions>) {
+function accessTo(side: Side, options: Partial<AccessOptions>) {
   return side === 'from'
     ? {
         password: options.fromPassword,

@@ -1,0 +1,89 @@
+/** `cluster-import [import]`: flags and signals to `importKeys`, its report to standard output. */
+import { askPasswords, terminal } from '../commands/ask-passwords.js';
+import { importKeys } from '../commands/import.js';
+import { ImportError } from '../errors.js';
+import { createLogger } from '../monitor/log.js';
+import { screenOf } from '../monitor/screen.js';
+import { cliRows, importRows, readCliOptions } from '../options.js';
+import type { Report } from '../report.js';
+import { summarize } from '../summary.js';
+import type { Shell, Verb } from './verb.js';
+
+const exitCodes = { complete: 0, incomplete: 1, failed: 3 } as const;
+const interruptedCode = 130;
+
+const afterHelp = `
+Examples:
+  Move everything from a server into the cluster that a node belongs to:
+    $ cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000
+
+  Leave the source as it is, and keep what the cluster already has:
+    $ cluster-import --from 10.0.0.5:6379/3 --to 10.0.1.1:7000 --copy --no-replace
+
+  With passwords out of the process list, and metrics for Prometheus:
+    $ export CLUSTER_IMPORT_FROM_PASSWORD=… CLUSTER_IMPORT_TO_PASSWORD=…
+    $ cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000 --metrics 9090
+
+Endpoints: host:port, [v6]:port, redis://[user[:password]@]host[:port][/db], rediss://… for TLS.
+
+Exit codes: 0 every key arrived; 1 some are left, each accounted for; 2 wrong usage, or a check
+failed before anything moved; 3 stopped midway, nothing lost; 130, 143 stopped by a signal.
+`;
+
+export const importVerb: Verb = {
+  name: 'import',
+  description: 'Moves a running Redis into a Redis Cluster, every key accounted for.',
+  usage: '--from <endpoint> --to <endpoint> [options]',
+  rows: { ...importRows, ...cliRows },
+  afterHelp,
+  run,
+};
+
+async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
+  const { json, askPassword, logFormat, logLevel } = readCliOptions(typed);
+  const screen = screenOf(process.stderr);
+  const forMachines = logFormat === 'json';
+  const logger = createLogger({
+    format: logFormat,
+    level: shell.isDebugging ? 'debug' : (logLevel ?? (forMachines ? 'info' : 'warn')),
+    write: screen.write,
+  });
+  const given = askPassword ? { ...typed, ...(await askPasswords(typed, terminal())) } : typed;
+  const say = (words: string, signal: string): void => {
+    if (forMachines) logger.info({ signal }, words);
+    else screen.write(`\n${words}\n`);
+  };
+  let ended = false;
+  const stop = shell.catchSignals((name) => {
+    if (ended) return;
+    say('Stopping after the batches in flight; once more to stop at once.', name);
+  });
+  try {
+    const report = await importKeys(given as never, {
+      signal: stop.signal,
+      stderr: forMachines ? undefined : process.stderr,
+      logger,
+      onStart(throttle) {
+        process.on('SIGUSR2', () => {
+          if (throttle.isPaused) throttle.resume();
+          else throttle.pause();
+          say(throttle.isPaused ? 'Paused; SIGUSR2 goes on.' : 'Going on.', 'SIGUSR2');
+        });
+      },
+      onReport(known) {
+        ended = true;
+        process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));
+      },
+    });
+    return exitCodeOf(report, stop.exitCode);
+  } catch (error) {
+    if (!forMachines) throw error;
+    const exitCode = error instanceof ImportError ? error.exitCode : 3;
+    logger.error({ exitCode }, error instanceof Error ? error.message : String(error));
+    return exitCode;
+  }
+}
+
+function exitCodeOf({ status }: Report, stoppedWith: number | undefined): number {
+  return status === 'interrupted' ? (stoppedWith ?? interruptedCode) : exitCodes[status];
+}

@@ -1,0 +1,43 @@
+/**
+ * What a verb of the command line is: plain data and a function. A new verb is one new file here and
+ * one line in `verbs.ts`; commander, signals and exits stay with `cli.ts`.
+ */
+import type { Rows } from '../rows.js';
+
+export interface Verb {
+  readonly name: string;
+  readonly description: string;
+  /** How it is called, behind its name: `--to <endpoint> [options]`. */
+  readonly usage: string;
+  /** Its flags, in the order of its help. */
+  readonly rows: Rows;
+  /** Words of its own, ahead of the flags, as commander writes them: `<order>` must be there, `[value]` may. */
+  readonly words?: readonly { readonly name: string; readonly help: string }[];
+  /** What stands at the end of its help. */
+  readonly afterHelp: string;
+  /**
+   * Does it.
+   * @param given the values of its rows, as typed; secrets from the environment.
+   * @returns what to exit with.
+   */
+  run(given: Readonly<Record<string, unknown>>, shell: Shell): Promise<number>;
+}
+
+/** What a verb has of the process that it runs in. */
+export interface Shell {
+  /** Its own words, as typed. */
+  readonly words: readonly string[];
+  readonly isDebugging: boolean;
+  /**
+   * From now on SIGINT and SIGTERM ask for an orderly end; a second one ends the process at once.
+   * @param say is called with the first one's name.
+   */
+  catchSignals(say: (signal: string) => void): Stop;
+}
+
+export interface Stop {
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
+  /** What a process exits with that this signal stopped; undefined: none came. */
+  readonly exitCode: number | undefined;
+}

@@ -1,0 +1,5 @@
+/** The table of verbs. The first is what is meant when none is named. */
+import { importVerb } from './import.js';
+import type { Verb } from './verb.js';
+
+export const verbs: readonly [Verb, ...Verb[]] = [importVerb];
