@@ -190,6 +190,8 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       resolve(connection);
     });
     socket.on('timeout', () => {
+      // Those to whom nothing was owed in the end hide who waits behind them.
+      while (readers[head]?.done) head++;
       if (connected && (pauses > 0 || (readers[head]?.idle ?? head === readers.length))) return;
       const what = connected ? 'did not answer' : 'could not be reached';
       lose(new ConnectionError(`${address} ${what} within ${String(timeoutMs)} ms`));

@@ -154,4 +154,13 @@ describe('a server', () => {
     connection.out.append(Buffer.from('SET'));
     expect(await loss(connection)).toMatchObject({ name: 'ConnectionError' });
   });
+
+  it('that owed nothing to the first is given up for the next all the same', async () => {
+    const { endpoint } = await mockServer(answering(undefined));
+    const connection = await connect(endpoint, { timeoutMs });
+    const nothingSent = new AckReader(1, false, () => undefined);
+    connection.expect(nothingSent);
+    nothingSent.complete();
+    await expect(connection.call('PING')).rejects.toMatchObject({ name: 'ConnectionError' });
+  });
 });
