@@ -1,6 +1,7 @@
 /**
  * Reads a node's answers to the SETs and RESTOREs of one part of a batch, and remembers only the
- * answers that are not `+OK`.
+ * answers that are not `+OK`. What is asked behind them (durability.ts) it reads too: the readers of
+ * later parts are lined up before anybody knows whether that will be asked at all.
  */
 import { ProtocolError } from '../../errors.js';
 import type { Reader } from '../../redis/reader.js';
@@ -26,9 +27,15 @@ export class AckReader implements Reader {
   #sent = 0;
   #received = 0;
   #complete = false;
+  #settled = false;
+  /** Reads the answer to what was asked behind the last command. */
+  #last: Reader | undefined;
   #askingSkipped = false;
 
-  /** @param asking each command stands behind an ASKING, which answers too. */
+  /**
+   * @param asking each command stands behind an ASKING, which answers too.
+   * @param settle called once: all answers to the commands are in, or the node is lost.
+   */
   constructor(keyCount: number, asking: boolean, settle: (error?: Error) => void) {
     this.#places = new Uint32Array(keyCount);
     this.#asking = asking;
@@ -42,27 +49,32 @@ export class AckReader implements Reader {
 
   /** Nothing is owed to it: the source has not come up with the next value. */
   get idle(): boolean {
-    return this.#received === this.#sent;
+    return this.#received === this.#sent && this.#last?.done !== false;
   }
 
   sent(place: number): void {
     this.#places[this.#sent++] = place;
   }
 
-  /** The part's last command has been sent. */
-  complete(): void {
+  /**
+   * The part's last command has been sent.
+   * @param last reads the answer to what was asked behind it, if anything was.
+   */
+  complete(last?: Reader): void {
     this.#complete = true;
+    this.#last = last;
     this.#finishIfAllIn();
   }
 
   fail(error: Error): void {
     this.done = true;
-    this.#settle(error);
+    this.#settleOnce(error);
+    this.#last?.fail(error);
   }
 
   take(bytes: Buffer, from: number, end: number): number {
     let at = from;
-    if (at < end && !this.done && this.#received === this.#sent) {
+    if (at < end && !this.done && this.idle) {
       // Whoever counts one answer too many deletes a key that was not stored.
       throw new ProtocolError('an answer to a write that was not sent');
     }
@@ -70,6 +82,9 @@ export class AckReader implements Reader {
       const next = this.#takeOne(bytes, at, end);
       if (next === at) return at;
       at = next;
+    }
+    if (at < end && this.#last && this.#received === this.#sent) {
+      at = this.#last.take(bytes, at, end);
     }
     this.#finishIfAllIn();
     return at;
@@ -106,8 +121,14 @@ export class AckReader implements Reader {
 
   #finishIfAllIn(): void {
     if (this.done || !this.#complete || this.#received < this.#sent) return;
-    this.done = true;
-    this.#settle();
+    this.#settleOnce();
+    this.done = this.#last?.done !== false;
+  }
+
+  #settleOnce(error?: Error): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#settle(error);
   }
 }
 

@@ -10,6 +10,7 @@ import { BulksReader } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
 import { commandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
+import type { Reader } from '../../redis/reader.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
@@ -31,6 +32,8 @@ export interface Passage {
   readonly asking: boolean;
   /** What the node is asked about replicas once the last value is sent. */
   readonly durability: Durability | undefined;
+  /** Told when the node has answered for all values; whether they are durable comes later. */
+  answered(valueBytes: number): void;
 }
 
 /** What became of the values that were asked for together. */
@@ -72,8 +75,8 @@ export function createLine(source: Connection, lanes: Lanes): Line {
     return new Promise((resolve, reject) => {
       let read: Spliced | undefined;
       let lost: Error | undefined;
-      let answersDue = 1;
       let undurable: string | undefined;
+      let answersDue = 1;
 
       function finish(): void {
         if (!read || answersDue > 0) return;
@@ -93,7 +96,22 @@ export function createLine(source: Connection, lanes: Lanes): Line {
         finish();
       };
 
-      const acks = new AckReader(keys.count, passage.asking, answered);
+      /** @returns who reads whether what was stored is durable; undefined: that is not asked. */
+      function askDurability(): Reader | undefined {
+        if (!durability || lost || acks.sentCount === 0) return undefined;
+        answersDue++;
+        lane.out.append(durability.question);
+        const judge = (reply: Reply): void => {
+          undurable = durability.shortfall(reply);
+          answered();
+        };
+        return new ReplyReader(judge, answered);
+      }
+
+      const acks = new AckReader(keys.count, passage.asking, (error) => {
+        if (read) passage.answered(read.bytes);
+        answered(error);
+      });
       lane.expect(acks);
       const sink = new Splice({
         ...passage,
@@ -102,16 +120,7 @@ export function createLine(source: Connection, lanes: Lanes): Line {
         acks,
         settle(result) {
           read = result;
-          if (durability && acks.sentCount > 0) {
-            answersDue++;
-            lane.out.append(durability.question);
-            const judge = (reply: Reply): void => {
-              undurable = durability.shortfall(reply);
-              answered();
-            };
-            lane.expect(new ReplyReader(judge, answered));
-          }
-          acks.complete();
+          acks.complete(askDurability());
           finish();
         },
         fail(error) {

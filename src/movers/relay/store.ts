@@ -183,19 +183,23 @@ export async function store(
     ttls: Float64Array | undefined,
   ): Promise<Passed> {
     let bytes = 0;
+    let isInWindow = !apart;
+    // Replicas may take their time: others must be able to go on meanwhile.
+    const answered = (valueBytes: number): void => {
+      if (isInWindow) window.leave(keys.count, valueBytes);
+      isInWindow = false;
+    };
     try {
       const { node, asking } = batch;
       const passed =
         as === 'elements'
           ? await options.elements.pass({
-              source: line.source,
-              keys,
-              node,
-              overwrite,
-              asking,
-              durability,
+              ...{ source: line.source, keys, node, overwrite, asking, durability },
             })
-          : await line.pass({ keys, node, lane, form: as, words, ttls, asking, durability });
+          : await line.pass({
+              ...{ keys, node, lane, form: as, words, ttls, asking, durability },
+              answered,
+            });
       bytes = passed.bytes;
       const sent = keys.count - passed.absent.length;
       // What each value weighed is not kept: those that were refused count as average ones.
@@ -203,7 +207,7 @@ export async function store(
       outcome.bytes += sent === 0 ? 0 : Math.round((bytes * taken) / sent);
       return passed;
     } finally {
-      if (!apart) window.leave(keys.count, bytes);
+      answered(bytes);
     }
   }
 

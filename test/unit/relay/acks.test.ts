@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AckReader } from '../../../src/movers/relay/acks.js';
+import { type Reply, ReplyReader } from '../../../src/redis/reply.js';
 import { feed } from '../../fuzz/feed.js';
 
 function reader(places: readonly number[], asking = false) {
@@ -29,6 +30,17 @@ describe('the answers of a node', () => {
     expect([acks.done, acks.idle, settled.length]).toEqual([false, true, 0]);
     acks.complete();
     expect([acks.done, settled.length]).toEqual([true, 1]);
+  });
+
+  it('come before that to what was asked behind them, and leave what follows to others', () => {
+    const { acks, settled, answer } = reader([0, 1]);
+    const replies: Reply[] = [];
+    const last = new ReplyReader((reply) => replies.push(reply), settled.push);
+    acks.complete(last);
+    expect(answer('+OK\r\n+OK\r\n').ending).toBe('waiting');
+    expect([acks.done, acks.idle, settled.length]).toEqual([false, false, 1]);
+    expect(answer(':1\r\n+OK\r\n')).toEqual({ ending: 'done', taken: 4 });
+    expect([replies, settled]).toEqual([[1], [undefined]]);
   });
 
   it('behind ASKING count with what ASKING itself was answered', () => {
