@@ -16,6 +16,7 @@ import {
   optionalBytes,
   optionalChoice,
   optionalCount,
+  optionalDuration,
   readRows,
   type Rows,
   text,
@@ -122,6 +123,14 @@ export const importRows = {
   maxBandwidth: bytes(
     { flag: '--max-bandwidth <bytes/s>', help: 'move no more a second, 20mb say; 0 is no limit' },
     { fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  /** How long a client of the source may have to wait because of the run; undefined: any time. */
+  maxSourceLatencyMs: optionalDuration(
+    {
+      flag: '--max-source-latency <ms>',
+      help: 'ask the source for no more than leaves its clients an answer within this time',
+    },
+    { min: 1, max: 60_000 },
   ),
   /** Bring function libraries along. */
   functions: flag(

@@ -215,6 +215,15 @@ export function optionalBytes(
   return { ...row, help: words.help, fallback: () => undefined };
 }
 
+/** Milliseconds that may be left out. */
+export function optionalDuration(
+  words: Words,
+  bounds: Omit<Bounds, 'fallback'>,
+): Row<number | undefined> {
+  const row = duration(words, { ...bounds, fallback: 0 });
+  return { ...row, help: words.help, fallback: () => undefined };
+}
+
 /** Said or not said, by programs only: neither a flag nor a variable sets it. */
 export function unlisted(fallback: boolean): Row<boolean> {
   return { help: '', fallback: () => fallback, read: (value) => value === true };

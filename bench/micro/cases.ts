@@ -46,7 +46,7 @@ function batches(mostKeys: number): (keys: number) => void {
   return (keys) => {
     const sorter = shipped.batcher({
       topology,
-      batchKeys,
+      batchKeys: () => batchKeys,
       batchBytes: 1024 * 1024,
       record: shipped.listingRecord(),
       isServed: () => true,

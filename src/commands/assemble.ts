@@ -2,6 +2,7 @@
  * Puts a run together from its parts: connections, the source, the mover (movers.ts), the pipeline.
  * The only place where they all meet; what each one needs of the servers was found out before.
  */
+import { type Allowance, createAllowance } from '../engine/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import { listingRecord } from '../engine/record.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
@@ -26,13 +27,13 @@ import { createDistance } from './distance.js';
 import { moverOf } from './movers.js';
 import type { Ready } from './preflight.js';
 
-const batchKeys = 512;
 const batchBytes = 1024 * 1024;
 
 export interface Assembled {
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
   readonly throttle: Throttle;
+  readonly allowance: Allowance;
   /** Of a scan: before it, every key is where it should be. */
   readonly settledPosition: ScanPosition | undefined;
   /** Runs until the source is done, or the signal. */
@@ -62,6 +63,7 @@ export function assemble(
   const { timeoutMs, retryForMs, copy } = options;
   const toNodes = new Set<Connection>();
   const distance = createDistance();
+  const allowance = createAllowance(options.maxSourceLatencyMs);
   const connections = connectionLog(logger);
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
@@ -90,7 +92,7 @@ export function assemble(
   const scan = scanSource(link, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
-    pageKeys: () => distance.pageKeys(),
+    pageKeys: () => Math.min(distance.pageKeys(), allowance.pageKeys),
     startAt,
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
@@ -115,6 +117,7 @@ export function assemble(
     tally,
     mover,
     throttle,
+    allowance,
     get settledPosition() {
       return checkpoints?.last;
     },
@@ -131,9 +134,10 @@ export function assemble(
         signal,
         logger,
         record,
-        batchKeys,
+        batchKeys: () => allowance.pieceKeys,
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),
+        allInflightKeys: () => allowance.keys,
         retryForMs,
         checkpoint: checkpoints,
         countLeft:

@@ -7,8 +7,12 @@ import type { MasterFacts, SourceFacts } from './preflight.js';
 /** Above, a value is moved by itself where all go element by element and nothing else was said. */
 const aloneAboveBytes = 64 * 1024 * 1024;
 
+/** What DUMP packs in half a millisecond, in bytes of memory. Strings are not packed. */
+const gentleBytesPerMs = 100_000;
+
 /**
- * Sizes are asked for only when --split-above was said: MEMORY USAGE costs the source some 1.3 µs
+ * Sizes are asked for only when --split-above was said, or --max-source-latency, because no piece
+ * of work is longer than one large value: MEMORY USAGE costs the source some 1.3 µs
  * a key where the whole of DUMP, PTTL and UNLINK costs 8. Where all values go element by element,
  * that is nothing beside the rest.
  */
@@ -17,11 +21,13 @@ export function sizesOf(
   options: ImportOptions,
   allByElements: boolean,
 ): Sizes | undefined {
-  const said = options.splitAboveBytes;
+  const { maxSourceLatencyMs: limitMs } = options;
+  const gentle = limitMs === undefined || !has.memory ? undefined : limitMs * gentleBytesPerMs;
+  const said = options.splitAboveBytes ?? gentle;
   if (said === undefined && !(allByElements && has.memory)) return undefined;
   return createSizes({
     limitBytes: said ?? aloneAboveBytes,
-    ofStrings: said !== undefined,
+    ofStrings: options.splitAboveBytes !== undefined,
     memoryUsage: has.memory,
   });
 }

@@ -1,11 +1,10 @@
 /**
  * Everything that lets people and programs watch a run: the terminal, the log, the metrics and the
- * page. They read one sampler; what is asked of the source for it is a PING a second.
+ * page. They read one sampler.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createHistory } from '../monitor/history.js';
 import { serve } from '../monitor/http.js';
-import { probeLatency } from '../monitor/latency.js';
 import { liveState, reportSoFar } from '../monitor/live.js';
 import { createMetrics } from '../monitor/metrics.js';
 import { readPage } from '../monitor/page.js';
@@ -17,6 +16,7 @@ import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { version } from '../version.js';
 import type { Assembled } from './assemble.js';
+import { followLatency } from './source-latency.js';
 import { announce, type Voice } from './voice.js';
 import type { Ready } from './preflight.js';
 
@@ -64,12 +64,9 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
   const progress =
     voice.screen && !options.quiet ? showProgress(sampler, screenOf(voice.screen)) : undefined;
-  const probe = probeLatency(
-    () => ready.source.control.call('PING'),
-    (seconds) => {
-      sampler.noteLatency(seconds);
-    },
-  );
+  const latency = followLatency(ready.source, options.timeoutMs, engine.allowance, (seconds) => {
+    sampler.noteLatency(seconds);
+  });
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
 
@@ -113,7 +110,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       final = report;
       sampler.end(report.status);
       clearInterval(looking);
-      probe.stop();
+      latency.stop();
       progress?.stop();
       history.note(sampler.read());
       log.ended(report);
@@ -129,7 +126,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     },
     close() {
       clearInterval(looking);
-      probe.stop();
+      latency.stop();
       progress?.stop();
       server?.close();
     },

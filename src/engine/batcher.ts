@@ -9,7 +9,7 @@ import type { ListingRecord } from './record.js';
 
 export interface BatcherOptions {
   readonly topology: Topology;
-  readonly batchKeys: number;
+  batchKeys(): number;
   /** Of keys, frames included. */
   readonly batchBytes: number;
   readonly record: ListingRecord;
@@ -43,7 +43,7 @@ export function batcher(options: BatcherOptions): Batcher {
   let deferred = 0;
 
   function collecting(into: Collecting[], nodeIndex: number): Collecting {
-    return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys) });
+    return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys()) });
   }
 
   function batchOf({ keys, names }: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
@@ -76,10 +76,10 @@ export function batcher(options: BatcherOptions): Batcher {
         const { keys } = into;
         keys.add(bytes, start, end);
         if (names !== page) {
-          into.names ??= keysBuilder(options.batchKeys);
+          into.names ??= keysBuilder(options.batchKeys());
           into.names.add(names.bytes, nameStart, nameEnd);
         }
-        if (keys.count >= options.batchKeys || keys.byteLength >= options.batchBytes) {
+        if (keys.count >= options.batchKeys() || keys.byteLength >= options.batchBytes) {
           full.push(batchOf(into, nodeIndex, again));
         }
       }

@@ -10,9 +10,16 @@ export interface Flight {
   idle(): Promise<void>;
 }
 
-/** @param limitKeys how many keys may be in flight to one node. */
-export function createFlight(limitKeys: () => number): Flight {
+/**
+ * @param limitKeys how many keys may be in flight to one node.
+ * @param limitAllKeys how many to all nodes together.
+ */
+export function createFlight(
+  limitKeys: () => number,
+  limitAllKeys: () => number = () => Infinity,
+): Flight {
   const keysTo = new Map<string, number>();
+  let allKeys = 0;
   let works = 0;
   let waiting: { isOver: () => boolean; go: () => void }[] = [];
 
@@ -38,11 +45,14 @@ export function createFlight(limitKeys: () => number): Flight {
   }
 
   return {
-    room: (address) => until(() => (keysTo.get(address) ?? 0) < limitKeys()),
+    room: (address) =>
+      until(() => (keysTo.get(address) ?? 0) < limitKeys() && allKeys < limitAllKeys()),
     start(address, keyCount, work) {
       keysTo.set(address, (keysTo.get(address) ?? 0) + keyCount);
+      allKeys += keyCount;
       track(
         work.finally(() => {
+          allKeys -= keyCount;
           keysTo.set(address, (keysTo.get(address) ?? 0) - keyCount);
         }),
       );

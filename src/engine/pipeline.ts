@@ -42,10 +42,13 @@ export interface PipelineOptions {
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  readonly batchKeys: number;
+  /** How many keys go together; may change while the run lasts. */
+  batchKeys(): number;
   readonly batchBytes: number;
   /** How many keys may be in flight to a node. */
   inflightKeys(): number;
+  /** How many may be in flight to all nodes together; undefined: any number. */
+  readonly allInflightKeys?: () => number;
   readonly retryForMs: number;
   /** How many keys the source has now; undefined: it keeps them (copy mode). */
   readonly countLeft: (() => Promise<number>) | undefined;
@@ -73,7 +76,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const { source, topology, mover, tally, signal, logger } = options;
   // Everything that waits for its next try listens, and that is no leak.
   setMaxListeners(0, signal);
-  const flight = createFlight(() => options.inflightKeys());
+  const flight = createFlight(() => options.inflightKeys(), options.allInflightKeys);
   const health = nodeHealth(options.retryForMs, retryLimit, logger);
   const stuck = stuckKeys();
   tally.onFailure((failure) => {
@@ -86,7 +89,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   const sorter = batcher({
     topology,
-    batchKeys: options.batchKeys,
+    batchKeys: () => options.batchKeys(),
     batchBytes: options.batchBytes,
     record: options.record,
     isServed: (index) => !health.isSuspended((topology.nodes[index] as Node).address),

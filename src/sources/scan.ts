@@ -60,8 +60,9 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
 
   function request(connection: Connection, cursor: string): Promise<Page> {
     return new Promise((resolve, reject) => {
-      connection.out.append(command('SCAN', cursor, 'COUNT', options.pageKeys()));
-      connection.expect(new PageReader(options.name, options.pageKeys(), resolve, reject));
+      const pageKeys = options.pageKeys();
+      connection.out.append(command('SCAN', cursor, 'COUNT', pageKeys));
+      connection.expect(new PageReader(options.name, pageKeys, resolve, reject));
     });
   }
 

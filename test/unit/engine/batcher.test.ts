@@ -9,7 +9,7 @@ import { namesOf, nodes, someKeys, topologyWith } from './given.js';
 const begin = (changes: Partial<BatcherOptions> = {}) =>
   batcher({
     topology: topologyWith(8192),
-    batchKeys: 10,
+    batchKeys: () => 10,
     batchBytes: 10_000,
     record: listingRecord(64),
     isServed: () => true,

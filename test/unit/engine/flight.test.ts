@@ -41,6 +41,21 @@ describe('what is in flight', () => {
     expect(await settled(room)).toBe(true);
   });
 
+  it('leaves no room at any node when all together have as much as they may', async () => {
+    const flight = createFlight(
+      () => 10,
+      () => 12,
+    );
+    const [first, second] = [work(), work()];
+    flight.start('a', 6, first.done);
+    expect(await settled(flight.room('b'))).toBe(true);
+    flight.start('b', 6, second.done);
+    const room = flight.room('c');
+    expect(await settled(room)).toBe(false);
+    second.end();
+    expect(await settled(room)).toBe(true);
+  });
+
   it('is idle when the last work has ended, what takes no room included', async () => {
     const flight = createFlight(() => 1);
     expect(await settled(flight.idle())).toBe(true);

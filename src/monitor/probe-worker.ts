@@ -1,0 +1,72 @@
+/**
+ * The probe's own thread: another client of the source, which asks it for a PING every few
+ * milliseconds, and tells how long the answers took.
+ *
+ * A thread, because on the run's own event loop an answer that is there already waits until the keys
+ * ahead of it are dealt with: that would be our latency and not the source's. It asks on time
+ * whether or not the last answer is there, so that a source that stands still for 50 ms keeps ten
+ * questions waiting and not one.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Connection } from '../redis/connection.js';
+import type { Endpoint } from '../redis/endpoint.js';
+import { createLink } from '../redis/link.js';
+
+export interface ProbeData {
+  readonly endpoint: Endpoint;
+  readonly timeoutMs: number;
+}
+
+/** What was seen since the last word. */
+export interface Seen {
+  readonly longestMs: number;
+}
+
+const askEveryMs = 5;
+const tellEveryMs = 100;
+const againAfterMs = 500;
+
+const { endpoint, timeoutMs } = workerData as ProbeData;
+const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
+for (;;) {
+  try {
+    await watch((await link.open()).connection);
+  } catch {
+    // A lost source is the pipeline's to tell.
+    await delay(againAfterMs);
+  }
+}
+
+/** Until it is lost. */
+async function watch(source: Connection): Promise<void> {
+  const askedAt = new Set<number>();
+  let longestMs = 0;
+
+  async function ask(): Promise<void> {
+    const sentMs = performance.now();
+    askedAt.add(sentMs);
+    await source.call('PING').catch(() => undefined);
+    askedAt.delete(sentMs);
+    if (!source.lost) longestMs = Math.max(longestMs, performance.now() - sentMs);
+  }
+
+  function tell(): void {
+    // What is not answered yet has waited for so long already.
+    const [oldest] = askedAt;
+    const waitingMs = oldest === undefined ? 0 : performance.now() - oldest;
+    const seen: Seen = { longestMs: Math.max(longestMs, waitingMs) };
+    longestMs = 0;
+    if (seen.longestMs > 0) parentPort?.postMessage(seen);
+  }
+
+  const asking = setInterval(() => void ask(), askEveryMs);
+  const telling = setInterval(tell, tellEveryMs);
+  await new Promise<void>((resolve) => {
+    source.onLost(() => {
+      resolve();
+    });
+  });
+  clearInterval(asking);
+  clearInterval(telling);
+}
