@@ -1,5 +1,7 @@
 /** The library's public face. */
 export { type ImportContext, importKeys } from './commands/import.js';
+export { verifyKeys, type VerifyContext } from './commands/verify.js';
+export type { GivenVerifyOptions, VerifyOptions } from './commands/verify-options.js';
 export {
   ConnectionError,
   ImportError,
@@ -14,4 +16,6 @@ export type { GivenOptions, ImportOptions } from './options.js';
 export type { Report, ReportedFailure } from './report.js';
 export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
+export type { Difference, DifferenceKind, ReportedDifference } from './verify/difference.js';
+export { summarizeVerify, type VerifyReport } from './verify/report.js';
 export { version } from './version.js';

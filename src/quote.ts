@@ -1,8 +1,8 @@
 /** Text from elsewhere, made harmless: a key must not write to a terminal what it likes. */
-import type { ReportedFailure } from './report.js';
+import type { ReportedKey } from './report.js';
 
 /** `"user:42"`, or `base64:…` for what is no text; cut to a length. */
-export function quoteKey({ key, keyEncoding }: ReportedFailure, maxLength: number): string {
+export function quoteKey({ key, keyEncoding }: ReportedKey, maxLength: number): string {
   const quoted = keyEncoding === 'utf8' ? harmless(JSON.stringify(key)) : `base64:${key}`;
   return quoted.length > maxLength ? `${quoted.slice(0, maxLength)}…` : quoted;
 }

@@ -47,10 +47,13 @@ export interface Report {
   readonly error?: string;
 }
 
-export interface ReportedFailure {
+export interface ReportedKey {
   readonly key: string;
   /** Keys that are not valid UTF-8 are written as base64. */
   readonly keyEncoding: 'utf8' | 'base64';
+}
+
+export interface ReportedFailure extends ReportedKey {
   readonly class: FailureClass;
   readonly message: string;
 }
@@ -105,12 +108,14 @@ export function reportedFailure({
   class: failureClass,
   message,
 }: KeyFailure): ReportedFailure {
+  return { ...reportedKey(key), class: failureClass, message };
+}
+
+/** A key in JSON's terms. */
+export function reportedKey(key: Buffer): ReportedKey {
   const text = key.toString('utf8');
   const isText = Buffer.from(text, 'utf8').equals(key);
-  return {
-    key: isText ? text : key.toString('base64'),
-    keyEncoding: isText ? 'utf8' : 'base64',
-    class: failureClass,
-    message,
-  };
+  return isText
+    ? { key: text, keyEncoding: 'utf8' }
+    : { key: key.toString('base64'), keyEncoding: 'base64' };
 }

@@ -1,5 +1,6 @@
 /** The table of verbs. The first is what is meant when none is named. */
 import { importVerb } from './import.js';
 import type { Verb } from './verb.js';
+import { verifyVerb } from './verify.js';
 
-export const verbs: readonly [Verb, ...Verb[]] = [importVerb];
+export const verbs: readonly [Verb, ...Verb[]] = [importVerb, verifyVerb];

@@ -1,0 +1,143 @@
+/** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
+import { PreflightError, UsageError } from '../errors.js';
+import { createSizes } from '../movers/elements/sizes.js';
+import { type Control, openControl } from '../redis/control.js';
+import { type Endpoint, printable } from '../redis/endpoint.js';
+import { createLink } from '../redis/link.js';
+import { parseNat } from '../redis/nat.js';
+import { locate } from '../redis/sentinel.js';
+import { readServerFacts } from '../redis/server.js';
+import { openTopology } from '../redis/topology.js';
+import { scanSource } from '../sources/scan.js';
+import type { Source } from '../types.js';
+import { openCluster } from '../verify/cluster.js';
+import { createServer } from '../verify/server.js';
+import type { VerifyParts } from '../verify/verify.js';
+import { insecurity, readEndpoint } from './endpoints.js';
+import type { Sample, VerifyOptions } from './verify-options.js';
+
+const pageKeys = 1000;
+/** Larger values are compared in slices. */
+const sliceAboveBytes = 4 * 1024 * 1024;
+
+export interface VerifyScene {
+  readonly parts: Omit<VerifyParts, 'findings'>;
+  /** `host:port/db` of each source. */
+  readonly names: readonly string[];
+  readonly databases: readonly number[];
+  /** `host:port` of the seed. */
+  readonly seed: string;
+  close(): void;
+}
+
+/** @throws UsageError when an option is wrong, another ImportError when a server is of no use. */
+export async function openVerify(
+  options: VerifyOptions,
+  warn: (sentence: string) => void,
+): Promise<VerifyScene> {
+  const { timeoutMs, retryForMs, ttlToleranceMs: toleranceMs, fast } = options;
+  const patience = { timeoutMs, retryForMs };
+  const froms = await Promise.all(options.from.map((one) => readEndpoint(one, 'from', options)));
+  const to = await readEndpoint(options.to, 'to', options);
+  if (to.db !== 0) {
+    throw new UsageError('A cluster has only database 0: take the database out of --to.');
+  }
+  for (const risk of [insecurity(to, 'to'), ...froms.map((one) => insecurity(one, 'from'))]) {
+    if (risk !== undefined) warn(risk);
+  }
+  const closing: { close(): void }[] = [];
+  const kept = <T extends { close(): void }>(one: T): T => {
+    closing.push(one);
+    return one;
+  };
+  const close = (): void => {
+    for (const one of closing) one.close();
+  };
+
+  function listing(endpoint: Endpoint, name: string, estimatedKeys: number): Source {
+    const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
+    return scanSource(link, { name, estimatedKeys, pageKeys: () => pageKeys });
+  }
+
+  try {
+    const sources = [];
+    let expires = false;
+    for (const endpoint of froms) {
+      const name = printable(endpoint);
+      const facts = await look(await locate(endpoint, timeoutMs), 'from');
+      expires ||= facts.expires;
+      sources.push({
+        of: kept(createServer(endpoint, name, patience)),
+        keys: listing(endpoint, name, facts.keys),
+        sizes: createSizes({
+          limitBytes: sliceAboveBytes,
+          ofStrings: false,
+          memoryUsage: facts.has.memory,
+        }),
+      });
+    }
+    const seed = kept(await openControl(to, { side: 'to', timeoutMs }));
+    const nat = options.nat.map(parseNat);
+    const topology = await openTopology(seed, { timeoutMs, nat });
+    const masters = [];
+    for (const node of topology.masters) {
+      const endpoint = topology.endpointOf(node);
+      const facts = await look(endpoint, 'to');
+      expires ||= facts.expires;
+      masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys) });
+    }
+    const share = shareOf(
+      options.sample,
+      [...sources, ...masters].map(({ keys }) => keys),
+      sources.length,
+    );
+    const cluster = kept(openCluster(topology, patience));
+    return {
+      parts: { sources, masters, cluster, expires, toleranceMs, fast, share, patience },
+      names: sources.map(({ of }) => of.name),
+      databases: froms.map(({ db }) => db),
+      seed: seed.address,
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+
+  async function look(endpoint: Endpoint, side: 'from' | 'to') {
+    const control = await openControl(endpoint, { side, timeoutMs });
+    try {
+      return await readSide(control, endpoint.db, side);
+    } finally {
+      control.close();
+    }
+  }
+}
+
+async function readSide(control: Control, db: number, side: 'from' | 'to') {
+  const facts = await readServerFacts(control);
+  if (side === 'from' && facts.clusterEnabled) {
+    throw new PreflightError(
+      `${control.address} is a node of a cluster: --from must be a server that is not cluster-enabled.`,
+    );
+  }
+  if (!facts.has.scan) {
+    throw new PreflightError(
+      `${control.address} has no command SCAN (Redis ${facts.version}): it must be 2.8 or newer, and must not rename SCAN.`,
+    );
+  }
+  const database = (await control.info('keyspace')).get(`db${String(db)}`) ?? '';
+  return {
+    ...facts,
+    keys: Number(await control.call('DBSIZE')),
+    expires: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0) > 0,
+  };
+}
+
+/** A number of keys is the same share on both sides; most keys are on both. */
+function shareOf(sample: Sample | undefined, all: readonly Source[], sources: number): number {
+  if (!sample) return 1;
+  if ('share' in sample) return sample.share;
+  const keys = all.slice(0, sources).reduce((sum, one) => sum + one.estimatedKeys, 0);
+  return Math.min(1, sample.keys / Math.max(1, keys));
+}

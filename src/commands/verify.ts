@@ -1,0 +1,95 @@
+/**
+ * Whether everything is there, and equal: from options to a report. The command line is a thin
+ * translation to `verifyKeys`, which is also what the library exports.
+ */
+import { ConnectionError, ImportError, PreflightError } from '../errors.js';
+import type { Logger } from '../types.js';
+import { version } from '../version.js';
+import type { Difference } from '../verify/difference.js';
+import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
+import { createFindings } from '../verify/findings.js';
+import { buildVerifyReport, type VerifyReport } from '../verify/report.js';
+import { verifyAll } from '../verify/verify.js';
+import { type GivenVerifyOptions, readVerifyOptions } from './verify-options.js';
+import { openVerify, type VerifyScene } from './verify-scene.js';
+import { createRepair, type Repair } from './verify-repair.js';
+import { showVerifyProgress } from './verify-progress.js';
+
+/** The live things that come with the options. All may be left out. */
+export interface VerifyContext {
+  /** Once aborted, what is under way is finished, and the report tells how far it came. */
+  readonly signal?: AbortSignal | undefined;
+  readonly logger?: Logger | undefined;
+  /** Where progress is shown; without it there is none. */
+  readonly stderr?: NodeJS.WritableStream | undefined;
+  /** Told of each difference as it is found, whatever a repair makes of it later. */
+  readonly onDifference?: ((difference: Difference) => void) | undefined;
+}
+
+/**
+ * Compares in both directions. A run that had to stop midway resolves too, with the status `failed`.
+ * @throws UsageError or PreflightError when it could not start.
+ */
+export async function verifyKeys(
+  given: GivenVerifyOptions,
+  context: VerifyContext = {},
+): Promise<VerifyReport> {
+  const options = readVerifyOptions(given);
+  const signal = context.signal ?? new AbortController().signal;
+  const warnings: string[] = [];
+  const warn = (sentence: string): void => {
+    warnings.push(sentence);
+    context.logger?.warn({}, sentence);
+  };
+  let scene: VerifyScene;
+  try {
+    scene = await openVerify(options, warn);
+  } catch (error) {
+    throw asPreflightError(error);
+  }
+  const startedAtMs = Date.now();
+  let file: DifferenceFile | undefined;
+  let repair: Repair | undefined;
+  try {
+    file = options.differences === undefined ? undefined : differenceFile(options.differences);
+    repair = options.repair ? createRepair(options, scene) : undefined;
+    const findings = createFindings((difference) => {
+      file?.add(difference, scene.databases[difference.source ?? 0] ?? 0);
+      repair?.add(difference);
+      context.onDifference?.(difference);
+    });
+    const parts = { ...scene.parts, findings };
+    const progress = showVerifyProgress(parts, options.quiet ? undefined : context.stderr);
+    let cut: 'interrupted' | { error: string } | undefined;
+    let shown = findings;
+    try {
+      await verifyAll(parts, signal);
+      if (signal.aborted) cut = 'interrupted';
+      else if (repair) shown = await repair.run(parts, signal, context);
+    } catch (error) {
+      cut = { error: wordsOf(error) };
+    } finally {
+      progress.stop();
+    }
+    return buildVerifyReport(shown, {
+      ...{ from: scene.names, to: scene.seed, share: parts.share, fast: options.fast },
+      ...{ startedAtMs, endedAtMs: Date.now(), warnings, cut, version },
+    });
+  } finally {
+    file?.close();
+    repair?.close();
+    scene.close();
+  }
+}
+
+function wordsOf(error: unknown): string {
+  const words = error instanceof Error ? error.message : String(error);
+  return error instanceof ImportError ? words : `Something unforeseen: ${words}`;
+}
+
+/** Nothing has been looked at yet: the exit code says so. */
+function asPreflightError(error: unknown): unknown {
+  const isOurs = error instanceof ImportError || error instanceof ConnectionError;
+  if (!isOurs || error.exitCode === 2) return error;
+  return new PreflightError(error.message, { cause: error });
+}

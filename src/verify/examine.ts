@@ -1,0 +1,101 @@
+/**
+ * A close look at one key: whether it really differs, and in what. What differs is looked at twice,
+ * so that a key that was written, or expired, between the two sides' answers is not reported.
+ */
+import { type Reply, textOf } from '../redis/reply.js';
+import { formatDuration } from '../format.js';
+import type { Cluster } from './cluster.js';
+import { type Asker, type Pair, refusing } from './contents/asker.js';
+import { typeRow } from './contents/types.js';
+import type { Difference, DifferenceKind } from './difference.js';
+import { askAt, type Server } from './server.js';
+
+export interface Examination {
+  readonly source: Server;
+  readonly cluster: Cluster;
+  readonly toleranceMs: number;
+  /** Types and TTLs only. */
+  readonly fast: boolean;
+}
+
+export type Finding = Pick<Difference, 'kind' | 'message'>;
+
+/** @returns how the key differs; `gone` when the source has it no more, undefined when it does not. */
+export async function examine(key: Buffer, by: Examination): Promise<Finding | 'gone' | undefined> {
+  const first = await look(key, by);
+  return typeof first === 'object' ? look(key, by) : first;
+}
+
+async function look(key: Buffer, by: Examination): Promise<Finding | 'gone' | undefined> {
+  const source = await by.source.connection();
+  const ours = refusing(by.source.name, (words) => askAt(source, words));
+  const theirs = refusing('the cluster', (words) => by.cluster.ask(key, words));
+  const [here, there] = await Promise.all([outline(ours, key), outline(theirs, key)]);
+  if (here.type === 'none') return 'gone';
+  if (there.type === 'none') {
+    // What is about to expire may have done so over there.
+    if (here.ttlMs >= 0 && here.ttlMs <= by.toleranceMs) return 'gone';
+    return found('missing', `a ${here.type} at the source`);
+  }
+  if (here.type !== there.type) {
+    return found('type', `a ${here.type} at the source, a ${there.type} in the cluster`);
+  }
+  const deadline = ttlsApart(here.ttlMs, there.ttlMs, by.toleranceMs);
+  const value = by.fast ? undefined : await contentsApart(key, here.type, ours, theirs, by);
+  if (value !== undefined) {
+    return found('value', deadline === undefined ? value : `${value}; ${deadline}`);
+  }
+  return deadline === undefined ? undefined : found('ttl', deadline);
+}
+
+function found(kind: DifferenceKind, message: string): Finding {
+  return { kind, message };
+}
+
+interface Outline {
+  readonly type: string;
+  /** Less than 0: it does not expire. */
+  readonly ttlMs: number;
+}
+
+async function outline(ask: Asker, key: Buffer): Promise<Outline> {
+  const [type, ttlMs] = await Promise.all([ask(['TYPE', key]), ask(['PTTL', key])]);
+  return { type: textOf(type), ttlMs: Number(textOf(ttlMs)) };
+}
+
+function ttlsApart(one: number, other: number, toleranceMs: number): string | undefined {
+  if (one < 0 && other < 0) return undefined;
+  if (other < 0) return `expires in ${formatDuration(one)} at the source, never in the cluster`;
+  if (one < 0) return `never expires at the source, in ${formatDuration(other)} in the cluster`;
+  if (Math.abs(one - other) <= toleranceMs) return undefined;
+  const when = other < one ? 'earlier' : 'later';
+  return `expires ${formatDuration(Math.abs(one - other))} ${when} in the cluster`;
+}
+
+/** What a slice of a value may come to, about. */
+const sliceBytes = 512 * 1024;
+const elementsAtMost = 1000;
+
+async function contentsApart(
+  key: Buffer,
+  type: string,
+  source: Asker,
+  cluster: Asker,
+  { toleranceMs }: Examination,
+): Promise<string | undefined> {
+  const { compare, lengthWord } = typeRow(type);
+  const perSlice = lengthWord === undefined ? 1 : await sliceOf(key, source, lengthWord);
+  const pair: Pair = { key, source, cluster, perSlice, toleranceMs };
+  return compare(pair);
+}
+
+/** How many elements make a slice, by their average size. */
+async function sliceOf(key: Buffer, ask: Asker, lengthWord: string): Promise<number> {
+  const unknown = (): Reply => 0;
+  const [length, bytes] = await Promise.all([
+    ask([lengthWord, key]).then(Number, unknown),
+    ask(['MEMORY', 'USAGE', key]).then(Number, unknown),
+  ]);
+  const elementBytes = Number(bytes) / Math.max(1, Number(length)) || sliceBytes / 100;
+  return Math.max(1, Math.min(elementsAtMost, Math.floor(sliceBytes / elementBytes)));
+}

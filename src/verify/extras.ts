@@ -1,0 +1,85 @@
+/** The way back: keys of the cluster that no source has, and keys on nodes that don't own their slot. */
+import { chosen, keyAt, keyStart } from '../redis/keys.js';
+import { textOf } from '../redis/reply.js';
+import type { Keys, Node } from '../types.js';
+import type { Cluster } from './cluster.js';
+import type { Difference } from './difference.js';
+import { askHowMany, askNumbers } from './questions.js';
+import { askAt, type Server } from './server.js';
+
+export interface WayBack {
+  readonly sources: readonly Server[];
+  readonly cluster: Cluster;
+  readonly toleranceMs: number;
+}
+
+/** Looks at keys that a node has listed. */
+export async function extras(node: Node, keys: Keys, back: WayBack): Promise<Difference[]> {
+  const strays = await misplaced(node, keys, back.cluster);
+  let left = keys;
+  for (const source of back.sources) {
+    if (left.count === 0) break;
+    left = await absentAt(source, left);
+  }
+  const found: Difference[] = [];
+  for (let place = 0; place < left.count; place++) {
+    const key = keyAt(left, place);
+    if (await isExtra(key, back)) {
+      found.push({
+        key,
+        kind: 'extra',
+        message: `in the cluster, ${nowhere(back.sources.length)}`,
+      });
+    }
+  }
+  return [...strays, ...found];
+}
+
+function nowhere(sources: number): string {
+  return sources === 1 ? 'not at the source' : 'at none of the sources';
+}
+
+async function absentAt(source: Server, keys: Keys): Promise<Keys> {
+  const connection = await source.connection();
+  if ((await askHowMany(connection, keys)) === keys.count) return chosen(keys, []);
+  const there = await askNumbers(connection, 'EXISTS', keys);
+  const places: number[] = [];
+  for (let place = 0; place < keys.count; place++) if (there[place] !== 1) places.push(place);
+  return chosen(keys, places);
+}
+
+/** Asked once more: it may have been deleted meanwhile, or be about to expire. */
+async function isExtra(key: Buffer, { sources, cluster, toleranceMs }: WayBack): Promise<boolean> {
+  const ttlMs = Number(textOf(await cluster.ask(key, ['PTTL', key])));
+  if (ttlMs === -2 || (ttlMs >= 0 && ttlMs <= toleranceMs)) return false;
+  for (const source of sources) {
+    if ((await askAt(await source.connection(), ['EXISTS', key])) !== 0) return false;
+  }
+  return true;
+}
+
+async function misplaced(node: Node, keys: Keys, cluster: Cluster): Promise<Difference[]> {
+  if (strays(node, keys, cluster).length === 0) return [];
+  // Slots may have moved since they were last asked for.
+  await cluster.topology.refresh();
+  return strays(node, keys, cluster).map((key) => {
+    const owner = cluster.topology.nodes[cluster.ownerOf(key, 0, key.length)] as Node;
+    return {
+      key,
+      kind: 'misplaced',
+      message: `on ${node.address}, but its slot is ${owner.address}'s`,
+    };
+  });
+}
+
+function strays(node: Node, keys: Keys, { topology, ownerOf }: Cluster): Buffer[] {
+  const found: Buffer[] = [];
+  const { bytes, starts } = keys;
+  const own = topology.nodes.findIndex(({ address }) => address === node.address);
+  for (let place = 0; place < keys.count; place++) {
+    const start = keyStart(bytes, starts[place] as number);
+    const owner = ownerOf(bytes, start, (starts[place + 1] as number) - 2);
+    if (owner !== own) found.push(keyAt(keys, place));
+  }
+  return found;
+}

@@ -1,0 +1,116 @@
+/** One question about many keys, pipelined; the keys go out as the frames that they are. */
+import { ProtocolError } from '../errors.js';
+import { NumbersReader } from '../movers/elements/numbers.js';
+import type { Connection } from '../redis/connection.js';
+import { commandHead, PLUS } from '../redis/frames.js';
+import type { Reader } from '../redis/reader.js';
+import { ErrorReply, lineText, ReplyReader, textOf } from '../redis/reply.js';
+import type { Keys } from '../types.js';
+import { type Values, valuesReader } from './values.js';
+
+const heads = {
+  GET: commandHead(1, 'GET'),
+  DUMP: commandHead(1, 'DUMP'),
+  PTTL: commandHead(1, 'PTTL'),
+  TYPE: commandHead(1, 'TYPE'),
+  EXISTS: commandHead(1, 'EXISTS'),
+};
+
+/** Version and checksum at the end of a DUMP payload. */
+const trailerBytes = 10;
+
+/** Strings by one command: only where all keys may stand in one. */
+export function askTogether(connection: Connection, keys: Keys): Promise<Values> {
+  connection.out.append(commandHead(keys.count, 'MGET'));
+  connection.out.append(keys.bytes);
+  return new Promise((resolve, reject) => {
+    connection.expect(valuesReader(keys.count, 'array', 0, resolve, reject));
+  });
+}
+
+export function askValues(
+  connection: Connection,
+  word: 'GET' | 'DUMP',
+  keys: Keys,
+): Promise<Values> {
+  askEach(connection, word, keys);
+  return new Promise((resolve, reject) => {
+    const cut = word === 'DUMP' ? trailerBytes : 0;
+    connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
+  });
+}
+
+/** NaN where the server refuses. */
+export function askNumbers(
+  connection: Connection,
+  word: 'PTTL' | 'EXISTS',
+  keys: Keys,
+): Promise<Float64Array> {
+  askEach(connection, word, keys);
+  return new Promise((resolve, reject) => {
+    connection.expect(new NumbersReader(keys.count, resolve, reject));
+  });
+}
+
+/** Their types as TYPE names them; where the server refuses, what it says. */
+export function askTypes(connection: Connection, keys: Keys): Promise<readonly string[]> {
+  askEach(connection, 'TYPE', keys);
+  return new Promise((resolve, reject) => {
+    connection.expect(linesReader(keys.count, resolve, reject));
+  });
+}
+
+/** How many of them there are; undefined where the server takes one key at a time (before 3.0.3). */
+export function askHowMany(connection: Connection, keys: Keys): Promise<number | undefined> {
+  connection.out.append(commandHead(keys.count, 'EXISTS'));
+  connection.out.append(keys.bytes);
+  return new Promise((resolve, reject) => {
+    connection.expect(
+      new ReplyReader((reply) => {
+        resolve(reply instanceof ErrorReply ? undefined : Number(textOf(reply)));
+      }, reject),
+    );
+  });
+}
+
+function askEach(
+  { out }: Connection,
+  word: keyof typeof heads,
+  { bytes, starts, count }: Keys,
+): void {
+  const head = heads[word];
+  for (let place = 0; place < count; place++) {
+    out.copy(head, 0, head.length);
+    out.copy(bytes, starts[place] as number, starts[place + 1] as number);
+  }
+}
+
+function linesReader(
+  count: number,
+  resolve: (lines: readonly string[]) => void,
+  reject: (error: Error) => void,
+): Reader {
+  const lines: string[] = [];
+  const reader = {
+    done: false,
+    fail: reject,
+    take(bytes: Buffer, from: number, end: number): number {
+      let at = from;
+      while (at < end && lines.length < count) {
+        const text = lineText(bytes, at, end);
+        if (text === undefined) return at;
+        if (bytes[at] !== PLUS && !text.includes(' ')) {
+          throw new ProtocolError('no status where one was due');
+        }
+        lines.push(text);
+        at += text.length + 3;
+      }
+      if (lines.length === count) {
+        reader.done = true;
+        resolve(lines);
+      }
+      return at;
+    },
+  };
+  return reader;
+}

@@ -1,0 +1,39 @@
+/** Goes through pages of keys with a few of them under way at a time: memory has a bound, and so has waiting. */
+import type { Keys } from '../types.js';
+
+/** So many keys are asked for at one time; SCAN's pages are about as large. */
+const pagesAtOnce = 6;
+
+/** @throws what the work throws first, once all that had begun is over. */
+export async function sweep(
+  pages: AsyncIterable<Keys>,
+  signal: AbortSignal,
+  work: (page: Keys) => Promise<void>,
+): Promise<void> {
+  const underWay = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  for await (const page of pages) {
+    const one = work(page)
+      .catch((error: unknown) => failures.push(error))
+      .then(() => void underWay.delete(one));
+    underWay.add(one);
+    if (underWay.size >= pagesAtOnce) await Promise.race(underWay);
+    if (failures.length > 0 || signal.aborted) break;
+  }
+  await Promise.all(underWay);
+  if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * A random part of the keys.
+ * @param share 0 to 1; of any number of keys about that many are taken.
+ */
+export function sampler(share: number): (page: Keys) => readonly number[] {
+  return ({ count }) => {
+    const places: number[] = [];
+    for (let place = 0; place < count; place++) {
+      if (share >= 1 || Math.random() < share) places.push(place);
+    }
+    return places;
+  };
+}

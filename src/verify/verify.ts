@@ -1,0 +1,124 @@
+/**
+ * Both directions at the same time: each source's keys are looked for in the cluster, each master's
+ * at the sources. What is in doubt is looked at one by one (examine.ts), where the difference is told.
+ */
+import type { Sizes } from '../movers/elements/sizes.js';
+import { chosen, keyAt } from '../redis/keys.js';
+import type { Keys, Node, Source } from '../types.js';
+import { doubtful } from './batch.js';
+import type { Cluster } from './cluster.js';
+import { examine } from './examine.js';
+import { extras } from './extras.js';
+import type { Findings } from './findings.js';
+import { type Patience, persist, type Server } from './server.js';
+import { sampler, sweep } from './sweep.js';
+
+export interface Listed<Of> {
+  readonly of: Of;
+  readonly keys: Source;
+}
+
+export interface VerifyParts {
+  readonly sources: readonly (Listed<Server> & { readonly sizes: Sizes })[];
+  readonly masters: readonly Listed<Node>[];
+  readonly cluster: Cluster;
+  readonly expires: boolean;
+  readonly toleranceMs: number;
+  readonly fast: boolean;
+  /** Of the keys, 0 to 1. */
+  readonly share: number;
+  readonly patience: Patience;
+  readonly findings: Findings;
+}
+
+export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promise<void> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const ways = [
+    ...parts.sources.map((_, index) => wayThere(parts, index, either)),
+    ...parts.masters.map((master) => wayBack(parts, master, either)),
+  ];
+  // Who fails stops the others; they end after what is under way.
+  for (const way of ways)
+    way.catch(() => {
+      stop.abort();
+    });
+  const ended = await Promise.allSettled(ways);
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}
+
+/** Looks at some keys of a source one by one, and tells of each that differs. */
+export async function examineAll(
+  parts: VerifyParts,
+  index: number,
+  keys: readonly Buffer[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster, toleranceMs, fast, findings, patience } = parts;
+  const { of: source } = parts.sources[index] as Listed<Server>;
+  const by = { source, cluster, toleranceMs, fast };
+  for (const key of keys) {
+    const found = await persist('from', patience, signal, () => examine(key, by));
+    if (found === 'gone') findings.addGone();
+    else if (found) findings.add({ key, ...found, source: index });
+  }
+}
+
+async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal): Promise<void> {
+  const { cluster, findings, share, patience } = parts;
+  const { of: source, keys, sizes } = parts.sources[index] as VerifyParts['sources'][number];
+  const some = sampler(share);
+
+  async function compare(page: Keys): Promise<void> {
+    const wanted = chosen(page, some(page));
+    const groups = byOwner(wanted, cluster);
+    await Promise.all([...groups].map(([owner, group]) => compareAt(owner, group)));
+  }
+
+  async function compareAt(owner: number, group: Keys): Promise<void> {
+    const places = await persist('to', patience, signal, async () => {
+      const node = cluster.topology.nodes[owner] as Node;
+      const ends = {
+        source: await source.connection(),
+        node: await cluster.serverOf(node).connection(),
+      };
+      return doubtful(ends, group, { ...parts, sizes });
+    });
+    await examineAll(
+      parts,
+      index,
+      places.map((place) => keyAt(group, place)),
+      signal,
+    );
+    findings.addCompared(group.count);
+  }
+
+  await sweep(keys.pages(), signal, compare);
+}
+
+async function wayBack(
+  { sources, cluster, toleranceMs, share, findings, patience }: VerifyParts,
+  { of: node, keys }: Listed<Node>,
+  signal: AbortSignal,
+): Promise<void> {
+  const some = sampler(share);
+  const back = { sources: sources.map(({ of }) => of), cluster, toleranceMs };
+  await sweep(keys.pages(), signal, async (page) => {
+    const wanted = chosen(page, some(page));
+    const found = await persist('from', patience, signal, () => extras(node, wanted, back));
+    for (const difference of found) findings.add(difference);
+    findings.addLookedBack(wanted.count);
+  });
+}
+
+function byOwner(keys: Keys, { ownerOf }: Cluster): ReadonlyMap<number, Keys> {
+  const places = new Map<number, number[]>();
+  for (let place = 0; place < keys.count; place++) {
+    const key = keyAt(keys, place);
+    const owner = ownerOf(key, 0, key.length);
+    const group = places.get(owner);
+    if (group) group.push(place);
+    else places.set(owner, [place]);
+  }
+  return new Map([...places].map(([owner, group]) => [owner, chosen(keys, group)]));
+}

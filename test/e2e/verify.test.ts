@@ -1,0 +1,160 @@
+/** Verifying finds every difference and invents none, tells what differs, and repairs what can be. */
+import { randomBytes } from 'node:crypto';
+import { expect, it } from 'vitest';
+import type { VerifyReport } from '../../src/verify/report.js';
+import { fillMixed, fillStrings } from '../support/bulk.js';
+import { runCli, startCli } from '../support/cli.js';
+import { fillEveryType } from '../support/every-type.js';
+import { differing, kinds, plant } from '../support/planted.js';
+import { startServer, using } from '../support/servers.js';
+import { setStage } from '../support/stage.js';
+
+const stage = setStage();
+
+async function copyAll(): Promise<void> {
+  const { code, stderr } = await runCli([...stage.endpoints, '--copy', '--quiet']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+}
+
+async function verify(
+  ...flags: string[]
+): Promise<{ code: number | undefined; report: VerifyReport }> {
+  const words = ['verify', ...stage.endpoints, '--json', '--quiet', ...flags];
+  const { code, stdout, stderr } = await runCli(words);
+  if (stdout === '') throw new Error(stderr);
+  return { code, report: JSON.parse(stdout) as VerifyReport };
+}
+
+const sides = {
+  get source() {
+    return stage.source.client;
+  },
+  clientFor: (key: string) => stage.cluster.clientFor(key),
+};
+
+it('finds every planted difference, and no other', async () => {
+  await fillEveryType(stage.source.client);
+  await fillMixed(stage.source, 6000);
+  await fillStrings(stage.source, { count: 3000, valueBytes: 64, prefix: 'string:' });
+  await fillStrings(stage.source, { count: 20, valueBytes: 100_000, prefix: 'long:' });
+  await copyAll();
+  const planted = await plant(sides, kinds, kinds.length * 4);
+  const { code, report } = await verify();
+  const wanted = planted.flatMap(({ key, kind }) =>
+    kind.found === undefined ? [] : [`${kind.found} ${key}`],
+  );
+  expect(report.differences.map(({ kind, key }) => `${kind} ${key}`).sort()).toEqual(wanted.sort());
+  for (const { key, kind } of planted) {
+    const found = report.differences.find((difference) => difference.key === key);
+    if (kind.words) expect(found?.message).toMatch(kind.words);
+  }
+  expect(code).toBe(1);
+  expect(report.status).toBe('different');
+});
+
+it('says that equal is equal', async () => {
+  await fillEveryType(stage.source.client);
+  await fillMixed(stage.source, 3000);
+  await copyAll();
+  const keys = await stage.source.client.dbsize();
+  const { code, report } = await verify();
+  expect(report).toMatchObject({ status: 'equal', differences: [] });
+  expect(report.keys).toMatchObject({ compared: keys, lookedBack: keys });
+  expect(code).toBe(0);
+});
+
+it('prints a line for each difference, and what there was in all', async () => {
+  await stage.source.client.set('\u001b[2J', 'never read on a terminal');
+  const { code, stdout } = await runCli(['verify', ...stage.endpoints, '--quiet']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^missing {4}"\\u001b\[2J" {2}a string at the source\n/);
+  expect(stdout).toMatch(/\n {2}missing +1 {2}at the source, not in the cluster\n/);
+});
+
+it('repairs what is missing or differs, and leaves what only the cluster has', async () => {
+  await fillMixed(stage.source, 600);
+  await copyAll();
+  const planted = await plant(sides, differing, differing.length * 2);
+  const { code, report } = await verify('--repair');
+  const extra = planted.filter(({ kind }) => kind.found === 'extra');
+  expect(report.differences.map(({ kind }) => kind)).toEqual(extra.map(() => 'extra'));
+  expect(report.keys.repaired).toBe(planted.length - extra.length);
+  expect(code).toBe(1);
+  for (const { key } of extra) await stage.cluster.clientFor(key).del(key);
+  expect(await verify()).toMatchObject({ code: 0, report: { status: 'equal' } });
+});
+
+it('compares giant values in slices', async () => {
+  const items = Array.from({ length: 1200 }, () => randomBytes(8000));
+  for (const key of ['equal list', 'other list']) await stage.source.client.rpush(key, ...items);
+  const fields = items.flatMap((item, at) => [`field ${String(at)}`, item]);
+  for (const key of ['equal hash', 'other hash']) await stage.source.client.hset(key, ...fields);
+  await copyAll();
+  await stage.cluster.clientFor('other list').lset('other list', 1111, 'other');
+  await stage.cluster.clientFor('other hash').hset('other hash', 'field 1111', 'other');
+  const { report } = await verify();
+  expect(report.differences.map(({ key, message }) => `${key}: ${message}`).sort()).toEqual([
+    'other hash: field "field 1111" differs',
+    'other list: element 1111 of 1200 differs',
+  ]);
+});
+
+it('leaves values out with --fast, and looks at a part with --sample', async () => {
+  await fillStrings(stage.source, { count: 20_000, valueBytes: 16 });
+  await copyAll();
+  await stage.cluster.clientFor('key:1').set('key:1', 'other');
+  await stage.cluster.clientFor('key:2').del('key:2');
+  const fast = await verify('--fast');
+  expect(fast.report.differences.map(({ kind, key }) => [kind, key])).toEqual([
+    ['missing', 'key:2'],
+  ]);
+  const { report } = await verify('--sample', '10%');
+  expect(report.sample).toBe(0.1);
+  expect(report.keys.compared).toBeGreaterThan(1500);
+  expect(report.keys.compared).toBeLessThan(2500);
+});
+
+it('takes several sources, and knows what none of them has', async () => {
+  await using(startServer(), async (other) => {
+    await stage.source.client.set('one', 1);
+    await other.client.set('two', 2);
+    await stage.cluster.clientFor('one').set('one', 1);
+    await stage.cluster.clientFor('two').set('two', 2);
+    const both = await verify('--from', other.address);
+    expect(both).toMatchObject({ code: 0, report: { status: 'equal' } });
+    await other.client.del('two');
+    const { report } = await verify('--from', other.address);
+    expect(report.differences).toMatchObject([{ key: 'two', kind: 'extra' }]);
+  });
+});
+
+it('writes differences in a form that an import takes', async () => {
+  await fillStrings(stage.source, { count: 300, valueBytes: 16 });
+  const file = `${stage.source.directory}/differences.jsonl`;
+  expect((await verify('--differences', file)).report.keys.missing).toBe(300);
+  const words = [...stage.endpoints, '--copy', '--only-keys', file, '--quiet'];
+  expect((await runCli(words)).code).toBe(0);
+  expect(await verify()).toMatchObject({ code: 0 });
+});
+
+it('refuses what it cannot begin with, and stops when it is told to', async () => {
+  const usage = await runCli(['verify', ...stage.endpoints, '--sample', 'some']);
+  expect(usage).toMatchObject({ code: 2, stdout: '' });
+  expect(usage.stderr).toMatch(/--sample must be/);
+  const noCluster = await runCli([
+    'verify',
+    '--from',
+    stage.cluster.seed,
+    '--to',
+    stage.source.address,
+  ]);
+  expect(noCluster).toMatchObject({ code: 2, stdout: '' });
+  await fillMixed(stage.source, 60_000);
+  const run = startCli(['verify', ...stage.endpoints, '--quiet']);
+  await run.output(/missing/);
+  run.signal('SIGTERM');
+  const { code, stdout } = await run.done;
+  expect(code).toBe(143);
+  expect(stdout).toContain('Interrupted');
+});
