@@ -13,7 +13,8 @@
  *   copy, that one and those behind it in the source's.
  * - stale: a run is cut off between storing a key and deleting it, and the key is written before it
  *   is looked at again. Nobody can tell then whether the cluster's copy is what was moved of it
- *   before, so it is not overwritten: the source's copy is whole, both stay, and are reported.
+ *   before, so it is not overwritten: the source's copy is whole, both stay, and are reported. The
+ *   stale copy's TTL may be that of another moment than its value.
  * - ghosts: the same, but the key is deleted at the source. The copy in the cluster outlives it,
  *   because the next run finds nothing at the source that would lead to it.
  * - Two copies that became equal, by value and TTL, are one: a counter that was moved as 1 and then

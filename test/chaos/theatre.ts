@@ -7,6 +7,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type ClusterNode, isWell, startCluster, type TestCluster } from '../support/cluster.js';
+import { mastersNow } from '../support/reshard.js';
 import { type Server, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
@@ -38,10 +39,7 @@ export async function openTheatre(cast: Cast): Promise<Theatre> {
     }),
   ]);
 
-  async function masters(): Promise<readonly ClusterNode[]> {
-    const roles = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
-    return cluster.nodes.filter((_, at) => roles[at]?.includes('role:master'));
-  }
+  const masters = (): Promise<readonly ClusterNode[]> => mastersNow(cluster);
 
   async function allWell(): Promise<void> {
     await Promise.all(cluster.nodes.map(isWell));

@@ -51,9 +51,19 @@ function judgeWorld(world: World, { source, cluster }: Found, nowMs: number): Ju
   return say('doubled', 'the cluster has what was never written');
 }
 
-function knows(history: History | undefined, found: State): boolean {
-  for (let past = history; past; past = past.earlier) if (isState(found, past.state)) return true;
-  return false;
+/**
+ * Whether the key once had this value. A copy that was cut off may lack the deadline, or have that of
+ * another moment: value and TTL are read one behind the other, and only the guard, which the import
+ * never came to ask, tells whether somebody wrote in between.
+ */
+function knows(history: History | undefined, { value, deadline }: State): boolean {
+  let valueIsKnown = false;
+  let deadlineIsKnown = deadline === undefined;
+  for (let past = history; past; past = past.earlier) {
+    valueIsKnown ||= past.state.value === value;
+    deadlineIsKnown ||= isState({ value: '', deadline }, { ...past.state, value: '' });
+  }
+  return valueIsKnown && deadlineIsKnown;
 }
 
 export function text(state: State | undefined): string {

@@ -39,9 +39,22 @@ export async function moveSlot(cluster: TestCluster, slot: number, to: ClusterNo
 
 /** Makes a replica the master of its shard. */
 export async function failOver(cluster: TestCluster, replica: ClusterNode): Promise<void> {
-  await replica.client.call('CLUSTER', 'FAILOVER');
-  await waitFor(`${replica.address} to be a master`, async () =>
-    (await replica.client.info('replication')).includes('role:master'),
-  );
+  let askedAtMs = 0;
+  await waitFor(`${replica.address} to be a master`, async () => {
+    if ((await replica.client.info('replication')).includes('role:master')) return true;
+    if (Date.now() - askedAtMs < failoverTimeoutMs) return false;
+    askedAtMs = Date.now();
+    await replica.client.call('CLUSTER', 'FAILOVER');
+    return false;
+  });
   await Promise.all(cluster.nodes.map(isWell));
+}
+
+/** After so long servers forget that they were asked (CLUSTER_MF_TIMEOUT in Redis' cluster.h). */
+const failoverTimeoutMs = 5500;
+
+/** The nodes that are masters now, whatever they were when the cluster was made. */
+export async function mastersNow(cluster: TestCluster): Promise<readonly ClusterNode[]> {
+  const roles = await Promise.all(cluster.nodes.map(({ client }) => client.info('replication')));
+  return cluster.nodes.filter((_, at) => roles[at]?.includes('role:master'));
 }
