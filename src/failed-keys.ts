@@ -12,20 +12,26 @@ import type { KeyFailure } from './types.js';
 
 const limitLength = 64 * 1024;
 
+/** Which source a key is of. */
+export interface KeyOrigin {
+  readonly db: number;
+  /** `host:port/db`; only where a run has several sources. */
+  readonly from?: string;
+}
+
 export interface FailedKeys {
   /** Empties the file: the run begins, and what an earlier one wrote there is not its own. */
   begin(): void;
-  add(failure: KeyFailure): void;
+  add(failure: KeyFailure, origin: KeyOrigin): void;
   /** @returns why the file is not whole, if something went wrong. */
   close(): Error | undefined;
 }
 
 /**
  * Creates the file now, so that a path that can't be written is refused before the start.
- * @param db the database that the keys are of.
  * @throws UsageError
  */
-export function failedKeys(path: string, db: number): FailedKeys {
+export function failedKeys(path: string): FailedKeys {
   let file: number;
   try {
     file = openSync(path, 'a');
@@ -59,9 +65,9 @@ export function failedKeys(path: string, db: number): FailedKeys {
         return;
       }
     },
-    add(failure) {
+    add(failure, origin) {
       const { key, keyEncoding, ...why } = reportedFailure(failure);
-      text += `${JSON.stringify({ key, keyEncoding, db, ...why })}\n`;
+      text += `${JSON.stringify({ key, keyEncoding, ...origin, ...why })}\n`;
       if (text.length >= limitLength) write();
       else if (!isDue) {
         isDue = true;

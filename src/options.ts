@@ -27,10 +27,20 @@ import {
 
 /** What a run is asked to do. */
 export const importRows = {
-  /** The source: `host:port`, `redis://…`, `rediss://…`. */
-  from: given({
+  /** The sources: `host:port`, `redis://…`, `rediss://…`, `sentinel://…`. */
+  from: list({
     flag: '--from <endpoint>',
-    help: 'the running source: its keys are moved, deleted there as they arrive',
+    help: 'the running source: its keys are moved, deleted there as they arrive; may be repeated',
+  }),
+  /** Any node of a cluster whose masters are sources. */
+  fromCluster: text({
+    flag: '--from-cluster <endpoint>',
+    help: 'any node of a cluster: all of its masters are sources',
+  }),
+  /** The databases of each source: numbers, or `all`. */
+  db: list({
+    flag: '--db <numbers>',
+    help: 'the databases to move, as in 0,3, or all (default: the one that --from names, or 0)',
   }),
   /** Any node of the target cluster, in the same forms. */
   to: given({ flag: '--to <endpoint>', help: 'any node of the target cluster' }),
@@ -132,6 +142,11 @@ export const importRows = {
     },
     { min: 1, max: 60_000 },
   ),
+  /** Count what there is, by node and type, and move nothing. */
+  dryRun: flag(
+    { flag: '--dry-run', help: 'count the keys by node and type, and move nothing' },
+    false,
+  ),
   /** Bring function libraries along. */
   functions: flag(
     { flag: '--functions', help: "restore the source's function libraries on every master (7.0)" },
@@ -197,8 +212,8 @@ export const cliRows = {
 export type ImportOptions = Values<typeof importRows>;
 export type CliOptions = Values<typeof cliRows>;
 
-/** What callers give: all but `from` and `to` may be left out, and values may carry units. */
-export type GivenOptions = Pick<ImportOptions, 'from' | 'to'> & {
+/** What callers give: all but `to` and a source may be left out, and values may carry units. */
+export type GivenOptions = Pick<ImportOptions, 'to'> & {
   readonly [Name in keyof ImportOptions]?: ImportOptions[Name] | string | undefined;
 };
 

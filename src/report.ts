@@ -11,7 +11,8 @@ export interface Report {
   readonly from: readonly string[];
   /** `host:port` of the seed. */
   readonly to: string;
-  readonly mode: 'move' | 'copy';
+  /** dry-run: counted only, nothing was moved. */
+  readonly mode: 'move' | 'copy' | 'dry-run';
   readonly mover: MoverName;
   readonly moverReason: string;
   readonly keys: {
@@ -39,12 +40,33 @@ export interface Report {
   readonly version: string;
   /** What the run was warned of; only when there was something. */
   readonly warnings?: readonly string[];
+  /** What each of several sources came to; only when there are several. */
+  readonly sources?: readonly ReportedSource[];
+  /** Only of a dry run. */
+  readonly found?: Found;
   /** What `--functions` brought along; only when it was asked for. */
   readonly functions?: { readonly libraries: readonly string[]; readonly masters: number };
   /** What earlier runs of the same job had done when they were cut short; only when it went on. */
   readonly earlier?: { readonly runs: number; readonly moved: number };
   /** Why the run stopped midway, and how to go on; only when it failed. */
   readonly error?: string;
+}
+
+/** One source's part. */
+export interface ReportedSource extends Pick<
+  Report,
+  'status' | 'mover' | 'moverReason' | 'keys' | 'bytes' | 'error'
+> {
+  /** `host:port/db` */
+  readonly from: string;
+}
+
+/** What a dry run found. Its `nodes` say how many keys each would get. */
+export interface Found {
+  /** Keys of each type, as TYPE names them. */
+  readonly types: Readonly<Record<string, number>>;
+  /** Keys that the cluster has already. */
+  readonly present: number;
 }
 
 export interface ReportedKey {
@@ -54,6 +76,8 @@ export interface ReportedKey {
 }
 
 export interface ReportedFailure extends ReportedKey {
+  /** `host:port/db`; only when there are several sources. */
+  readonly from?: string;
   readonly class: FailureClass;
   readonly message: string;
 }
@@ -67,17 +91,26 @@ export interface RunEnd extends Pick<
   readonly warnings?: readonly string[];
   readonly functions?: Report['functions'] | undefined;
   readonly earlier?: Report['earlier'] | undefined;
+  readonly sources?: Report['sources'] | undefined;
+  readonly found?: Found | undefined;
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
 
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
-  const { scanned, moved, gone, conflicting, failed } = snapshot;
-  const { endedAtMs, cut, version, earlier, functions, warnings = [], ...identity } = end;
+  const { scanned, gone, conflicting, failed } = snapshot;
+  const { endedAtMs, cut, version, earlier, functions, sources, found, warnings = [] } = end;
+  const { from, to, mode, mover, moverReason } = end;
+  // A dry run counts keys as it comes by them.
+  const moved = mode === 'dry-run' ? 0 : snapshot.moved;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
   return {
     status: statusOf(snapshot, cut),
-    ...identity,
+    from,
+    to,
+    mode,
+    mover,
+    moverReason,
     keys: { scanned, moved, gone, conflicting, failed },
     bytes: snapshot.bytes,
     durationMs,
@@ -90,6 +123,8 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     redirects: snapshot.redirects,
     version,
     ...(warnings.length > 0 && { warnings }),
+    ...(sources && { sources }),
+    ...(found && { found }),
     ...(functions && { functions }),
     ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),

@@ -4,20 +4,31 @@
  */
 import { formatBytes, formatCount, formatDuration } from './format.js';
 import { harmless, quoteKey } from './quote.js';
-import type { Report, ReportedFailure } from './report.js';
+import type { Found, Report, ReportedFailure } from './report.js';
 
 const shownFailures = 10;
 const shownKeyLength = 60;
 
 export function summarize(report: Report): string {
-  const parts = [headline(report), totals(report), nodes(report), failures(report), advice(report)];
+  const parts = [
+    headline(report),
+    report.found ? findings(report, report.found) : totals(report),
+    sources(report),
+    nodes(report),
+    failures(report),
+    advice(report),
+  ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
 function headline({ status, from, to, mode, error, earlier }: Report): string {
   const words = {
-    complete: mode === 'move' ? 'Complete: every key moved' : 'Complete: every key copied',
-    incomplete: 'Incomplete: some keys are left',
+    complete: {
+      move: 'Complete: every key moved',
+      copy: 'Complete: every key copied',
+      'dry-run': 'Counted, and nothing was moved',
+    }[mode],
+    incomplete: mode === 'dry-run' ? 'Not all could be counted' : 'Incomplete: some keys are left',
     interrupted: 'Interrupted',
     failed: 'Stopped midway',
   };
@@ -43,13 +54,9 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
     ['failed', keys.failed, 'still at the source'],
   ];
   const counts = rows.filter(([, count], index) => index === 0 || count > 0);
-  const width = Math.max(...counts.map(([, count]) => formatCount(count).length));
-  const lines = counts.map(
-    ([word, count, note]) => `  ${word.padEnd(12)} ${formatCount(count).padStart(width)}  ${note}`,
-  );
   const seconds = Math.max(durationMs, 1) / 1000;
   return [
-    ...lines,
+    table(counts),
     `  ${'took'.padEnd(12)} ${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s, ${formatBytes(bytes / seconds)}/s`,
     `  ${'by'.padEnd(12)} ${rest.mover}: ${rest.moverReason}`,
     ...(rest.functions ? [`  ${'functions'.padEnd(12)} ${functionWords(rest.functions)}`] : []),
@@ -59,6 +66,42 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
         ]
       : []),
   ].join('\n');
+}
+
+/** What a dry run found. */
+function findings({ keys, durationMs }: Report, { types, present }: Found): string {
+  const byCount = Object.entries(types).sort(([, one], [, other]) => other - one);
+  const counted = byCount.reduce((sum, [, count]) => sum + count, 0);
+  const rows: [string, number, string][] = [
+    ['keys', counted, `counted in ${formatDuration(durationMs)}`],
+    ...byCount.map(([type, count]): [string, number, string] => [type, count, '']),
+    ['present', present, 'in the cluster already'],
+    ['gone', keys.gone, 'expired or deleted at the source meanwhile'],
+  ];
+  return table(rows.filter(([, count], index) => index === 0 || count > 0));
+}
+
+function table(rows: readonly (readonly [string, number, string])[]): string {
+  const width = Math.max(...rows.map(([, count]) => formatCount(count).length));
+  return rows
+    .map(([word, count, note]) =>
+      `  ${word.padEnd(12)} ${formatCount(count).padStart(width)}  ${note}`.trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Each of several, with what is left there. */
+function sources({ sources: all = [], mode }: Report): string {
+  const word = { move: 'moved', copy: 'copied', 'dry-run': 'counted' }[mode];
+  const width = Math.max(0, ...all.map(({ from }) => from.length));
+  return all
+    .map(({ from, status, keys }) => {
+      const left = keys.conflicting + keys.failed;
+      const count = mode === 'dry-run' ? keys.scanned - keys.gone - left : keys.moved;
+      const words = `  ${from.padEnd(width)}  ${status}: ${formatCount(count)} ${word}`;
+      return left === 0 ? words : `${words}, ${formatCount(left)} left`;
+    })
+    .join('\n');
 }
 
 function functionWords({ libraries, masters }: NonNullable<Report['functions']>): string {
@@ -92,7 +135,8 @@ function failureLine(failure: ReportedFailure): string {
   return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}  ${harmless(failure.message)}`;
 }
 
-function advice({ status, keys }: Report): string {
+function advice({ status, keys, mode, found }: Report): string {
+  if (mode === 'dry-run') return dryAdvice(found);
   if (status === 'interrupted' || status === 'failed') {
     return 'Nothing is lost. To go on with what is left, run the same command again.';
   }
@@ -101,4 +145,9 @@ function advice({ status, keys }: Report): string {
   }
   if (keys.failed > 0) return 'Failed keys: remove the cause, then run the same command again.';
   return '';
+}
+
+function dryAdvice(found: Found | undefined): string {
+  if (!found || found.present === 0) return '';
+  return 'Some keys are in the cluster already: an import needs --replace to overwrite them, or --no-replace to leave them alone.';
 }

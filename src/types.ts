@@ -76,7 +76,8 @@ export interface Batch {
   readonly asking: boolean;
 }
 
-export type MoverName = 'relay' | 'migrate';
+/** `count` moves nothing: it is what `--dry-run` takes. */
+export type MoverName = 'relay' | 'migrate' | 'count';
 
 /** How the keys of a batch get to their node, and off the source in move mode. */
 export interface Mover {
@@ -193,6 +194,7 @@ export interface NodeTally {
 export interface Tally {
   snapshot(): TallySnapshot;
   onBatch(listener: (event: BatchEvent) => void): void;
+  onFailure(listener: (failure: KeyFailure) => void): void;
 }
 
 /** Where a run says what happens to it: pino's loggers, as far as they are used here. */

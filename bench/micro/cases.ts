@@ -48,7 +48,7 @@ function batches(mostKeys: number): (keys: number) => void {
       topology,
       batchKeys: () => batchKeys,
       batchBytes: 1024 * 1024,
-      record: shipped.listingRecord(),
+      record: shipped.listingRecord(1_000_000),
       isServed: () => true,
       isStuck: () => false,
     });

@@ -1,15 +1,17 @@
 /**
- * Puts a run together from its parts: connections, the source, the mover (movers.ts), the pipeline.
- * The only place where they all meet; what each one needs of the servers was found out before.
+ * Puts the import of one source together from its parts: connections, the source, the mover
+ * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
+ * was found out before.
  */
-import { type Allowance, createAllowance } from '../engine/allowance.js';
+import type { Allowance } from '../engine/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
-import { listingRecord } from '../engine/record.js';
-import { createThrottle, type Throttle } from '../engine/throttle.js';
+import type { ListingRecord } from '../engine/record.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
+import type { Throttle } from '../engine/throttle.js';
+import type { ListedKeys } from '../journal/listed.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
-import type { ListedKeys } from '../journal/listed.js';
+import type { Census } from '../movers/counting.js';
 import type { ImportOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { addressOf } from '../redis/endpoint.js';
@@ -19,9 +21,9 @@ import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
 import { selectedSource, selectsAll } from '../sources/selected.js';
-import type { Logger, Node, ScanPosition } from '../types.js';
-import { chooseMover } from './choose-mover.js';
+import type { Logger, Mover, Node, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
+import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import { moverOf } from './movers.js';
@@ -29,13 +31,15 @@ import type { Ready } from './preflight.js';
 
 const batchBytes = 1024 * 1024;
 
-export interface Assembled {
+/** The import of one source. */
+export interface Part {
+  readonly ready: Ready;
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
-  readonly throttle: Throttle;
-  readonly allowance: Allowance;
   /** Of a scan: before it, every key is where it should be. */
   readonly settledPosition: ScanPosition | undefined;
+  /** What `--dry-run` has counted. */
+  readonly census: Census;
   /** Runs until the source is done, or the signal. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -51,19 +55,28 @@ export interface Extras {
   readonly onlyKeys?: KeysFile | undefined;
 }
 
+/** What the parts of a run share. */
+export interface Shared {
+  readonly options: ImportOptions;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  /** How much may be under way at the source's server. */
+  readonly allowance: Allowance;
+  /** What has been listed so far. */
+  readonly record: ListingRecord;
+}
+
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(
   ready: Ready,
-  options: ImportOptions,
-  logger: Logger,
+  { options, logger, throttle, allowance, record }: Shared,
   { listed, startAt, onlyKeys }: Extras = {},
-): Assembled {
+): Part {
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const toNodes = new Set<Connection>();
   const distance = createDistance();
-  const allowance = createAllowance(options.maxSourceLatencyMs);
   const connections = connectionLog(logger);
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
@@ -100,32 +113,24 @@ export function assemble(
   const wanted = selectsAll(selection) ? all : selectedSource(all, link, selection);
   const prefix = keyPrefix(options, ready.source);
   const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
-  const record = listingRecord();
   const source = listed ? listed.watch(named, record) : named;
   const checkpoints =
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
-  const throttle = createThrottle({
-    keysPerSecond: options.maxRate,
-    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
-  });
-  const unhurried = moverOf(choice, { ready, options, link, connectNode, aside, distance });
-  const mover = throttle.slow(unhurried);
+  const census: Census = { types: new Map(), present: 0 };
+  const parts = { ready, options, link, connectNode, aside, distance, census };
+  const mover: Mover & MoverInUse = throttle.slow(moverOf(choice, parts));
 
   return {
+    ready,
     tally,
     mover,
-    throttle,
-    allowance,
+    census,
     get settledPosition() {
       return checkpoints?.last;
     },
     async run(signal) {
-      signal.addEventListener('abort', () => {
-        throttle.release();
-      });
-      await listed?.recall(record);
       await runPipeline({
         source,
         topology,

@@ -5,36 +5,27 @@
  */
 import { stat } from 'node:fs/promises';
 import { type ImportError, UsageError } from '../errors.js';
-import { failedKeys } from '../failed-keys.js';
+import { failedKeys, type KeyOrigin } from '../failed-keys.js';
 import { openJournal } from '../journal/journal.js';
 import { defaultStatePath } from '../journal/place.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
-import type { KeyFailure, Logger, ScanPosition } from '../types.js';
-import type { Extras } from './assemble.js';
+import type { Logger } from '../types.js';
 import { decide } from './decide.js';
-import type { Facts, Ready } from './preflight.js';
-
-/** The run, as far as the books are about it. */
-interface Run {
-  readonly tally: {
-    snapshot(): { readonly moved: number; readonly bytes: number };
-    onFailure(listener: (failure: KeyFailure) => void): void;
-  };
-  readonly settledPosition: ScanPosition | undefined;
-}
+import type { Given, Parts } from './parts.js';
+import type { Facts } from './preflight.js';
 
 export interface Books {
-  readonly ready: Ready;
-  readonly extras: Extras;
+  /** For the parts of the run. */
+  readonly given: Given;
   /** What earlier runs of the job had done, for the report. */
   readonly earlier: Report['earlier'];
   /**
    * From here on the run is on the books.
    * @param stop another run has taken the job over, so that this one must end.
    */
-  begin(run: Run, stop: (error: ImportError) => void): Promise<void>;
+  begin(run: Parts, stop: (error: ImportError) => void): Promise<void>;
   end(status: Report['status']): Promise<void>;
   /** To be called in any case. */
   close(): Promise<void>;
@@ -51,11 +42,12 @@ export async function openBooks(
 ): Promise<Books> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
   const { match, exclude, type, minTtlMs, keyPrefix } = options;
-  const { db } = facts.source.endpoint;
+  const names = facts.sources.map(({ name }) => name);
+  const origins = facts.sources.map(({ name, endpoint }) => ({ name, db: endpoint.db }));
   if (failedPath !== undefined && onlyPath !== undefined) await checkDistinct(failedPath, onlyPath);
-  const onlyKeys = onlyPath === undefined ? undefined : await checkKeysFile(onlyPath, db);
+  const onlyKeys = onlyPath === undefined ? undefined : await checkKeysFile(onlyPath, origins);
   const job = {
-    from: [facts.source.name],
+    from: names,
     to: facts.target.name,
     mode: copy ? 'copy' : 'move',
     clusterNodes: facts.target.nodeIds,
@@ -67,23 +59,23 @@ export async function openBooks(
     const { earlier } = journal;
     const isOnly = onlyKeys !== undefined;
     const plan = decide({ ...options, onlyKeys: isOnly, clusterKeys, earlier });
-    const failed = failedPath === undefined ? undefined : failedKeys(failedPath, db);
-    const startAt =
-      plan.goesOn && copy && earlier?.selection === job.selection
-        ? earlier.scans[facts.source.name]
-        : undefined;
+    const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
+    const positions =
+      plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
     let isKept = false;
     let isFinished = false;
 
     return {
-      ready: { ...facts, replace: plan.overwrites },
-      extras: { listed: plan.keepsListed ? journal.listed : undefined, startAt, onlyKeys },
+      given: {
+        plan,
+        listed: plan.keepsListed ? journal.listed : undefined,
+        of: (source) => ({ startAt: positions[source], onlyKeys }),
+      },
       earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
       async begin(run, stop) {
         const done = () => {
           const { moved, bytes } = run.tally.snapshot();
-          const at = isFinished ? undefined : run.settledPosition;
-          return { moved, bytes, scans: at ? { [facts.source.name]: at } : {} };
+          return { moved, bytes, scans: isFinished ? {} : run.positions() };
         };
         // Some keys by name are not the job: they neither begin nor end it.
         if (!isOnly) {
@@ -91,7 +83,14 @@ export async function openBooks(
           isKept = true;
         }
         failed?.begin();
-        run.tally.onFailure((failure) => failed?.add(failure));
+        for (const { ready, tally } of run.all) {
+          const { name, endpoint } = ready.source;
+          const origin: KeyOrigin = {
+            db: endpoint.db,
+            ...(run.all.length > 1 && { from: name }),
+          };
+          tally.onFailure((failure) => failed?.add(failure, origin));
+        }
       },
       async end(status) {
         // What is left by a run that came to its end is spread over the whole source.
@@ -112,6 +111,17 @@ export async function openBooks(
   function warn(error: unknown): void {
     logger.warn({}, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** A dry run keeps none. */
+export function noBooks(): Books {
+  return {
+    given: { plan: { overwrites: false, startedEmpty: false }, of: () => ({}) },
+    earlier: undefined,
+    begin: () => Promise.resolve(),
+    end: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
 }
 
 /** The one is emptied when the run begins, the other is read then. */

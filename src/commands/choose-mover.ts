@@ -13,6 +13,7 @@ export interface Choice {
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function chooseMover(ready: Ready, options: ImportOptions): Choice {
+  if (options.dryRun) return { name: 'count', reason: 'nothing is moved (--dry-run)' };
   if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
   const obstacle = obstacleToMigrate(ready, options);
   if (options.mover === 'migrate') {
@@ -30,13 +31,13 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
 
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
-  const { has, version } = ready.source;
-  const { payloadRefusal } = ready.target;
+  const { has, version, payloadRefusal } = ready.source;
   if (payloadRefusal !== undefined) {
     return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;
   }
   if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
+  if (ready.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';
   if (ready.source.readOnly) return 'a read-only replica refuses MIGRATE';
   if (!has.migrate) return 'it has no command MIGRATE, or does not let us use it';
   if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;

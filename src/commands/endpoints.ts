@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { AccessOptions } from '../access.js';
+import type { ImportOptions } from '../options.js';
 import { UsageError } from '../errors.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
@@ -17,17 +18,19 @@ import type { TlsTrust } from '../redis/tls.js';
 type Access = ReturnType<typeof accessTo>;
 
 /**
- * @param text the endpoint as given in `--from` or `--to`.
+ * @param text the endpoint as given.
+ * @param flag where it was given.
  * @throws UsageError when it is malformed, or a file that belongs to it can't be used.
  */
 export async function readEndpoint(
   text: string,
   side: Side,
   options: AccessOptions,
+  flag = `--${side}`,
 ): Promise<Endpoint> {
   const nat = options.nat.map(parseNat);
-  const sentinels = side === 'from' ? parseSentinels(text, '--from', nat) : undefined;
-  const endpoint = sentinels ?? parseEndpoint(text, `--${side}`);
+  const sentinels = flag === '--from' ? parseSentinels(text, flag, nat) : undefined;
+  const endpoint = sentinels ?? parseEndpoint(text, flag);
   const access = accessTo(side, options);
   const password =
     access.passwordFile === undefined
@@ -58,13 +61,21 @@ function sentinelAccess(
 /** Whether a side's password is still to be asked for. */
 export function lacksPassword(
   side: Side,
-  options: Partial<AccessOptions & Record<Side, string>>,
+  options: Partial<AccessOptions & Pick<ImportOptions, 'to' | 'from' | 'fromCluster'>>,
 ): boolean {
-  const text = options[side];
   const { password, passwordFile } = accessTo(side, options);
-  if (text === undefined || (password ?? '') !== '' || passwordFile !== undefined) return false;
-  const sentinels = side === 'from' ? parseSentinels(text, '--from', []) : undefined;
-  return !(sentinels ?? parseEndpoint(text, `--${side}`)).password;
+  if ((password ?? '') !== '' || passwordFile !== undefined) return false;
+  if (side === 'to') {
+    return options.to !== undefined && !parseEndpoint(options.to, '--to').password;
+  }
+  // Programs may name a single source without a list around it.
+  const servers = [options.from ?? []]
+    .flat()
+    .map((text) => parseSentinels(text, '--from', []) ?? parseEndpoint(text, '--from'));
+  if (options.fromCluster !== undefined) {
+    servers.push(parseEndpoint(options.fromCluster, '--from-cluster'));
+  }
+  return servers.some((server) => !server.password);
 }
 
 /** What a run that checks no certificates must say, loudly. */

@@ -8,7 +8,9 @@
 import { PreflightError } from '../errors.js';
 import { type Control, type ControlReply, openControl } from '../redis/control.js';
 import type { ImportOptions } from '../options.js';
-import type { Ready } from './preflight.js';
+import { addressOf } from '../redis/endpoint.js';
+import type { Facts, TargetFacts } from './preflight.js';
+import type { SourceFacts } from './source-facts.js';
 
 /** What came of `--functions`, for the report. */
 export interface Functions {
@@ -21,17 +23,34 @@ export interface Functions {
 type Libraries = ReadonlyMap<string, string>;
 
 /**
- * Restores the source's libraries on every master.
+ * Restores the sources' libraries on every master.
  * @returns undefined when it was not asked for.
- * @throws PreflightError when a node can't take them, or has others of their names; nothing was
- *   changed then.
+ * @throws PreflightError when a node can't take them, or has others of their names; nothing of that
+ *   source's was changed then.
  */
 export async function bringFunctions(
-  ready: Ready,
+  { sources, target }: Facts,
   options: ImportOptions,
   warn: (sentence: string) => void,
 ): Promise<Functions | undefined> {
-  const { source, target } = ready;
+  const libraries = new Set<string>();
+  let masters = 0;
+  // All databases of a server have the same.
+  const servers = new Map(sources.map((source) => [addressOf(source.endpoint), source]));
+  for (const source of servers.values()) {
+    const brought = await bringFrom(source, target, options, warn);
+    for (const name of brought?.libraries ?? []) libraries.add(name);
+    masters = Math.max(masters, brought?.masters ?? 0);
+  }
+  return options.functions ? { libraries: [...libraries], masters } : undefined;
+}
+
+async function bringFrom(
+  source: SourceFacts,
+  target: TargetFacts,
+  options: ImportOptions,
+  warn: (sentence: string) => void,
+): Promise<Functions | undefined> {
   const libraries = await librariesOf(source.control).catch(() => undefined);
   if (!options.functions) {
     if (libraries && libraries.size > 0) {

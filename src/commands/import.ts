@@ -4,16 +4,15 @@
  */
 import { open, writeFile } from 'node:fs/promises';
 import type { Throttle } from '../engine/throttle.js';
-import { ImportError, UsageError } from '../errors.js';
-import { type GivenOptions, type ImportOptions, readOptions } from '../options.js';
-import { buildReport, type Report, type RunEnd } from '../report.js';
+import { type ImportError, UsageError } from '../errors.js';
+import { type GivenOptions, readOptions } from '../options.js';
+import type { Report } from '../report.js';
 import type { Logger } from '../types.js';
-import { version } from '../version.js';
-import { type Assembled, assemble } from './assemble.js';
-import { type Books, openBooks } from './bookkeeping.js';
+import { type Books, noBooks, openBooks } from './bookkeeping.js';
+import { type Ending, reportOf } from './ending.js';
 import { bringFunctions } from './functions.js';
-import { nameTypes } from './modules.js';
-import { preflight, type Ready } from './preflight.js';
+import { assembleParts, type Parts } from './parts.js';
+import { preflight } from './preflight.js';
 import { createVoice, type Voice } from './voice.js';
 import { tellStart, type Watch, watchRun } from './watch.js';
 
@@ -38,7 +37,9 @@ export async function importKeys(
   given: GivenOptions,
   context: ImportContext = {},
 ): Promise<Report> {
-  const options = readOptions(given);
+  const read = readOptions(given);
+  // What only looks needs no rights but those of who copies.
+  const options = read.dryRun ? { ...read, copy: true, functions: false } : read;
   const signal = context.signal ?? new AbortController().signal;
   const voice = createVoice(context.stderr, context.logger);
   if (options.report !== undefined) await checkWritable(options.report);
@@ -51,31 +52,28 @@ export async function importKeys(
   let watch: Watch | undefined;
   let books: Books | undefined;
   try {
-    books = await openBooks(facts, options, voice.logger);
-    const { ready } = books;
-    const functions = await bringFunctions(ready, options, warn);
-    const engine = assemble(ready, options, voice.logger, books.extras);
+    books = options.dryRun ? noBooks() : await openBooks(facts, options, voice.logger);
+    const functions = await bringFunctions(facts, options, warn);
+    const parts = assembleParts(facts, options, voice.logger, books.given);
     try {
-      watch = await watchRun({ engine, ready, options, voice, warnings, signal });
-      tellStart(ready, engine, options, voice);
-      context.onStart?.(engine.throttle);
-      const cut = await run(engine, books, signal);
-      const end = runEnd(ready, engine, options, cut, warnings);
-      const whole = { ...end, functions, earlier: books.earlier };
-      const built = buildReport(engine.tally.snapshot(), whole);
-      const failures = await nameTypes(built.failures, ready.source.control);
-      const report = { ...built, failures };
+      watch = await watchRun({ parts, facts, options, voice, warnings, signal });
+      tellStart(facts, parts, options, voice);
+      context.onStart?.(parts.throttle);
+      const ended = await run(parts, books, signal);
+      const { earlier } = books;
+      const ending = { ...ended, functions, earlier, warnings };
+      const report = await reportOf(parts, facts, options, ending);
       await books.end(report.status);
       watch.hush(report);
       if (options.report !== undefined) await writeReport(report, options.report, voice);
       context.onReport?.(report);
       return report;
     } finally {
-      engine.close();
+      parts.close();
     }
   } finally {
     await books?.close();
-    facts.source.control.close();
+    for (const { control } of facts.sources) control.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
     watch?.close();
@@ -83,44 +81,22 @@ export async function importKeys(
 }
 
 /**
- * Runs the engine to its end, on the books. @returns why it had to stop, if it had to.
- * @throws UsageError when the journal can't be written; nothing was moved then.
+ * Runs the parts to their end, on the books. @throws UsageError when the journal can't be written;
+ * nothing was moved then.
  */
-async function run(engine: Assembled, books: Books, signal: AbortSignal): Promise<RunEnd['cut']> {
+async function run(
+  parts: Parts,
+  books: Books,
+  signal: AbortSignal,
+): Promise<Pick<Ending, 'ends' | 'interrupted' | 'error'>> {
   const stop = new AbortController();
   let lost: ImportError | undefined;
-  await books.begin(engine, (error) => {
+  await books.begin(parts, (error) => {
     lost = error;
     stop.abort();
   });
-  try {
-    await engine.run(AbortSignal.any([signal, stop.signal]));
-    if (lost) return { error: lost.message };
-    return signal.aborted ? 'interrupted' : undefined;
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    return { error: error instanceof ImportError ? words : `Something unforeseen: ${words}` };
-  }
-}
-
-function runEnd(
-  ready: Ready,
-  engine: Assembled,
-  options: ImportOptions,
-  cut: RunEnd['cut'],
-  warnings: readonly string[],
-): RunEnd {
-  return {
-    from: [ready.source.name],
-    to: ready.target.name,
-    mode: options.copy ? 'copy' : 'move',
-    mover: engine.mover.name,
-    moverReason: engine.mover.reason,
-    version,
-    warnings,
-    endedAtMs: Date.now(),
-    cut,
-  };
+  const ends = await parts.run(AbortSignal.any([signal, stop.signal]));
+  return { ends, interrupted: signal.aborted, error: lost?.message };
 }
 
 /** Found out before the start: a report that can't be written after hours would be too late. */

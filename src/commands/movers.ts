@@ -4,6 +4,7 @@
  */
 import type { Aside } from '../movers/aside.js';
 import { autoMover } from '../movers/auto.js';
+import { type Census, counting } from '../movers/counting.js';
 import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
@@ -17,11 +18,12 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
-import type { Mover, Node } from '../types.js';
+import type { Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
-import type { MasterFacts, Ready } from './preflight.js';
+import type { MasterFacts } from './master-facts.js';
+import type { Ready } from './preflight.js';
 import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
@@ -37,6 +39,7 @@ export interface Parts {
   readonly connectNode: (node: Node) => Promise<Connection>;
   readonly aside: Aside;
   readonly distance: Distance;
+  readonly census: Census;
 }
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
@@ -46,16 +49,24 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
       { mover: migrateOf(parts, parts.options.timeoutMs), probe: migrateOf(parts, probeTimeoutMs) },
     ]);
   }
-  const { reason } = choice;
-  const mover =
-    choice.name === 'relay' ? relayOf(parts) : migrateOf(parts, parts.options.timeoutMs);
-  return { ...mover, reason };
+  return { ...makers[choice.name](parts), reason: choice.reason };
 }
 
+const makers: Readonly<Record<MoverName, (parts: Parts) => Mover>> = {
+  relay: relayOf,
+  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs),
+  count: ({ ready, aside, link, census }) =>
+    counting({
+      ...aside,
+      census,
+      hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
+      openSource: async () => (await link.open()).connection,
+    }),
+};
+
 function relayOf({ ready, options, link, connectNode, aside, distance }: Parts): Mover {
-  const { has, endpoint, expiringKeys } = ready.source;
+  const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
   const word = has.unlink ? 'UNLINK' : 'DEL';
-  const { payloadRefusal, startedEmpty } = ready.target;
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it.
   const checked = payloadRefusal !== undefined && options.copy;
   const guarded = options.guard && (!options.copy || checked);
@@ -65,11 +76,13 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
   };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
-    return options.guard ? guardedRemoval(source, word) : plainRemoval(source, word);
+    return options.guard
+      ? guardedRemoval(source, word, inCluster)
+      : plainRemoval(source, word, inCluster);
   };
   return relay({
     ...aside,
-    startedEmpty,
+    ownsTarget: ready.ownsTarget,
     async openMain() {
       const { connection: source } = await link.open();
       return { source, removal: removalOver(source) };
@@ -99,6 +112,7 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => distance.askedKeys()),
     shapes: newShapes(payloadRefusal !== undefined),
+    sameSlot: inCluster,
   });
 }
 
@@ -113,7 +127,7 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
   const word = has.unlink ? 'UNLINK' : 'DEL';
   const mover = migrate({
     ...aside,
-    startedEmpty: ready.target.startedEmpty,
+    ownsTarget: ready.ownsTarget,
     async openSource() {
       const { connection: source } = await link.open();
       return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };

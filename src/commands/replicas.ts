@@ -1,6 +1,7 @@
 /** How many replicas must have a key before the source deletes it. */
 import type { ImportOptions } from '../options.js';
-import type { MasterFacts, Ready } from './preflight.js';
+import type { MasterFacts } from './master-facts.js';
+import type { Ready } from './preflight.js';
 
 /** By default one, where the node has one that follows: a node alone can't promise anything. */
 export function replicasToWaitFor(master: MasterFacts | undefined, options: ImportOptions): number {

@@ -5,7 +5,7 @@
 import type { Allowance } from '../engine/allowance.js';
 import { probeLatency } from '../monitor/latency.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
-import type { Ready } from './preflight.js';
+import type { SourceFacts } from './source-facts.js';
 
 /** The probe tells ten times a second; people are told the longest wait of a second. */
 const toldOver = 10;
@@ -16,8 +16,8 @@ export interface SourceLatency {
   stop(): void;
 }
 
-export function followLatency(
-  { control, endpoint }: Ready['source'],
+function followLatency(
+  { control, endpoint }: SourceFacts,
   timeoutMs: number,
   allowance: Allowance,
   tell: (seconds: number) => void,
@@ -45,6 +45,36 @@ export function followLatency(
     },
     stop() {
       probe.stop();
+    },
+  };
+}
+
+/** A server that keys are taken from, whatever its databases. */
+export interface FollowedServer {
+  /** Any of its databases. */
+  readonly source: SourceFacts;
+  readonly allowance: Allowance;
+}
+
+/** @param tell is told of the server whose clients wait longest. */
+export function followServers(
+  servers: readonly FollowedServer[],
+  timeoutMs: number,
+  tell: (seconds: number) => void,
+): SourceLatency {
+  const lastSeconds = new Map<FollowedServer, number>();
+  const followed = servers.map((server) =>
+    followLatency(server.source, timeoutMs, server.allowance, (seconds) => {
+      lastSeconds.set(server, seconds);
+      tell(Math.max(...lastSeconds.values()));
+    }),
+  );
+  return {
+    limit(latencyMs) {
+      for (const one of followed) one.limit(latencyMs);
+    },
+    stop() {
+      for (const one of followed) one.stop();
     },
   };
 }

@@ -46,7 +46,8 @@ export function createRepair(options: VerifyOptions, scene: VerifyScene): Repair
         file.flush();
         await copyAgain(index, signal, context);
         const db = scene.databases[index] ?? 0;
-        const keys = keysFileSource(await checkKeysFile(pathOf(index), db), 'repair');
+        const own = { name: 'repair', db };
+        const keys = keysFileSource(await checkKeysFile(pathOf(index), [own]), own.name);
         for await (const page of keys.pages()) {
           const found = after.differences;
           const some = Array.from({ length: page.count }, (_, place) => keyAt(page, place));

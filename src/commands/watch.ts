@@ -15,16 +15,17 @@ import { screenOf } from '../monitor/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { version } from '../version.js';
-import type { Assembled } from './assemble.js';
-import { followLatency } from './source-latency.js';
+import { modeOf } from './ending.js';
+import type { Parts } from './parts.js';
+import { followServers } from './source-latency.js';
 import { announce, type Voice } from './voice.js';
-import type { Ready } from './preflight.js';
+import type { Facts } from './preflight.js';
 
 const lookEveryMs = 1000;
 
 export interface Watched {
-  readonly engine: Assembled;
-  readonly ready: Ready;
+  readonly parts: Parts;
+  readonly facts: Facts;
   readonly options: ImportOptions;
   readonly voice: Voice;
   readonly warnings: readonly string[];
@@ -41,30 +42,31 @@ export interface Watch {
 
 /** @throws UsageError when the metrics can't be served where they should be. */
 export async function watchRun(watched: Watched): Promise<Watch> {
-  const { engine, ready, options, voice, signal } = watched;
-  const sampler = createSampler(engine.tally, {
-    from: ready.source.name,
-    to: ready.target.name,
-    mode: options.copy ? 'copy' : 'move',
+  const { parts, facts, options, voice, signal } = watched;
+  const from = facts.sources.map(({ name }) => name);
+  const sampler = createSampler(parts.tally, {
+    from,
+    to: facts.target.name,
+    mode: modeOf(options),
     version,
     warnings: watched.warnings,
-    mover: engine.mover,
+    mover: parts.mover,
   });
   const history = createHistory();
   const log = logRun(sampler, voice.logger, !voice.screen && !options.quiet);
-  engine.tally.onFailure((failure) => {
+  parts.tally.onFailure((failure) => {
     log.failed(failure);
   });
   const metrics =
     options.metrics === undefined && options.push === undefined
       ? undefined
-      : createMetrics(engine.tally, sampler);
+      : createMetrics(parts.tally, sampler);
   let final: Report | undefined;
   const server =
     metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
   const progress =
     voice.screen && !options.quiet ? showProgress(sampler, screenOf(voice.screen)) : undefined;
-  const latency = followLatency(ready.source, options.timeoutMs, engine.allowance, (seconds) => {
+  const latency = followServers(parts.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
   const looking = setInterval(look, lookEveryMs);
@@ -98,7 +100,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 
   async function push(url: string): Promise<void> {
     try {
-      await metrics?.push(url, ready.source.name);
+      await metrics?.push(url, from.join(','));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       voice.logger.warn({ reason }, '--push: the metrics could not be pushed');
@@ -135,8 +137,8 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 
 /** Who moves what to whom, for the log. */
 export function tellStart(
-  { source, target }: Ready,
-  { mover }: Assembled,
+  { sources, target }: Facts,
+  { mover }: Parts,
   options: ImportOptions,
   { logger }: Voice,
 ): void {
@@ -145,15 +147,19 @@ export function tellStart(
     {
       version,
       node: process.version,
-      from: { name: source.name, version: source.version, keys: source.keys },
+      from: sources.map(({ name: source, version: redis, keys }) => ({
+        name: source,
+        version: redis,
+        keys,
+      })),
       to: target.masters.map(({ node, version: redis }) => ({
         name: node.address,
         version: redis,
       })),
-      mode: options.copy ? 'copy' : 'move',
+      mode: modeOf(options),
       mover: measuring ? 'auto' : name,
       reason: measuring ? 'taking turns, to measure which is faster' : reason,
     },
-    `from ${source.name} into the cluster of ${target.name}`,
+    `from ${sources.map((source) => source.name).join(', ')} into the cluster of ${target.name}`,
   );
 }

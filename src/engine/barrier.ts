@@ -1,5 +1,5 @@
 /**
- * Waits for what is under way now, over all sources of a run, while new work goes on beginning.
+ * Waits for what is under way now, while new work goes on beginning.
  *
  * A key that is listed a second time may still be on its way from where it was listed first; it is
  * looked at only once that has ended.

@@ -3,11 +3,15 @@ import type { NodeTally, Tally, TallySnapshot } from '../types.js';
 
 const keptFailures = 100;
 
-export function joinTallies(tallies: readonly [Tally, ...Tally[]]): Tally {
-  if (tallies.length === 1) return tallies[0];
+export function joinTallies(tallies: readonly Tally[]): Tally {
+  const [only] = tallies;
+  if (only && tallies.length === 1) return only;
   return {
     onBatch(listener) {
       for (const tally of tallies) tally.onBatch(listener);
+    },
+    onFailure(listener) {
+      for (const tally of tallies) tally.onFailure(listener);
     },
     snapshot: () => joinSnapshots(tallies.map((tally) => tally.snapshot())),
   };

@@ -24,7 +24,7 @@ import type {
   Topology,
 } from '../types.js';
 import { batcher, regroup } from './batcher.js';
-import { type Barrier, createBarrier } from './barrier.js';
+import { createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
 import type { ListingRecord } from './record.js';
 import { nodeHealth, nodeTroubles } from './retry.js';
@@ -37,8 +37,6 @@ export interface PipelineOptions {
   readonly mover: Mover;
   readonly tally: EngineTally;
   readonly record: ListingRecord;
-  /** The same for all sources of a run, as is the record. */
-  readonly barrier?: Barrier;
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
@@ -85,7 +83,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
   const held: Batch[] = [];
-  const barrier = options.barrier ?? createBarrier();
+  const barrier = createBarrier();
 
   const sorter = batcher({
     topology,

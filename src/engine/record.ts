@@ -7,22 +7,40 @@
  * J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
  */
 const blockWords = 16;
-const defaultBlocks = 1 << 18;
+const blockBits = blockWords * 32;
+/** At this many, some keys in a thousand are taken for others. */
+const bitsPerKey = 12;
+const leastBlocks = 1 << 16;
+const mostBlocks = 1 << 22;
 
 export interface ListingRecord {
   /** Whether the key `bytes[start .. end)` was (probably) noted before; notes it. */
   noted(bytes: Buffer, start: number, end: number): boolean;
-  /** All of it, for keeping and recalling: bits are only ever set. */
+  /** All of it, for keeping: bits are only ever set. */
   readonly bytes: Uint8Array;
+  /** Notes what another record has noted, whatever its size. */
+  recall(bytes: Uint8Array): void;
 }
 
-/** @param blocks of 64 bytes each, a power of two; by default 16 MB. */
-export function listingRecord(blocks = defaultBlocks): ListingRecord {
+/**
+ * @param keyCount how many keys are expected: 4 MB for up to 2.8 million of them, 128 MB for 89 million,
+ *   and never more than 256 MB. Memory that is not written to is not taken.
+ */
+export function listingRecord(keyCount: number): ListingRecord {
+  const blocks = blocksFor(keyCount);
   const words = new Uint32Array(blocks * blockWords);
   const blockMask = blocks - 1;
+  const bytes = new Uint8Array(words.buffer);
 
   return {
-    bytes: new Uint8Array(words.buffer),
+    bytes,
+    recall(known) {
+      // A block's number is the low bits of one hash, so records of other sizes fold onto each other.
+      for (let at = 0; at < Math.max(known.length, bytes.length); at++) {
+        const place = at % bytes.length;
+        bytes[place] = (bytes[place] as number) | (known[at % known.length] as number);
+      }
+    },
     noted(bytes, start, end) {
       let one = 0x811c9dc5;
       let two = end - start;
@@ -67,4 +85,9 @@ export function listingRecord(blocks = defaultBlocks): ListingRecord {
       return known === 1;
     },
   };
+}
+
+function blocksFor(keyCount: number): number {
+  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, (keyCount * bitsPerKey) / blockBits)));
+  return Math.min(mostBlocks, Math.max(leastBlocks, needed));
 }

@@ -26,7 +26,6 @@ export interface EngineTally extends Tally {
   givenUp(retry: Retry, failures: readonly KeyFailure[]): void;
   /** The run stops while these keys still had to go round: they stay at the source. */
   leftBehind(keyCount: number): void;
-  onFailure(listener: (failure: KeyFailure) => void): void;
 }
 
 interface NodeCounts {

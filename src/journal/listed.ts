@@ -23,6 +23,8 @@ export interface Record {
   noted(bytes: Buffer, start: number, end: number): boolean;
   /** All of it; bits are only ever set, so it may be written while it is used. */
   readonly bytes: Uint8Array;
+  /** Notes what another one has noted. */
+  recall(bytes: Uint8Array): void;
 }
 
 export interface ListedKeys {
@@ -93,9 +95,7 @@ export function listedKeys(path: string, limitBytes = defaultLimitBytes): Listed
   return {
     async recall(record) {
       const known = await readOrNothing(recordFile);
-      if (known?.length === record.bytes.length) {
-        known.forEach((byte, at) => ((record.bytes[at] as number) |= byte));
-      }
+      if (known && known.length > 0) record.recall(known);
       for (const file of logs) {
         const bytes = await readOrNothing(file);
         if (bytes) await cutAt(file, noteAll(bytes, record), bytes.length);

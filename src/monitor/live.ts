@@ -25,7 +25,7 @@ export function reportSoFar(sample: Sample): ReportSoFar {
   const { facts, snapshot, atMs, status } = sample;
   const { from, to, mode, version, mover, warnings } = facts;
   const identity = {
-    from: [from],
+    from,
     to,
     mode,
     mover: mover.name,

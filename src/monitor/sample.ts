@@ -10,11 +10,11 @@ export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 
 
 /** What does not change while a run lasts; the mover may, so it is read each time. */
 export interface RunFacts {
-  /** `host:port/db` */
-  readonly from: string;
+  /** `host:port/db` of each source. */
+  readonly from: readonly string[];
   /** `host:port` of the seed. */
   readonly to: string;
-  readonly mode: 'move' | 'copy';
+  readonly mode: 'move' | 'copy' | 'dry-run';
   readonly version: string;
   /** What the run was warned of. */
   readonly warnings: readonly string[];

@@ -11,8 +11,8 @@ import type { OutcomeBuilder } from './outcome.js';
 import { retryRefused } from './refused.js';
 
 export interface AbsentOptions extends Pick<Aside, 'countPresent' | 'discard'> {
-  /** The cluster held no keys before: what is there now came from this job. */
-  readonly startedEmpty: boolean;
+  /** What the cluster has under the keys that are moved can only have come from this source. */
+  readonly ownsTarget: boolean;
 }
 
 export async function settleAbsent(
@@ -31,7 +31,7 @@ export async function settleAbsent(
   if (doubt === 'moved' || (relisted && !ours)) {
     const asked = await options.countPresent(batch, absent);
     account(asked, doubt === 'moved' ? 'moved' : 'repeated');
-  } else if (ours || (doubt === 'stored' && options.startedEmpty)) {
+  } else if (ours || (doubt === 'stored' && options.ownsTarget)) {
     account(await options.discard(batch, absent), 'gone');
   } else outcome.gone += absent.count;
 }

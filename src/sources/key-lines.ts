@@ -1,6 +1,7 @@
 /**
  * Reads keys from a file of JSON lines, as `--failed-keys` writes them:
- * `{"key":"…","keyEncoding":"utf8"|"base64"}`; what else a line holds does not matter, but for `db`.
+ * `{"key":"…","keyEncoding":"utf8"|"base64"}`; what else a line holds does not matter, but for `db`
+ * and `from`, which say whose key it is.
  *
  * A key that is read wrong is another key, so whatever is not exact is refused: bytes that are no
  * UTF-8, base64 that is none. Lines end with a line feed only, because keys hold all kinds of others.
@@ -18,16 +19,31 @@ export interface KeyLine {
   readonly endBytes: number;
 }
 
-/** @throws UsageError naming the line that can't be understood. */
-export async function* keyLines(path: string, db: number): AsyncIterable<KeyLine> {
+/** What keys may be of. */
+export interface KeySource {
+  /** `host:port/db` */
+  readonly name: string;
+  readonly db: number;
+}
+
+/**
+ * @param sources what the lines may name.
+ * @param wanted only its keys; undefined: those of all.
+ * @throws UsageError naming the line that can't be understood, or is of none of the sources.
+ */
+export async function* keyLines(
+  path: string,
+  sources: readonly KeySource[],
+  wanted?: KeySource,
+): AsyncIterable<KeyLine> {
   let number = 0;
   for await (const { bytes, endBytes } of lines(path)) {
     number++;
-    const key = readKey(bytes, db);
-    if (typeof key === 'string') {
-      throw new UsageError(`--only-keys: line ${String(number)} of ${path} ${key}.`);
+    const line = readLine(bytes, sources);
+    if (typeof line === 'string') {
+      throw new UsageError(`--only-keys: line ${String(number)} of ${path} ${line}.`);
     }
-    if (key) yield { key, endBytes };
+    if (line && (!wanted || line.of.includes(wanted))) yield { key: line.key, endBytes };
   }
 }
 
@@ -54,8 +70,13 @@ async function* lines(path: string): AsyncIterable<{ bytes: Buffer; endBytes: nu
   yield { bytes: Buffer.concat(pieces), endBytes };
 }
 
+interface Line {
+  readonly key: Buffer;
+  readonly of: readonly KeySource[];
+}
+
 /** @returns the key, nothing for an empty line, or what is wrong with it. */
-function readKey(bytes: Buffer, db: number): Buffer | string | undefined {
+function readLine(bytes: Buffer, sources: readonly KeySource[]): Line | string | undefined {
   if (!isUtf8(bytes)) return 'is not UTF-8';
   const text = bytes.toString('utf8').trim();
   if (text === '') return undefined;
@@ -66,14 +87,24 @@ function readKey(bytes: Buffer, db: number): Buffer | string | undefined {
   if (keyEncoding !== 'utf8' && keyEncoding !== 'base64') {
     return 'has a "keyEncoding" other than "utf8" and "base64"';
   }
-  if (value['db'] !== undefined && value['db'] !== db) {
-    return `is of database ${JSON.stringify(value['db'])}, and --from is database ${String(db)}`;
-  }
+  const of = sources.filter(
+    ({ name, db }) => (value['db'] ?? db) === db && (value['from'] ?? name) === name,
+  );
+  if (of.length === 0) return strangeness(value, sources);
   const read = Buffer.from(key, keyEncoding);
-  if (read.toString(keyEncoding) === key) return read;
+  if (read.toString(keyEncoding) === key) return { key: read, of };
   return keyEncoding === 'base64'
     ? 'has a "key" that is not base64'
     : 'has a "key" that is no whole text';
+}
+
+function strangeness(
+  { db, from }: Partial<Record<string, unknown>>,
+  sources: readonly KeySource[],
+): string {
+  if (from !== undefined) return `is of ${JSON.stringify(from)}, which --from does not name`;
+  const known = [...new Set(sources.map((source) => source.db))].join(', ');
+  return `is of database ${JSON.stringify(db)}, and --from is database ${known}`;
 }
 
 function parse(text: string): Partial<Record<string, unknown>> | undefined {

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
 import { keysBuilder } from '../redis/keys.js';
 import type { Keys, Source } from '../types.js';
-import { type KeyLine, keyLines } from './key-lines.js';
+import { type KeyLine, keyLines, type KeySource } from './key-lines.js';
 
 const pageKeys = 1000;
 const pageBytes = 1024 * 1024;
@@ -15,19 +15,22 @@ const rememberedKeys = 1_000_000;
 
 export interface KeysFile {
   readonly path: string;
-  /** The database that its keys are of. */
-  readonly db: number;
+  /** What its keys may be of. */
+  readonly sources: readonly KeySource[];
   readonly keyCount: number;
   readonly byteLength: number;
 }
 
 /** @throws UsageError when it can't be read, or a line of it can't be understood. */
-export async function checkKeysFile(path: string, db: number): Promise<KeysFile> {
+export async function checkKeysFile(
+  path: string,
+  sources: readonly KeySource[],
+): Promise<KeysFile> {
   try {
     let keyCount = 0;
-    const lines = distinct(keyLines(path, db))[Symbol.asyncIterator]();
+    const lines = distinct(keyLines(path, sources))[Symbol.asyncIterator]();
     while (!(await lines.next()).done) keyCount++;
-    return { path, db, keyCount, byteLength: (await stat(path)).size };
+    return { path, sources, keyCount, byteLength: (await stat(path)).size };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const words = error instanceof Error ? error.message : String(error);
@@ -39,11 +42,12 @@ export async function checkKeysFile(path: string, db: number): Promise<KeysFile>
 
 export function keysFileSource(file: KeysFile, name: string): Source {
   let progress = 0;
+  const wanted = file.sources.find((source) => source.name === name);
 
   async function* pages(): AsyncIterable<Keys> {
     progress = 0;
     const builder = keysBuilder(pageKeys);
-    for await (const { key, endBytes } of distinct(keyLines(file.path, file.db))) {
+    for await (const { key, endBytes } of distinct(keyLines(file.path, file.sources, wanted))) {
       const frame = Buffer.concat([Buffer.from(`$${String(key.length)}\r\n`), key, crlf]);
       builder.add(frame, 0, frame.length);
       if (builder.count < pageKeys && builder.byteLength < pageBytes) continue;

@@ -222,7 +222,8 @@ it('refuses a second run of the job while the first is at it', async () => {
   const first = startCli(command('--quiet'));
   await ended(first, held);
   // Past the proxy, whose connections stand still.
-  const refused = await runCli(command('--from', stage.source.address, '--quiet'));
+  const [, , ...rest] = command('--quiet');
+  const refused = await runCli(['--from', stage.source.address, ...rest]);
   expect(refused.stderr).toContain(`process ${String(first.pid)}`);
   expect(refused.code).toBe(2);
   proxy.resume();

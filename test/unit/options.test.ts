@@ -6,7 +6,8 @@ const pair = { from: 'a:1', to: 'b:2' };
 
 it('fills in the defaults', () => {
   expect(readOptions(pair)).toMatchObject({
-    ...pair,
+    from: ['a:1'],
+    to: 'b:2',
     fromPassword: undefined,
     toPassword: undefined,
     copy: false,
@@ -43,7 +44,6 @@ describe('durations', () => {
 
 describe('what it refuses, naming the flag', () => {
   it.each([
-    [{ to: 'b:2' }, /^--from is missing/],
     [{ from: 'a:1' }, /^--to is missing/],
     [{ from: '', to: 'b:2' }, /^--from is empty/],
     [{ ...pair, mover: 'carrier-pigeon' }, /^--mover must be one of auto, relay, migrate/],

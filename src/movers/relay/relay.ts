@@ -104,7 +104,9 @@ export function relay(options: RelayOptions): Mover {
     keys: Keys,
     course: Course,
   ): Promise<void> {
-    const size = course.apart === undefined || batch.attempt >= aloneFromAttempt ? 1 : watchedKeys;
+    const isAlone =
+      options.sameSlot || course.apart === undefined || batch.attempt >= aloneFromAttempt;
+    const size = isAlone ? 1 : watchedKeys;
     const parts: Promise<void>[] = [];
     for (let from = 0; from < keys.count; from += size) {
       const some = slice(keys, from, Math.min(keys.count, from + size));

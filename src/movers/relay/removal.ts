@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import { slice } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 
 export type Removed = 'removed' | 'changed' | ErrorReply;
@@ -34,32 +35,60 @@ export interface Removal {
 /** UNLINK frees memory in the background, but exists since 4.0 only. */
 export type RemovalWord = 'UNLINK' | 'DEL';
 
-/** Deletes whatever happened: for sources that nobody writes to. */
-export function plainRemoval(source: Connection, word: RemovalWord): Removal {
+/**
+ * Deletes whatever happened: for sources that nobody writes to.
+ * @param sameSlot one command takes keys of one slot only.
+ */
+export function plainRemoval(source: Connection, word: RemovalWord, sameSlot: boolean): Removal {
+  const remove = (keys: Keys): Promise<Removed> =>
+    send(source, commandHead(keys.count, word), keys, Buffer.alloc(0), (reply) =>
+      reply instanceof ErrorReply ? reply : 'removed',
+    );
   return {
     begin: () => ({ foreignChanges: 0, saves: '' }),
-    remove: (keys) =>
-      send(source, commandHead(keys.count, word), keys, Buffer.alloc(0), (reply) =>
-        reply instanceof ErrorReply ? reply : 'removed',
-      ),
+    async remove(keys) {
+      if (!sameSlot) return remove(keys);
+      const each = Array.from({ length: keys.count }, (_, at) => remove(slice(keys, at, at + 1)));
+      const refused = (await Promise.all(each)).find((removed) => removed !== 'removed');
+      return refused ?? 'removed';
+    },
   };
 }
 
-/** Also tried before the start, with counts that never are: then it deletes nothing. */
-export const guardScript = `local info = redis.call('INFO', 'persistence')
+/** Goes on only if the counts are what these arguments say. */
+const unlessWritten = (
+  changes: string,
+  saves: string,
+): string => `local info = redis.call('INFO', 'persistence')
 local changes = string.match(info, 'rdb_changes_since_last_save:(%d+)')
 local saves = string.match(info, 'rdb_last_save_time:(%d+)') .. ' ' ..
   string.match(info, 'rdb_bgsave_in_progress:(%d)')
-if changes ~= ARGV[1] or saves ~= ARGV[2] then return {changes, saves} end
+if changes ~= ${changes} or saves ~= ${saves} then return {changes, saves} end
+`;
+
+/** Also tried before the start, with counts that never are: then it deletes nothing. */
+export const guardScript = `${unlessWritten('ARGV[1]', 'ARGV[2]')}\
 return {changes, saves, redis.call(ARGV[3], unpack(KEYS))}`;
-export const guardScriptSha = createHash('sha1').update(guardScript).digest('hex');
+export const guardScriptSha = shaOf(guardScript);
+
+/**
+ * For a node of a cluster, where the keys that a script declares must be of one slot. Those that it
+ * does not declare need only be the node's own (scriptVerifyClusterState in Redis' script.c).
+ */
+const sameSlotScript = `${unlessWritten('ARGV[#ARGV - 2]', 'ARGV[#ARGV - 1]')}\
+local deleted = 0
+for place = 1, #ARGV - 3 do deleted = deleted + redis.call(ARGV[#ARGV], ARGV[place]) end
+return {changes, saves, deleted}`;
 
 const infoCommand = command('INFO', 'persistence');
 
 /** The most keys that one script deletes: Lua hands on no more than some 8,000 arguments. */
 export const removalLimit = 4000;
 
-export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
+/** @param sameSlot one command takes keys of one slot only. */
+export function guardedRemoval(source: Connection, word: RemovalWord, sameSlot = false): Removal {
+  const script = sameSlot ? sameSlotScript : guardScript;
+  const scriptSha = shaOf(script);
   /** Deletes that this connection has made and heard of. */
   let ownDeletes = 0;
   /** Deletes asked for in scripts that have not answered, supposing all their keys exist. */
@@ -114,7 +143,7 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     if (inFlight > 0) await new Promise<void>((go) => drained.push(go));
     let verdict = await attempt(keys, ticket);
     if (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT') {
-      await source.call('SCRIPT', 'LOAD', guardScript);
+      await source.call('SCRIPT', 'LOAD', script);
       verdict = await attempt(keys, ticket);
     }
     return verdict === 'again' ? 'changed' : verdict;
@@ -126,7 +155,8 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     const expected = String(foreign + ownDeletes + expectedDeletes);
     expectedDeletes += keys.count;
     inFlight++;
-    const head = commandHead(keys.count + 3, 'EVALSHA', guardScriptSha, keys.count);
+    const declared = sameSlot ? 0 : keys.count;
+    const head = commandHead(keys.count + 3, 'EVALSHA', scriptSha, declared);
     const tail = Buffer.concat([expected, ticket.saves, word].map(asFrame));
     // The counts are kept where the reply is read, not where its promise is awaited: the next
     // reply in the same chunk is read by them.
@@ -151,12 +181,16 @@ export function guardedRemoval(source: Connection, word: RemovalWord): Removal {
     for (const go of drained.splice(0)) go();
   });
   // Ahead of the first script; a server that forgets it says NOSCRIPT.
-  source.call('SCRIPT', 'LOAD', guardScript).catch(() => undefined);
+  source.call('SCRIPT', 'LOAD', script).catch(() => undefined);
   return { begin, remove };
 }
 
 function isMisguided(verdict: Removed | 'again'): verdict is 'again' | ErrorReply {
   return verdict === 'again' || (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT');
+}
+
+function shaOf(script: string): string {
+  return createHash('sha1').update(script).digest('hex');
 }
 
 function asFrame(text: string): Buffer {

@@ -39,6 +39,8 @@ export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   readonly window: Window;
   readonly shapes: Shapes;
   readonly elements: Elements;
+  /** One command of the source's takes keys of one slot only: it is a node of a cluster. */
+  readonly sameSlot: boolean;
   /** Which values are too large for one piece; undefined: that is not asked. */
   readonly sizes: Sizes | undefined;
 }
@@ -86,7 +88,9 @@ export async function store(
 ): Promise<Stored> {
   const { window, shapes, sizes } = options;
   const form: Form =
-    shapes.stringShare < fewStrings && shapes.batches++ % sampleEvery !== 0 ? 'payload' : 'value';
+    options.sameSlot || (shapes.stringShare < fewStrings && shapes.batches++ % sampleEvery !== 0)
+      ? 'payload'
+      : 'value';
   const overwrite = overwrites(options.overwrite, batch);
   const words = options.wordsFor(batch.node, overwrite);
   const durability = options.durabilityOf(batch.node);

@@ -20,7 +20,7 @@ const schemes: readonly (readonly [string, Scheme])[] = [
 
 /** The share of new keys that are taken for known ones at the end of so many. */
 function wrongShare(scheme: Scheme, keyCount: number): number {
-  const record = listingRecord();
+  const record = listingRecord(keyCount);
   const bytes = Buffer.alloc(64);
   for (let nth = 0; nth < keyCount; nth++) record.noted(bytes, 0, scheme(nth, bytes));
   let wrong = 0;
@@ -43,7 +43,7 @@ describe('the record of listed keys', () => {
   });
 
   it('reads keys where they stand, and tells those of other lengths apart', () => {
-    const record = listingRecord();
+    const record = listingRecord(10);
     const bytes = Buffer.from('xkeyx');
     expect(record.noted(bytes, 1, 4)).toBe(false);
     expect(record.noted(Buffer.from('key'), 0, 3)).toBe(true);

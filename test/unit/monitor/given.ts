@@ -5,7 +5,7 @@ import type { Outcome, TallySnapshot } from '../../../src/types.js';
 import { batchOf, outcome, someKeys, sourceOf } from '../engine/given.js';
 
 export const facts: RunFacts = {
-  from: '10.0.0.5:6379/0',
+  from: ['10.0.0.5:6379/0'],
   to: '10.0.1.1:7000',
   mode: 'move',
   version: '1.2.3',

@@ -11,7 +11,7 @@ const path = setFolder();
 
 async function readKeys(file: string, db = 0): Promise<Buffer[]> {
   const keys: Buffer[] = [];
-  const source = keysFileSource(await checkKeysFile(file, db), 'source');
+  const source = keysFileSource(await checkKeysFile(file, [{ name: 'source', db }]), 'source');
   let progress = 0;
   for await (const page of source.pages()) {
     expect(source.progress).toBeGreaterThanOrEqual(progress);
@@ -33,10 +33,10 @@ const separators = Buffer.from('line\u2028paragraph\u2029next\u0085');
 
 it('reads back what was written of failed keys, byte for byte', async () => {
   const file = path('failed.jsonl');
-  const failed = failedKeys(file, 3);
+  const failed = failedKeys(file);
   const keys = [...edgeKeys, separators];
   failed.begin();
-  for (const key of keys) failed.add({ key, class: 'oom', message: 'no "room"\n' });
+  for (const key of keys) failed.add({ key, class: 'oom', message: 'no "room"\n' }, { db: 3 });
   expect(failed.close()).toBeUndefined();
   expect(await readKeys(file, 3)).toEqual(keys);
   const [line = ''] = readFileSync(file, 'utf8').split('\n');
@@ -52,11 +52,12 @@ it('reads back what was written of failed keys, byte for byte', async () => {
 it('writes what fails at once, more than is held in memory', async () => {
   const file = path('failed.jsonl');
   writeFileSync(file, '{"key":"of an earlier run"}\n');
-  const failed = failedKeys(file, 0);
+  const failed = failedKeys(file);
   expect(await readKeys(file)).toHaveLength(1);
   failed.begin();
   const key = (at: number) => Buffer.from(`key ${String(at)}`);
-  for (let at = 0; at < 10_000; at++) failed.add({ key: key(at), class: 'other', message: '' });
+  for (let at = 0; at < 10_000; at++)
+    failed.add({ key: key(at), class: 'other', message: '' }, { db: 0 });
   await Promise.resolve();
   const expected = Array.from({ length: 10_000 }, (_, at) => key(at).toString());
   expect((await readKeys(file)).map(String)).toEqual(expected);
@@ -64,9 +65,9 @@ it('writes what fails at once, more than is held in memory', async () => {
 });
 
 it('says so when the disk is full', () => {
-  const failed = failedKeys('/dev/full', 0);
+  const failed = failedKeys('/dev/full');
   failed.begin();
-  failed.add({ key: Buffer.from('key'), class: 'other', message: '' });
+  failed.add({ key: Buffer.from('key'), class: 'other', message: '' }, { db: 0 });
   expect(failed.close()?.message).toContain('ENOSPC');
 });
 
@@ -98,9 +99,12 @@ describe('refuses, with the line’s number,', () => {
     ['base64 that is none', '{"key":"!!","keyEncoding":"base64"}', 'not base64'],
     ['half a character', '{"key":"\\ud83d"}', 'no whole text'],
     ['bytes that are no text', Buffer.from('{"key":"\xff"}', 'latin1'), 'is not UTF-8'],
+    ['a key of another source', '{"key":"a","from":"b:2/0"}', 'of "b:2/0", which --from does not'],
     ['a key of another database', '{"key":"a","db":1}', 'of database 1, and --from is database 0'],
   ])('%s', async (_, line, words) => {
-    const checking = checkKeysFile(fileOf('{"key":"a"}\n\n', line, '\n'), 0);
+    const checking = checkKeysFile(fileOf('{"key":"a"}\n\n', line, '\n'), [
+      { name: 'a:1/0', db: 0 },
+    ]);
     await expect(checking).rejects.toThrow(UsageError);
     await expect(checking).rejects.toThrow(/--only-keys: line 3 of /);
     await expect(checking).rejects.toThrow(words);
@@ -108,8 +112,30 @@ describe('refuses, with the line’s number,', () => {
 });
 
 it('refuses what can’t be read or written before the start', async () => {
-  await expect(checkKeysFile(path('missing'), 0)).rejects.toThrow(/--only-keys can't be read/);
+  await expect(checkKeysFile(path('missing'), [])).rejects.toThrow(/--only-keys can't be read/);
   const folder = path('folder');
   mkdirSync(folder);
-  expect(() => failedKeys(folder, 0)).toThrow(/--failed-keys can't be written/);
+  expect(() => failedKeys(folder)).toThrow(/--failed-keys can't be written/);
+});
+
+it('gives each of several sources its own keys, and those that are of no one to all', async () => {
+  const sources = [
+    { name: 'a:1/0', db: 0 },
+    { name: 'a:1/1', db: 1 },
+    { name: 'b:2/1', db: 1 },
+  ];
+  const lines = ['{"key":"all"}', '{"key":"1","db":1}', '{"key":"b","db":1,"from":"b:2/1"}'];
+  const file = await checkKeysFile(fileOf(lines.join('\n')), sources);
+  const keysOf = async (name: string): Promise<string[]> => {
+    const keys: string[] = [];
+    for await (const page of keysFileSource(file, name).pages()) {
+      for (let at = 0; at < page.count; at++) keys.push(keyAt(page, at).toString());
+    }
+    return keys;
+  };
+  expect(await Promise.all(sources.map(({ name }) => keysOf(name)))).toEqual([
+    ['all'],
+    ['all', '1'],
+    ['all', '1', 'b'],
+  ]);
 });

@@ -1,0 +1,85 @@
+/** The report of a run, made from how its parts ended. */
+import type { ImportOptions } from '../options.js';
+import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
+import { version } from '../version.js';
+import { nameTypes } from './modules.js';
+import type { PartEnd, Parts } from './parts.js';
+import type { Facts } from './preflight.js';
+
+/** The report has room for so many failures. */
+const keptFailures = 100;
+
+/** What a run was, besides its parts. */
+export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings'> {
+  readonly ends: readonly PartEnd[];
+  readonly interrupted: boolean;
+  /** Why all of it had to stop, if it had to. */
+  readonly error: string | undefined;
+}
+
+export async function reportOf(
+  parts: Parts,
+  facts: Facts,
+  options: ImportOptions,
+  { ends, interrupted, error, ...more }: Ending,
+): Promise<Report> {
+  const { mover } = parts;
+  const common = {
+    to: facts.target.name,
+    mode: modeOf(options),
+    version,
+    endedAtMs: Date.now(),
+  } as const;
+  const cutOf = (words: string | undefined): RunEnd['cut'] => {
+    if (error !== undefined) return { error };
+    if (words !== undefined) return { error: words };
+    return interrupted ? 'interrupted' : undefined;
+  };
+  const reports = await Promise.all(
+    ends.map(async ({ part, error: words }) => {
+      const { name, control } = part.ready.source;
+      const identity = { mover: part.mover.name, moverReason: part.mover.reason };
+      const end = { ...common, ...identity, from: [name], cut: cutOf(words) };
+      const report = buildReport(part.tally.snapshot(), end);
+      return { ...report, failures: await nameTypes(report.failures, control) };
+    }),
+  );
+  const [only] = reports;
+  const several = reports.length > 1;
+  const errors = ends.flatMap(({ part, error: words }) =>
+    words === undefined ? [] : [several ? `${part.ready.source.name}: ${words}` : words],
+  );
+  const whole = buildReport(parts.tally.snapshot(), {
+    ...common,
+    ...more,
+    from: parts.all.map(({ ready }) => ready.source.name),
+    mover: mover.name,
+    moverReason: mover.reason,
+    cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
+    found: options.dryRun ? foundBy(parts) : undefined,
+    sources: several
+      ? reports.map(({ from, status, mover: name, moverReason, keys, bytes, error: words }) => ({
+          ...{ from: from[0] ?? '', status, mover: name, moverReason, keys, bytes },
+          ...(words !== undefined && { error: words }),
+        }))
+      : undefined,
+  });
+  if (only && !several) return { ...whole, failures: only.failures };
+  const failures = reports.flatMap(({ from: [from = ''], failures: own }) =>
+    own.map((failure) => ({ from, ...failure })),
+  );
+  return { ...whole, failures: failures.slice(0, keptFailures) };
+}
+
+export function modeOf({ copy, dryRun }: ImportOptions): Report['mode'] {
+  if (dryRun) return 'dry-run';
+  return copy ? 'copy' : 'move';
+}
+
+function foundBy({ all }: Parts): Found {
+  const types: Record<string, number> = {};
+  for (const { census } of all) {
+    for (const [type, count] of census.types) types[type] = (types[type] ?? 0) + count;
+  }
+  return { types, present: all.reduce((sum, { census }) => sum + census.present, 0) };
+}

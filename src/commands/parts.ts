@@ -1,0 +1,176 @@
+/**
+ * A run of several sources: a part for each, shown and counted as one.
+ *
+ * Servers are taken side by side, a few at a time. The databases of one server take turns: the write
+ * counter that the guard compares (movers/relay/removal.ts) is the server's, so what one part deletes
+ * would look to the other as if somebody wrote.
+ *
+ * A key that several sources have must not be overwritten by any but the first. So with several
+ * sources nothing that is in the cluster is overwritten; and where it was asked for that the cluster's
+ * own keys are, the parts take turns, and share what they have listed.
+ */
+import pLimit from 'p-limit';
+import { createAllowance } from '../engine/allowance.js';
+import { joinTallies } from '../engine/joined-tally.js';
+import { listingRecord } from '../engine/record.js';
+import { createThrottle, type Throttle } from '../engine/throttle.js';
+import { ImportError } from '../errors.js';
+import type { MoverInUse } from '../monitor/sample.js';
+import type { ImportOptions } from '../options.js';
+import { addressOf } from '../redis/endpoint.js';
+import type { Logger, ScanPosition, Tally } from '../types.js';
+import { assemble, type Extras, type Part } from './assemble.js';
+import type { Plan } from './decide.js';
+import type { Facts, Ready } from './preflight.js';
+import type { SourceFacts } from './source-facts.js';
+import type { FollowedServer } from './source-latency.js';
+
+/** How many servers are read at one time: more keep the client no busier, and take memory. */
+const serversAtOnce = 4;
+
+/** How a part came to its end: why it had to stop midway, if it had to. */
+export interface PartEnd {
+  readonly part: Part;
+  readonly error: string | undefined;
+}
+
+export interface Parts {
+  readonly all: readonly Part[];
+  readonly tally: Tally;
+  readonly mover: MoverInUse;
+  readonly throttle: Throttle;
+  readonly servers: readonly FollowedServer[];
+  /** By source. */
+  positions(): Readonly<Record<string, ScanPosition>>;
+  /** Runs until all sources are done, or the signal; what stops one part stops no other. */
+  run(signal: AbortSignal): Promise<readonly PartEnd[]>;
+  close(): void;
+}
+
+/** What comes from earlier runs and from files, by source. */
+export interface Given extends Pick<Extras, 'listed'> {
+  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty'>;
+  readonly of: (source: string) => Omit<Extras, 'listed'>;
+}
+
+/** @throws PreflightError when the mover that was asked for can't work between these servers. */
+export function assembleParts(
+  { sources, target }: Facts,
+  options: ImportOptions,
+  logger: Logger,
+  { plan, listed, of }: Given,
+): Parts {
+  const several = sources.length > 1;
+  const inTurn = several && plan.overwrites && !plan.startedEmpty;
+  const throttle = createThrottle({
+    keysPerSecond: options.maxRate,
+    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
+  });
+  const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
+  const common = listingRecord(keyCount);
+  const servers = new Map<string, FollowedServer>();
+  const all = sources.map((source) => {
+    const ready: Ready = {
+      source,
+      target,
+      replace: plan.overwrites && (!several || inTurn),
+      ownsTarget: plan.startedEmpty && !several,
+    };
+    const record = several && !inTurn ? listingRecord(source.keys) : common;
+    const server = servers.get(serverOf(source)) ?? {
+      source,
+      allowance: createAllowance(options.maxSourceLatencyMs),
+    };
+    servers.set(serverOf(source), server);
+    const { allowance } = server;
+    const shared = { options, logger, throttle, allowance, record };
+    return assemble(ready, shared, { listed, ...of(source.name) });
+  });
+  const running = new Set<Part>();
+
+  async function runPart(part: Part, signal: AbortSignal): Promise<PartEnd> {
+    if (signal.aborted) return { part, error: undefined };
+    running.add(part);
+    try {
+      await part.run(signal);
+      return { part, error: undefined };
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      return {
+        part,
+        error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,
+      };
+    } finally {
+      running.delete(part);
+    }
+  }
+
+  return {
+    all,
+    throttle,
+    servers: [...servers.values()],
+    tally: joinTallies(all.map(({ tally }) => tally)),
+    mover: joinMovers(all, running),
+    positions: () =>
+      Object.fromEntries(
+        all.flatMap(({ ready, settledPosition }) =>
+          settledPosition ? [[ready.source.name, settledPosition]] : [],
+        ),
+      ),
+    async run(signal) {
+      signal.addEventListener('abort', () => {
+        throttle.release();
+      });
+      await listed?.recall(common);
+      const limit = pLimit(inTurn ? 1 : serversAtOnce);
+      const ends = byServer(all).map((parts) =>
+        limit(async () => {
+          const ended: PartEnd[] = [];
+          for (const part of parts) ended.push(await runPart(part, signal));
+          return ended;
+        }),
+      );
+      return (await Promise.all(ends)).flat();
+    },
+    close() {
+      for (const part of all) part.close();
+    },
+  };
+}
+
+function byServer(all: readonly Part[]): readonly Part[][] {
+  const groups = new Map<string, Part[]>();
+  for (const part of all) {
+    const server = serverOf(part.ready.source);
+    groups.set(server, [...(groups.get(server) ?? []), part]);
+  }
+  return [...groups.values()];
+}
+
+/** Who answers there: an address may be one of several. */
+function serverOf({ runId, endpoint }: SourceFacts): string {
+  return runId === '' ? addressOf(endpoint) : runId;
+}
+
+/** The mover of the part that has moved most; the reasons of all. */
+function joinMovers(all: readonly Part[], running: ReadonlySet<Part>): MoverInUse {
+  const [first] = all as readonly [Part, ...Part[]];
+  if (all.length === 1) return first.mover;
+  const moved = ({ tally }: Part): number => tally.snapshot().moved;
+  return {
+    get name() {
+      return all.reduce((most, part) => (moved(part) > moved(most) ? part : most), first).mover
+        .name;
+    },
+    get reason() {
+      const reasons = new Set(all.map(({ mover }) => mover.reason));
+      if (reasons.size === 1) return first.mover.reason;
+      return all
+        .map(({ ready, mover }) => `${ready.source.name} by ${mover.name}: ${mover.reason}`)
+        .join('; ');
+    },
+    get measuring() {
+      return [...running].some(({ mover }) => mover.measuring === true);
+    },
+  };
+}

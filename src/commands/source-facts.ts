@@ -1,0 +1,107 @@
+/** What is found out about a source before the start: one database of one server. */
+import { PreflightError } from '../errors.js';
+import type { ImportOptions } from '../options.js';
+import type { Control } from '../redis/control.js';
+import { type Endpoint, printable } from '../redis/endpoint.js';
+import { readServerFacts, type ServerFacts } from '../redis/server.js';
+import type { Origin } from './origins.js';
+import { checkSourceRights } from './rights.js';
+
+export interface SourceFacts extends ServerFacts {
+  readonly endpoint: Endpoint;
+  /** `host:port/db`, as the report names it. */
+  readonly name: string;
+  /** It is a master of a cluster: one command takes keys of one slot only. */
+  readonly inCluster: boolean;
+  /** Keys in the database. */
+  readonly keys: number;
+  /** Those of them that have a TTL. */
+  readonly expiringKeys: number;
+  /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
+  readonly migratesOverTls: boolean;
+  /** Which node refuses its payloads, and how; undefined: none that is known. */
+  readonly payloadRefusal: string | undefined;
+  /** Left open for the run; whoever asked for the checks closes it. */
+  readonly control: Control;
+}
+
+/** What the checks of a source go by on the other side. */
+export interface Seed {
+  readonly address: string;
+  readonly runId: string;
+  readonly nodeIds: ReadonlySet<string>;
+}
+
+/** All but what only both sides together tell. */
+export async function readSource(
+  control: Control,
+  { endpoint, inCluster }: Origin,
+): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
+  const facts = await readServerFacts(control);
+  const keyspace = await control.info('keyspace');
+  const database = keyspace.get(`db${String(endpoint.db)}`) ?? '';
+  return {
+    ...facts,
+    endpoint,
+    name: printable(endpoint),
+    inCluster,
+    keys: Number(await control.call('DBSIZE')),
+    expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
+    migratesOverTls: await readTlsCluster(control),
+    control,
+  };
+}
+
+async function readTlsCluster(control: Control): Promise<boolean> {
+  const reply = await control.call('CONFIG', 'GET', 'tls-cluster').catch(() => undefined);
+  return Array.isArray(reply) && reply[1] === 'yes';
+}
+
+/**
+ * That keys can be taken from it, and that it is not what they are brought to.
+ * @returns it, less the commands that we may not use.
+ * @throws PreflightError
+ */
+export async function checkSource<Source extends Omit<SourceFacts, 'payloadRefusal'>>(
+  source: Source,
+  seed: Seed,
+  options: ImportOptions,
+): Promise<Source> {
+  const { address } = source.control;
+  if (source.runId !== '' && source.runId === seed.runId) {
+    throw new PreflightError(
+      `${address} and ${seed.address} are the same server: --from and --to must differ.`,
+    );
+  }
+  if (source.clusterEnabled) await checkForeign(source, seed);
+  if (!source.has.scan) {
+    throw new PreflightError(
+      `${address} has no command SCAN (Redis ${source.version}): it must be 2.8 or newer, and must not rename SCAN.`,
+    );
+  }
+  if (source.readOnly && !options.copy) {
+    throw new PreflightError(
+      `${address} is a read-only replica, from which nothing can be moved: give its master in --from, or say --copy.`,
+    );
+  }
+  return { ...source, has: await checkSourceRights(source.endpoint, source.has, options) };
+}
+
+async function checkForeign(
+  { control, inCluster }: Pick<SourceFacts, 'control' | 'inCluster'>,
+  seed: Seed,
+): Promise<void> {
+  const { address } = control;
+  const id = String(await control.call('CLUSTER', 'MYID'));
+  if (seed.nodeIds.has(id)) {
+    throw new PreflightError(
+      inCluster
+        ? `${address} is a node of the target cluster: --from-cluster and --to must be two clusters.`
+        : `${address} is itself a node of the target cluster: --from must be a server outside of it.`,
+    );
+  }
+  if (inCluster) return;
+  throw new PreflightError(
+    `${address} is a node of a cluster: name it in --from-cluster to take the keys of all its masters.`,
+  );
+}

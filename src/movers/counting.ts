@@ -1,0 +1,70 @@
+/** Takes batches as a mover does, and moves nothing: it looks at what is there, for `--dry-run`. */
+import type { Connection } from '../redis/connection.js';
+import { keyAt } from '../redis/keys.js';
+import { ErrorReply, textOf } from '../redis/reply.js';
+import { ImportError } from '../errors.js';
+import type { Batch, Mover, Outcome } from '../types.js';
+import type { Aside } from './aside.js';
+import { outcomeBuilder } from './outcome.js';
+
+/** What was counted. */
+export interface Census {
+  /** How many keys of each type, as TYPE names them. */
+  readonly types: Map<string, number>;
+  /** How many of the keys the cluster has already. */
+  present: number;
+}
+
+export interface CountingOptions extends Pick<Aside, 'countPresent'> {
+  openSource(): Promise<Connection>;
+  /** Whether the cluster holds any keys. */
+  readonly hasKeys: boolean;
+  readonly census: Census;
+}
+
+export function counting(options: CountingOptions): Mover {
+  const { census } = options;
+
+  async function count(batch: Batch): Promise<Outcome> {
+    const { keys } = batch;
+    const outcome = outcomeBuilder();
+    const source = await options.openSource();
+    const places = Array.from({ length: keys.count }, (_, place) => place);
+    const replies = await Promise.all(
+      places.map((place) => source.call('TYPE', keyAt(keys, place))),
+    );
+    const refused = replies.find((reply) => reply instanceof ErrorReply);
+    if (refused) {
+      outcome.fail(keys, { class: 'source', message: `the source answered: ${refused.text}` });
+      return outcome.build();
+    }
+    const types = replies.map(textOf).filter((type) => type !== 'none');
+    outcome.gone += keys.count - types.length;
+    if (batch.relisted) {
+      // Mostly it was counted already.
+      outcome.repeated += types.length;
+      return outcome.build();
+    }
+    const present = options.hasKeys ? (await options.countPresent(batch, keys)).count : 0;
+    // Not before the answer is there: other batches are counted meanwhile.
+    census.present += present;
+    for (const type of types) census.types.set(type, (census.types.get(type) ?? 0) + 1);
+    outcome.moved += types.length;
+    return outcome.build();
+  }
+
+  return {
+    name: 'count',
+    async move(batch) {
+      try {
+        return await count(batch);
+      } catch (error) {
+        if (!(error instanceof ImportError)) throw error;
+        const outcome = outcomeBuilder();
+        outcome.retry(batch.keys, { class: 'unavailable', message: error.message });
+        return outcome.build();
+      }
+    },
+    close: () => undefined,
+  };
+}
