@@ -7,7 +7,7 @@ import { byId, element, meter } from './dom.js';
 export function showState(live: Live): void {
   const { report, progress } = live;
   const percent = `${(progress * 100).toFixed(1)} %`;
-  const words = { move: 'moving', copy: 'copying' };
+  const words = { move: 'moving', copy: 'copying', 'dry-run': 'counting' };
   document.title = `${percent} – cluster-import`;
   byId('route').textContent = `${words[report.mode]} ${report.from.join(', ')} → ${report.to}`;
   byId('status').textContent = report.status;
