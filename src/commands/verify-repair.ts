@@ -75,7 +75,7 @@ export function createRepair(options: VerifyOptions, scene: VerifyScene): Repair
     await importKeys(
       {
         ...(Object.fromEntries(access) as object),
-        from: options.from[index] as string,
+        from: options.from[index],
         to: options.to,
         copy: true,
         replace: true,
