@@ -1,0 +1,54 @@
+/** What an RDB reader finds, and who is told of it. */
+
+/** A key and its value. One object is used for all of a file: it is valid during the call only. */
+export interface Entry {
+  /** Of the value; one of `valueTypes`. */
+  type: number;
+  db: number;
+  /** The key, decoded, is `key[keyFrom .. keyEnd)`. */
+  key: Buffer;
+  keyFrom: number;
+  keyEnd: number;
+  /** The value as it stands in the file is `value[valueFrom .. valueEnd)`; large values are not here. */
+  value: Buffer;
+  valueFrom: number;
+  valueEnd: number;
+  /** Ms since the epoch; 0: it never expires. */
+  deadlineMs: number;
+  /** For how long nobody had used it, in seconds; -1: not told. */
+  idleSeconds: number;
+  /** How often it was used, by the server's logarithmic count; -1: not told. */
+  frequency: number;
+}
+
+/** Where a large value stands in the file, and the checksum of its type and its bytes. */
+export interface LargeExtent {
+  readonly at: number;
+  readonly size: number;
+  /** As 16 hex digits. */
+  readonly sum: string;
+}
+
+export interface RdbSink {
+  /** It wants no more at present. */
+  readonly isFull: boolean;
+  entry(entry: Entry): void;
+  /** The next piece of a large value; undefined: who wants it reads it again from the file. */
+  readonly piece?: ((bytes: Buffer) => Promise<void>) | undefined;
+  /** A large value has ended. */
+  large(entry: Entry, extent: LargeExtent): Promise<void>;
+  /** How many keys the present database has, by the file's own account. */
+  announced(keyCount: number): void;
+  /** The code of a function library. */
+  library(code: Buffer): void;
+  /** Something that only a server can take, and how it is called. */
+  skipped(what: string): void;
+}
+
+export function newEntry(): Entry {
+  const none = Buffer.alloc(0);
+  return {
+    ...{ type: 0, db: 0, key: none, keyFrom: 0, keyEnd: 0, value: none, valueFrom: 0, valueEnd: 0 },
+    ...{ deadlineMs: 0, idleSeconds: -1, frequency: -1 },
+  };
+}

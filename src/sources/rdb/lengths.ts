@@ -1,0 +1,100 @@
+/**
+ * Lengths and strings as RDB files write them. All functions work on offsets: they take from `at`,
+ * and return where what they took ends, or -1 while `end` comes before that.
+ */
+
+/** What stands in a file is not what must stand there. `at` is an offset like those taken. */
+export class Malformed extends Error {
+  constructor(
+    readonly at: number,
+    readonly expected: string,
+  ) {
+    super(`expected ${expected}`);
+    this.name = new.target.name;
+  }
+}
+
+/** What the last `takeLength` found; one object, because lengths are as frequent as keys. */
+export const length = {
+  value: 0,
+  /** It is no length, but tells how a string is written: one of `encodings`. */
+  isEncoding: false,
+};
+
+export const encodings = { int8: 0, int16: 1, int32: 2, compressed: 3 } as const;
+const widestInteger: number = encodings.int32;
+const compressedString: number = encodings.compressed;
+
+const bits32 = 0x80;
+const bits64 = 0x81;
+
+/** Beyond 2^53 the value is the nearest double. */
+export function takeLength(bytes: Buffer, at: number, end: number): number {
+  if (at >= end) return -1;
+  const first = bytes[at] as number;
+  length.isEncoding = first >= 0xc0;
+  if (first < 0x40 || first >= 0xc0) {
+    length.value = first & 0x3f;
+    return at + 1;
+  }
+  if (first < 0x80) {
+    if (at + 2 > end) return -1;
+    length.value = ((first & 0x3f) << 8) | (bytes[at + 1] as number);
+    return at + 2;
+  }
+  if (first === bits32) {
+    if (at + 5 > end) return -1;
+    length.value = bytes.readUInt32BE(at + 1);
+    return at + 5;
+  }
+  if (first !== bits64) throw new Malformed(at, 'a length');
+  if (at + 9 > end) return -1;
+  length.value = bytes.readUInt32BE(at + 1) * 2 ** 32 + bytes.readUInt32BE(at + 5);
+  return at + 9;
+}
+
+/** A length that is one, and can be counted to. */
+export function takeCount(bytes: Buffer, at: number, end: number): number {
+  const next = takeLength(bytes, at, end);
+  if (next === -1) return -1;
+  if (length.isEncoding || length.value > Number.MAX_SAFE_INTEGER) {
+    throw new Malformed(at, 'a length');
+  }
+  return next;
+}
+
+/**
+ * Takes what stands ahead of a string's bytes; then `length.value` is how many bytes follow, and
+ * `compressedTo` what they unfold to (0: they are no LZF).
+ */
+export function takeStringHead(bytes: Buffer, at: number, end: number): number {
+  let next = takeLength(bytes, at, end);
+  if (next === -1) return -1;
+  stringHead.compressedTo = 0;
+  stringHead.isInteger = false;
+  if (!length.isEncoding) {
+    if (length.value > Number.MAX_SAFE_INTEGER) throw new Malformed(at, 'the length of a string');
+    return next;
+  }
+  if (length.value <= widestInteger) {
+    length.value = 1 << length.value;
+    stringHead.isInteger = true;
+    return next;
+  }
+  if (length.value !== compressedString) throw new Malformed(at, 'a string');
+  next = takeCount(bytes, next, end);
+  if (next === -1) return -1;
+  const compressed = length.value;
+  const after = takeCount(bytes, next, end);
+  if (after === -1) return -1;
+  stringHead.compressedTo = length.value;
+  // Even the best case of LZF gives no more than 264 bytes for three.
+  if (compressed === 0 || length.value === 0 || length.value > compressed * 264) {
+    throw new Malformed(next, 'the length of a compressed string');
+  }
+  length.value = compressed;
+  return after;
+}
+
+/** How the last string that `takeStringHead` saw is written. */
+export const stringHead = { compressedTo: 0, isInteger: false };
