@@ -1,12 +1,22 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → { engine, sources, movers, verify, monitor, journal, report } → redis → { options, errors, types }
+ *   cli → commands → { engine, sources, movers, verify, check, monitor, journal, report } → redis → { options, errors, types }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
  */
-const middle = ['engine', 'sources', 'movers', 'verify', 'monitor', 'journal', 'report'];
+const middle = [
+  'engine',
+  'sources',
+  'movers',
+  'verify',
+  'check',
+  'assess',
+  'monitor',
+  'journal',
+  'report',
+];
 const ground = '^src/(options|access|rows|errors|types)\\.ts$';
 
 /** The files of some of the middle layer's parts, be they folders or single files. */

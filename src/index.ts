@@ -1,7 +1,9 @@
 /** The library's public face. */
+export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
 export { type ImportContext, importKeys } from './commands/import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
 export type { GivenVerifyOptions, VerifyOptions } from './commands/verify-options.js';
+export { type CheckReport, summarizeCheck } from './check/report.js';
 export {
   ConnectionError,
   ImportError,

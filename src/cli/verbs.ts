@@ -1,6 +1,7 @@
 /** The table of verbs. The first is what is meant when none is named. */
+import { checkVerb } from './check.js';
 import { importVerb } from './import.js';
 import type { Verb } from './verb.js';
 import { verifyVerb } from './verify.js';
 
-export const verbs: readonly [Verb, ...Verb[]] = [importVerb, verifyVerb];
+export const verbs: readonly [Verb, ...Verb[]] = [importVerb, verifyVerb, checkVerb];

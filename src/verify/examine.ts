@@ -30,6 +30,16 @@ async function look(key: Buffer, by: Examination): Promise<Finding | 'gone' | un
   const source = await by.source.connection();
   const ours = refusing(by.source.name, (words) => askAt(source, words));
   const theirs = refusing('the cluster', (words) => by.cluster.ask(key, words));
+  return compareBoth(key, ours, theirs, by);
+}
+
+/** Compares a key at two places by type, deadline and value. */
+export async function compareBoth(
+  key: Buffer,
+  ours: Asker,
+  theirs: Asker,
+  by: Pick<Examination, 'toleranceMs' | 'fast'>,
+): Promise<Finding | 'gone' | undefined> {
   const [here, there] = await Promise.all([outline(ours, key), outline(theirs, key)]);
   if (here.type === 'none') return 'gone';
   if (there.type === 'none') {
@@ -81,7 +91,7 @@ async function contentsApart(
   type: string,
   source: Asker,
   cluster: Asker,
-  { toleranceMs }: Examination,
+  { toleranceMs }: Pick<Examination, 'toleranceMs'>,
 ): Promise<string | undefined> {
   const { compare, lengthWord } = typeRow(type);
   const perSlice = lengthWord === undefined ? 1 : await sliceOf(key, source, lengthWord);

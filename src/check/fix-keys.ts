@@ -1,0 +1,170 @@
+/**
+ * Takes stray keys home: to the node that owns their slot. No slot changes hands.
+ *
+ * A node serves keys of a slot that is not its own only while it is importing that slot, to clients
+ * that say ASKING. So the slot is opened there (which tells nobody else), each key is restored at
+ * its owner, never over another value, deleted here once the owner has it, and the slot is closed.
+ */
+import { TargetError } from '../errors.js';
+import { connect, type Connection } from '../redis/connection.js';
+import { ErrorReply, type Reply } from '../redis/reply.js';
+import { type Asker, itemsOf, refusing } from '../verify/contents/asker.js';
+import { compareBoth } from '../verify/examine.js';
+import { askAt, type Word } from '../verify/server.js';
+import { claimsOf } from './layout.js';
+import type { Survey, SurveyedNode } from './survey.js';
+
+/** Keys of one slot that are under way at one time; their payloads are held meanwhile. */
+const keysAtOnce = 64;
+/** Deadlines of equal copies may be apart by as much. */
+const toleranceMs = 1000;
+
+export interface FixedKeys {
+  /** Now at their owner. */
+  moved: number;
+  /** Their owner had the very same already. */
+  deleted: number;
+  /** The owner has another value: both are left as they are, and nothing more is done. */
+  conflict?: { readonly key: Buffer; readonly message: string };
+}
+
+export interface FixOptions {
+  readonly timeoutMs: number;
+  /** Where is counted what was done, so that it is known after a failure too. */
+  readonly fixed: FixedKeys;
+  readonly signal: AbortSignal;
+}
+
+/** @throws TargetError when a node fails, or refuses. */
+export async function fixKeys(
+  survey: Survey,
+  { timeoutMs, fixed, signal }: FixOptions,
+): Promise<void> {
+  const claims = claimsOf(survey.lines);
+  const connections = new Map<string, Promise<Connection>>();
+  const stop = new AbortController();
+
+  function connectionTo({ endpoint, address }: SurveyedNode): Promise<Connection> {
+    let connection = connections.get(address);
+    if (!connection) connections.set(address, (connection = connect(endpoint, { timeoutMs })));
+    return connection;
+  }
+
+  async function fixNode(node: SurveyedNode): Promise<void> {
+    for (const { slot } of node.strays) {
+      const owner = survey.nodes.find(({ id }) => id === claims[slot]?.[0]);
+      if (!owner || signal.aborted || stop.signal.aborted || fixed.conflict) return;
+      // A slot that its owner is giving to this very node: its keys are where they should be.
+      if (owner.own?.migrating.get(slot) === node.id) continue;
+      const [here, there] = await Promise.all([connectionTo(node), connectionTo(owner)]);
+      const wasOpen = node.own?.importing.has(slot) ?? false;
+      await fixSlot({ slot, here, there, owner, wasOpen, fixed, signal });
+    }
+  }
+
+  const ended = await Promise.allSettled(
+    survey.nodes.map((node) =>
+      fixNode(node).catch((error: unknown) => {
+        stop.abort();
+        throw error;
+      }),
+    ),
+  );
+  for (const connection of await Promise.allSettled(connections.values())) {
+    if (connection.status === 'fulfilled') connection.value.close();
+  }
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}
+
+interface SlotWork {
+  readonly slot: number;
+  /** Where the stray keys are. */
+  readonly here: Connection;
+  /** Where they belong. */
+  readonly there: Connection;
+  readonly owner: SurveyedNode;
+  /** The node had it open already, as one that found such keys at its start has. */
+  readonly wasOpen: boolean;
+  readonly fixed: FixedKeys;
+  readonly signal: AbortSignal;
+}
+
+async function fixSlot(work: SlotWork): Promise<void> {
+  const { slot, here, owner, wasOpen } = work;
+  const say = refusing(here.address, (words) => askAt(here, words));
+  await say(['CLUSTER', 'SETSLOT', slot, 'IMPORTING', owner.id]);
+  let isEmpty = false;
+  try {
+    isEmpty = await emptySlot(say, work);
+  } finally {
+    // What was not open before is not left open, whatever happened.
+    if (isEmpty || !wasOpen) await say(['CLUSTER', 'SETSLOT', slot, 'STABLE']);
+  }
+}
+
+/** @returns whether no key is left. */
+async function emptySlot(say: Asker, work: SlotWork): Promise<boolean> {
+  const { slot, here, fixed, signal } = work;
+  let keys: Buffer[];
+  do {
+    keys = itemsOf(await say(['CLUSTER', 'GETKEYSINSLOT', slot, keysAtOnce])) as Buffer[];
+    const before = fixed.moved + fixed.deleted;
+    const gone = await takeHome(keys, work);
+    if (keys.length > 0 && fixed.moved + fixed.deleted + gone === before && !fixed.conflict) {
+      throw new TargetError(`${here.address} lists keys of slot ${String(slot)} that it lacks.`);
+    }
+  } while (keys.length > 0 && !fixed.conflict && !signal.aborted);
+  return keys.length === 0;
+}
+
+/** @returns how many had expired meanwhile. */
+async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number> {
+  const { here, there, fixed } = work;
+  const stray = refusing(here.address, (words) => asking(here, words));
+  const copies = await Promise.all(
+    keys.map(async (key) => {
+      const [ttlMs, payload] = await Promise.all([stray(['PTTL', key]), stray(['DUMP', key])]);
+      // To RESTORE, 0 is forever.
+      return { key, ttlMs: Number(ttlMs) < 0 ? 0 : Math.max(1, Number(ttlMs)), payload };
+    }),
+  );
+  const found = copies.filter(({ payload }) => Buffer.isBuffer(payload));
+  const answers = await Promise.all(
+    found.map(({ key, ttlMs, payload }) =>
+      askAt(there, ['RESTORE', key, ttlMs, payload as Buffer]),
+    ),
+  );
+  const removing: Promise<Reply>[] = [];
+  for (const [at, { key }] of found.entries()) {
+    const answer = answers[at];
+    const isBusy = answer instanceof ErrorReply && answer.code === 'BUSYKEY';
+    if (answer instanceof ErrorReply && !isBusy) {
+      await Promise.all(removing);
+      throw new TargetError(`${there.address} refused a stray key: ${answer.text}`);
+    }
+    if (isBusy) {
+      const apart = await differs(key, stray, there);
+      if (apart !== undefined) {
+        fixed.conflict ??= { key, message: apart };
+        continue;
+      }
+      fixed.deleted++;
+    } else fixed.moved++;
+    removing.push(stray(['DEL', key]));
+  }
+  await Promise.all(removing);
+  return copies.length - found.length;
+}
+
+/** @returns how the owner's value differs; undefined: it is the same. */
+async function differs(key: Buffer, stray: Asker, there: Connection): Promise<string | undefined> {
+  const owner = refusing(there.address, (words) => askAt(there, words));
+  const found = await compareBoth(key, stray, owner, { toleranceMs, fast: false });
+  if (found === undefined || found === 'gone') return undefined;
+  return `its owner, ${there.address}, has another value (here, then there): ${found.message}`;
+}
+
+function asking(connection: Connection, words: readonly Word[]): Promise<Reply> {
+  connection.call('ASKING').catch(() => undefined);
+  return askAt(connection, words);
+}

@@ -1,0 +1,106 @@
+/** What every node of a cluster says, of itself and of the others; asked of each, since they may not agree. */
+import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
+import { type Control, openControl } from '../redis/control.js';
+import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { type NatRule, type Place, reach } from '../redis/nat.js';
+import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
+import { countStrays, type StrayCount } from './strays.js';
+
+export interface SurveyedNode {
+  readonly id: string;
+  /** `host:port`, as the cluster announces it. */
+  readonly address: string;
+  /** How to reach it, and log in. */
+  readonly endpoint: Endpoint;
+  /** What it says; undefined: it could not be asked. */
+  readonly view: readonly NodeLine[] | undefined;
+  /** Its own line of that. */
+  readonly own: NodeLine | undefined;
+  /** Why it could not be asked. */
+  readonly trouble: string | undefined;
+  readonly state: string;
+  /** A replica's link to its master; undefined: it is a master. */
+  readonly masterLink: string | undefined;
+  /** Keys in slots that are others' by its own account. */
+  readonly strays: readonly StrayCount[];
+}
+
+export interface Survey {
+  /** `host:port` of the seed. */
+  readonly seed: string;
+  /** As the seed knows them, itself first. */
+  readonly lines: readonly NodeLine[];
+  readonly nodes: readonly SurveyedNode[];
+}
+
+export interface SurveyOptions {
+  readonly timeoutMs: number;
+  readonly nat: readonly NatRule[];
+}
+
+/** @throws TargetError when the seed is not a node of a cluster. */
+export async function survey(to: Endpoint, options: SurveyOptions): Promise<Survey> {
+  const seed = await openControl(to, { side: 'to', timeoutMs: options.timeoutMs });
+  try {
+    const lines = await readLines(seed);
+    const known = lines.filter(({ flags }) => !flags.has('handshake') && !flags.has('noaddr'));
+    const nodes = await Promise.all(known.map((line) => ask(line, to, options)));
+    return { seed: seed.address, lines, nodes };
+  } finally {
+    seed.close();
+  }
+}
+
+async function readLines(control: Control): Promise<readonly NodeLine[]> {
+  try {
+    const text = await control.call('CLUSTER', 'NODES');
+    return parseNodes(String(text), control.endpoint.host);
+  } catch (error) {
+    if (!(error instanceof RefusedError) || !/cluster support|unknown command/.test(error.reply)) {
+      throw error;
+    }
+    throw new TargetError(
+      `${control.address} is not a node of a cluster: give --to any node of the cluster.`,
+      { cause: error },
+    );
+  }
+}
+
+async function ask(
+  { id, place, flags }: NodeLine,
+  to: Endpoint,
+  { timeoutMs, nat }: SurveyOptions,
+): Promise<SurveyedNode> {
+  // The seed may not know its own address; it was reached by the one that was given.
+  const reached: Place = flags.has('myself') ? to : reach(place, nat);
+  const endpoint: Endpoint = { ...to, host: reached.host, port: reached.port, db: 0 };
+  const node = { id, address: addressOf(place), endpoint };
+  let control: Control | undefined;
+  try {
+    control = await openControl(endpoint, { side: 'to', timeoutMs });
+    const view = await readLines(control);
+    const own = ownLine(view);
+    const info = await control.info('replication');
+    const state = /cluster_state:(\w+)/.exec(String(await control.call('CLUSTER', 'INFO')));
+    const isMaster = own !== undefined && own.masterId === undefined;
+    return {
+      ...node,
+      ...{ view, own, trouble: undefined, state: state?.[1] ?? 'unknown' },
+      masterLink: info.get('master_link_status'),
+      strays: isMaster ? await countStrays(endpoint, own, timeoutMs) : [],
+    };
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    const hint =
+      error instanceof ConnectionError && endpoint.host === place.host
+        ? ` (if it is reached elsewhere from here, say --nat ${node.address}=host:port)`
+        : '';
+    return {
+      ...node,
+      ...{ view: undefined, own: undefined, trouble: `${error.message}${hint}` },
+      ...{ state: 'unknown', masterLink: undefined, strays: [] },
+    };
+  } finally {
+    control?.close();
+  }
+}

@@ -1,0 +1,86 @@
+/** Whether a cluster is sound: from options to a report, and stray keys taken home on request. */
+import { accessRows } from '../access.js';
+import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
+import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
+import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js';
+import { type Survey, survey } from '../check/survey.js';
+import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { importRows } from '../options.js';
+import { parseNat } from '../redis/nat.js';
+import { flag, given, readRows, type Rows, type Values } from '../rows.js';
+import type { Logger } from '../types.js';
+import { version } from '../version.js';
+import { insecurity, readEndpoint } from './endpoints.js';
+
+export const checkRows = {
+  /** Any node of the cluster. */
+  to: given({ flag: '--to <endpoint>', help: 'any node of the cluster' }),
+  ...accessRows,
+  fixKeys: flag(
+    {
+      flag: '--fix-keys',
+      help: 'take keys that lie on a node which does not own their slot to the one that does',
+    },
+    false,
+  ),
+  timeoutMs: importRows.timeoutMs,
+} satisfies Rows;
+
+export type CheckOptions = Values<typeof checkRows>;
+export type GivenCheckOptions = Readonly<Record<string, unknown>> & { readonly to: string };
+
+export interface CheckContext {
+  readonly signal?: AbortSignal | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** With any of these nobody can say where keys belong. */
+const hinderFixing: ReadonlySet<ProblemKind> = new Set([
+  'slots-uncovered',
+  'slots-disputed',
+  'views-differ',
+  'node-unreachable',
+  'node-failing',
+  'epochs-collide',
+]);
+
+/** @throws UsageError or PreflightError when the cluster can't be asked at all. */
+export async function checkCluster(
+  given: GivenCheckOptions,
+  context: CheckContext = {},
+): Promise<CheckReport> {
+  const options = readRows(checkRows, given);
+  const to = { ...(await readEndpoint(options.to, 'to', options)) };
+  if (to.db !== 0) {
+    throw new UsageError('A cluster has only database 0: take the database out of --to.');
+  }
+  const risk = insecurity(to, 'to');
+  if (risk !== undefined) context.logger?.warn({}, risk);
+  const look = () => survey(to, { timeoutMs: options.timeoutMs, nat: options.nat.map(parseNat) });
+  const first = await look().catch((error: unknown) => {
+    if (!(error instanceof ImportError) || error.exitCode === 2) throw error;
+    throw new PreflightError(error.message, { cause: error });
+  });
+  if (!options.fixKeys) return buildCheckReport(first, undefined, version);
+  const fix = await fixed(first, options.timeoutMs, context.signal);
+  return buildCheckReport(await look(), fix, version);
+}
+
+async function fixed(found: Survey, timeoutMs: number, signal?: AbortSignal): Promise<Fix> {
+  const keys: FixedKeys = { moved: 0, deleted: 0 };
+  const hindrance = problemsOf(found).find(({ kind }) => !mere.has(kind) && hinderFixing.has(kind));
+  if (hindrance) {
+    return { keys, error: `repair the cluster first, no key was touched: ${hindrance.message}` };
+  }
+  try {
+    await fixKeys(found, {
+      timeoutMs,
+      fixed: keys,
+      signal: signal ?? new AbortController().signal,
+    });
+    return { keys, error: signal?.aborted ? 'interrupted; the same command goes on.' : undefined };
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    return { keys, error: error.message };
+  }
+}
