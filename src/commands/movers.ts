@@ -28,6 +28,8 @@ import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
+/** How many keys MIGRATE gets at a time while it is measured. */
+const migratePortion = { keys: 128, atOnce: 4 };
 /** A connection that waits for replicas carries nothing meanwhile: the others go on. */
 const lanesWhenWaiting = 4;
 
@@ -46,7 +48,11 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
   if (choice.name === 'auto') {
     return autoMover([
       { mover: relayOf(parts) },
-      { mover: migrateOf(parts, parts.options.timeoutMs), probe: migrateOf(parts, probeTimeoutMs) },
+      {
+        mover: migrateOf(parts, parts.options.timeoutMs),
+        probe: migrateOf(parts, probeTimeoutMs),
+        portion: migratePortion,
+      },
     ]);
   }
   return { ...makers[choice.name](parts), reason: choice.reason };

@@ -3,7 +3,8 @@
  * When its rate falls by half, they take turns again.
  *
  * Turns are clean: a mover begins when the one before has ended everything it had in flight, since
- * one that blocks the source would slow the other as well.
+ * one that blocks the source would slow the other as well. A mover that may turn out to be very slow
+ * gets its keys in small portions, so that its turn ends soon all the same.
  */
 import { slice } from '../redis/keys.js';
 import type { Batch, Mover, MoverName, Outcome } from '../types.js';
@@ -23,6 +24,8 @@ export interface Candidate {
    * can't get one key there is ruled out. Undefined: no need to try.
    */
   readonly probe?: Mover;
+  /** How many keys it gets at a time while it is measured, and how many such portions at once. */
+  readonly portion?: { readonly keys: number; readonly atOnce: number };
 }
 
 /** How long a turn lasts, and how much of its start does not count. */
@@ -39,6 +42,7 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   let current: Candidate = candidates[0];
   let turnsLeft: Candidate[] | undefined = turns();
   let inflight = 0;
+  const waiting: (() => void)[] = [];
   let change: { done: Promise<void>; settle: () => void } | undefined;
   let turnStartMs = 0;
   let movedInTurn = 0;
@@ -51,23 +55,44 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   }
 
   async function move(batch: Batch): Promise<Outcome> {
-    for (;;) {
-      while (change) await change.done;
+    const whole = outcomeBuilder();
+    for (let { keys } = batch; ;) {
+      await turn();
       const candidate = current;
-      inflight++;
+      const most = (turnsLeft && candidate.portion?.keys) ?? keys.count;
+      const some = most < keys.count ? slice(keys, 0, most) : keys;
       try {
         if (turnStartMs === 0) beginTurn();
-        const outcome = await moveBy(candidate, batch);
-        if (outcome) return outcome;
-        // Ruled out by its probe: the next in turn takes the batch.
+        const outcome = await moveBy(candidate, { ...batch, keys: some });
+        // Ruled out by its probe: the next in turn takes them.
+        if (!outcome) continue;
+        if (some === batch.keys) return outcome;
+        whole.add(outcome);
+        if (some === keys) return whole.build();
+        keys = slice(keys, some.count, keys.count);
       } finally {
         ended();
       }
     }
   }
 
+  /** Waits until there is room for something more in flight, and takes it. */
+  async function turn(): Promise<void> {
+    for (;;) {
+      if (change) await change.done;
+      else if (turnsLeft && inflight >= (current.portion?.atOnce ?? Infinity)) {
+        await new Promise<void>((go) => waiting.push(go));
+      } else {
+        // At once: others who wait go on in the same moment.
+        inflight++;
+        return;
+      }
+    }
+  }
+
   function ended(): void {
     inflight--;
+    for (const go of waiting.splice(0)) go();
     // Later, so that whoever gave the batch still sees who moved it.
     if (change && inflight === 0) setImmediate(nextTurn);
   }
@@ -125,12 +150,14 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
     const rate = (movedInTurn / (elapsedMs - warmUpMs)) * 1000;
     if (turnsLeft) {
       if (elapsedMs < turnMs) return;
-      rates.set(current.mover.name, rate);
+      // Of a mover's turns the better one counts: what it does first warms up everything.
+      rates.set(current.mover.name, Math.max(rate, rateOf(current)));
       endTurn();
     } else if (elapsedMs > watchMs) {
       bestRate = Math.max(bestRate, rate);
       if (rate < bestRate / 2) {
         turnsLeft = turns();
+        rates.clear();
         endTurn();
       } else beginTurn();
     }

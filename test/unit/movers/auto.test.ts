@@ -1,0 +1,86 @@
+/** The choice itself; whether it chooses well is for the bench. The movers are mocks. */
+import { expect, it } from 'vitest';
+import { autoMover } from '../../../src/movers/auto.js';
+import type { Batch, Mover, MoverName, Outcome } from '../../../src/types.js';
+import { batchOf, outcome, someKeys } from '../engine/given.js';
+
+interface MockMover extends Mover {
+  readonly sizes: number[];
+  mostAtOnce: number;
+}
+
+/** Moves so many keys a millisecond. */
+function mockMover(name: MoverName, keysPerMs: number): MockMover {
+  let atOnce = 0;
+  const mover: MockMover = {
+    name,
+    sizes: [],
+    mostAtOnce: 0,
+    async move({ keys }: Batch): Promise<Outcome> {
+      mover.sizes.push(keys.count);
+      mover.mostAtOnce = Math.max(mover.mostAtOnce, ++atOnce);
+      await new Promise((done) => setTimeout(done, keys.count / keysPerMs));
+      atOnce--;
+      return outcome({ moved: keys.count });
+    },
+    close: () => undefined,
+  };
+  return mover;
+}
+
+async function moveUntilChosen(auto: ReturnType<typeof autoMover>): Promise<number> {
+  let moved = 0;
+  while (auto.measuring) {
+    const outcomes = await Promise.all(
+      Array.from({ length: 8 }, () => auto.move(batchOf(someKeys(512)))),
+    );
+    for (const one of outcomes) {
+      expect(one.moved).toBe(512);
+      moved += one.moved;
+    }
+  }
+  return moved;
+}
+
+it.each<[MoverName, number, number]>([
+  ['relay', 100, 4],
+  ['migrate', 4, 100],
+])('goes on with %s where it is faster', async (faster, relayRate, migrateRate) => {
+  const auto = autoMover([
+    { mover: mockMover('relay', relayRate) },
+    { mover: mockMover('migrate', migrateRate) },
+  ]);
+  expect(await moveUntilChosen(auto)).toBeGreaterThan(0);
+  expect(auto.name).toBe(faster);
+  expect(auto.reason).toMatch(/^measured: (relay|migrate) [\d,]+ keys\/s, /);
+});
+
+it('gives small portions to one that may be slow, and few at once, until it is chosen', async () => {
+  const slow = mockMover('migrate', 2);
+  const auto = autoMover([
+    { mover: mockMover('relay', 200) },
+    { mover: slow, portion: { keys: 64, atOnce: 2 } },
+  ]);
+  await moveUntilChosen(auto);
+  expect(auto.name).toBe('relay');
+  expect(Math.max(...slow.sizes)).toBe(64);
+  expect(slow.mostAtOnce).toBe(2);
+});
+
+it('rules out a mover whose probe can not get a key to its node', async () => {
+  const refusing: Mover = {
+    name: 'migrate',
+    move: ({ keys }) =>
+      Promise.resolve(
+        outcome({ retries: [{ keys, class: 'unavailable', message: 'no way to there' }] }),
+      ),
+    close: () => undefined,
+  };
+  const auto = autoMover([
+    { mover: mockMover('relay', 200) },
+    { mover: mockMover('migrate', 200), probe: refusing },
+  ]);
+  await moveUntilChosen(auto);
+  expect(auto.name).toBe('relay');
+  expect(auto.reason).toBe('migrate was ruled out: no way to there');
+});
