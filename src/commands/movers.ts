@@ -139,6 +139,7 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
       return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };
     },
     severalKeys: has.migrateKeys,
+    scripts: has.eval && !options.copy,
     // Before 3.0 it can't overwrite; what is there already is compared then.
     overwrite: ready.replace && has.migrateCopy,
     copy: options.copy,

@@ -18,7 +18,7 @@ import { overwrites } from '../overwrite.js';
 import type { Removal } from '../relay/removal.js';
 import { retryRefused } from '../refused.js';
 import { verdictOf } from '../replies.js';
-import { migrateTogether } from './together.js';
+import { migrateTogether, preparePresence } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>, AbsentOptions {
@@ -30,6 +30,8 @@ export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>
   openSource(): Promise<SourceEnd>;
   /** Whether one MIGRATE may hold several keys, which not every version does safely. */
   readonly severalKeys: boolean;
+  /** Whether the source lets scripts run. */
+  readonly scripts: boolean;
   /** Whether keys that the cluster has are replaced. */
   readonly overwrite: boolean;
   readonly copy: boolean;
@@ -71,6 +73,7 @@ export function migrate(options: MigrateOptions): Mover {
     if (opened) return opened;
     const opening = options.openSource().then((end) => {
       end.source.onLost(() => (opened = undefined));
+      if (options.scripts) preparePresence(end.source);
       return end;
     });
     opened = opening;
@@ -115,22 +118,25 @@ export function migrate(options: MigrateOptions): Mover {
   async function moveMany(part: Part, outcome: OutcomeBuilder): Promise<void> {
     const { source, batch, keys } = part;
     const sentMs = performance.now();
-    const { answer, presentBefore, present, absent } = await migrateTogether(
-      source,
-      part.words,
-      keys,
-    );
+    const together = await migrateTogether(source, part.words, keys, options.scripts);
     adapt(keys.count, sentMs);
+    const { answer, presentBefore } = together;
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
       outcome.moved += moved;
       outcome.gone += keys.count - moved;
       return;
     }
+    const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
+    const left = together.left();
+    if (!left) {
+      outcome.retry(keys, { class: 'unavailable', message, doubt: 'moved' });
+      return;
+    }
+    const { present, absent } = left;
     // What the source no longer has was acknowledged by the node, or had gone before.
     await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, outcome);
     if (answer.code === 'IOERR') {
-      const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
       outcome.retry(present, { class: 'unavailable', message, doubt: 'stored' });
     } else await moveEach(part, present, outcome);
   }
