@@ -11,7 +11,7 @@ import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval, plainRemoval } from '../movers/relay/removal.js';
-import { newShapes } from '../movers/relay/store.js';
+import { newShapes } from '../movers/relay/shapes.js';
 import { watchedRemoval } from '../movers/relay/watch.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';

@@ -23,6 +23,7 @@ import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
 import { type Form, type Line, type Passed, storedOf } from './line.js';
 import { askDeadlines } from './ttls.js';
+import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
 import type { Window } from './window.js';
 import type { StoreWords } from './words.js';
 
@@ -54,24 +55,6 @@ export interface Stored {
   readonly apart: Keys;
 }
 
-/** What kinds of values have come so far. */
-export interface Shapes {
-  stringShare: number;
-  batches: number;
-  /** A node has refused the source's payloads: there is no use in asking for more of them. */
-  payloadsRefused: boolean;
-}
-
-/** Below this share of strings, all values are asked for as payloads at once. */
-const fewStrings = 0.2;
-/** Then every so many-th batch still finds out whether that has changed. */
-const sampleEvery = 16;
-
-/** @param payloadsRefused what is known of that before the start. */
-export function newShapes(payloadsRefused: boolean): Shapes {
-  return { stringShare: 1, batches: 0, payloadsRefused };
-}
-
 const none: Keys = { bytes: Buffer.alloc(0), starts: new Uint32Array(1), count: 0 };
 
 /**
@@ -87,10 +70,7 @@ export async function store(
   apart: boolean,
 ): Promise<Stored> {
   const { window, shapes, sizes } = options;
-  const form: Form =
-    options.sameSlot || (shapes.stringShare < fewStrings && shapes.batches++ % sampleEvery !== 0)
-      ? 'payload'
-      : 'value';
+  const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
   const overwrite = overwrites(options.overwrite, batch);
   const words = options.wordsFor(batch.node, overwrite);
   const durability = options.durabilityOf(batch.node);
@@ -293,9 +273,4 @@ function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; t
     return { place, id, reason: { reason, text: text ?? '' } };
   });
   return byReason(keys, refusals).map(({ keys: group, reason }) => ({ keys: group, ...reason }));
-}
-
-function noteStrings(shapes: Shapes, strings: number, keyCount: number): void {
-  const weight = Math.min(1, keyCount / 1024);
-  shapes.stringShare = shapes.stringShare * (1 - weight) + (strings / keyCount) * weight;
 }
