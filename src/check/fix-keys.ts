@@ -7,7 +7,7 @@
  */
 import { TargetError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { ErrorReply, type Reply } from '../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { type Asker, itemsOf, refusing } from '../verify/contents/asker.js';
 import { compareBoth } from '../verify/examine.js';
 import { askAt, type Word } from '../verify/server.js';
@@ -58,7 +58,9 @@ export async function fixKeys(
       if (owner.own?.migrating.get(slot) === node.id) continue;
       const [here, there] = await Promise.all([connectionTo(node), connectionTo(owner)]);
       const wasOpen = node.own?.importing.has(slot) ?? false;
-      await fixSlot({ slot, here, there, owner, wasOpen, fixed, signal });
+      const hasReplica = survey.lines.some(({ masterId }) => masterId === owner.id);
+      const work = { slot, here, there, owner, wasOpen, hasReplica, timeoutMs, fixed, signal };
+      await fixSlot(work);
     }
   }
 
@@ -85,6 +87,8 @@ interface SlotWork {
   readonly owner: SurveyedNode;
   /** The node had it open already, as one that found such keys at its start has. */
   readonly wasOpen: boolean;
+  readonly hasReplica: boolean;
+  readonly timeoutMs: number;
   readonly fixed: FixedKeys;
   readonly signal: AbortSignal;
 }
@@ -134,6 +138,7 @@ async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number
       askAt(there, ['RESTORE', key, ttlMs, payload as Buffer]),
     ),
   );
+  await awaitReplica(work);
   const removing: Promise<Reply>[] = [];
   for (const [at, { key }] of found.entries()) {
     const answer = answers[at];
@@ -154,6 +159,16 @@ async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number
   }
   await Promise.all(removing);
   return copies.length - found.length;
+}
+
+/** Where the owner has replicas, one of them must have what was restored before it is deleted here. */
+async function awaitReplica({ there, hasReplica, timeoutMs }: SlotWork): Promise<void> {
+  if (!hasReplica) return;
+  const count = await askAt(there, ['WAIT', 1, Math.ceil(timeoutMs / 2)]);
+  if (Number(textOf(count)) >= 1) return;
+  throw new TargetError(
+    `No replica of ${there.address} took the keys in time: repair its replication first; nothing was deleted.`,
+  );
 }
 
 /** @returns how the owner's value differs; undefined: it is the same. */

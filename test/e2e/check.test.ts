@@ -165,6 +165,23 @@ it('deletes equal copies, and stops at a key whose owner has another value', asy
   expect(await owner?.client.get(other)).toBe('theirs');
 });
 
+it('takes keys home to an owner with a replica, which has them before they are deleted', async () => {
+  await using(startCluster({ masters: 2, replicasPerMaster: 1 }), async (pairs) => {
+    const [owner, other] = pairs.masters;
+    const key = 'b';
+    expect(await pairs.ownerOf(slotOf(key))).toBe(owner);
+    await other?.client.call('CLUSTER', 'SETSLOT', slotOf(key), 'IMPORTING', owner?.id ?? '');
+    await Promise.all([other?.client.call('ASKING'), other?.client.set(key, 'stray')]);
+    const words = ['check', '--to', pairs.seed, '--fix-keys', '--json'];
+    const { code, stdout } = await runCli(words);
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'sound', fixed: { moved: 1, deleted: 0 } });
+    expect(code).toBe(0);
+    const replica = pairs.replicas[0]?.[0]?.client;
+    await replica?.readonly();
+    expect(await replica?.get(key)).toBe('stray');
+  });
+});
+
 it('tells of slots that nobody owns or that are open, and of nodes that are away', async () => {
   const [one, two, three] = cluster.masters;
   for (const node of cluster.masters) await node.client.call('CLUSTER', 'DELSLOTS', 5, 6, 7, 9);
