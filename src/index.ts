@@ -1,8 +1,11 @@
 /** The library's public face. */
+export { assess, type AssessContext, type AssessOptions } from './commands/assess.js';
 export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
 export { type ImportContext, importKeys } from './commands/import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
 export type { GivenVerifyOptions, VerifyOptions } from './commands/verify-options.js';
+export { summarizeAssess } from './assess/lines.js';
+export type { AssessReport } from './assess/report.js';
 export { type CheckReport, summarizeCheck } from './check/report.js';
 export {
   ConnectionError,

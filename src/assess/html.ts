@@ -1,0 +1,38 @@
+/** An assessment as one page that needs nothing else: to send to a colleague. */
+import { headline, sectionsOf } from './lines.js';
+import type { AssessReport } from './report.js';
+
+const style = `
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff }
+  h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
+  table { border-collapse: collapse; width: 100% }
+  td { border-top: 1px solid #d8dee6; padding: .3rem .8rem .3rem 0; vertical-align: top; overflow-wrap: anywhere }
+  td:first-child { white-space: nowrap; font-weight: 600 }
+  footer { margin-top: 2rem; color: #667 }
+  @media (prefers-color-scheme: dark) { body { color: #dde4ec; background: #14191f } td { border-color: #303a46 } }
+`;
+
+export function assessPage(report: AssessReport): string {
+  const sections = sectionsOf(report).map(({ title, rows }) => {
+    const lines = rows.map(
+      (row) => `<tr>${row.map((text) => `<td>${escaped(text)}</td>`).join('')}</tr>`,
+    );
+    return `<h2>${escaped(title)}</h2>\n<table>\n${lines.join('\n')}\n</table>`;
+  });
+  const title = escaped(headline(report));
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${title}</title>
+<style>${style}</style>
+<h1>${title}</h1>
+${sections.join('\n')}
+<footer>cluster-import ${escaped(report.version)}</footer>
+</html>
+`;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"]/g, (sign) => `&#${String(sign.charCodeAt(0))};`);
+}
