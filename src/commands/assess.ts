@@ -40,7 +40,10 @@ export const assessRows = {
     { fallback: 1_000_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   ),
   watchLatencyMs: duration(
-    { flag: '--watch-latency <ms>', help: 'end watching when the server takes so much longer to answer' },
+    {
+      flag: '--watch-latency <ms>',
+      help: 'end watching when the server takes so much longer to answer',
+    },
     { fallback: 250, min: 1, max: 3_600_000 },
   ),
   sample: count(
