@@ -42,6 +42,26 @@ describe('the record of listed keys', () => {
     }
   });
 
+  it.each([
+    ['a smaller', 1000, 10_000_000],
+    ['a larger', 10_000_000, 1000],
+    ['an equal', 1000, 1000],
+  ])('recalls what %s one has noted', (_, theirs, ours) => {
+    const [earlier, record] = [listingRecord(theirs), listingRecord(ours)];
+    const bytes = Buffer.alloc(64);
+    const [, scheme] = schemes[0] as (typeof schemes)[number];
+    for (let nth = 0; nth < 5000; nth++) earlier.noted(bytes, 0, scheme(nth, bytes));
+    record.recall(earlier.bytes);
+    for (let nth = 0; nth < 5000; nth++) {
+      if (!record.noted(bytes, 0, scheme(nth, bytes))) throw new Error(`${String(nth)} was lost`);
+    }
+    let wrong = 0;
+    for (let nth = 5000; nth < 6000; nth++) {
+      if (record.noted(bytes, 0, scheme(nth, bytes))) wrong++;
+    }
+    expect(wrong).toBeLessThan(20);
+  });
+
   it('reads keys where they stand, and tells those of other lengths apart', () => {
     const record = listingRecord(10);
     const bytes = Buffer.from('xkeyx');
