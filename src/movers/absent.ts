@@ -26,7 +26,8 @@ export async function settleAbsent(
   const account = ({ count, refused }: Asked, as: 'moved' | 'repeated' | 'gone'): void => {
     outcome[as] += count;
     outcome.gone += absent.count - count - refused.length;
-    retryRefused(outcome, node, absent, refused);
+    // Who asks again must know as much.
+    retryRefused(outcome, node, absent, refused, doubt);
   };
   if (doubt === 'moved' || (relisted && !ours)) {
     const asked = await options.countPresent(batch, absent);
