@@ -24,7 +24,7 @@ import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
 import type { MasterFacts } from './master-facts.js';
 import type { Ready } from './preflight.js';
-import { replicasToWaitFor, waitsForReplicas } from './replicas.js';
+import { createReplicas, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
@@ -70,7 +70,9 @@ const makers: Readonly<Record<MoverName, (parts: Parts) => Mover>> = {
     }),
 };
 
-function relayOf({ ready, options, link, connectNode, aside, distance }: Parts): Mover {
+function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mover {
+  const replicas = createReplicas(ready.target.masters, options, parts.connectNode);
+  const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
   const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
   const word = has.unlink ? 'UNLINK' : 'DEL';
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it.
@@ -109,7 +111,7 @@ function relayOf({ ready, options, link, connectNode, aside, distance }: Parts):
     wordsFor: wordsByNode(ready),
     durabilityOf: (node) =>
       durability(
-        replicasToWaitFor(factsOf(ready, node), options),
+        replicas.toWaitFor(node),
         options.waitFsync,
         Math.min(1000, options.timeoutMs / 2),
       ),
