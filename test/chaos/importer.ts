@@ -12,6 +12,8 @@ export interface Importer {
   finish(): Promise<Run>;
   /** One more run. */
   once(): Promise<Run>;
+  /** Ends at once, whatever is under way. */
+  stop(): Promise<void>;
 }
 
 export interface Run {
@@ -60,5 +62,9 @@ export function keepImporting(args: readonly string[], tell: (what: string) => v
       return once();
     },
     once,
+    async stop() {
+      ending = true;
+      await this.kill();
+    },
   };
 }

@@ -46,12 +46,13 @@ export async function playRound(
   );
   const sum = (of: (writer: Writer) => number): number =>
     writers.reduce((total, writer) => total + of(writer), 0);
+  let importer: Importer | undefined;
   try {
     await Promise.all(writers.map((writer) => writer.fill(plan.keys / writerCount)));
     proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
     for (const writer of writers) writer.start();
     const masters = await theatre.masters();
-    const importer = keepImporting(
+    importer = keepImporting(
       [
         ...['--from', proxy.address, '--to', masters[0]?.address ?? theatre.cluster.seed],
         ...['--state', `${theatre.source.directory}/round-${String(plan.seed)}`],
@@ -82,6 +83,7 @@ export async function playRound(
       durationMs: performance.now() - startedMs,
     };
   } finally {
+    await importer?.stop();
     await Promise.all(writers.map((writer) => writer.stop()));
     await proxy.stop();
   }

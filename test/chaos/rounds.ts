@@ -20,12 +20,36 @@ export async function playRounds(options: RoundsOptions): Promise<Totals> {
   const { seeds, say } = options;
   const theatres = new Map<Cast, Theatre>();
   const results: RoundResult[] = [];
+  const brokenSeeds: number[] = [];
+
+  async function play(plan: Plan): Promise<RoundResult> {
+    const theatre = theatres.get(plan.cast) ?? (await openTheatre(plan.cast));
+    theatres.set(plan.cast, theatre);
+    return playRound(plan, theatre, options);
+  }
+
+  /** A round may break off by what servers do to each other; then it is played on new ones. */
+  async function playTwice(seed: number): Promise<RoundResult> {
+    const plan = planOf(seed);
+    try {
+      return await play(plan);
+    } catch (error) {
+      say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
+      await theatres.get(plan.cast)?.stop();
+      theatres.delete(plan.cast);
+      return await play(plan);
+    }
+  }
+
   try {
     for (const seed of seeds) {
-      const plan = planOf(seed);
-      const theatre = theatres.get(plan.cast) ?? (await openTheatre(plan.cast));
-      theatres.set(plan.cast, theatre);
-      const result = await playRound(plan, theatre, options);
+      const result = await playTwice(seed).catch((error: unknown) => {
+        say(`seed ${String(seed)}; BROKEN OFF TWICE: ${String(error)}`);
+      });
+      if (!result) {
+        brokenSeeds.push(seed);
+        continue;
+      }
       results.push(result);
       say(lineOf(result));
       for (const complaint of result.complaints.slice(0, 10)) say(`    ${complaint}`);
@@ -36,7 +60,10 @@ export async function playRounds(options: RoundsOptions): Promise<Totals> {
   const totals = {
     lost: total(results, 'lost'),
     doubled: total(results, 'doubled'),
-    failedSeeds: results.filter((one) => one.complaints.length > 0).map(({ plan }) => plan.seed),
+    failedSeeds: [
+      ...brokenSeeds,
+      ...results.filter((one) => one.complaints.length > 0).map(({ plan }) => plan.seed),
+    ],
   };
   say(summaryOf(results));
   const { failedSeeds } = totals;

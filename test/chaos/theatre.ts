@@ -6,8 +6,13 @@
  * before they answer. A cluster with replicas keeps nothing on disk; the import waits for one of them.
  */
 import type { Redis } from 'ioredis';
-import { type ClusterNode, isWell, startCluster, type TestCluster } from '../support/cluster.js';
-import { mastersNow } from '../support/reshard.js';
+import {
+  type ClusterNode,
+  isWell,
+  mastersNow,
+  startCluster,
+  type TestCluster,
+} from '../support/cluster.js';
 import { type Server, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
