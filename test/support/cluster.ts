@@ -30,7 +30,7 @@ export interface TestCluster {
   ownerOf(slot: number): Promise<ClusterNode>;
   /** A client of the node that owned this key's slot when the cluster was made. */
   clientFor(key: Buffer | string): Redis;
-  /** Keys on all masters. */
+  /** Keys on all nodes that are masters now. */
   size(): Promise<number>;
   flush(): Promise<void>;
   stop(): Promise<void>;
@@ -39,19 +39,9 @@ export interface TestCluster {
 const slotCount = 16_384;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
-  const { masters: masterCount = 3, replicasPerMaster = 0, nodeTimeoutMs = 2000 } = options;
-  const config = [
-    'cluster-enabled yes',
-    `cluster-node-timeout ${String(nodeTimeoutMs)}`,
-    'repl-diskless-sync yes',
-    'repl-diskless-sync-delay 0',
-    ...(options.tls ? ['tls-cluster yes', 'tls-replication yes'] : []),
-    ...(options.config ?? []),
-  ];
+  const { masters: masterCount = 3, replicasPerMaster = 0 } = options;
   const count = masterCount * (1 + replicasPerMaster);
-  const started = await Promise.allSettled(
-    Array.from({ length: count }, () => startNode({ ...options, config })),
-  );
+  const started = await Promise.allSettled(Array.from({ length: count }, () => startNode(options)));
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const stop = async () => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -95,17 +85,29 @@ function describe(
       return (owner ?? first).client;
     },
     async size() {
-      const sizes = await Promise.all(masters.map((node) => node.client.dbsize()));
+      const sizes = await Promise.all(
+        (await mastersNow({ nodes })).map((node) => node.client.dbsize()),
+      );
       return sizes.reduce((sum, size) => sum + size, 0);
     },
     async flush() {
-      await Promise.all(masters.map((node) => node.client.flushall()));
+      await Promise.all((await mastersNow({ nodes })).map((node) => node.client.flushall()));
     },
   };
 }
 
-async function startNode(options: ClusterOptions): Promise<ClusterNode> {
-  const server = await startServer(options);
+/** A node that knows no other yet, and has no slots. */
+export async function startNode(options: ClusterOptions): Promise<ClusterNode> {
+  const { nodeTimeoutMs = 2000 } = options;
+  const config = [
+    'cluster-enabled yes',
+    `cluster-node-timeout ${String(nodeTimeoutMs)}`,
+    'repl-diskless-sync yes',
+    'repl-diskless-sync-delay 0',
+    ...(options.tls ? ['tls-cluster yes', 'tls-replication yes'] : []),
+    ...(options.config ?? []),
+  ];
+  const server = await startServer({ ...options, config });
   const id = String(await server.client.call('CLUSTER', 'MYID'));
   return Object.defineProperty(server, 'id', { value: id, enumerable: true }) as ClusterNode;
 }
@@ -179,4 +181,12 @@ async function ownerOf(nodes: readonly ClusterNode[], slot: number): Promise<Clu
     if (owns) return node;
   }
   throw new Error(`nobody owns slot ${String(slot)}`);
+}
+
+/** The nodes that are masters now, whatever they were when the cluster was made. */
+export async function mastersNow({
+  nodes,
+}: Pick<TestCluster, 'nodes'>): Promise<readonly ClusterNode[]> {
+  const roles = await Promise.all(nodes.map(({ client }) => client.info('replication')));
+  return nodes.filter((_, at) => roles[at]?.includes('role:master'));
 }

@@ -19,10 +19,10 @@ export interface Halfway {
  */
 export async function startHalfway({ source, proxy, to, words }: Halfway): Promise<CliRun> {
   const count = await source.client.dbsize();
-  proxy.faults.delayMs = { up: 0, down: 20 };
+  proxy.faults.delayMs = { up: 0, down: 3 };
   const endpoints = ['--from', proxy.address, '--to', to];
   const run = startCli([...endpoints, ...words, '--json', '--quiet']);
-  const isHalfway = async () => (await source.client.dbsize()) < count * 0.95;
+  const isHalfway = async () => (await source.client.dbsize()) < count * 0.97;
   await unlessEnded(run, waitFor('keys to leave', isHalfway));
   proxy.stall();
   proxy.faults.delayMs = { up: 0, down: 0 };

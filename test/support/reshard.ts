@@ -1,5 +1,5 @@
 /** What operators do to a cluster while a run goes on: move a slot, fail over to a replica. */
-import { type ClusterNode, isWell, type TestCluster } from './cluster.js';
+import { type ClusterNode, isWell, mastersNow, type TestCluster } from './cluster.js';
 import { waitFor } from './wait.js';
 
 /**
@@ -47,14 +47,12 @@ export async function failOver(cluster: TestCluster, replica: ClusterNode): Prom
     await replica.client.call('CLUSTER', 'FAILOVER');
     return false;
   });
+  await waitFor('the other one to follow', async () => {
+    const masters = await mastersNow(cluster);
+    return masters.length === cluster.masters.length;
+  });
   await Promise.all(cluster.nodes.map(isWell));
 }
 
 /** After so long servers forget that they were asked (CLUSTER_MF_TIMEOUT in Redis' cluster.h). */
 const failoverTimeoutMs = 5500;
-
-/** The nodes that are masters now, whatever they were when the cluster was made. */
-export async function mastersNow(cluster: TestCluster): Promise<readonly ClusterNode[]> {
-  const roles = await Promise.all(cluster.nodes.map(({ client }) => client.info('replication')));
-  return cluster.nodes.filter((_, at) => roles[at]?.includes('role:master'));
-}

@@ -1,0 +1,82 @@
+/**
+ * The source fails in the midst of a run: it is restarted, hangs, or becomes a replica. That its
+ * connections are cut is tested in stopping.test.ts, and failovers with Sentinels in sentinel.test.ts.
+ */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fillMixed } from '../support/bulk.js';
+import { type Snapshot, snapshot } from '../support/compare.js';
+import { startHalfway } from '../support/halfway.js';
+import { type Proxy, startProxy } from '../support/proxy.js';
+import { type Reported, reportOf, runJson } from '../support/reports.js';
+import { setStage } from '../support/stage.js';
+
+const stage = setStage({ source: { config: ['appendonly yes', 'appendfsync always'] } });
+const count = 6000;
+let proxy: Proxy;
+let before: Snapshot;
+
+beforeEach(async () => {
+  proxy = await startProxy(stage.source);
+  await fillMixed(stage.source, count);
+  before = await snapshot(stage.source.client);
+});
+afterEach(() => proxy.stop());
+
+async function expectComplete({ code, report }: Reported): Promise<void> {
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  expect(await stage.source.client.dbsize()).toBe(0);
+  expect(await stage.missingIn(before)).toEqual([]);
+}
+
+/** A run that is halfway, and goes on once the proxy does. */
+const halfway = (...words: string[]) =>
+  startHalfway({ source: stage.source, proxy, to: stage.cluster.seed, words });
+
+describe.each(['relay', 'migrate'])('with %s', (mover) => {
+  it('it is killed, and started again with its data', async () => {
+    const run = await halfway('--mover', mover);
+    await stage.source.crash();
+    proxy.resume();
+    await stage.source.revive();
+    const result = reportOf(await run.done);
+    await expectComplete(result);
+    expect(result.report.keys).toMatchObject({ scanned: count, moved: count });
+  });
+
+  it('it is silent for longer than it may be, and then goes on', async () => {
+    const run = await halfway('--mover', mover, '--timeout', '500ms');
+    proxy.resume();
+    process.kill(stage.source.pid, 'SIGSTOP');
+    try {
+      await run.output(/lost 127\.0\.0\.1:\d+; trying again/);
+    } finally {
+      process.kill(stage.source.pid, 'SIGCONT');
+    }
+    await expectComplete(reportOf(await run.done));
+  });
+
+  it('it never speaks again', async () => {
+    const run = await halfway('--mover', mover, '--timeout', '300ms', '--retry-for', '500ms');
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(3);
+    expect(report.error).toContain(`${proxy.address} did not answer within 300 ms`);
+    proxy.resume();
+    await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
+  });
+
+  it('it becomes a replica, and so nothing can leave it any more', async () => {
+    const run = await halfway('--mover', mover);
+    await stage.source.client.replicaof('127.0.0.1', '1');
+    try {
+      proxy.cut();
+      proxy.resume();
+      const { code, report } = reportOf(await run.done);
+      expect(code).toBe(3);
+      expect(report.error).toContain('has become a read-only replica');
+    } finally {
+      await stage.source.client.replicaof('NO', 'ONE');
+    }
+    await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
+  });
+});
