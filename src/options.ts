@@ -30,7 +30,12 @@ export const importRows = {
   /** The sources: `host:port`, `redis://…`, `rediss://…`, `sentinel://…`. */
   from: list({
     flag: '--from <endpoint>',
-    help: 'the running source: its keys are moved, deleted there as they arrive; may be repeated',
+    help: 'the running source: its keys are moved, deleted there as they arrive; or a dump.rdb, - for standard input; may be repeated',
+  }),
+  /** What loads append-only files. */
+  redisServer: text({
+    flag: '--redis-server <path>',
+    help: 'the redis-server that loads append-only files given in --from (default: the one on PATH)',
   }),
   /** Any node of a cluster whose masters are sources. */
   fromCluster: text({

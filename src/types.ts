@@ -16,6 +16,13 @@ export interface Keys {
   readonly count: number;
   /** The names that they get in the cluster, one for each; undefined: they keep theirs. */
   readonly names?: Keys | undefined;
+  /**
+   * Where a source brings values along: one run of bytes for each key, written by the source for the
+   * mover that belongs to it, and passed on unread by all others.
+   */
+  readonly values?: Keys | undefined;
+  /** The source waits until these are on their way: they are not kept until a batch is full. */
+  readonly isUrgent?: boolean;
 }
 
 /** A master of the target cluster, under the address that the cluster announces. */
@@ -77,7 +84,7 @@ export interface Batch {
 }
 
 /** `count` moves nothing: it is what `--dry-run` takes. */
-export type MoverName = 'relay' | 'migrate' | 'count';
+export type MoverName = 'relay' | 'migrate' | 'restore' | 'count';
 
 /** How the keys of a batch get to their node, and off the source in move mode. */
 export interface Mover {
@@ -203,4 +210,12 @@ export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+}
+
+/** Values that a source can't keep in memory, by number, until their mover has sent them. */
+export interface LargeValues {
+  /** The whole payload of a value, piece by piece; may be asked for again. */
+  pieces(id: number): AsyncIterable<Buffer>;
+  /** A try with it has ended; `isDone`: there will be no other one. */
+  tried(id: number, isDone: boolean): void;
 }

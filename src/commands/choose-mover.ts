@@ -7,7 +7,7 @@ import { waitsForReplicas } from './replicas.js';
 
 /** `auto`: both can work, and what they do is measured. */
 export interface Choice {
-  readonly name: MoverName | 'auto';
+  readonly name: Exclude<MoverName, 'restore'> | 'auto';
   readonly reason: string;
 }
 

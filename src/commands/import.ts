@@ -39,16 +39,18 @@ export async function importKeys(
 ): Promise<Report> {
   const read = readOptions(given);
   // What only looks needs no rights but those of who copies.
-  const options = read.dryRun ? { ...read, copy: true, functions: false } : read;
+  const asked = read.dryRun ? { ...read, copy: true, functions: false } : read;
   const signal = context.signal ?? new AbortController().signal;
   const voice = createVoice(context.stderr, context.logger);
-  if (options.report !== undefined) await checkWritable(options.report);
+  if (asked.report !== undefined) await checkWritable(asked.report);
   const warnings: string[] = [];
   const warn = (sentence: string): void => {
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
   };
-  const facts = await preflight(options, warn);
+  const facts = await preflight(asked, warn);
+  // From files nothing is ever deleted.
+  const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;
   let books: Books | undefined;
   try {
@@ -73,7 +75,7 @@ export async function importKeys(
     }
   } finally {
     await books?.close();
-    for (const { control } of facts.sources) control.close();
+    facts.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
     watch?.close();

@@ -58,7 +58,7 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
   return { ...makers[choice.name](parts), reason: choice.reason };
 }
 
-const makers: Readonly<Record<MoverName, (parts: Parts) => Mover>> = {
+const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
   relay: relayOf,
   migrate: (parts) => migrateOf(parts, parts.options.timeoutMs),
   count: ({ ready, aside, link, census }) =>
@@ -162,12 +162,12 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
 }
 
 /** A node that joined during the run is taken to be like the others. */
-function factsOf(ready: Ready, node: Node): MasterFacts | undefined {
+export function factsOf(ready: Ready, node: Node): MasterFacts | undefined {
   const { masters } = ready.target;
   return masters.find((master) => master.node.address === node.address) ?? masters[0];
 }
 
-function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWords {
+export function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWords {
   const known = new Map<string, StoreWords>();
   return (node, overwrite) => {
     const id = `${node.address} ${String(overwrite)}`;

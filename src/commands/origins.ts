@@ -11,6 +11,7 @@ import { type Endpoint, printable } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
+import { isDump } from './dump-names.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 
 /** One database of one server. */
@@ -18,6 +19,16 @@ export interface Origin {
   readonly endpoint: Endpoint;
   /** The server is a master of the cluster that `--from-cluster` names. */
   readonly inCluster: boolean;
+  /** The file that the server was started for; undefined: it is a server of its own. */
+  readonly file?: string;
+}
+
+/** What the files among the sources have come to. */
+export interface Files {
+  /** Servers that were started for them. */
+  readonly servers: readonly Origin[];
+  /** How many are read as they are. */
+  readonly dumps: number;
 }
 
 /** How many databases there are the server says; a number may be this long. */
@@ -31,8 +42,14 @@ const database = /^\d{1,9}$/;
 export async function readOrigins(
   options: ImportOptions,
   warn: (sentence: string) => void,
+  files: Files,
 ): Promise<readonly Origin[]> {
-  const servers = [...(await namedServers(options, warn)), ...(await mastersOf(options, warn))];
+  const servers = [
+    ...files.servers,
+    ...(await namedServers(options, warn)),
+    ...(await mastersOf(options, warn)),
+  ];
+  if (servers.length === 0 && files.dumps > 0) return [];
   if (servers.length === 0) {
     throw new UsageError(
       '--from is missing: say --from <endpoint> (the running source), or --from-cluster <endpoint>.',
@@ -57,6 +74,7 @@ async function namedServers(
 ): Promise<Origin[]> {
   const servers: Origin[] = [];
   for (const text of options.from) {
+    if (isDump(text)) continue;
     const given = await readEndpoint(text, 'from', options);
     tellRisk(given, warn);
     servers.push({ endpoint: await locate(given, options.timeoutMs), inCluster: false });
@@ -93,7 +111,7 @@ function tellRisk(endpoint: Endpoint, warn: (sentence: string) => void): void {
 }
 
 /** @returns undefined when nothing was said. */
-function readDatabases(given: readonly string[]): readonly number[] | 'all' | undefined {
+export function readDatabases(given: readonly string[]): readonly number[] | 'all' | undefined {
   const words = given.flatMap((text) => text.split(',')).map((word) => word.trim());
   if (words.length === 0) return undefined;
   if (words.includes('all') && words.length === 1) return 'all';

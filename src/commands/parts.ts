@@ -20,6 +20,7 @@ import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part } from './assemble.js';
+import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { Facts, Ready } from './preflight.js';
 import type { SourceFacts } from './source-facts.js';
@@ -84,6 +85,9 @@ export function assembleParts(
     servers.set(serverOf(source), server);
     const { allowance } = server;
     const shared = { options, logger, throttle, allowance, record };
+    if (source.dump) {
+      return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
+    }
     return assemble(ready, shared, { listed, ...of(source.name) });
   });
   const running = new Set<Part>();
@@ -108,7 +112,8 @@ export function assembleParts(
   return {
     all,
     throttle,
-    servers: [...servers.values()],
+    // A file has no clients who wait.
+    servers: [...servers.values()].filter(({ source }) => !source.dump),
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, running),
     positions: () =>

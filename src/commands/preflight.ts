@@ -8,6 +8,8 @@ import { type Control, openControl } from '../redis/control.js';
 import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
+import { openDump } from './dump.js';
+import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
 import { lackingModules, modulesOf } from './modules.js';
@@ -29,6 +31,8 @@ export interface Facts {
   /** One at least. */
   readonly sources: readonly SourceFacts[];
   readonly target: TargetFacts;
+  /** Ends what was opened and started for the sources. */
+  close(): void;
 }
 
 /** What the import of one source needs. */
@@ -59,9 +63,12 @@ export async function preflight(
     open.push(control);
     return control;
   };
+  const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
+  const files = await openFiles(options, warn);
   try {
-    const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
-    for (const origin of await readOrigins(options, warn)) {
+    for (const file of files.read) found.push(await openDump(file, options, warn));
+    const asServers = { servers: files.servers, dumps: files.read.length };
+    for (const origin of await readOrigins(options, warn, asServers)) {
       const control = opened(await openControl(origin.endpoint, { side: 'from', timeoutMs }));
       found.push(await readSource(control, origin));
     }
@@ -74,15 +81,28 @@ export async function preflight(
     const checked: typeof found = [];
     for (const source of found) {
       const asked = { address: seed.address, runId, nodeIds: known ?? new Set<string>() };
-      checked.push(await checkSource(source, asked, options));
+      checked.push(source.dump ? source : await checkSource(source, asked, options));
     }
     const target = await readTarget(seed, known, options);
     const sources: SourceFacts[] = [];
-    for (const source of checked) sources.push(await meet(source, target, options, warn));
+    for (const source of checked) {
+      sources.push(
+        source.dump
+          ? { ...source, payloadRefusal: undefined }
+          : await meet(source, target, options, warn),
+      );
+    }
     seed.close();
-    return { sources, target };
+    return { sources, target, close };
+
+    function close(): void {
+      for (const { control } of sources) control.close();
+      files.stop();
+    }
   } catch (error) {
     for (const control of open) control.close();
+    for (const { dump, control } of found) if (dump) control.close();
+    files.stop();
     throw asPreflightError(error);
   }
 }

@@ -4,6 +4,7 @@ import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
+import type { Dump } from './dump-names.js';
 import type { Origin } from './origins.js';
 import { checkSourceRights } from './rights.js';
 
@@ -21,6 +22,10 @@ export interface SourceFacts extends ServerFacts {
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
   readonly payloadRefusal: string | undefined;
+  /** Its keys are those of a file: there is nobody who could miss them here. */
+  readonly isFile: boolean;
+  /** The file is read as it is, and there is no server. */
+  readonly dump?: Dump;
   /** Left open for the run; whoever asked for the checks closes it. */
   readonly control: Control;
 }
@@ -35,7 +40,7 @@ export interface Seed {
 /** All but what only both sides together tell. */
 export async function readSource(
   control: Control,
-  { endpoint, inCluster }: Origin,
+  { endpoint, inCluster, file }: Origin,
 ): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
   const facts = await readServerFacts(control);
   const keyspace = await control.info('keyspace');
@@ -43,13 +48,18 @@ export async function readSource(
   return {
     ...facts,
     endpoint,
-    name: printable(endpoint),
+    name: file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db),
+    isFile: file !== undefined,
     inCluster,
     keys: Number(await control.call('DBSIZE')),
     expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
     migratesOverTls: await readTlsCluster(control),
     control,
   };
+}
+
+function databaseIn(file: string, db: number): string {
+  return db === 0 ? file : `${file}/${String(db)}`;
 }
 
 async function readTlsCluster(control: Control): Promise<boolean> {

@@ -1,6 +1,7 @@
 /**
  * Sorts keys into batches by the node that owns their slot.
- * Batches are bounded by count and by bytes of keys; values are bounded where they are read.
+ * Batches are bounded by count and by bytes, of keys and of values that a source brings along; other
+ * values are bounded where they are read.
  */
 import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
 import { slotOf } from '../redis/slot.js';
@@ -34,6 +35,7 @@ export interface Batcher {
 interface Collecting {
   readonly keys: KeysBuilder;
   names?: KeysBuilder;
+  values?: KeysBuilder;
 }
 
 export function batcher(options: BatcherOptions): Batcher {
@@ -46,17 +48,18 @@ export function batcher(options: BatcherOptions): Batcher {
     return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys()) });
   }
 
-  function batchOf({ keys, names }: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
+  function batchOf(from: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
     const node = topology.nodes[nodeIndex];
     if (!node) throw new Error(`no node has the index ${String(nodeIndex)}`);
-    const taken = named(keys.take(), names?.take());
+    const keys = named(from.keys.take(), from.names?.take());
+    const taken = from.values ? { ...keys, values: from.values.take() } : keys;
     return { node, keys: taken, relisted: isRelisted, ours: false, attempt: 0, asking: false };
   }
 
   return {
     add(page) {
       const full: Batch[] = [];
-      const { bytes, starts, count } = page;
+      const { bytes, starts, count, values } = page;
       const names = namesOf(page);
       const { owners } = topology;
       for (let place = 0; place < count; place++) {
@@ -79,7 +82,16 @@ export function batcher(options: BatcherOptions): Batcher {
           into.names ??= keysBuilder(options.batchKeys());
           into.names.add(names.bytes, nameStart, nameEnd);
         }
-        if (keys.count >= options.batchKeys() || keys.byteLength >= options.batchBytes) {
+        if (values) {
+          into.values ??= keysBuilder(options.batchKeys());
+          into.values.add(
+            values.bytes,
+            values.starts[place] as number,
+            values.starts[place + 1] as number,
+          );
+        }
+        const weight = keys.byteLength + (into.values?.byteLength ?? 0);
+        if (keys.count >= options.batchKeys() || weight >= options.batchBytes) {
           full.push(batchOf(into, nodeIndex, again));
         }
       }

@@ -48,6 +48,8 @@ export interface PipelineOptions {
   /** How many may be in flight to all nodes together; undefined: any number. */
   readonly allInflightKeys?: () => number;
   readonly retryForMs: number;
+  /** The source can't be read again: what a node does not take now is waited for. */
+  readonly isOnePass?: boolean;
   /** How many keys the source has now; undefined: it keeps them (copy mode). */
   readonly countLeft: (() => Promise<number>) | undefined;
   readonly checkpoint?: Checkpoint | undefined;
@@ -90,7 +92,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     batchKeys: () => options.batchKeys(),
     batchBytes: options.batchBytes,
     record: options.record,
-    isServed: (index) => !health.isSuspended((topology.nodes[index] as Node).address),
+    isServed: (index) =>
+      options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
     isStuck: stuck.has,
   });
 
@@ -99,7 +102,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     if (stopping() && batch.attempt === 0) return;
     const work = carry(batch);
     barrier.track(work);
-    flight.start(batch.node.address, batch.keys.count, work);
+    flight.start(batch.node.address, weightOf(batch.keys), work);
   }
 
   async function carry(batch: Batch): Promise<void> {
@@ -170,7 +173,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
         if (batch.relisted) held.push(batch);
         else await dispatch(batch);
       }
-      if (held.length >= heldBatches) await releaseHeld();
+      if (page.isUrgent === true) await dispatchRest();
+      else if (held.length >= heldBatches) await releaseHeld();
+      // Nobody waits for a page that would not be taken.
+      if (stopping()) break;
       if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
     }
     if (!stopping()) await dispatchRest();
@@ -210,6 +216,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     if (deferred === 0 && (left <= 0 || moved === movedBefore || stuck.isFull)) return;
     movedBefore = moved;
   }
+}
+
+/** In keys: values that were brought along count as one for each kilobyte, if that is more. */
+function weightOf({ count, values }: Keys): number {
+  if (!values) return count;
+  return Math.max(count, Math.ceil((values.starts[values.count] as number) / 1024));
 }
 
 /** What is known of the keys' copies at the node: the news, or what was known before. */

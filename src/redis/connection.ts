@@ -93,7 +93,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     const target = { host: endpoint.host, port: endpoint.port, onread, noDelay: true };
     const socket: Socket = endpoint.tls
       ? connectTls({ ...target, ...tlsOptions(endpoint.host, endpoint.trust) })
-      : connectTcp(target);
+      : connectTcp(endpoint.socket === undefined ? target : { path: endpoint.socket, onread });
     const out = createOutput(socket);
     socket.setTimeout(timeoutMs);
 

@@ -52,6 +52,7 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   const client = new Redis({
     host: endpoint.host,
     port: endpoint.port,
+    ...(endpoint.socket !== undefined && { path: endpoint.socket }),
     ...(endpoint.tls && { tls: tlsOptions(endpoint.host, endpoint.trust) }),
     protocol: 2,
     lazyConnect: true,

@@ -13,6 +13,8 @@ export interface Endpoint {
   /** A name or an address; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
+  /** A socket of this machine, by its path, in the place of host and port. */
+  readonly socket?: string;
   readonly tls: boolean;
   /** For TLS: whom to trust; undefined: who the system trusts. */
   readonly trust?: TlsTrust;
@@ -76,6 +78,8 @@ export function withPassword(endpoint: Endpoint, password: string | undefined): 
 
 /** `host:port`, or `[v6]:port`. */
 export function addressOf({ host, port }: Pick<Endpoint, 'host' | 'port'>): string {
+  // What has no port is a path.
+  if (port === 0) return host;
   return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 

@@ -84,7 +84,7 @@ export function chosen(keys: Keys, places: readonly number[]): Keys {
   for (const place of places) {
     builder.add(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
   }
-  return named(builder.take(), keys.names && chosen(keys.names, places));
+  return withSides(builder.take(), keys, (side) => chosen(side, places));
 }
 
 /** The same keys with these names in the cluster. */
@@ -104,7 +104,12 @@ export function slice(keys: Keys, from: number, to: number): Keys {
   const starts = keys.starts.slice(from, to + 1);
   for (let at = 0; at < starts.length; at++) starts[at] = (starts[at] as number) - first;
   const part = { bytes: keys.bytes.subarray(first, keys.starts[to]), starts, count: to - from };
-  return named(part, keys.names && slice(keys.names, from, to));
+  return withSides(part, keys, (side) => slice(side, from, to));
+}
+
+/** The same is done to what stands beside keys as was done to them. */
+function withSides(part: Keys, { names, values }: Keys, change: (side: Keys) => Keys): Keys {
+  return { ...named(part, names && change(names)), ...(values && { values: change(values) }) };
 }
 
 /** Several runs as one. */
@@ -118,7 +123,9 @@ export function joined(runs: readonly Keys[]): Keys {
     }
   }
   const isNamed = runs.some((run) => run.names);
-  return named(builder.take(), isNamed ? joined(runs.map(namesOf)) : undefined);
+  const values = runs.flatMap((run) => run.values ?? []);
+  const all = named(builder.take(), isNamed ? joined(runs.map(namesOf)) : undefined);
+  return values.length > 0 ? { ...all, values: joined(values) } : all;
 }
 
 /** Where the key itself starts within its frame: behind `$<length>\r\n`. */

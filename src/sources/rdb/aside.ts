@@ -1,9 +1,9 @@
 /** The records of an RDB file that are neither keys nor tell which database the keys are of. */
+import { moduleTypeAt } from '../../redis/module-type.js';
 import type { RdbSink } from './entry.js';
 import { Extent } from './extent.js';
 import { length, takeCount } from './lengths.js';
 import { takeString, text } from './strings.js';
-import { moduleTypeName } from './value-types.js';
 
 const opcodes = {
   ...{ slotInfo: 244, library: 245, oldLibrary: 246, moduleAux: 247, aux: 250, sizes: 251 },
@@ -66,11 +66,6 @@ function takeModuleAux(sink: RdbSink, bytes: Buffer, at: number, end: number): n
   extent.begin(moduleAuxParts);
   const next = extent.take(bytes, at, end);
   if (!extent.done) return -1;
-  sink.skipped(`data that belongs to no key, of the module type ${moduleNameAt(bytes, at, end)}`);
+  sink.skipped(`data that belongs to no key, of the module type ${moduleTypeAt(bytes, at, end)}`);
   return next;
-}
-
-/** The name of a module's type from its id, a length of 64 bits. */
-export function moduleNameAt(bytes: Buffer, at: number, end: number): string {
-  return at + 9 <= end ? moduleTypeName(bytes.readBigUInt64BE(at + 1)) : '?';
 }

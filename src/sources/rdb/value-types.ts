@@ -79,13 +79,3 @@ export const valueTypes: ReadonlyMap<number, ValueType> = new Map([
   [24, row('hash', 12, milliseconds, ['length', 'string', 'string'])],
   [25, row('hash', 12, milliseconds, 'string')],
 ]);
-
-const moduleLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-
-/** The name of a module's type: nine letters of six bits each, ahead of a version of ten bits. */
-export function moduleTypeName(id: bigint): string {
-  return Array.from(
-    { length: 9 },
-    (_, at) => moduleLetters[Number((id >> BigInt(58 - at * 6)) & 63n)] ?? '',
-  ).join('');
-}

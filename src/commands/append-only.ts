@@ -1,0 +1,113 @@
+/**
+ * Append-only files: which files one consists of, and whether a server is needed to read it.
+ *
+ * Up to Redis 6.2 it is one file, which may begin with a dump. From 7.0 on it is a folder with a
+ * manifest that names a base (mostly a dump) and increments.
+ */
+import { cp, open, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { UsageError } from '../errors.js';
+import { RdbReader } from '../sources/rdb/reader.js';
+
+export interface AppendOnly {
+  readonly path: string;
+  readonly isFolder: boolean;
+  readonly bytes: number;
+  /** Set where all of it is a dump: that file. */
+  readonly dump: string | undefined;
+}
+
+const looked = 1024;
+const manifestEnd = '.manifest';
+
+/** @returns undefined when it is none. */
+export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined> {
+  const found = await stat(path).catch((error: unknown) => {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--from ${path} can't be read: ${words}.`, { cause: error });
+  });
+  if (found.isDirectory()) return folderAt(path);
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(looked), 0, looked, 0);
+    const head = buffer.toString('latin1', 0, bytesRead);
+    const common = { path, isFolder: false, bytes: found.size };
+    if (/^\*\d+\r\n\$|^#TS:/.test(head)) return { ...common, dump: undefined };
+    if (!head.startsWith('REDIS') || !/aof-preamble|aof-base/.test(head)) return undefined;
+    return { ...common, dump: (await dumpEnd(path)) === found.size ? path : undefined };
+  } finally {
+    await file.close();
+  }
+}
+
+async function folderAt(path: string): Promise<AppendOnly> {
+  const names = await readdir(path);
+  const manifest = names.find((name) => name.endsWith(manifestEnd));
+  if (manifest === undefined) {
+    throw new UsageError(
+      `--from ${path} is a folder without a manifest (*.manifest): give an appendonlydir, or a file.`,
+    );
+  }
+  // `file <name> seq <number> type <b, i or h>`; history files are of no use any more.
+  const rows = (await readFile(join(path, manifest), 'utf8')).split('\n');
+  const files = rows.flatMap((row) => {
+    const [, name = '', type = ''] = /^file "?(.+?)"? seq \d+ type ([bi])/.exec(row) ?? [];
+    return name === '' ? [] : [{ file: join(path, name), type }];
+  });
+  let bytes = 0;
+  let increments = 0;
+  for (const { file, type } of files) {
+    const { size } = await stat(file).catch(() => {
+      throw new UsageError(
+        `--from ${path}: its manifest names ${basename(file)}, which is not there.`,
+      );
+    });
+    bytes += size;
+    if (type === 'i') increments += size;
+  }
+  const base = files.find(({ type }) => type === 'b')?.file;
+  const dump = base?.endsWith('.rdb') === true && increments === 0 ? base : undefined;
+  return { path, isFolder: true, bytes, dump };
+}
+
+/** Where the dump that a file begins with ends; -1: it is damaged, which a server will tell better. */
+async function dumpEnd(path: string): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    let at = 0;
+    const reader = new RdbReader(
+      {
+        async read(into, place) {
+          const { bytesRead } = await file.read(into, place, into.length - place, at);
+          at += bytesRead;
+          return bytesRead;
+        },
+      },
+      path,
+    );
+    const ignore = (): void => undefined;
+    await reader.begin();
+    await reader.read({
+      ...{ isFull: false, entry: ignore, announced: ignore, library: ignore, skipped: ignore },
+      large: () => Promise.resolve(),
+    });
+    return reader.offset;
+  } catch {
+    return -1;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Copies it into a server's folder. @returns lines for that server's redis.conf. */
+export async function copyInto(folder: string, { path, isFolder }: AppendOnly): Promise<string[]> {
+  if (!isFolder) {
+    // Servers from 7.0 on take a single file over when there is no folder yet.
+    await cp(path, join(folder, 'appendonly.aof'));
+    return ['appendfilename appendonly.aof'];
+  }
+  const name = 'appendonlydir';
+  await cp(path, join(folder, name), { recursive: true });
+  const manifest = (await readdir(path)).find((file) => file.endsWith(manifestEnd)) ?? '';
+  return [`appenddirname ${name}`, `appendfilename "${manifest.slice(0, -manifestEnd.length)}"`];
+}

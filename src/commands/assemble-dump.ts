@@ -1,0 +1,163 @@
+/** Puts the import of one dump together: the file, the mover of values that come along, the pipeline. */
+import { runPipeline } from '../engine/pipeline.js';
+import type { ListingRecord } from '../engine/record.js';
+import { createTally } from '../engine/tally.js';
+import { createAside } from '../movers/aside.js';
+import type { Census } from '../movers/counting.js';
+import { countBrought } from '../movers/restore/count.js';
+import { restore } from '../movers/restore/restore.js';
+import type { ImportOptions } from '../options.js';
+import { connect, type Connection } from '../redis/connection.js';
+import { measureRoundTrip } from '../redis/round-trip.js';
+import { SourceError } from '../errors.js';
+import { largeKeeper } from '../sources/dump/large.js';
+import { dumpSource } from '../sources/dump/source.js';
+import { matchesGlob } from '../sources/glob.js';
+import type { Entry } from '../sources/rdb/entry.js';
+import { valueTypes } from '../sources/rdb/value-types.js';
+import type { Node } from '../types.js';
+import type { Extras, Part, Shared } from './assemble.js';
+import { createCheckpoints } from './checkpoints.js';
+import { connectionLog } from './connection-log.js';
+import { createDistance } from './distance.js';
+import type { Dump } from './dump-names.js';
+import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
+import { factsOf, wordsByNode } from './movers.js';
+import type { Ready } from './preflight.js';
+
+const batchKeys = 512;
+const batchBytes = 256 * 1024;
+
+/** Nothing was listed before: names are unique in a database. */
+const nothingListed: ListingRecord = {
+  noted: () => false,
+  bytes: new Uint8Array(0),
+  recall: () => undefined,
+};
+
+export function assembleDump(
+  ready: Ready,
+  dump: Dump,
+  { options, logger, throttle, record, several }: Shared & { readonly several: boolean },
+  { startAt }: Omit<Extras, 'listed'>,
+): Part {
+  const { topology, masters } = ready.target;
+  const { timeoutMs, retryForMs } = options;
+  const { input, databases } = dump;
+  const distance = createDistance();
+  const connections = connectionLog(logger);
+  const toNodes = new Set<Connection>();
+
+  async function connectNode(node: Node): Promise<Connection> {
+    const connection = await connect(topology.endpointOf(node), { timeoutMs });
+    toNodes.add(connection);
+    connection.onLost(() => toNodes.delete(connection));
+    connections.opened(connection);
+    distance.noteNode(await measureRoundTrip(connection));
+    return connection;
+  }
+
+  const large = largeKeeper(input.file);
+  const others = new Map<number, number>();
+  const source = dumpSource(input, {
+    ...{ name: ready.source.name, large, startAt },
+    payloadVersion: payloadVersionOf(masters),
+    wants: wantedBy(options, databases, others),
+    prefixFor: prefixes(options, ready.source.name),
+    onLibraries: (codes) => loadLibraries(codes, ready, options, dump.warn),
+  });
+  const checkpoints = createCheckpoints(() => source.position, startAt);
+  const tally = createTally(source, 'copy');
+  const noSource = () => Promise.reject(new SourceError('a file has no connections'));
+  const aside = createAside(noSource, connectNode);
+  const census: Census = { types: new Map(), present: 0 };
+  const restoring = restore({
+    ...{ large, connectNode, overwrite: ready.replace },
+    wordsFor: wordsByNode(ready),
+    takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
+  });
+  const counting = countBrought({
+    ...{ ...aside, census, large, hasKeys: masters.some(({ keys }) => keys > 0) },
+    typeName: (type) => valueTypes.get(type)?.name ?? 'unknown',
+  });
+  const mover = throttle.slow({
+    ...(options.dryRun ? counting : restoring),
+    reason: options.dryRun
+      ? 'nothing is moved (--dry-run)'
+      : `${ready.source.name} is a file: its values are stored as they stand there`,
+  });
+  const isUnique = !several && databases !== 'all' && databases.length === 1;
+
+  return {
+    ...{ ready, tally, mover, census },
+    get settledPosition() {
+      return checkpoints.last;
+    },
+    async run(signal) {
+      const stop = (): void => {
+        source.stop();
+      };
+      signal.addEventListener('abort', stop);
+      await runPipeline({
+        ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
+        record: isUnique ? nothingListed : record,
+        batchKeys: () => batchKeys,
+        inflightKeys: () => distance.inflightKeys(),
+        isOnePass: true,
+        checkpoint: checkpoints,
+        countLeft: undefined,
+      });
+      for (const sentence of leftOut(ready.source.name, others, source.skipped)) {
+        dump.warn(sentence);
+      }
+      if (source.damage) throw source.damage;
+    },
+    close() {
+      connections.close();
+      mover.close();
+      restoring.close();
+      source.stop();
+      void large.close();
+      for (const connection of toNodes) connection.close();
+    },
+  };
+}
+
+/** @param others counts keys of databases that are not wanted. */
+function wantedBy(
+  { match, exclude, type, minTtlMs }: ImportOptions,
+  databases: Dump['databases'],
+  others: Map<number, number>,
+): (entry: Entry) => boolean {
+  const [wanted, unwanted] = [match, exclude].map((globs) =>
+    globs.map((glob) => Buffer.from(glob)),
+  );
+  const types = new Set(type);
+  return (entry) => {
+    const { db, deadlineMs } = entry;
+    if (databases !== 'all' && !databases.includes(db)) {
+      others.set(db, (others.get(db) ?? 0) + 1);
+      return false;
+    }
+    if (minTtlMs > 0 && deadlineMs > 0 && deadlineMs - Date.now() < minTtlMs) return false;
+    if (types.size > 0 && !types.has(valueTypes.get(entry.type)?.name ?? '')) return false;
+    if (!wanted || !unwanted || wanted.length + unwanted.length === 0) return true;
+    const key = entry.key.subarray(entry.keyFrom, entry.keyEnd);
+    if (wanted.length > 0 && !wanted.some((glob) => matchesGlob(glob, key))) return false;
+    return !unwanted.some((glob) => matchesGlob(glob, key));
+  };
+}
+
+/** The prefix with its placeholders filled in, by database. */
+function prefixes({ keyPrefix }: ImportOptions, name: string): (db: number) => Buffer | undefined {
+  if (keyPrefix === undefined) return () => undefined;
+  const known = new Map<number, Buffer>();
+  return (db) => {
+    let prefix = known.get(db);
+    if (!prefix) {
+      prefix = Buffer.from(keyPrefix.replaceAll('{db}', String(db)).replaceAll('{from}', name));
+      known.set(db, prefix);
+    }
+    return prefix;
+  };
+}

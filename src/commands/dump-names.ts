@@ -1,0 +1,25 @@
+/** Which of the sources are files, and what the run knows of such a one. */
+import { existsSync } from 'node:fs';
+import type { ImportOptions } from '../options.js';
+import type { DumpInput } from '../sources/dump/input.js';
+
+export interface Dump {
+  readonly input: DumpInput;
+  /** Of the databases in it, those that are wanted. */
+  readonly databases: readonly number[] | 'all';
+  /** Tells what should be known, also in the report. */
+  warn(sentence: string): void;
+}
+
+const standardInput = '-';
+/** What can only be a server: with a scheme, or `host:port`, `[v6]:port`, `host:port/db`. */
+const server = /^(\w+:\/\/|(\[[^\]]*\]|[^:/\s]+):\d+(\/\d*)?$)/;
+
+/** @param text a source as given in `--from`. */
+export function isDump(text: string): boolean {
+  return text === standardInput || (!server.test(text) && existsSync(text));
+}
+
+export function dumpsIn({ from }: Pick<ImportOptions, 'from'>): readonly string[] {
+  return from.filter(isDump);
+}

@@ -1,0 +1,45 @@
+/** The files among the sources: dumps are read as they are, append-only files by a server. */
+import type { ImportOptions } from '../options.js';
+import { appendOnlyAt } from './append-only.js';
+import { dumpsIn } from './dump-names.js';
+import type { Origin } from './origins.js';
+import { type Scratch, startScratch } from './scratch.js';
+
+export interface OpenedFiles {
+  /** What is read as it is: as it was given, and the file to read. */
+  readonly read: readonly { readonly path: string; readonly file: string }[];
+  readonly servers: readonly Origin[];
+  /** Ends the servers. */
+  stop(): void;
+}
+
+/** @throws UsageError or PreflightError when a file can't be used; no server is left then. */
+export async function openFiles(
+  options: ImportOptions,
+  warn: (sentence: string) => void,
+): Promise<OpenedFiles> {
+  const read: { path: string; file: string }[] = [];
+  const servers: Origin[] = [];
+  const started: Scratch[] = [];
+  const stop = (): void => {
+    for (const scratch of started) void scratch.stop();
+  };
+  try {
+    for (const path of dumpsIn(options)) {
+      const appendOnly = path === '-' ? undefined : await appendOnlyAt(path);
+      if (!appendOnly || appendOnly.dump !== undefined) {
+        read.push({ path, file: appendOnly?.dump ?? path });
+        continue;
+      }
+      // One after the other: each takes the memory that the next one's check has to see.
+      const scratch = await startScratch(appendOnly, options.redisServer, options.timeoutMs);
+      started.push(scratch);
+      if (scratch.warning !== undefined) warn(scratch.warning);
+      servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path });
+    }
+    return { read, servers, stop };
+  } catch (error) {
+    stop();
+    throw error;
+  }
+}

@@ -1,0 +1,42 @@
+/** Looks at keys whose values were brought along, and stores nothing, for `--dry-run`. */
+import { formOf, forms, largeOf, typeOf } from '../../redis/brought.js';
+import { ImportError } from '../../errors.js';
+import type { LargeValues, Mover } from '../../types.js';
+import type { CountingOptions } from '../counting.js';
+import { outcomeBuilder } from '../outcome.js';
+
+export interface CountBroughtOptions extends Omit<CountingOptions, 'openSource'> {
+  readonly large: LargeValues;
+  /** What TYPE calls a type, by its number in RDB files. */
+  typeName(type: number): string;
+}
+
+export function countBrought(options: CountBroughtOptions): Mover {
+  const { census, large } = options;
+  return {
+    name: 'count',
+    async move(batch) {
+      const { keys } = batch;
+      const outcome = outcomeBuilder();
+      try {
+        const present = options.hasKeys ? (await options.countPresent(batch, keys)).count : 0;
+        census.present += present;
+      } catch (error) {
+        if (!(error instanceof ImportError)) throw error;
+        outcome.retry(keys, { class: 'unavailable', message: error.message });
+        return outcome.build();
+      }
+      const { values } = keys;
+      for (let place = 0; values && place < keys.count; place++) {
+        const at = values.starts[place] as number;
+        const name = options.typeName(typeOf(values.bytes, at));
+        census.types.set(name, (census.types.get(name) ?? 0) + 1);
+        if (formOf(values.bytes, at) === forms.large)
+          large.tried(largeOf(values.bytes, at).id, true);
+      }
+      outcome.moved += keys.count;
+      return outcome.build();
+    },
+    close: () => undefined,
+  };
+}

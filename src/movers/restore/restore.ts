@@ -1,0 +1,249 @@
+/**
+ * Stores values that their source brought along (a dump's): each is one command, sent to its node
+ * as it is. Nothing is deleted anywhere, and what can't be stored is still in the file.
+ *
+ * Small values go over one connection to each node, batch behind batch. Large ones, which take a
+ * while and must not be interrupted by other commands, have another one, one at a time.
+ */
+import { ConnectionError, ImportError } from '../../errors.js';
+import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
+import type { Connection } from '../../redis/connection.js';
+import { chosen, keyStart, namesOf } from '../../redis/keys.js';
+import { moduleTypeAt } from '../../redis/module-type.js';
+import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
+import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { overwrites } from '../overwrite.js';
+import { retryRefused } from '../refused.js';
+import { verdictOf } from '../replies.js';
+import { AckReader, type Refusal } from '../relay/acks.js';
+import { createLanes } from '../relay/lanes.js';
+import type { StoreWords } from '../relay/words.js';
+import { examine } from './existing.js';
+import { hasRoom, sendHeld, sendLarge, type Shipment } from './send.js';
+
+export interface RestoreOptions {
+  readonly large: LargeValues;
+  connectNode(node: Node): Promise<Connection>;
+  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  takesHints(node: Node): boolean;
+  /** Whether keys that the cluster has are replaced. */
+  readonly overwrite: boolean;
+}
+
+/** What servers take in one command, unless they are told otherwise. */
+const largestBytes = 512 * 1024 * 1024;
+const moduleType = 7;
+
+export function restore(options: RestoreOptions): Mover {
+  const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
+  const lanes = createLanes(connectNode, 1);
+  const slowLanes = createLanes(connectNode, 1);
+  const { large } = options;
+  /** Who has a slow lane at present. */
+  const turns = new Map<string, Promise<unknown>>();
+
+  function inTurn<T>(node: Node, work: (lane: Connection) => Promise<T>): Promise<T> {
+    const before = turns.get(node.address) ?? Promise.resolve();
+    const mine = before.then(async () => work(await slowLanes.to(node)));
+    turns.set(
+      node.address,
+      mine.catch(() => undefined),
+    );
+    return mine;
+  }
+
+  async function move(batch: Batch): Promise<Outcome> {
+    const outcome = outcomeBuilder();
+    const { keys } = batch;
+    const values = valuesOf(keys);
+    const now = Date.now();
+    const held: number[] = [];
+    const bulky: number[] = [];
+    for (let place = 0; place < keys.count; place++) {
+      const at = values.starts[place] as number;
+      const deadlineMs = deadlineOf(values.bytes, at);
+      const isLarge = formOf(values.bytes, at) === forms.large;
+      if (deadlineMs > 0 && deadlineMs <= now) {
+        outcome.gone++;
+        if (isLarge) large.tried(largeOf(values.bytes, at).id, true);
+      } else (isLarge ? bulky : held).push(place);
+    }
+    if (held.length > 0) await guarded(chosen(keys, held), outcome, batch, storeHeld);
+    for (const place of bulky) await guarded(chosen(keys, [place]), outcome, batch, storeLarge);
+    return outcome.build();
+  }
+
+  /** What is lost with a connection goes round again. */
+  async function guarded(
+    keys: Keys,
+    outcome: OutcomeBuilder,
+    batch: Batch,
+    work: (batch: Batch, outcome: OutcomeBuilder) => Promise<void>,
+  ): Promise<void> {
+    const part = outcomeBuilder();
+    try {
+      await work({ ...batch, keys }, part);
+      outcome.add(part.build());
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      outcome.retry(keys, { class: 'unavailable', message: error.message });
+    }
+  }
+
+  function shipmentOf(batch: Batch, words: StoreWords): (place: number) => Shipment {
+    const names = namesOf(batch.keys);
+    const values = valuesOf(batch.keys);
+    const takesHints = options.takesHints(batch.node);
+    return (place) => ({
+      ...{ values, place, words, takesHints, asking: batch.asking, name: names.bytes },
+      nameFrom: names.starts[place] as number,
+      nameEnd: names.starts[place + 1] as number,
+    });
+  }
+
+  const wordsOf = (batch: Batch): StoreWords =>
+    options.wordsFor(batch.node, overwrites(options.overwrite, batch));
+
+  async function storeHeld(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
+    const lane = await lanes.to(batch.node);
+    await hasRoom(lane);
+    const shipment = shipmentOf(batch, wordsOf(batch));
+    const refusals = await new Promise<readonly Refusal[]>((resolve, reject) => {
+      const acks = new AckReader(batch.keys.count, batch.asking, (error) => {
+        if (error) reject(error);
+        else resolve(acks.refusals);
+      });
+      lane.expect(acks);
+      for (let place = 0; place < batch.keys.count; place++) {
+        sendHeld(lane, shipment(place));
+        acks.sent(place);
+      }
+      acks.complete();
+    });
+    await settle(batch, refusals, outcome);
+  }
+
+  async function storeLarge(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
+    const values = valuesOf(batch.keys);
+    const { id, size } = largeOf(values.bytes, 0);
+    let isDone = false;
+    try {
+      if (size > largestBytes) {
+        const message = `its ${String(size)} bytes are more than one command can carry: start a server on the file, and give that in --from`;
+        outcome.fail(batch.keys, { class: 'too-large', message });
+        isDone = true;
+        return;
+      }
+      const shipment = shipmentOf(batch, wordsOf(batch))(0);
+      const reply = await inTurn(batch.node, (lane) => ship(lane, shipment));
+      const refusals = reply instanceof ErrorReply ? [{ place: 0, text: reply.text }] : [];
+      await settle(batch, refusals, outcome);
+      isDone = outcome.build().retries.length === 0;
+    } finally {
+      large.tried(id, isDone);
+    }
+  }
+
+  /** Sends one value over a slow lane, and gives the answer to it. */
+  async function ship(lane: Connection, shipment: Shipment): Promise<Reply> {
+    if (shipment.asking)
+      lane.expect(
+        new ReplyReader(
+          () => undefined,
+          () => undefined,
+        ),
+      );
+    const answer = new Promise<Reply>((resolve, reject) => {
+      lane.expect(new ReplyReader(resolve, reject));
+    });
+    const { values, place } = shipment;
+    const isLarge = formOf(values.bytes, values.starts[place] as number) === forms.large;
+    try {
+      if (isLarge) await sendLarge(lane, shipment, large);
+      else sendHeld(lane, shipment);
+    } catch (error) {
+      // A command was cut off: nothing can follow it.
+      lane.close();
+      answer.catch(() => undefined);
+      throw error;
+    }
+    return answer;
+  }
+
+  /** What the node's answers mean; those who are not named were stored. */
+  async function settle(
+    batch: Batch,
+    refusals: readonly Refusal[],
+    outcome: OutcomeBuilder,
+  ): Promise<void> {
+    const { keys, node } = batch;
+    const refused = new Set(refusals.map(({ place }) => place));
+    outcome.moved += keys.count - refused.size;
+    outcome.bytes += bytesOf(keys, refused);
+    if (refusals.length === 0) return;
+    const there = refusals.filter(({ text }) => text === null || verdictOf(text).kind === 'exists');
+    const others = refusals.filter((refusal) => !there.includes(refusal));
+    for (const { place, text } of others) {
+      const verdict = verdictOf(text ?? '');
+      if (verdict.kind !== 'failed') continue;
+      outcome.fail(chosen(keys, [place]), {
+        class: verdict.class,
+        message: `${ofModule(keys, place)}${node.address} answered: ${text ?? ''}`,
+      });
+    }
+    const passing = others.map(({ place, text }) => ({ place, text: text ?? '' }));
+    retryRefused(outcome, node, keys, passing);
+    if (there.length === 0) return;
+    const places = there.map(({ place }) => place);
+    const asOther = shipmentOf(batch, options.wordsFor(node, false));
+    const found = await inTurn(node, (lane) =>
+      examine(lane, batch, places, (place, name) =>
+        ship(lane, { ...asOther(place), name, nameFrom: 0, nameEnd: name.length }),
+      ),
+    );
+    outcome.moved += found.equal.length;
+    retryRefused(outcome, node, keys, found.refused);
+    const different = found.different;
+    if (different.length > 0) {
+      const message = 'the cluster has this key with another value';
+      outcome.fail(chosen(keys, different), { class: 'conflict', message });
+    }
+  }
+
+  return {
+    name: 'restore',
+    move,
+    close() {
+      lanes.close();
+      slowLanes.close();
+    },
+  };
+}
+
+function valuesOf({ values }: Keys): Keys {
+  if (!values) throw new ConnectionError('no values were brought along');
+  return values;
+}
+
+/** What the values weighed, those at some places left out. */
+function bytesOf(keys: Keys, without: ReadonlySet<number>): number {
+  const { bytes, starts } = valuesOf(keys);
+  let sum = 0;
+  for (let place = 0; place < keys.count; place++) {
+    if (without.has(place)) continue;
+    const at = starts[place] as number;
+    if (formOf(bytes, at) === forms.large) sum += largeOf(bytes, at).size;
+    else sum += (starts[place + 1] as number) - keyStart(bytes, frameStart(at)) - 2;
+  }
+  return sum;
+}
+
+/** Which module a value is of, if it is of one. */
+function ofModule(keys: Keys, place: number): string {
+  const { bytes, starts } = valuesOf(keys);
+  const at = starts[place] as number;
+  if (typeOf(bytes, at) !== moduleType || formOf(bytes, at) !== forms.payload) return '';
+  const from = keyStart(bytes, frameStart(at)) + 1;
+  return `its type is ${moduleTypeAt(bytes, from, starts[place + 1] as number)}, of a module: `;
+}

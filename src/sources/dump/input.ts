@@ -1,0 +1,131 @@
+/**
+ * Where the bytes of a dump come from: a file, a compressed file, or standard input. All are read
+ * once and in order; a plain file can also be read again at any place.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import zlib from 'node:zlib';
+import { SourceError, UsageError } from '../../errors.js';
+import type { ByteInput } from '../rdb/window.js';
+
+export interface DumpInput extends ByteInput {
+  /** How much of it was read, 0 to 1; undefined: nobody knows how long it is. */
+  readonly progress: number | undefined;
+  /** Set where any place can be read again. */
+  readonly file: FileHandle | undefined;
+  /** Which file it is, so that it is known again; undefined: it can't be. */
+  readonly identity: string | undefined;
+  /** Ends it: nothing more comes. */
+  stop(): void;
+  close(): Promise<void>;
+}
+
+const gzipMagic = '1f8b';
+const zstdMagic = '28b52ffd';
+type Unpack = () => NodeJS.ReadWriteStream & Readable;
+
+/** @throws UsageError when it can't be read. */
+export async function openInput(path: string): Promise<DumpInput> {
+  if (path === '-') return streamInput(process.stdin, path, () => undefined);
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
+  });
+  try {
+    const { size, mtimeMs, ino, dev } = await file.stat();
+    const unpack = await unpackerOf(file, path);
+    const identity = [dev, ino, size, mtimeMs].join('.');
+    if (!unpack) return fileInput(file, size, path, identity);
+    const raw = file.createReadStream({ start: 0, autoClose: false });
+    const plain = raw.pipe(unpack());
+    raw.on('error', (error) => plain.destroy(error));
+    return streamInput(plain, path, () => raw.bytesRead / size, { file, identity });
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function unpackerOf(file: FileHandle, path: string): Promise<Unpack | undefined> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+  const magic = buffer.toString('hex', 0, bytesRead);
+  if (magic.startsWith(gzipMagic)) return () => zlib.createGunzip();
+  if (magic !== zstdMagic) return undefined;
+  // Node has it from 22.15 on.
+  const { createZstdDecompress } = zlib as unknown as { createZstdDecompress?: Unpack };
+  if (createZstdDecompress) return createZstdDecompress;
+  throw new UsageError(
+    `--from ${path} is compressed with zstd, which this Node.js (${process.version}) can't unpack: pipe it in, as in "zstd -dc ${path} | cluster-import --from - …".`,
+  );
+}
+
+function fileInput(file: FileHandle, size: number, path: string, identity: string): DumpInput {
+  let at = 0;
+  let stopped = false;
+  return {
+    file,
+    identity,
+    get progress() {
+      return size === 0 ? 1 : at / size;
+    },
+    async read(into, place) {
+      if (stopped) return 0;
+      try {
+        const { bytesRead } = await file.read(into, place, into.length - place, at);
+        at += bytesRead;
+        return bytesRead;
+      } catch (error) {
+        throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
+      }
+    },
+    stop: () => (stopped = true),
+    close: () => file.close(),
+  };
+}
+
+function streamInput(
+  stream: Readable,
+  path: string,
+  progress: () => number | undefined,
+  below?: { readonly file: FileHandle; readonly identity: string },
+): DumpInput {
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let left = Buffer.alloc(0) as Buffer;
+  let stopped = false;
+  let wake = (): void => undefined;
+  const stopping = new Promise<undefined>((resolve) => {
+    wake = () => {
+      resolve(undefined);
+    };
+  });
+  return {
+    file: undefined,
+    identity: below?.identity,
+    get progress() {
+      return progress();
+    },
+    async read(into, place) {
+      while (left.length === 0) {
+        const next = await Promise.race([chunks.next(), stopping]).catch((error: unknown) => {
+          throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
+        });
+        if (stopped || !next || next.done === true) return 0;
+        left = next.value;
+      }
+      const count = left.copy(into, place);
+      left = left.subarray(count);
+      return count;
+    },
+    stop() {
+      stopped = true;
+      wake();
+    },
+    async close() {
+      stream.destroy();
+      await below?.file.close();
+    },
+  };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,121 @@
+/**
+ * Values that are too large to be held: read again from the file when they are sent, or, where that
+ * is standard input or compressed, from a temporary file each.
+ */
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LargeValues } from '../../types.js';
+import type { LargeExtent } from '../rdb/entry.js';
+
+const pieceBytes = 256 * 1024;
+/** How many may be on their way before the source is read on. */
+const mostUntried = 4;
+
+export interface LargeKeeper extends LargeValues {
+  /** Undefined: pieces need not be kept. */
+  readonly piece: ((bytes: Buffer) => Promise<void>) | undefined;
+  /**
+   * All of a value was seen. @returns its number.
+   * @param head what stands ahead of it in its payload. @param trailer what stands behind.
+   */
+  keep(extent: LargeExtent, head: Buffer, trailer: Buffer): number;
+  /** Waits until few are on their way. */
+  room(): Promise<void>;
+  /** Nobody waits any more. */
+  stop(): void;
+  close(): Promise<void>;
+}
+
+interface Kept {
+  readonly from: { readonly file: FileHandle; readonly at: number };
+  readonly size: number;
+  readonly head: Buffer;
+  readonly trailer: Buffer;
+  readonly discard: () => Promise<void>;
+  isTried: boolean;
+}
+
+export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
+  const kept = new Map<number, Kept>();
+  let count = 0;
+  let untried = 0;
+  let stopped = false;
+  let waiting: (() => void)[] = [];
+  let folder: Promise<string> | undefined;
+  let current: { file: FileHandle; path: string } | undefined;
+
+  function wake(): void {
+    const all = waiting;
+    waiting = [];
+    for (const go of all) go();
+  }
+
+  async function spool(bytes: Buffer): Promise<void> {
+    folder ??= mkdtemp(join(tmpdir(), 'cluster-import-'));
+    if (!current) {
+      const path = join(await folder, String(count + 1));
+      current = { file: await open(path, 'wx+', 0o600), path };
+    }
+    for (let at = 0; at < bytes.length;) {
+      at += (await current.file.write(bytes, at)).bytesWritten;
+    }
+  }
+
+  return {
+    piece: source ? undefined : spool,
+    keep({ at, size }, head, trailer) {
+      const own = current;
+      current = undefined;
+      const from = own ? { file: own.file, at: 0 } : source && { file: source, at };
+      if (!from) throw new Error('a large value was not kept');
+      const discard = async (): Promise<void> => {
+        await own?.file.close();
+        if (own) await rm(own.path, { force: true });
+      };
+      kept.set(++count, { from, size, head, trailer, discard, isTried: false });
+      untried++;
+      return count;
+    },
+    async *pieces(id) {
+      const value = kept.get(id);
+      if (!value) throw new Error(`there is no large value ${String(id)}`);
+      const { from, size, head, trailer } = value;
+      yield head;
+      const buffer = Buffer.allocUnsafe(pieceBytes);
+      for (let done = 0; done < size;) {
+        const wanted = Math.min(pieceBytes, size - done);
+        const { bytesRead } = await from.file.read(buffer, 0, wanted, from.at + done);
+        if (bytesRead === 0) throw new Error('the file became shorter while it was read');
+        yield buffer.subarray(0, bytesRead);
+        done += bytesRead;
+      }
+      yield trailer;
+    },
+    tried(id, isDone) {
+      const value = kept.get(id);
+      if (!value) return;
+      if (!value.isTried) untried--;
+      value.isTried = true;
+      if (isDone) {
+        kept.delete(id);
+        value.discard().catch(() => undefined);
+      }
+      wake();
+    },
+    async room() {
+      while (untried >= mostUntried && !stopped) {
+        await new Promise<void>((go) => waiting.push(go));
+      }
+    },
+    stop() {
+      stopped = true;
+      wake();
+    },
+    async close() {
+      for (const { discard } of kept.values()) await discard().catch(() => undefined);
+      await current?.file.close();
+      if (folder) await rm(await folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,136 @@
+/** Dumps as sources: what a server saved arrives as it was, without that server. */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, createReadStream, readFileSync, statSync, truncateSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { expect, it } from 'vitest';
+import { fillStrings } from '../support/bulk.js';
+import { program } from '../support/cli.js';
+import { snapshot } from '../support/compare.js';
+import { fillEveryType } from '../support/every-type.js';
+import { setFolder } from '../support/folder.js';
+import { runJson } from '../support/reports.js';
+import { setStage } from '../support/stage.js';
+
+const stage = setStage();
+const path = setFolder();
+
+/** Saves what the source holds, in a file of its own. */
+async function save(): Promise<string> {
+  await stage.source.client.call('SAVE');
+  const file = path('dump.rdb');
+  copyFileSync(join(stage.source.directory, 'dump.rdb'), file);
+  return file;
+}
+
+const into = (file: string): string[] => ['--from', file, '--to', stage.cluster.seed];
+
+it('imports every type and encoding, and leaves the file as it is', async () => {
+  const count = await fillEveryType(stage.source.client);
+  await stage.source.client.set('large', randomBytes(8 * 1024 * 1024));
+  await stage.source.client.rpush(
+    'large list',
+    ...Array.from({ length: 64 }, () => randomBytes(50_000)),
+  );
+  const before = await snapshot(stage.source.client);
+  const file = await save();
+  const bytes = readFileSync(file);
+  const { code, report } = await runJson(into(file));
+  expect(await stage.missingIn(before)).toEqual([]);
+  expect(code).toBe(0);
+  expect(report).toMatchObject({
+    status: 'complete',
+    from: [file],
+    mode: 'copy',
+    mover: 'restore',
+  });
+  expect(report.keys).toMatchObject({ scanned: count + 2, moved: count + 2 });
+  expect(readFileSync(file).equals(bytes)).toBe(true);
+  expect(await stage.changedAtSource(before)).toEqual([]);
+});
+
+it('reads compressed files, and standard input', async () => {
+  await fillEveryType(stage.source.client);
+  await stage.source.client.set('large', randomBytes(2 * 1024 * 1024));
+  const before = await snapshot(stage.source.client);
+  const file = await save();
+  const packed = path('dump.rdb.gz');
+  writeFileSync(packed, gzipSync(readFileSync(file)));
+  expect((await runJson(into(packed))).code).toBe(0);
+  expect(await stage.missingIn(before)).toEqual([]);
+
+  await stage.cluster.flush();
+  const child = spawn(process.execPath, [program, ...into('-'), '--quiet'], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  createReadStream(file).pipe(child.stdin);
+  expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
+  expect(await stage.missingIn(before)).toEqual([]);
+});
+
+it('takes the databases that are asked for, and tells of the others', async () => {
+  const { client } = stage.source;
+  await client.set('zero', '0');
+  await client.set('both', 'of zero');
+  await client.select(3);
+  await client.set('three', '3');
+  await client.set('both', 'of three');
+  await client.select(0);
+  const file = await save();
+  const first = await runJson(into(file));
+  expect(first.report.keys.moved).toBe(2);
+  expect(first.report.warnings?.join()).toContain('2 keys in other databases (3)');
+
+  await stage.cluster.flush();
+  const all = await runJson([...into(file), '--db', 'all']);
+  expect(all.code).toBe(1);
+  expect(all.report.keys).toMatchObject({ scanned: 4, moved: 3, conflicting: 1 });
+  expect(await stage.cluster.clientFor('both').get('both')).toBe('of zero');
+
+  await stage.cluster.flush();
+  const renamed = await runJson([...into(file), '--db', 'all', '--key-prefix', 'db{db}:']);
+  expect(renamed.code).toBe(0);
+  expect(await stage.cluster.clientFor('db3:both').get('db3:both')).toBe('of three');
+});
+
+it('selects keys by name and type', async () => {
+  const { client } = stage.source;
+  await client.mset('a:1', 'x', 'a:2', 'x', 'b:1', 'x');
+  await client.rpush('a:list', 'x');
+  const file = await save();
+  const { report } = await runJson([...into(file), '--match', 'a:*', '--type', 'string']);
+  expect(report.keys).toMatchObject({ scanned: 2, moved: 2 });
+});
+
+it('overwrites what the cluster has, or leaves it alone, as it was told', async () => {
+  await stage.source.client.mset('equal', 'same', 'different', 'of the file');
+  await stage.source.client.rpush('list', 'a', 'b');
+  const file = await save();
+  const { cluster } = stage;
+  await cluster.clientFor('equal').set('equal', 'same');
+  await cluster.clientFor('different').set('different', 'of the cluster');
+  await cluster.clientFor('list').rpush('list', 'a', 'b');
+  const refused = await runJson([...into(file), '--no-replace']);
+  expect(refused.code).toBe(1);
+  expect(refused.report.keys).toMatchObject({ scanned: 3, moved: 2, conflicting: 1 });
+  expect(refused.report.failures).toMatchObject([{ key: 'different', class: 'conflict' }]);
+  expect(await cluster.size()).toBe(3);
+
+  const replaced = await runJson([...into(file), '--replace']);
+  expect(replaced.code).toBe(0);
+  expect(await cluster.clientFor('different').get('different')).toBe('of the file');
+});
+
+it('imports what stands before damage, and says where that is', async () => {
+  await fillStrings(stage.source, { count: 20_000, valueBytes: 64 });
+  const file = await save();
+  truncateSync(file, Math.floor(statSync(file).size * 0.6));
+  const { code, report } = await runJson(into(file));
+  expect(code).toBe(3);
+  expect(report.status).toBe('failed');
+  expect(report.error).toContain(`is cut off: it ends at byte ${String(statSync(file).size)}`);
+  expect(report.keys.moved).toBeGreaterThan(9000);
+  expect(await stage.cluster.size()).toBe(report.keys.moved);
+});
