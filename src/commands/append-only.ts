@@ -33,7 +33,8 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
     const head = buffer.toString('latin1', 0, bytesRead);
     const common = { path, isFolder: false, bytes: found.size };
     if (/^\*\d+\r\n\$|^#TS:/.test(head)) return { ...common, dump: undefined };
-    if (!head.startsWith('REDIS') || !/aof-preamble|aof-base/.test(head)) return undefined;
+    // A field of the dump says 1 there; dumps of their own say 0.
+    if (!head.startsWith('REDIS') || !/aof-(?:preamble|base)\xc0\x01/.test(head)) return undefined;
     return { ...common, dump: (await dumpEnd(path)) === found.size ? path : undefined };
   } finally {
     await file.close();

@@ -8,7 +8,7 @@ export interface Dump {
   /** Of the databases in it, those that are wanted. */
   readonly databases: readonly number[] | 'all';
   /** Tells what should be known, also in the report. */
-  warn(sentence: string): void;
+  readonly warn: (sentence: string) => void;
 }
 
 const standardInput = '-';

@@ -13,6 +13,7 @@ import { parseNat } from '../redis/nat.js';
 import type { Side } from '../redis/sentences.js';
 import { parseSentinels } from '../redis/sentinel.js';
 import type { TlsTrust } from '../redis/tls.js';
+import { isDump } from './dump-names.js';
 
 /** What the options say of one side's access, whatever the side. */
 type Access = ReturnType<typeof accessTo>;
@@ -71,6 +72,7 @@ export function lacksPassword(
   // Programs may name a single source without a list around it.
   const servers = [options.from ?? []]
     .flat()
+    .filter((text) => !isDump(text))
     .map((text) => parseSentinels(text, '--from', []) ?? parseEndpoint(text, '--from'));
   if (options.fromCluster !== undefined) {
     servers.push(parseEndpoint(options.fromCluster, '--from-cluster'));
