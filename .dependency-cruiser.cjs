@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → { engine, sources, movers, verify, check, assess, monitor, journal, report } → redis → { options, errors, types }
+ *   cli → commands → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → redis → { options, errors, types }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -15,6 +15,7 @@ const middle = [
   'assess',
   'monitor',
   'journal',
+  'steering',
   'report',
 ];
 const ground = '^src/(options|access|rows|errors|types)\\.ts$';

@@ -10,8 +10,9 @@ export function showState(live: Live): void {
   const words = { move: 'moving', copy: 'copying', 'dry-run': 'counting' };
   document.title = `${percent} – cluster-import`;
   byId('route').textContent = `${words[report.mode]} ${report.from.join(', ')} → ${report.to}`;
-  byId('status').textContent = report.status;
-  byId('status').dataset['status'] = report.status;
+  const status = live.paused ? 'paused' : report.status;
+  byId('status').textContent = status;
+  byId('status').dataset['status'] = status;
   byId('percent').textContent = percent;
   byId('left').textContent = leftWords(live);
   (byId('bar') as HTMLProgressElement).value = progress;
@@ -23,11 +24,11 @@ export function showState(live: Live): void {
     `Mover: ${report.mover} (${harmless(why)}) · cluster-import ${report.version}`;
 }
 
-function leftWords({ report, leftMs, sourceKeysLeft }: Live): string {
+function leftWords({ report, leftMs, sourceKeysLeft, paused }: Live): string {
   if (report.status !== 'running') return report.error ?? '';
-  const time = leftMs === null ? '–' : formatDuration(leftMs);
+  const time = paused ? 'paused' : `${leftMs === null ? '–' : formatDuration(leftMs)} left`;
   const keys = report.mode === 'move' ? ` · ${formatCount(sourceKeysLeft)} keys at the source` : '';
-  return `${time} left${keys}`;
+  return `${time}${keys}`;
 }
 
 function numbers({ report, latencyMs, ...live }: Live): HTMLElement[] {

@@ -63,11 +63,10 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
       signal: stop.signal,
       stderr: forMachines ? undefined : process.stderr,
       logger,
-      onStart(throttle) {
+      onStart(steering) {
         process.on('SIGUSR2', () => {
-          if (throttle.isPaused) throttle.resume();
-          else throttle.pause();
-          say(throttle.isPaused ? 'Paused; SIGUSR2 goes on.' : 'Going on.', 'SIGUSR2');
+          if (steering.isPaused) steering.resume();
+          else steering.pause();
         });
       },
       onReport(known) {

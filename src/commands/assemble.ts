@@ -139,10 +139,10 @@ export function assemble(
         signal,
         logger,
         record,
-        batchKeys: () => allowance.pieceKeys,
+        batchKeys: () => Math.min(allowance.pieceKeys, throttle.pieceKeys),
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),
-        allInflightKeys: () => allowance.keys,
+        allInflightKeys: () => Math.min(allowance.keys, throttle.inflightKeys),
         retryForMs,
         checkpoint: checkpoints,
         countLeft:

@@ -3,7 +3,6 @@
  * `importKeys`, which is also what the library exports.
  */
 import { open, writeFile } from 'node:fs/promises';
-import type { Throttle } from '../engine/throttle.js';
 import { type ImportError, UsageError } from '../errors.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report } from '../report.js';
@@ -14,6 +13,7 @@ import { bringFunctions } from './functions.js';
 import { assembleParts, type Parts } from './parts.js';
 import { preflight } from './preflight.js';
 import { createVoice, type Voice } from './voice.js';
+import type { Steering } from './steer.js';
 import { tellStart, type Watch, watchRun } from './watch.js';
 
 /** The live things that come with the options. All may be left out. */
@@ -24,7 +24,7 @@ export interface ImportContext {
   /** Where progress is shown; without it there is none. */
   readonly stderr?: NodeJS.WritableStream | undefined;
   /** Called when the run begins, with what holds it and lets it go on. */
-  readonly onStart?: ((throttle: Throttle) => void) | undefined;
+  readonly onStart?: ((steering: Steering) => void) | undefined;
   /** Called as soon as the report is there, which may be long before the metrics have lingered. */
   readonly onReport?: ((report: Report) => void) | undefined;
 }
@@ -60,7 +60,7 @@ export async function importKeys(
     try {
       watch = await watchRun({ parts, facts, options, voice, warnings, signal });
       tellStart(facts, parts, options, voice);
-      context.onStart?.(parts.throttle);
+      context.onStart?.(watch.steering);
       const ended = await run(parts, books, signal);
       const { earlier } = books;
       const ending = { ...ended, functions, earlier, warnings };

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createHistory } from '../monitor/history.js';
 import { serve } from '../monitor/http.js';
-import { liveState, reportSoFar } from '../monitor/live.js';
+import { liveState, reportSoFar, standing } from '../monitor/live.js';
 import { createMetrics } from '../monitor/metrics.js';
 import { readPage } from '../monitor/page.js';
 import { showProgress } from '../monitor/progress.js';
@@ -14,10 +14,12 @@ import { createSampler } from '../monitor/sample.js';
 import { screenOf } from '../monitor/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
+import { type Ear, listenForOrders } from '../steering/listen.js';
 import { version } from '../version.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';
 import { followServers } from './source-latency.js';
+import { createSteering, type Steering } from './steer.js';
 import { announce, type Voice } from './voice.js';
 import type { Facts } from './preflight.js';
 
@@ -33,6 +35,7 @@ export interface Watched {
 }
 
 export interface Watch {
+  readonly steering: Steering;
   /** The run has ended: nothing is drawn or asked any more. */
   hush(report: Report): void;
   /** Lets the end be seen: pushes it, and stays up for as long as was asked, or until the signal. */
@@ -44,6 +47,16 @@ export interface Watch {
 export async function watchRun(watched: Watched): Promise<Watch> {
   const { parts, facts, options, voice, signal } = watched;
   const from = facts.sources.map(({ name }) => name);
+  const steering = createSteering({
+    throttle: parts.throttle,
+    allowances: parts.servers.map(({ allowance }) => allowance),
+    limitLatency: (latencyMs) => {
+      latency.limit(latencyMs);
+    },
+    announce: (sentence) => {
+      announce(voice, sentence, {});
+    },
+  });
   const sampler = createSampler(parts.tally, {
     from,
     to: facts.target.name,
@@ -51,6 +64,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     version,
     warnings: watched.warnings,
     mover: parts.mover,
+    steering: steering.steered,
   });
   const history = createHistory();
   const log = logRun(sampler, voice.logger, !voice.screen && !options.quiet);
@@ -69,6 +83,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   const latency = followServers(parts.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
+  const ear = await takeOrders();
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
 
@@ -98,6 +113,23 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     return served;
   }
 
+  /** Without it the run goes on all the same. */
+  async function takeOrders(): Promise<Ear | undefined> {
+    const run = { from: from.join('+'), to: facts.target.name };
+    try {
+      const opened = await listenForOrders(run, (orders) => {
+        steering.obey(orders);
+        return { ...standing(sampler, final), pid: process.pid };
+      });
+      voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
+      return opened;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      voice.logger.info({ reason }, 'cluster-import ctl will not find the run');
+      return undefined;
+    }
+  }
+
   async function push(url: string): Promise<void> {
     try {
       await metrics?.push(url, from.join(','));
@@ -108,6 +140,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   }
 
   return {
+    steering,
     hush(report) {
       final = report;
       sampler.end(report.status);
@@ -131,6 +164,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       latency.stop();
       progress?.stop();
       server?.close();
+      ear?.close();
     },
   };
 }

@@ -19,6 +19,13 @@ export interface ThrottleLimits {
 export interface Throttle {
   /** The mover, with each batch waiting for its turn. */
   slow<Slowed extends Mover>(mover: Slowed): Slowed;
+  readonly limits: ThrottleLimits;
+  /** From now on; whoever waits for a turn is given another one. */
+  limit(limits: ThrottleLimits): void;
+  /** How many keys may go in one piece, so that a low rate does not come in gushes. */
+  readonly pieceKeys: number;
+  /** How many keys may be under way: more would only wait, cut to pieces for another rate. */
+  readonly inflightKeys: number;
   /** Nothing new is moved until `resume`; what is in flight ends. */
   pause(): void;
   resume(): void;
@@ -27,12 +34,15 @@ export interface Throttle {
   release(): void;
 }
 
-export function createThrottle({ keysPerSecond, bytesPerSecond }: ThrottleLimits): Throttle {
+/** A piece is what goes in so long a time. */
+const pieceMs = 50;
+
+export function createThrottle(given: ThrottleLimits): Throttle {
+  let limits = given;
   /** When the next batch may go, by performance.now(). */
   let turnMs = 0;
-  const ending = new AbortController();
-  // Every batch in flight listens, and that is no leak.
-  setMaxListeners(0, ending.signal);
+  let released = false;
+  let waiting = interruptible();
   let paused: { readonly over: Promise<void>; readonly end: () => void } | undefined;
 
   async function resumed(): Promise<void> {
@@ -40,19 +50,37 @@ export function createThrottle({ keysPerSecond, bytesPerSecond }: ThrottleLimits
   }
 
   async function turn(keyCount: number): Promise<void> {
-    await resumed();
-    const nowMs = performance.now();
-    const mineMs = Math.max(nowMs, turnMs);
-    turnMs = mineMs + (keysPerSecond === undefined ? 0 : (keyCount / keysPerSecond) * 1000);
-    if (mineMs > nowMs) {
-      await delay(mineMs - nowMs, undefined, { signal: ending.signal }).catch(() => undefined);
+    for (let isMine = false; !isMine;) {
+      await resumed();
+      const nowMs = performance.now();
+      const mineMs = Math.max(nowMs, turnMs);
+      const { keysPerSecond } = limits;
+      turnMs = mineMs + (keysPerSecond === undefined ? 0 : (keyCount / keysPerSecond) * 1000);
+      isMine = released || mineMs <= nowMs || (await passes(mineMs - nowMs));
     }
     await resumed();
   }
 
+  /** @returns whether the time went by without anybody changing the limits. */
+  function passes(ms: number): Promise<boolean> {
+    return delay(ms, true, { signal: waiting.signal }).catch(() => false);
+  }
+
+  function interrupt(): void {
+    turnMs = 0;
+    waiting.abort();
+    waiting = interruptible();
+  }
+
   function weigh(bytes: number): void {
+    const { bytesPerSecond } = limits;
     if (bytesPerSecond === undefined) return;
     turnMs = Math.max(performance.now(), turnMs) + (bytes / bytesPerSecond) * 1000;
+  }
+
+  function resume(): void {
+    paused?.end();
+    paused = undefined;
   }
 
   return {
@@ -66,23 +94,42 @@ export function createThrottle({ keysPerSecond, bytesPerSecond }: ThrottleLimits
       // Its getters stay what they are: the name of one that chooses changes.
       return Object.create(mover, { move: { value: move } }) as typeof mover;
     },
+    get limits() {
+      return limits;
+    },
+    limit(next) {
+      limits = next;
+      interrupt();
+    },
+    get pieceKeys() {
+      const { keysPerSecond } = limits;
+      if (keysPerSecond === undefined) return Infinity;
+      return Math.max(1, Math.round((keysPerSecond * pieceMs) / 1000));
+    },
+    get inflightKeys() {
+      return limits.keysPerSecond ?? Infinity;
+    },
     pause() {
-      if (paused) return;
+      if (paused || released) return;
       let end = (): void => undefined;
       const over = new Promise<void>((resolve) => (end = resolve));
       paused = { over, end };
     },
-    resume() {
-      paused?.end();
-      paused = undefined;
-    },
+    resume,
     release() {
-      ending.abort();
-      paused?.end();
-      paused = undefined;
+      released = true;
+      interrupt();
+      resume();
     },
     get isPaused() {
       return paused !== undefined;
     },
   };
+}
+
+function interruptible(): AbortController {
+  const controller = new AbortController();
+  // Every batch in flight listens, and that is no leak.
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

@@ -25,18 +25,20 @@ export function defaultStatePath(
 ): string {
   // The digest tells apart what looks the same once it is cut and cleaned.
   const digest = createHash('sha1').update(JSON.stringify([job.from, job.to, job.mode]));
-  const from = clean(job.from.join('+'));
-  const name = `${from}--${clean(job.to)}-${digest.digest('hex').slice(0, 8)}.json`;
+  const from = cleanName(job.from.join('+'));
+  const name = `${from}--${cleanName(job.to)}-${digest.digest('hex').slice(0, 8)}.json`;
   return join(stateFolder(env, platform), 'cluster-import', name);
 }
 
-function stateFolder(env: Environment, platform: NodeJS.Platform): string {
+/** The user's folder for such things. */
+export function stateFolder(env: Environment, platform: NodeJS.Platform): string {
   if (env['XDG_STATE_HOME']) return env['XDG_STATE_HOME'];
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support');
   if (platform === 'win32') return env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local');
   return join(homedir(), '.local', 'state');
 }
 
-function clean(text: string): string {
+/** What may stand in a file's name. */
+export function cleanName(text: string): string {
   return text.replace(/[^\w.-]+/g, '_').slice(0, shownLength);
 }

@@ -17,8 +17,21 @@ export interface Live {
   readonly leftMs: number | null;
   readonly latencyMs: number | null;
   readonly measuring: boolean;
+  readonly paused: boolean;
+  readonly limits: Limits;
   readonly nodes: readonly NodeSample[];
   readonly course: Course;
+}
+
+export type Standing = Omit<Live, 'course'>;
+
+/** What holds the run back; null is no limit. */
+export interface Limits {
+  readonly keysPerSecond: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly sourceLatencyMs: number | null;
+  /** How many keys may be under way at the source for that. */
+  readonly allowedKeys: number | null;
 }
 
 export function reportSoFar(sample: Sample): ReportSoFar {
@@ -37,8 +50,14 @@ export function reportSoFar(sample: Sample): ReportSoFar {
 
 /** @param report the final one, once there is one. */
 export function liveState(sampler: Sampler, history: History, report: Report | undefined): Live {
+  return { ...standing(sampler, report), course: history.course() };
+}
+
+/** The same without the course, which is most of it. */
+export function standing(sampler: Sampler, report: Report | undefined): Standing {
   const sample = sampler.read();
   const { snapshot, speed, latencySeconds } = sample;
+  const { steering } = sample.facts;
   return {
     atMs: sample.atMs,
     report: report ?? reportSoFar(sample),
@@ -49,7 +68,13 @@ export function liveState(sampler: Sampler, history: History, report: Report | u
     leftMs: speed.leftMs ?? null,
     latencyMs: latencySeconds === undefined ? null : latencySeconds * 1000,
     measuring: sample.facts.mover.measuring ?? false,
+    paused: steering.isPaused,
+    limits: {
+      keysPerSecond: steering.keysPerSecond ?? null,
+      bytesPerSecond: steering.bytesPerSecond ?? null,
+      sourceLatencyMs: steering.sourceLatencyMs ?? null,
+      allowedKeys: steering.allowedKeys ?? null,
+    },
     nodes: sample.nodes,
-    course: history.course(),
   };
 }

@@ -146,6 +146,9 @@ function addGauges(sampler: Sampler, registry: Registry): void {
   gauge('source_latency_seconds', 'How long the source took to answer a PING', (now) => {
     return now.latencySeconds;
   });
+  gauge('paused', '1 while the run is held, 0 while it moves keys', ({ facts }) => {
+    return facts.steering.isPaused ? 1 : 0;
+  });
   new Gauge({
     ...words('inflight_keys', 'Keys on their way to each node', registry, 'node'),
     collect() {

@@ -8,7 +8,7 @@ import { type Average, average, type Speed, speedometer } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
 
-/** What does not change while a run lasts; the mover may, so it is read each time. */
+/** What does not change while a run lasts; mover and steering may, so they are read each time. */
 export interface RunFacts {
   /** `host:port/db` of each source. */
   readonly from: readonly string[];
@@ -19,6 +19,17 @@ export interface RunFacts {
   /** What the run was warned of. */
   readonly warnings: readonly string[];
   readonly mover: MoverInUse;
+  readonly steering: Steered;
+}
+
+/** How the run is being held back at this moment; undefined is no limit. */
+export interface Steered {
+  readonly isPaused: boolean;
+  readonly keysPerSecond: number | undefined;
+  readonly bytesPerSecond: number | undefined;
+  readonly sourceLatencyMs: number | undefined;
+  /** How many keys may be under way at the source for that. */
+  readonly allowedKeys: number | undefined;
 }
 
 export interface MoverInUse {
@@ -62,15 +73,16 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
   function measure(status: RunStatus): Sample {
     const atMs = now();
     const snapshot = tally.snapshot();
+    const { isPaused } = facts.steering;
     const nodes = snapshot.nodes
       .map((node) => {
         let own = nodeMeters.get(node.address);
         if (!own) nodeMeters.set(node.address, (own = nodeMeter(snapshot.startedAtMs)));
         const share = snapshot.moved === 0 ? 0 : node.keys / snapshot.moved;
-        return { ...node, share, keysPerSecond: own(node.keys, atMs) };
+        return { ...node, share, keysPerSecond: own(node.keys, atMs, isPaused) };
       })
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
-    const speed = meter.read(snapshot, atMs);
+    const speed = meter.read(snapshot, atMs, isPaused);
     return { atMs, status, facts, snapshot, speed, nodes, latencySeconds };
   }
 
@@ -85,17 +97,17 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
   };
 }
 
-type NodeMeter = (keys: number, atMs: number) => number;
+type NodeMeter = (keys: number, atMs: number, isPaused: boolean) => number;
 
 function nodeMeter(startedAtMs: number): NodeMeter {
   const rate: Average = average();
   let before = { keys: 0, atMs: startedAtMs };
-  return (keys, atMs) => {
+  return (keys, atMs, isPaused) => {
     const elapsedMs = atMs - before.atMs;
     if (elapsedMs > 0) {
-      rate.add((keys - before.keys) / elapsedMs, elapsedMs);
+      if (!isPaused) rate.add((keys - before.keys) / elapsedMs, elapsedMs);
       before = { keys, atMs };
     }
-    return rate.value() * 1000;
+    return isPaused ? 0 : rate.value() * 1000;
   };
 }

@@ -26,8 +26,11 @@ interface Reading {
 }
 
 export interface Speedometer {
-  read(snapshot: TallySnapshot, nowMs: number): Speed;
+  /** @param isPaused a pause is no time: nothing goes on, and the rate before it is kept. */
+  read(snapshot: TallySnapshot, nowMs: number, isPaused?: boolean): Speed;
 }
+
+const standing: Speed = { keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined };
 
 export function speedometer(): Speedometer {
   let last: Reading | undefined;
@@ -36,9 +39,13 @@ export function speedometer(): Speedometer {
   const share = average();
 
   return {
-    read(snapshot, nowMs) {
+    read(snapshot, nowMs, isPaused = false) {
       const { moved, startedAtMs, progress } = snapshot;
       const now = { atMs: nowMs, keys: moved, bytes: snapshot.bytes, share: Math.min(1, progress) };
+      if (isPaused) {
+        last = now;
+        return standing;
+      }
       const before = last ?? { atMs: startedAtMs, keys: 0, bytes: 0, share: 0 };
       const elapsedMs = now.atMs - before.atMs;
       if (elapsedMs > 0) {

@@ -48,12 +48,15 @@ function barLine({ snapshot }: Sample, width: number, { cyan, dim, bold }: Color
 export function numbers(sample: Sample, colours: Colors): Piece[] {
   const { snapshot, speed, atMs, latencySeconds } = sample;
   const left = speed.leftMs === undefined ? '–' : formatDuration(speed.leftMs);
+  const { isPaused } = sample.facts.steering;
   return [
     { text: `${formatCount(snapshot.moved)} keys`, paint: colours.bold },
     { text: `${formatCount(speed.keysPerSecond)} keys/s` },
     { text: `${formatBytes(speed.bytesPerSecond)}/s` },
     { text: `${formatDuration(atMs - snapshot.startedAtMs)} so far` },
-    { text: `${left} left`, paint: colours.bold },
+    isPaused
+      ? { text: 'PAUSED', paint: (text) => colours.bold(colours.yellow(text)) }
+      : { text: `${left} left`, paint: colours.bold },
     ...(latencySeconds === undefined
       ? []
       : [{ text: `source answers in ${formatMs(latencySeconds)}` }]),

@@ -81,3 +81,27 @@ it('keeps the name of a mover that changes', () => {
   name = 'migrate';
   expect(slowed.name).toBe('migrate');
 });
+
+it('gives those who wait another turn when the limit is lifted', async () => {
+  const { mover, movedAtMs } = noting();
+  const throttle = createThrottle({ keysPerSecond: 0.001, bytesPerSecond: undefined });
+  const slowed = throttle.slow(mover);
+  const moving = Promise.all([slowed.move(batch), slowed.move(batch), slowed.move(batch)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(movedAtMs).toHaveLength(1);
+  throttle.limit({ keysPerSecond: undefined, bytesPerSecond: undefined });
+  expect(await moving).toHaveLength(3);
+});
+
+it('cuts pieces to a moment of the rate', () => {
+  const pieceKeys = (keysPerSecond: number | undefined): number =>
+    createThrottle({ keysPerSecond, bytesPerSecond: undefined }).pieceKeys;
+  expect([1, 100, 20_000, undefined].map(pieceKeys)).toEqual([1, 5, 1000, Infinity]);
+});
+
+it('can no longer be paused once the run ends', () => {
+  const throttle = createThrottle({ keysPerSecond: undefined, bytesPerSecond: undefined });
+  throttle.release();
+  throttle.pause();
+  expect(throttle.isPaused).toBe(false);
+});

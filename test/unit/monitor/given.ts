@@ -1,8 +1,16 @@
 /** Samples, tallies and batches for the monitor's tests. */
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
-import type { RunFacts, Sample } from '../../../src/monitor/sample.js';
+import type { RunFacts, Sample, Steered } from '../../../src/monitor/sample.js';
 import type { Outcome, TallySnapshot } from '../../../src/types.js';
 import { batchOf, outcome, someKeys, sourceOf } from '../engine/given.js';
+
+export const unsteered: Steered = {
+  isPaused: false,
+  keysPerSecond: undefined,
+  bytesPerSecond: undefined,
+  sourceLatencyMs: undefined,
+  allowedKeys: undefined,
+};
 
 export const facts: RunFacts = {
   from: ['10.0.0.5:6379/0'],
@@ -11,6 +19,7 @@ export const facts: RunFacts = {
   version: '1.2.3',
   warnings: [],
   mover: { name: 'relay', reason: 'asked for with --mover' },
+  steering: unsteered,
 };
 
 export const snapshot: TallySnapshot = {

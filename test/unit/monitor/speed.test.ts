@@ -25,6 +25,18 @@ describe('the speed', () => {
     expect(speedometer().read(at(60, { progress: 0 }), 60_000).leftMs).toBeUndefined();
   });
 
+  it('is none while the run is paused, and what it was before from then on', () => {
+    const meter = speedometer();
+    for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);
+    for (let seconds = 21; seconds <= 80; seconds++) {
+      const paused = meter.read(at(20), seconds * 1000, true);
+      expect(paused).toEqual({ keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined });
+    }
+    const speed = meter.read(at(21), 81_000);
+    expect(speed.keysPerSecond).toBeCloseTo(1000);
+    expect(speed.leftMs).toBeCloseTo(79_000);
+  });
+
   it('fades to nothing when the run stalls, and never counts backwards', () => {
     const meter = speedometer();
     meter.read(at(10), 10_000);

@@ -5,7 +5,7 @@ import { fit, flow, widthOf } from '../../../src/monitor/lines.js';
 import { progressLine } from '../../../src/monitor/progress.js';
 import { viewLines } from '../../../src/monitor/view.js';
 import type { NodeTally } from '../../../src/types.js';
-import { at, facts, sampleOf } from './given.js';
+import { at, facts, sampleOf, unsteered } from './given.js';
 
 const plain = colours.createColors(false);
 const bright = colours.createColors(true);
@@ -34,6 +34,13 @@ describe('the view', () => {
     expect(lines[4]).toMatch(/^node +keys +share +keys\/s +in flight +retries$/);
     expect(lines[5]).toMatch(/^10\.0\.0\.0:7000 +411,522 +50\.0 % +165,500 +2,048 +7 +━{12}$/);
     expect(lines).toHaveLength(8);
+  });
+
+  it('says that the run is paused in the place of the time left', () => {
+    const paused = { ...running, facts: { ...facts, steering: { ...unsteered, isPaused: true } } };
+    const [, line] = viewLines(paused, { columns: 140, rows: 40 }, plain);
+    expect(line).toMatch(/ so far · PAUSED · source answers in 0\.4 ms$/);
+    expect(progressLine(paused)).toContain('PAUSED');
   });
 
   it.each([20, 40, 60, 80, 110, 140, 300])('fits into %d columns', (columns) => {

@@ -1,0 +1,87 @@
+/** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
+import { UsageError } from '../errors.js';
+import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
+import { findRuns, tell } from '../steering/ask.js';
+import { limitRows, type Orders } from '../steering/orders.js';
+import { describe, title } from '../steering/words.js';
+import type { Shell, Verb } from './verb.js';
+
+const ctlRows = {
+  ...limitRows,
+  pid: optionalCount(
+    { flag: '--pid <pid>', help: 'which run, where several are up' },
+    { min: 1, max: 2 ** 31 },
+  ),
+  socket: text({ flag: '--socket <path>', help: 'which run, by the path of its socket' }),
+  json: flag({ flag: '--json', help: 'print how it stands as JSON' }, false),
+} satisfies Rows;
+
+const orders = ['status', 'pause', 'resume', 'list'];
+
+const afterHelp = `
+Orders: ${orders.join(', ')}. Without one, status, once the limits are set.
+
+Examples:
+  How does it stand?
+    $ cluster-import ctl
+
+  Slower, for as long as it takes; then as fast as it goes:
+    $ cluster-import ctl --rate 5000
+    $ cluster-import ctl --rate none
+
+  Hold it, and let it go on:
+    $ cluster-import ctl pause
+    $ cluster-import ctl resume
+
+Exit codes: 0 done; 2 wrong usage, or no such run.
+`;
+
+export const ctlVerb: Verb = {
+  name: 'ctl',
+  description: 'Asks a run that is up on this machine how it stands, or steers it.',
+  usage: '[order] [options]',
+  rows: ctlRows,
+  words: [{ name: '[order]', help: 'status, pause, resume or list' }],
+  afterHelp,
+  run,
+};
+
+async function run(typed: Readonly<Record<string, unknown>>, { words }: Shell): Promise<number> {
+  const { pid, socket, json, ...limits } = readRows(ctlRows, typed);
+  const [order = 'status', more] = words;
+  if (!orders.includes(order) || more !== undefined) {
+    const known = orders.join(', ');
+    throw new UsageError(`ctl takes one of ${known}, and not "${words.join(' ')}".`);
+  }
+  if (order === 'list') return list(json);
+  const path = socket ?? (await choose(pid));
+  const paused = order === 'status' ? {} : { paused: order === 'pause' };
+  const state = await tell(path, { ...limits, ...paused } satisfies Orders);
+  process.stdout.write(json ? `${JSON.stringify(state)}\n` : describe(state));
+  return 0;
+}
+
+async function list(json: boolean): Promise<number> {
+  const runs = await findRuns();
+  for (const { path, state } of runs) {
+    process.stdout.write(json ? `${JSON.stringify({ path, ...state })}\n` : `${title(state)}\n`);
+  }
+  if (runs.length === 0 && !json) process.stdout.write('No run is up.\n');
+  return 0;
+}
+
+async function choose(pid: number | undefined): Promise<string> {
+  const runs = await findRuns();
+  const fitting = pid === undefined ? runs : runs.filter((one) => one.pid === pid);
+  const [only, ...others] = fitting;
+  if (only && others.length === 0) return only.path;
+  if (only) {
+    const names = fitting.map(({ state }) => `--pid ${String(state.pid)}: ${title(state)}`);
+    throw new UsageError(`Several runs are up, say which one you mean: ${names.join('; ')}.`);
+  }
+  const whose =
+    pid === undefined ? 'No run of yours is up' : `No run of yours has the pid ${String(pid)}`;
+  throw new UsageError(
+    `${whose} on this machine: \`cluster-import ctl list\` names those that are.`,
+  );
+}

@@ -1,0 +1,78 @@
+/** What a run can be told while it lasts, and what it answers. */
+import { UsageError } from '../errors.js';
+import type { Standing } from '../monitor/live.js';
+import {
+  flag,
+  optionalBytes,
+  optionalCount,
+  optionalDuration,
+  readRows,
+  type Row,
+  type Rows,
+  type Values,
+} from '../rows.js';
+
+/** The limits, each with the word that lifts it. */
+export const limitRows = {
+  /** Keys a second; null: as fast as it goes. */
+  rate: liftable(
+    optionalCount(
+      { flag: '--rate <keys/s>', help: 'move no more keys a second; none lifts the limit' },
+      { min: 1, max: 1_000_000_000 },
+    ),
+  ),
+  /** Value bytes a second. */
+  bandwidth: liftable(
+    optionalBytes(
+      { flag: '--bandwidth <bytes/s>', help: 'move no more a second, 20mb say; none lifts it' },
+      { min: 1, max: Number.MAX_SAFE_INTEGER },
+    ),
+  ),
+  /** How long clients of the source may have to wait. */
+  maxSourceLatency: liftable(
+    optionalDuration(
+      {
+        flag: '--max-source-latency <ms>',
+        help: "leave the source's clients their answers within this time; none lifts it",
+      },
+      { min: 1, max: 60_000 },
+    ),
+  ),
+} satisfies Rows;
+
+const orderRows = {
+  ...limitRows,
+  paused: flag({ flag: 'paused', help: 'hold the run, or let it go on' }, undefined),
+} satisfies Rows;
+
+/** What is undefined stays as it is; with nothing in it, it only asks. */
+export type Orders = Partial<Values<typeof orderRows>>;
+
+/** How a run stands: what its page shows, without the course. */
+export interface State extends Standing {
+  readonly pid: number;
+}
+
+export type Answer = { readonly state: State } | { readonly refused: string };
+
+/**
+ * Reads what came over the socket.
+ * @throws UsageError in one sentence.
+ */
+export function readOrders(text: string): Orders {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError('Orders are one JSON object on one line.');
+  }
+  return readRows(orderRows, value as Readonly<Record<string, unknown>>);
+}
+
+function liftable<T>(row: Row<T>): Row<T | null> {
+  const words = ['none', '0', 0, null];
+  return { ...row, read: (value) => (words.includes(value as never) ? null : row.read(value)) };
+}
