@@ -1,6 +1,7 @@
 /**
- * Two suites: `unit` needs nothing but Node; `e2e` starts real servers, so its files run one after
- * the other and its tests may take a while.
+ * Two suites: `unit` needs nothing but Node; `e2e` starts real servers, so its tests may take a while.
+ * They wait more than they work: two files at a time keep two cores busy, and more would only make
+ * servers slow that are to be looked at.
  */
 import { defineConfig } from 'vitest/config';
 
@@ -12,7 +13,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
