@@ -132,7 +132,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 
   async function push(url: string): Promise<void> {
     try {
-      await metrics?.push(url, from.join(','));
+      await metrics?.push(url, from);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       voice.logger.warn({ reason }, '--push: the metrics could not be pushed');

@@ -44,8 +44,8 @@ export interface Metrics {
   readonly contentType: string;
   /** All of them, in that format. */
   text(): Promise<string>;
-  /** Sends them once to a Pushgateway, in the place of what the same source had there. */
-  push(url: string, from: string): Promise<void>;
+  /** Sends them once to a Pushgateway, in the place of what the same sources had there. */
+  push(url: string, from: readonly string[]): Promise<void>;
 }
 
 export function createMetrics(tally: Tally, sampler: Sampler): Metrics {
@@ -61,9 +61,18 @@ export function createMetrics(tally: Tally, sampler: Sampler): Metrics {
     text: () => registry.metrics(),
     async push(url, from) {
       const gateway = new Pushgateway(url, { timeout: pushTimeoutMs }, registry);
-      const [instance = from, db = '0'] = from.split('/');
-      await gateway.push({ jobName: 'cluster_import', groupings: { instance, db } });
+      await gateway.push({ jobName: 'cluster_import', groupings: groupingsOf(from) });
     },
+  };
+}
+
+/** Servers and databases apart; a file has no database. */
+function groupingsOf(from: readonly string[]): { instance: string; db: string } {
+  const all = (values: readonly string[]): string => [...new Set(values)].join(',');
+  const database = /\/(\d+)$/;
+  return {
+    instance: all(from.map((name) => name.replace(database, ''))),
+    db: all(from.map((name) => database.exec(name)?.[1] ?? '0')),
   };
 }
 
