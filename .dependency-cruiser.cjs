@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → redis → { options, errors, types }
+ *   cli → commands → run → preflight → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → redis → { options, errors, types }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -53,6 +53,18 @@ module.exports = {
       'Only the command line and the library’s face know the commands.',
       { path: '^src/', pathNot: '^src/(cli\\.ts$|cli/|index\\.ts$|commands/)' },
       { path: '^src/(commands/|index\\.ts$)' },
+    ),
+    forbid(
+      'run-is-for-commands',
+      'Runs are put together for the commands, and by nobody below.',
+      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|run/)' },
+      { path: '^src/run/' },
+    ),
+    forbid(
+      'preflight-stands-on-the-middle',
+      'What is found out before the start is asked for by commands and runs, never by the parts.',
+      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|run/|preflight/)' },
+      { path: '^src/preflight/' },
     ),
     forbid(
       'redis-is-below-the-middle',

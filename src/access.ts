@@ -1,6 +1,6 @@
 /**
  * The rows of `options.ts` that say how each side is reached: passwords, TLS, addresses.
- * What is a file is named here and read before the start (`commands/endpoints.ts`).
+ * What is a file is named here and read before the start (`preflight/endpoints.ts`).
  */
 import { flag, list, type Rows, secret, text, type Values } from './rows.js';
 

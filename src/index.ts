@@ -3,7 +3,7 @@ export { assess, type AssessContext, type AssessOptions } from './commands/asses
 export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
 export { type ImportContext, importKeys } from './commands/import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions, VerifyOptions } from './commands/verify-options.js';
+export type { GivenVerifyOptions, VerifyOptions } from './commands/verify/options.js';
 export { summarizeAssess } from './assess/lines.js';
 export type { AssessReport } from './assess/report.js';
 export { type CheckReport, summarizeCheck } from './check/report.js';

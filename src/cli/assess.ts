@@ -1,5 +1,5 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
-import { askPasswords, terminal } from '../commands/ask-passwords.js';
+import { askPasswords, terminal } from './ask-passwords.js';
 import { assess, assessRows } from '../commands/assess.js';
 import { summarizeAssess } from '../assess/lines.js';
 import { createLogger } from '../monitor/log.js';

@@ -1,5 +1,5 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
-import { askPasswords, terminal } from '../commands/ask-passwords.js';
+import { askPasswords, terminal } from './ask-passwords.js';
 import { checkCluster, checkRows } from '../commands/check.js';
 import { summarizeCheck } from '../check/report.js';
 import { createLogger } from '../monitor/log.js';

@@ -1,5 +1,5 @@
 /** `cluster-import [import]`: flags and signals to `importKeys`, its report to standard output. */
-import { askPasswords, terminal } from '../commands/ask-passwords.js';
+import { askPasswords, terminal } from './ask-passwords.js';
 import { importKeys } from '../commands/import.js';
 import { ImportError } from '../errors.js';
 import { createLogger } from '../monitor/log.js';

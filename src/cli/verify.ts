@@ -1,7 +1,7 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
-import { askPasswords, terminal } from '../commands/ask-passwords.js';
+import { askPasswords, terminal } from './ask-passwords.js';
 import { verifyKeys } from '../commands/verify.js';
-import { verifyRows } from '../commands/verify-options.js';
+import { verifyRows } from '../commands/verify/options.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';

@@ -21,8 +21,8 @@ import { openTopology } from '../redis/topology.js';
 import { count, duration, given, readRows, type Rows, text, type Values } from '../rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../version.js';
-import { insecurity, readEndpoint } from './endpoints.js';
-import { modulesOf } from './modules.js';
+import { insecurity, readEndpoint } from '../preflight/endpoints.js';
+import { modulesOf } from '../preflight/modules.js';
 
 export const assessRows = {
   from: given({ flag: '--from <endpoint>', help: 'the server that is to move' }),

@@ -10,7 +10,7 @@ import { parseNat } from '../redis/nat.js';
 import { flag, given, readRows, type Rows, type Values } from '../rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../version.js';
-import { insecurity, readEndpoint } from './endpoints.js';
+import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 
 export const checkRows = {
   /** Any node of the cluster. */

@@ -7,14 +7,14 @@ import { type ImportError, UsageError } from '../errors.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report } from '../report.js';
 import type { Logger } from '../types.js';
-import { type Books, noBooks, openBooks } from './bookkeeping.js';
-import { type Ending, reportOf } from './ending.js';
-import { bringFunctions } from './functions.js';
-import { assembleParts, type Parts } from './parts.js';
-import { preflight } from './preflight.js';
-import { createVoice, type Voice } from './voice.js';
-import type { Steering } from './steer.js';
-import { tellStart, type Watch, watchRun } from './watch.js';
+import { type Books, noBooks, openBooks } from '../run/bookkeeping.js';
+import { type Ending, reportOf } from '../run/ending.js';
+import { bringFunctions } from '../run/functions.js';
+import { assembleParts, type Parts } from '../run/parts.js';
+import { preflight } from '../preflight/preflight.js';
+import { createVoice, type Voice } from '../run/voice.js';
+import type { Steering } from '../run/steer.js';
+import { tellStart, type Watch, watchRun } from '../run/watch.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface ImportContext {

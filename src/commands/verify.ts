@@ -10,10 +10,10 @@ import { differenceFile, type DifferenceFile } from '../verify/difference-file.j
 import { createFindings } from '../verify/findings.js';
 import { buildVerifyReport, type VerifyReport } from '../verify/report.js';
 import { verifyAll } from '../verify/verify.js';
-import { type GivenVerifyOptions, readVerifyOptions } from './verify-options.js';
-import { openVerify, type VerifyScene } from './verify-scene.js';
-import { createRepair, type Repair } from './verify-repair.js';
-import { showVerifyProgress } from './verify-progress.js';
+import { type GivenVerifyOptions, readVerifyOptions } from './verify/options.js';
+import { openVerify, type VerifyScene } from './verify/scene.js';
+import { createRepair, type Repair } from './verify/repair.js';
+import { showVerifyProgress } from './verify/progress.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface VerifyContext {

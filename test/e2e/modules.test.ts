@@ -4,7 +4,7 @@
  * src/modules/hellotype.c.
  */
 import { describe, expect, it } from 'vitest';
-import { lackingModules, nameTypes } from '../../src/commands/modules.js';
+import { lackingModules, nameTypes } from '../../src/preflight/modules.js';
 import { startCluster } from '../support/cluster.js';
 import { runJson } from '../support/reports.js';
 import { startServer, using } from '../support/servers.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decide, type Situation } from '../../../src/commands/decide.js';
+import { decide, type Situation } from '../../../src/run/decide.js';
 import { PreflightError } from '../../../src/errors.js';
 import { earlierState } from './given.js';
 

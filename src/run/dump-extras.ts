@@ -2,8 +2,8 @@
 import { SourceError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
-import type { MasterFacts } from './master-facts.js';
-import type { Ready } from './preflight.js';
+import type { MasterFacts } from '../preflight/master-facts.js';
+import type { Ready } from '../preflight/preflight.js';
 
 /** The RDB version of servers from a version on (rdb.h). */
 const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [

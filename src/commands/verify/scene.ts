@@ -1,20 +1,20 @@
 /** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
-import { PreflightError, UsageError } from '../errors.js';
-import { createSizes } from '../movers/elements/sizes.js';
-import { type Control, openControl } from '../redis/control.js';
-import { type Endpoint, printable } from '../redis/endpoint.js';
-import { createLink } from '../redis/link.js';
-import { parseNat } from '../redis/nat.js';
-import { locate } from '../redis/sentinel.js';
-import { readServerFacts } from '../redis/server.js';
-import { openTopology } from '../redis/topology.js';
-import { scanSource } from '../sources/scan.js';
-import type { Source } from '../types.js';
-import { openCluster } from '../verify/cluster.js';
-import { createServer } from '../verify/server.js';
-import type { VerifyParts } from '../verify/verify.js';
-import { insecurity, readEndpoint } from './endpoints.js';
-import type { Sample, VerifyOptions } from './verify-options.js';
+import { PreflightError, UsageError } from '../../errors.js';
+import { createSizes } from '../../movers/elements/sizes.js';
+import { type Control, openControl } from '../../redis/control.js';
+import { type Endpoint, printable } from '../../redis/endpoint.js';
+import { createLink } from '../../redis/link.js';
+import { parseNat } from '../../redis/nat.js';
+import { locate } from '../../redis/sentinel.js';
+import { readServerFacts } from '../../redis/server.js';
+import { openTopology } from '../../redis/topology.js';
+import { scanSource } from '../../sources/scan.js';
+import type { Source } from '../../types.js';
+import { openCluster } from '../../verify/cluster.js';
+import { createServer } from '../../verify/server.js';
+import type { VerifyParts } from '../../verify/verify.js';
+import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
+import type { Sample, VerifyOptions } from './options.js';
 
 const pageKeys = 1000;
 /** Larger values are compared in slices. */

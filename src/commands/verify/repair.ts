@@ -5,16 +5,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyAt } from '../redis/keys.js';
-import { checkKeysFile, keysFileSource } from '../sources/keys-file.js';
-import { type Difference, repairable } from '../verify/difference.js';
-import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
-import { createFindings, type Findings } from '../verify/findings.js';
-import { examineAll, type VerifyParts } from '../verify/verify.js';
-import { type ImportContext, importKeys } from './import.js';
-import { accessRows } from '../access.js';
-import type { VerifyOptions } from './verify-options.js';
-import type { VerifyScene } from './verify-scene.js';
+import { keyAt } from '../../redis/keys.js';
+import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
+import { type Difference, repairable } from '../../verify/difference.js';
+import { differenceFile, type DifferenceFile } from '../../verify/difference-file.js';
+import { createFindings, type Findings } from '../../verify/findings.js';
+import { examineAll, type VerifyParts } from '../../verify/verify.js';
+import { type ImportContext, importKeys } from '../import.js';
+import { accessRows } from '../../access.js';
+import type { VerifyOptions } from './options.js';
+import type { VerifyScene } from './scene.js';
 
 export interface Repair {
   add(difference: Difference): void;

@@ -1,9 +1,9 @@
 /** How far verifying has come: on a terminal one line in its place, else one every few seconds. */
-import { formatCount } from '../format.js';
-import { screenOf } from '../monitor/screen.js';
-import { average } from '../monitor/speed.js';
-import type { Source } from '../types.js';
-import type { VerifyParts } from '../verify/verify.js';
+import { formatCount } from '../../format.js';
+import { screenOf } from '../../monitor/screen.js';
+import { average } from '../../monitor/speed.js';
+import type { Source } from '../../types.js';
+import type { VerifyParts } from '../../verify/verify.js';
 
 const drawEveryMs = 200;
 const lineEveryMs = 5000;

@@ -22,8 +22,8 @@ import type { Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
-import type { MasterFacts } from './master-facts.js';
-import type { Ready } from './preflight.js';
+import type { MasterFacts } from '../preflight/master-facts.js';
+import type { Ready } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */

@@ -9,8 +9,8 @@ import { PreflightError } from '../errors.js';
 import { type Control, type ControlReply, openControl } from '../redis/control.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
-import type { Facts, TargetFacts } from './preflight.js';
-import type { SourceFacts } from './source-facts.js';
+import type { Facts, TargetFacts } from '../preflight/preflight.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
 
 /** What came of `--functions`, for the report. */
 export interface Functions {

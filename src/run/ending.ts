@@ -2,9 +2,9 @@
 import type { ImportOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
 import { version } from '../version.js';
-import { nameTypes } from './modules.js';
+import { nameTypes } from '../preflight/modules.js';
 import type { PartEnd, Parts } from './parts.js';
-import type { Facts } from './preflight.js';
+import type { Facts } from '../preflight/preflight.js';
 
 /** The report has room for so many failures. */
 const keptFailures = 100;

@@ -4,8 +4,8 @@ import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
-import type { MasterFacts } from './master-facts.js';
-import type { Ready } from './preflight.js';
+import type { MasterFacts } from '../preflight/master-facts.js';
+import type { Ready } from '../preflight/preflight.js';
 
 /** By default one, where the node has one that follows: a node alone can't promise anything. */
 function replicasToWaitFor(inSync: number, options: ImportOptions): number {

@@ -22,8 +22,8 @@ import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
-import type { Facts, Ready } from './preflight.js';
-import type { SourceFacts } from './source-facts.js';
+import type { Facts, Ready } from '../preflight/preflight.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
 import type { FollowedServer } from './source-latency.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */

@@ -5,7 +5,7 @@
 import type { Allowance } from '../engine/allowance.js';
 import { probeLatency } from '../monitor/latency.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
-import type { SourceFacts } from './source-facts.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
 
 /** The probe tells ten times a second; people are told the longest wait of a second. */
 const toldOver = 10;

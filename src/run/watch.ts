@@ -21,7 +21,7 @@ import type { Parts } from './parts.js';
 import { followServers } from './source-latency.js';
 import { createSteering, type Steering } from './steer.js';
 import { announce, type Voice } from './voice.js';
-import type { Facts } from './preflight.js';
+import type { Facts } from '../preflight/preflight.js';
 
 const lookEveryMs = 1000;
 

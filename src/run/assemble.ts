@@ -27,7 +27,7 @@ import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import { moverOf } from './movers.js';
-import type { Ready } from './preflight.js';
+import type { Ready } from '../preflight/preflight.js';
 
 const batchBytes = 1024 * 1024;
 

@@ -14,7 +14,7 @@ import { checkKeysFile } from '../sources/keys-file.js';
 import type { Logger } from '../types.js';
 import { decide } from './decide.js';
 import type { Given, Parts } from './parts.js';
-import type { Facts } from './preflight.js';
+import type { Facts } from '../preflight/preflight.js';
 
 export interface Books {
   /** For the parts of the run. */

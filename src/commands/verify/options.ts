@@ -1,7 +1,7 @@
 /** What verifying is asked to do: its rows, as `options.ts` has those of an import. */
-import { accessRows } from '../access.js';
-import { UsageError } from '../errors.js';
-import { importRows } from '../options.js';
+import { accessRows } from '../../access.js';
+import { UsageError } from '../../errors.js';
+import { importRows } from '../../options.js';
 import {
   duration,
   flag,
@@ -12,7 +12,7 @@ import {
   type Rows,
   text,
   type Values,
-} from '../rows.js';
+} from '../../rows.js';
 
 /** How many keys to look at. */
 export type Sample = { readonly keys: number } | { readonly share: number };

@@ -20,10 +20,10 @@ import type { Extras, Part, Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
-import type { Dump } from './dump-names.js';
+import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, wordsByNode } from './movers.js';
-import type { Ready } from './preflight.js';
+import type { Ready } from '../preflight/preflight.js';
 
 const batchKeys = 512;
 const batchBytes = 256 * 1024;

@@ -2,7 +2,7 @@
 import { PreflightError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { MoverName } from '../types.js';
-import type { Ready } from './preflight.js';
+import type { Ready } from '../preflight/preflight.js';
 import { waitsForReplicas } from './replicas.js';
 
 /** `auto`: both can work, and what they do is measured. */

@@ -2,8 +2,8 @@
 import type { Abilities } from '../movers/elements/passage.js';
 import { createSizes, type Sizes } from '../movers/elements/sizes.js';
 import type { ImportOptions } from '../options.js';
-import type { MasterFacts } from './master-facts.js';
-import type { SourceFacts } from './source-facts.js';
+import type { MasterFacts } from '../preflight/master-facts.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
 
 /** Above, a value is moved by itself where all go element by element and nothing else was said. */
 const aloneAboveBytes = 64 * 1024 * 1024;
