@@ -56,6 +56,10 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
       if (asJson !== true) print(`${differenceLine(reportedDifference(difference))}\n`);
     },
   });
+  if (asJson !== true && options['repair'] === true && report.differences.length > 0) {
+    print('After the repair there still differ:\n');
+    for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
+  }
   print(asJson === true ? `${JSON.stringify(report)}\n` : summarizeVerify(report));
   if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
   return exitCodes[report.status];

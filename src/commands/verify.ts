@@ -64,8 +64,8 @@ export async function verifyKeys(
     let shown = findings;
     try {
       await verifyAll(parts, signal);
+      if (repair && !signal.aborted) shown = await repair.run(parts, signal, context);
       if (signal.aborted) cut = 'interrupted';
-      else if (repair) shown = await repair.run(parts, signal, context);
     } catch (error) {
       cut = { error: wordsOf(error) };
     } finally {

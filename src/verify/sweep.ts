@@ -24,6 +24,31 @@ export async function sweep(
   if (failures.length > 0) throw failures[0];
 }
 
+const oneByOneAtOnce = 16;
+
+/** Works on each of some, a few at a time, and begins no other once it is told to stop. */
+export async function forEach<T>(
+  some: readonly T[],
+  signal: AbortSignal,
+  work: (one: T, at: number) => Promise<void>,
+): Promise<void> {
+  const entries = some.entries();
+  let failed = false;
+  const workers = Array.from({ length: Math.min(oneByOneAtOnce, some.length) }, async () => {
+    for (const [at, one] of entries) {
+      if (failed || signal.aborted) return;
+      try {
+        await work(one, at);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  });
+  const ended = await Promise.allSettled(workers);
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}
+
 /**
  * A random part of the keys.
  * @param share 0 to 1; of any number of keys about that many are taken.

@@ -2,34 +2,15 @@
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
  * at the sources. What is in doubt is looked at one by one (examine.ts), where the difference is told.
  */
-import type { Sizes } from '../movers/elements/sizes.js';
 import { chosen, keyAt } from '../redis/keys.js';
-import type { Keys, Node, Source } from '../types.js';
+import type { Keys, Node } from '../types.js';
 import { doubtful } from './batch.js';
 import type { Cluster } from './cluster.js';
-import { examine } from './examine.js';
 import { extras } from './extras.js';
-import type { Findings } from './findings.js';
-import { type Patience, persist, type Server } from './server.js';
+import { examineAll } from './look.js';
+import type { Listed, VerifyParts } from './parts.js';
+import { persist } from './server.js';
 import { sampler, sweep } from './sweep.js';
-
-export interface Listed<Of> {
-  readonly of: Of;
-  readonly keys: Source;
-}
-
-export interface VerifyParts {
-  readonly sources: readonly (Listed<Server> & { readonly sizes: Sizes })[];
-  readonly masters: readonly Listed<Node>[];
-  readonly cluster: Cluster;
-  readonly expires: boolean;
-  readonly toleranceMs: number;
-  readonly fast: boolean;
-  /** Of the keys, 0 to 1. */
-  readonly share: number;
-  readonly patience: Patience;
-  readonly findings: Findings;
-}
 
 export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promise<void> {
   const stop = new AbortController();
@@ -45,23 +26,6 @@ export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promis
     });
   const ended = await Promise.allSettled(ways);
   for (const one of ended) if (one.status === 'rejected') throw one.reason;
-}
-
-/** Looks at some keys of a source one by one, and tells of each that differs. */
-export async function examineAll(
-  parts: VerifyParts,
-  index: number,
-  keys: readonly Buffer[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { cluster, toleranceMs, fast, findings, patience } = parts;
-  const { of: source } = parts.sources[index] as Listed<Server>;
-  const by = { source, cluster, toleranceMs, fast };
-  for (const key of keys) {
-    const found = await persist('from', patience, signal, () => examine(key, by));
-    if (found === 'gone') findings.addGone();
-    else if (found) findings.add({ key, ...found, source: index });
-  }
 }
 
 async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal): Promise<void> {
@@ -84,13 +48,10 @@ async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal):
       };
       return doubtful(ends, group, { ...parts, sizes });
     });
-    await examineAll(
-      parts,
-      index,
-      places.map((place) => keyAt(group, place)),
-      signal,
-    );
-    findings.addCompared(group.count);
+    const doubts = places.map((place) => keyAt(group, place));
+    const { equal, gone, apart } = await examineAll(parts, index, doubts, signal);
+    const left = doubts.length - equal.length - gone.length - apart.length;
+    findings.addCompared(group.count - left);
   }
 
   await sweep(keys.pages(), signal, compare);

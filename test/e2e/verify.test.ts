@@ -129,6 +129,40 @@ it('takes several sources, and knows what none of them has', async () => {
   });
 });
 
+it('leaves a key alone of which two sources have different values', async () => {
+  await using(startServer(), async (other) => {
+    const { source, cluster } = stage;
+    await source.client.mset('shared', 'one', 'same', 'equal', 'of one', '1', 'lacking', 'one');
+    await other.client.mset(
+      'shared',
+      'other',
+      'same',
+      'equal',
+      'of other',
+      '2',
+      'lacking',
+      'other',
+    );
+    await cluster.clientFor('shared').set('shared', 'one');
+    const { code, report } = await verify('--from', other.address, '--repair');
+    expect(code).toBe(1);
+    expect(await cluster.clientFor('shared').get('shared')).toBe('one');
+    expect(await cluster.clientFor('lacking').exists('lacking')).toBe(0);
+    expect(await cluster.clientFor('same').get('same')).toBe('equal');
+    expect(report.differences.map(({ kind, key }) => `${kind} ${key}`).sort()).toEqual([
+      'missing lacking',
+      'missing lacking',
+      'value shared',
+    ]);
+    const left = report.differences.find(({ key }) => key === 'shared');
+    expect(left?.message).toBe(
+      `5 bytes at the source, 3 in the cluster; left as it is, because ${source.address}/0 has another value of it`,
+    );
+    // Both sources' copies of "same" were missing.
+    expect(report.keys.repaired).toBe(4);
+  });
+});
+
 it('writes differences in a form that an import takes', async () => {
   await fillStrings(stage.source, { count: 300, valueBytes: 16 });
   const file = `${stage.source.directory}/differences.jsonl`;

@@ -3,7 +3,7 @@ import { formatCount } from '../../format.js';
 import { screenOf } from '../../monitor/screen.js';
 import { average } from '../../monitor/speed.js';
 import type { Source } from '../../types.js';
-import type { VerifyParts } from '../../verify/verify.js';
+import type { VerifyParts } from '../../verify/parts.js';
 
 const drawEveryMs = 200;
 const lineEveryMs = 5000;

@@ -12,7 +12,7 @@ import { scanSource } from '../../sources/scan.js';
 import type { Source } from '../../types.js';
 import { openCluster } from '../../verify/cluster.js';
 import { createServer } from '../../verify/server.js';
-import type { VerifyParts } from '../../verify/verify.js';
+import type { VerifyParts } from '../../verify/parts.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import type { Sample, VerifyOptions } from './options.js';
 

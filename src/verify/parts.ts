@@ -1,0 +1,24 @@
+/** What verifying works with: who is compared, and how closely. No runtime code stands here. */
+import type { Sizes } from '../movers/elements/sizes.js';
+import type { Node, Source } from '../types.js';
+import type { Cluster } from './cluster.js';
+import type { Findings } from './findings.js';
+import type { Patience, Server } from './server.js';
+
+export interface Listed<Of> {
+  readonly of: Of;
+  readonly keys: Source;
+}
+
+export interface VerifyParts {
+  readonly sources: readonly (Listed<Server> & { readonly sizes: Sizes })[];
+  readonly masters: readonly Listed<Node>[];
+  readonly cluster: Cluster;
+  readonly expires: boolean;
+  readonly toleranceMs: number;
+  readonly fast: boolean;
+  /** Of the keys, 0 to 1. */
+  readonly share: number;
+  readonly patience: Patience;
+  readonly findings: Findings;
+}
