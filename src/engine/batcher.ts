@@ -62,6 +62,8 @@ export function batcher(options: BatcherOptions): Batcher {
       const { bytes, starts, count, values } = page;
       const names = namesOf(page);
       const { owners } = topology;
+      // Once a page: it is looked at for every key, and hardly ever changes.
+      const batchKeys = options.batchKeys();
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
         const end = starts[place + 1] as number;
@@ -91,7 +93,7 @@ export function batcher(options: BatcherOptions): Batcher {
           );
         }
         const weight = keys.byteLength + (into.values?.byteLength ?? 0);
-        if (keys.count >= options.batchKeys() || weight >= options.batchBytes) {
+        if (keys.count >= batchKeys || weight >= options.batchBytes) {
           full.push(batchOf(into, nodeIndex, again));
         }
       }

@@ -28,7 +28,8 @@ export interface ListingRecord {
  */
 export function listingRecord(keyCount: number): ListingRecord {
   const blocks = blocksFor(keyCount);
-  const words = new Uint32Array(blocks * blockWords);
+  // Signed, so that every word is a small integer to the compiler.
+  const words = new Int32Array(blocks * blockWords);
   const blockMask = blocks - 1;
   const bytes = new Uint8Array(words.buffer);
 
@@ -59,7 +60,7 @@ export function listingRecord(keyCount: number): ListingRecord {
       for (; at < end; at++) {
         const byte = bytes[at] as number;
         one = Math.imul(one ^ byte, 0x01000193);
-        two = Math.imul(two + byte, 0x9e3779b1) ^ (two >>> 15);
+        two = Math.imul((two + byte) | 0, 0x9e3779b1) ^ (two >>> 15);
       }
       // Stirred once more (murmur3's finaliser), so that all bits depend on all bytes.
       one = Math.imul(one ^ (one >>> 16), 0x85ebca6b);

@@ -19,6 +19,7 @@ import {
   type JournalState,
   parseState,
   serializeState,
+  nodesOnFile,
 } from './state.js';
 
 const saveEveryMs = 5000;
@@ -97,7 +98,7 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
           from: job.from,
           to: job.to,
           mode: job.mode,
-          clusterNodes: [...job.clusterNodes],
+          clusterNodes: nodesOnFile(job.clusterNodes),
           replaceSaid,
           replace,
           startedEmpty,

@@ -2,18 +2,27 @@
  * What the journal says, and whether it may be believed: a job's second start must not go by what
  * another job, another version or half a file says.
  *
- * A job is: the sources' addresses and databases, whether keys are moved or copied, and the cluster,
- * which is known by the ids of its nodes. Addresses, because a source that was restarted is still
- * the same job. Ids, because a cluster may be reached by any node, gain nodes and lose some, while
- * one that was set up anew at the same addresses has other ids, and holds nothing of the earlier run.
+ * A job is: the sources as they were given, whether keys are moved or copied, and the cluster,
+ * which is known by the ids of its nodes. As given, because a source that was restarted is still
+ * the same job, and so is a name whose Sentinels have chosen another master. Ids, because a cluster
+ * may be reached by any node, gain nodes and lose some, while one that was set up anew at the same
+ * addresses has other ids, and holds nothing of the earlier run. (Where a user may not ask for ids,
+ * addresses have to do.)
  */
 import { PreflightError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
 import type { JobName } from './place.js';
 
 export interface Job extends JobName {
-  readonly clusterNodes: ReadonlySet<string>;
+  readonly clusterNodes: ClusterNodes;
   readonly selection: string;
+}
+
+export interface ClusterNodes {
+  /** Undefined where they may not be asked for. */
+  readonly ids: ReadonlySet<string> | undefined;
+  /** Of its masters. */
+  readonly addresses: readonly string[];
 }
 
 /** As it stands in the file. Holds no secrets. */
@@ -23,6 +32,7 @@ export interface JournalState {
   readonly from: readonly string[];
   readonly to: string;
   readonly mode: 'move' | 'copy';
+  /** Ids, as far as they were told, and addresses. */
   readonly clusterNodes: readonly string[];
   /** `--replace` or `--no-replace` as it was said at the first start; null: neither. */
   readonly replaceSaid: boolean | null;
@@ -99,7 +109,7 @@ export function parseState(text: string, path: string, job: Job): JournalState {
   if (theirs !== ours) {
     throw refuse(`belongs to a run from ${String(theirs)}, and --from is ${String(ours)}`);
   }
-  if (!state.clusterNodes.some((id) => job.clusterNodes.has(id))) {
+  if (!isSameCluster(state.clusterNodes, job.clusterNodes)) {
     throw refuse(`belongs to a run into another cluster (then reached at ${state.to})`);
   }
   if (state.mode !== job.mode) {
@@ -107,6 +117,18 @@ export function parseState(text: string, path: string, job: Job): JournalState {
     throw refuse(`belongs to a run that ${was} keys, and this one ${is} them`);
   }
   return state;
+}
+
+/** How a cluster's nodes are written down. */
+export function nodesOnFile({ ids, addresses }: ClusterNodes): readonly string[] {
+  return [...(ids ?? []), ...addresses];
+}
+
+/** By ids where both starts were told them. */
+function isSameCluster(known: readonly string[], { ids, addresses }: ClusterNodes): boolean {
+  const wereTold = known.some((name) => !name.includes(':'));
+  const ours = ids && wereTold ? ids : new Set(addresses);
+  return known.some((name) => ours.has(name));
 }
 
 function parseJson(text: string): Partial<Record<string, unknown>> | undefined {

@@ -4,7 +4,7 @@ import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { noFeatures } from '../redis/server.js';
 import { openInput } from '../sources/dump/input.js';
-import { readDatabases } from './origins.js';
+import { readDatabases } from './databases.js';
 import type { SourceFacts } from './source-facts.js';
 
 /**
@@ -24,11 +24,12 @@ export async function openDump(
   const input = await openInput(file);
   return {
     name: path,
+    job: path,
     dump: { input, databases: readDatabases(options.db) ?? [0], warn },
     isFile: true,
     endpoint: { host: path, port: 0, tls: false, db: 0 },
     control: noControl(path, () => void input.close()),
-    ...{ inCluster: false, keys: 0, expiringKeys: 0, migratesOverTls: false },
+    ...{ inCluster: false, filled: [], keys: 0, expiringKeys: 0, migratesOverTls: false },
     ...{ version: '', versionNumber: 0, mode: 'standalone', role: 'master', clusterEnabled: false },
     ...{ runId: '', readOnly: true, replicasInSync: 0, has: noFeatures, clockSkewMs: 0 },
   };

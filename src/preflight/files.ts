@@ -2,13 +2,13 @@
 import type { ImportOptions } from '../options.js';
 import { appendOnlyAt } from './append-only.js';
 import { dumpsIn } from './dump-names.js';
-import type { Origin } from './origins.js';
+import type { NamedServer } from './origins.js';
 import { type Scratch, startScratch } from './scratch.js';
 
 export interface OpenedFiles {
   /** What is read as it is: as it was given, and the file to read. */
   readonly read: readonly { readonly path: string; readonly file: string }[];
-  readonly servers: readonly Origin[];
+  readonly servers: readonly NamedServer[];
   /** Ends the servers. */
   stop(): void;
 }
@@ -19,7 +19,7 @@ export async function openFiles(
   warn: (sentence: string) => void,
 ): Promise<OpenedFiles> {
   const read: { path: string; file: string }[] = [];
-  const servers: Origin[] = [];
+  const servers: NamedServer[] = [];
   const started: Scratch[] = [];
   const stop = (): void => {
     for (const scratch of started) void scratch.stop();

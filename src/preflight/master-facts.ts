@@ -32,7 +32,7 @@ export async function readMaster(
         ...facts,
         node,
         keys: Number(await control.call('DBSIZE')),
-        takesMigrate: await checkNodeRights(endpoint, options),
+        takesMigrate: await checkNodeRights(endpoint, facts.replicasInSync, options),
         modules: await modulesOf(control),
       };
     } finally {

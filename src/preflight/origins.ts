@@ -7,10 +7,11 @@
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
-import { type Endpoint, printable } from '../redis/endpoint.js';
+import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
+import { filledIn, readDatabases } from './databases.js';
 import { isDump } from './dump-names.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 
@@ -21,18 +22,23 @@ export interface Origin {
   readonly inCluster: boolean;
   /** The file that the server was started for; undefined: it is a server of its own. */
   readonly file?: string;
+  /**
+   * What it was given as, without secrets: that stays the same from one start to the next, while the
+   * databases that hold keys, or the server that is the master, may not.
+   */
+  readonly job: string;
 }
+
+/** A server whose databases are still to be told apart. */
+export type NamedServer = Omit<Origin, 'job'> & { readonly job?: string };
 
 /** What the files among the sources have come to. */
 export interface Files {
   /** Servers that were started for them. */
-  readonly servers: readonly Origin[];
+  readonly servers: readonly NamedServer[];
   /** How many are read as they are. */
   readonly dumps: number;
 }
-
-/** How many databases there are the server says; a number may be this long. */
-const database = /^\d{1,9}$/;
 
 /**
  * @param warn tells what is allowed, but should be known.
@@ -44,7 +50,7 @@ export async function readOrigins(
   warn: (sentence: string) => void,
   files: Files,
 ): Promise<readonly Origin[]> {
-  const servers = [
+  const servers: readonly NamedServer[] = [
     ...files.servers,
     ...(await namedServers(options, warn)),
     ...(await mastersOf(options, warn)),
@@ -59,7 +65,8 @@ export async function readOrigins(
   const origins: Origin[] = [];
   for (const server of servers) {
     for (const db of await databasesOf(server, wanted, options.timeoutMs)) {
-      origins.push({ ...server, endpoint: { ...server.endpoint, db } });
+      const endpoint = { ...server.endpoint, db };
+      origins.push({ ...server, endpoint, job: server.job ?? jobOf(server, endpoint, wanted) });
     }
   }
   const names = origins.map(({ endpoint }) => printable(endpoint));
@@ -68,11 +75,23 @@ export async function readOrigins(
   return origins;
 }
 
+function jobOf(
+  { file }: NamedServer,
+  endpoint: Endpoint,
+  wanted: ReturnType<typeof readDatabases>,
+): string {
+  const { sentinels } = endpoint;
+  const place = sentinels
+    ? `${sentinels.name}@${sentinels.endpoints.map(addressOf).join(',')}`
+    : (file ?? addressOf(endpoint));
+  return `${place}/${wanted === 'all' ? wanted : String(endpoint.db)}`;
+}
+
 async function namedServers(
   options: ImportOptions,
   warn: (sentence: string) => void,
-): Promise<Origin[]> {
-  const servers: Origin[] = [];
+): Promise<NamedServer[]> {
+  const servers: NamedServer[] = [];
   for (const text of options.from) {
     if (isDump(text)) continue;
     const given = await readEndpoint(text, 'from', options);
@@ -85,7 +104,7 @@ async function namedServers(
 async function mastersOf(
   options: ImportOptions,
   warn: (sentence: string) => void,
-): Promise<Origin[]> {
+): Promise<NamedServer[]> {
   const { fromCluster, timeoutMs } = options;
   if (fromCluster === undefined) return [];
   const endpoint = await readEndpoint(fromCluster, 'from', options, '--from-cluster');
@@ -99,6 +118,7 @@ async function mastersOf(
     return topology.masters.map((node) => ({
       endpoint: topology.endpointOf(node),
       inCluster: true,
+      job: `the cluster of ${addressOf(endpoint)}`,
     }));
   } finally {
     seed.close();
@@ -110,19 +130,8 @@ function tellRisk(endpoint: Endpoint, warn: (sentence: string) => void): void {
   if (risk !== undefined) warn(risk);
 }
 
-/** @returns undefined when nothing was said. */
-export function readDatabases(given: readonly string[]): readonly number[] | 'all' | undefined {
-  const words = given.flatMap((text) => text.split(',')).map((word) => word.trim());
-  if (words.length === 0) return undefined;
-  if (words.includes('all') && words.length === 1) return 'all';
-  if (!words.every((word) => database.test(word))) {
-    throw new UsageError('--db must be numbers with commas between them, as in 0,3, or all.');
-  }
-  return [...new Set(words.map(Number))];
-}
-
 async function databasesOf(
-  { endpoint, inCluster }: Origin,
+  { endpoint, inCluster }: NamedServer,
   wanted: readonly number[] | 'all' | undefined,
   timeoutMs: number,
 ): Promise<readonly number[]> {
@@ -147,10 +156,6 @@ async function databasesOf(
 
 /** The databases that hold keys; the first one if none does, so that there is something to name. */
 async function usedDatabases(control: Control): Promise<readonly number[]> {
-  const keyspace = await control.info('keyspace');
-  const used = [...keyspace.keys()].flatMap((name) => {
-    const [, digits] = /^db(\d+)$/.exec(name) ?? [];
-    return digits === undefined ? [] : [Number(digits)];
-  });
-  return used.length === 0 ? [0] : used.sort((one, other) => one - other);
+  const used = filledIn(await control.info('keyspace'));
+  return used.length === 0 ? [0] : used;
 }

@@ -8,6 +8,7 @@ import { type Control, openControl } from '../redis/control.js';
 import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
+import { leftOut } from './databases.js';
 import { openDump } from './dump.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
@@ -22,8 +23,8 @@ export interface TargetFacts {
   readonly name: string;
   readonly topology: ClusterTopology;
   readonly masters: readonly MasterFacts[];
-  /** The ids of its nodes, by which it is known again. */
-  readonly nodeIds: ReadonlySet<string>;
+  /** The ids of its nodes; undefined where they may not be asked for. */
+  readonly nodeIds: ReadonlySet<string> | undefined;
 }
 
 /** What was found out, all of it checked. */
@@ -73,6 +74,7 @@ export async function preflight(
       found.push(await readSource(control, origin));
     }
     checkDistinct(found);
+    for (const sentence of leftOut(found)) warn(sentence);
     const risk = insecurity(to, 'to');
     if (risk !== undefined) warn(risk);
     const seed = opened(await openControl(to, { side: 'to', timeoutMs }));
@@ -133,9 +135,7 @@ async function readTarget(
   const masters = await Promise.all(
     topology.masters.map((node) => readMaster(node, topology, options)),
   );
-  // Where ids may not be asked for, addresses have to do.
-  const nodeIds = known ?? new Set(masters.map(({ node }) => node.address));
-  return { name: seed.address, topology, masters, nodeIds };
+  return { name: seed.address, topology, masters, nodeIds: known };
 }
 
 /** What the two sides can do with one another. */

@@ -10,6 +10,7 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import type { Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+import { replicasToWaitFor, waitsForDisks } from './waiting.js';
 
 interface Place {
   readonly endpoint: Endpoint;
@@ -53,12 +54,14 @@ export async function checkSourceRights(
 }
 
 /**
- * That keys can be stored at a node, and be looked at where an answer was lost.
+ * That keys can be stored at a node, be looked at where an answer was lost, and be waited for.
  * (A key of somebody else's slot will do: rights are looked at before slots.)
+ * @param replicasInSync how many replicas follow the node.
  * @returns whether a source may log in as this user for its MIGRATE as well.
  */
 export async function checkNodeRights(
   endpoint: Endpoint,
+  replicasInSync: number,
   options: ImportOptions,
 ): Promise<boolean> {
   const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
@@ -69,6 +72,7 @@ export async function checkNodeRights(
       ['RESTORE', key, 0, 'no payload'],
       ['DEL', key],
       ...readsOf(key),
+      ...waitsOf(replicasInSync, options),
     ];
     await need(trial, { endpoint, side: 'to' }, stores);
     const [select] = await trial.verdictsOf([['SELECT', 0]]);
@@ -96,6 +100,12 @@ function readsOf(key: string): Words[] {
   ];
 }
 
+/** What is asked for durability, in words that are answered at once. */
+function waitsOf(replicasInSync: number, options: ImportOptions): Words[] {
+  if (waitsForDisks(options)) return [['WAITAOF', 0, 0, 1]];
+  return replicasToWaitFor(replicasInSync, options) > 0 ? [['WAIT', 0, 1]] : [];
+}
+
 /** Scripts may be forbidden, and so may INFO in them, and INFO may lack what the guard compares. */
 async function guardWorks(trial: Trial): Promise<boolean> {
   await trial.answerTo(['SCRIPT', 'LOAD', guardScript]);
@@ -120,6 +130,11 @@ async function need(trial: Trial, place: Place, commands: readonly Words[]): Pro
     commands.flatMap(([name], at) => (verdicts[at] === wanted ? [name] : []));
   const { address, user } = who(place);
   const absent = namesOf('absent');
+  if (absent.includes('WAITAOF')) {
+    throw new PreflightError(
+      `${address} has no command WAITAOF (Redis 7.2 and later), which --wait-fsync needs: leave it out.`,
+    );
+  }
   if (absent.length > 0) {
     throw new PreflightError(
       `${address} has no ${absent.length === 1 ? 'command' : 'commands'} ${absent.join(', ')}: renamed, or forbidden by who runs the server.`,

@@ -4,6 +4,7 @@ import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
+import { filledIn } from './databases.js';
 import type { Dump } from './dump-names.js';
 import type { Origin } from './origins.js';
 import { checkSourceRights } from './rights.js';
@@ -12,8 +13,12 @@ export interface SourceFacts extends ServerFacts {
   readonly endpoint: Endpoint;
   /** `host:port/db`, as the report names it. */
   readonly name: string;
+  /** What it was given as, which is the same at each start of the job. */
+  readonly job: string;
   /** It is a master of a cluster: one command takes keys of one slot only. */
   readonly inCluster: boolean;
+  /** The server's databases that hold keys, by number. */
+  readonly filled: readonly number[];
   /** Keys in the database. */
   readonly keys: number;
   /** Those of them that have a TTL. */
@@ -40,7 +45,7 @@ export interface Seed {
 /** All but what only both sides together tell. */
 export async function readSource(
   control: Control,
-  { endpoint, inCluster, file }: Origin,
+  { endpoint, inCluster, file, job }: Origin,
 ): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
   const facts = await readServerFacts(control);
   const keyspace = await control.info('keyspace');
@@ -49,8 +54,10 @@ export async function readSource(
     ...facts,
     endpoint,
     name: file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db),
+    job,
     isFile: file !== undefined,
     inCluster,
+    filled: filledIn(keyspace),
     keys: Number(await control.call('DBSIZE')),
     expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
     migratesOverTls: await readTlsCluster(control),

@@ -42,15 +42,17 @@ export async function openBooks(
 ): Promise<Books> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
   const { match, exclude, type, minTtlMs, keyPrefix } = options;
-  const names = facts.sources.map(({ name }) => name);
   const origins = facts.sources.map(({ name, endpoint }) => ({ name, db: endpoint.db }));
   if (failedPath !== undefined && onlyPath !== undefined) await checkDistinct(failedPath, onlyPath);
   const onlyKeys = onlyPath === undefined ? undefined : await checkKeysFile(onlyPath, origins);
   const job = {
-    from: names,
+    from: [...new Set(facts.sources.map((source) => source.job))],
     to: facts.target.name,
     mode: copy ? 'copy' : 'move',
-    clusterNodes: facts.target.nodeIds,
+    clusterNodes: {
+      ids: facts.target.nodeIds,
+      addresses: facts.target.masters.map(({ node }) => node.address),
+    },
     selection: JSON.stringify({ match, exclude, type, minTtlMs, keyPrefix }),
   } as const;
   const journal = await openJournal(options.state ?? defaultStatePath(job), job);

@@ -22,6 +22,7 @@ import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
+import { readDatabases } from '../preflight/databases.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 import type { FollowedServer } from './source-latency.js';
@@ -61,7 +62,8 @@ export function assembleParts(
   logger: Logger,
   { plan, listed, of }: Given,
 ): Parts {
-  const several = sources.length > 1;
+  // Of all databases, an earlier run may have emptied all but one.
+  const several = sources.length > 1 || readDatabases(options.db) === 'all';
   const inTurn = several && plan.overwrites && !plan.startedEmpty;
   const throttle = createThrottle({
     keysPerSecond: options.maxRate,

@@ -6,18 +6,13 @@ import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-
-/** By default one, where the node has one that follows: a node alone can't promise anything. */
-function replicasToWaitFor(inSync: number, options: ImportOptions): number {
-  if (options.copy) return 0;
-  return options.waitReplicas ?? Math.min(1, inSync);
-}
+import { replicasToWaitFor, waitsForDisks } from '../preflight/waiting.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
 export function waitsForReplicas(ready: Ready, options: ImportOptions): boolean {
   const { masters } = ready.target;
   return (
-    (options.waitFsync && !options.copy) ||
+    waitsForDisks(options) ||
     masters.some(({ replicasInSync }) => replicasToWaitFor(replicasInSync, options) > 0)
   );
 }

@@ -132,3 +132,25 @@ it('refuses a database that is said twice', async () => {
   expect(code).toBe(2);
   expect(stderr).toMatch(/contradict each other/);
 });
+
+it('tells of databases that were not asked for, and would be forgotten', async () => {
+  await set(0, 'zero', '0');
+  await set(3, 'three', '3');
+  const { code, report } = await runJson(stage.endpoints);
+  expect(code).toBe(0);
+  expect(report.warnings).toEqual([expect.stringMatching(/has keys in database 3 too.*--db all/)]);
+});
+
+it('goes on by the same command once one of all databases is empty', async () => {
+  await set(0, 'both', 'zero');
+  await set(3, 'both', 'three');
+  await set(3, 'three', '3');
+  const all = [...stage.endpoints, '--db', 'all'];
+  expect((await runCli(all)).code).toBe(1);
+  expect(await stage.source.client.dbsize()).toBe(0);
+  const { code, report } = await runJson(all);
+  // What the first run left as a conflict is one still: nothing was overwritten.
+  expect([code, report.keys.conflicting]).toEqual([1, 1]);
+  expect(report.earlier).toEqual({ runs: 1, moved: 2 });
+  expect(await stage.cluster.clientFor('both').get('both')).toBe('zero');
+});

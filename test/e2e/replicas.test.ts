@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { fillMixed, mixedKey } from '../support/bulk.js';
 import { differences, snapshotOf } from '../support/compare.js';
 import { runJson } from '../support/reports.js';
+import { runCli } from '../support/cli.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage({ cluster: { replicasPerMaster: 1 } });
@@ -27,4 +28,18 @@ it.each([
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(count);
   const after = await snapshotOf(sample, (key) => stage.cluster.clientFor(key));
   expect(differences(before, after)).toEqual([]);
+});
+
+it('is found out beforehand to be forbidden, or not to be had', async () => {
+  const rules = ['reset', 'on', '>pass', '~*', '+@all', '-wait', '-acl'];
+  for (const { client } of stage.cluster.masters)
+    await client.call('ACL', 'SETUSER', 'ann', ...rules);
+  await stage.source.client.set('key', 'value');
+  const from = ['--from', stage.source.address];
+  const forbidden = await runCli([...from, '--to', `redis://ann:pass@${stage.cluster.seed}`]);
+  expect(forbidden.stderr).toMatch(/user ann run WAIT: allow it with ACL SETUSER ann \+wait\./);
+  const absent = await runCli([...stage.endpoints, '--wait-fsync']);
+  expect(absent.stderr).toMatch(/no command WAITAOF .*--wait-fsync/);
+  expect([forbidden.code, absent.code]).toEqual([2, 2]);
+  expect(await stage.source.client.get('key')).toBe('value');
 });

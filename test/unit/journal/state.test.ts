@@ -8,7 +8,7 @@ const job: Job = {
   from: ['10.0.0.5:6379/0'],
   to: '10.0.1.1:7000',
   mode: 'move',
-  clusterNodes: new Set(['two', 'three']),
+  clusterNodes: { ids: new Set(['two', 'three']), addresses: ['10.0.1.1:7000', '10.0.1.2:7000'] },
   selection: '{}',
 };
 const good = earlierState({ clusterNodes: ['one', 'two'] });
@@ -20,6 +20,19 @@ it('reads what it wrote', () => {
 
 it('knows a cluster by any node that is still there, whatever the seed', () => {
   expect(parseState(serializeState(good), 'file', { ...job, to: 'other:1' })).toEqual(good);
+});
+
+it('knows a cluster by its addresses where either start was not told the ids', () => {
+  const read = (clusterNodes: readonly string[], ids: Job['clusterNodes']['ids']) => () =>
+    parseState(changed({ clusterNodes }), 'file', {
+      ...job,
+      clusterNodes: { ...job.clusterNodes, ids },
+    });
+  expect(read(['one', '10.0.1.2:7000'], undefined)).not.toThrow();
+  expect(read(['10.0.1.2:7000'], new Set(['two']))).not.toThrow();
+  // Set up anew at the same addresses.
+  expect(read(['one', '10.0.1.2:7000'], new Set(['two']))).toThrow('another cluster');
+  expect(read(['10.0.1.3:7000'], new Set(['two']))).toThrow('another cluster');
 });
 
 describe('refuses, naming the file and the way out,', () => {
