@@ -119,10 +119,10 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
     const trouble = trying.then(({ retries }) =>
       retries.find((one) => one.class === 'unavailable'),
     );
-    probes.set(
-      id,
-      trouble.then((found) => found === undefined),
-    );
+    const well = trouble.then((found) => found === undefined);
+    probes.set(id, well);
+    // A probe that lost its connections has found out nothing: the next batch tries again.
+    well.catch(() => probes.delete(id));
     const found = await trouble;
     if (found) {
       ruledOut.set(mover.name, found.message);

@@ -84,3 +84,23 @@ it('rules out a mover whose probe can not get a key to its node', async () => {
   expect(auto.name).toBe('relay');
   expect(auto.reason).toBe('migrate was ruled out: no way to there');
 });
+
+it('tries a node again when the probe lost its connections, and tells whoever gave the batch', async () => {
+  let probed = 0;
+  const losing: Mover = {
+    name: 'migrate',
+    move: ({ keys }) =>
+      ++probed === 1
+        ? Promise.reject(new Error('the source is away'))
+        : Promise.resolve(outcome({ moved: keys.count })),
+    close: () => undefined,
+  };
+  // The first turn is its own: nobody else waits for the first probe, so nobody else may hear of it.
+  const auto = autoMover([
+    { mover: mockMover('migrate', 200), probe: losing },
+    { mover: mockMover('relay', 200) },
+  ]);
+  await expect(auto.move(batchOf(someKeys(512)))).rejects.toThrow('the source is away');
+  expect((await auto.move(batchOf(someKeys(512)))).moved).toBe(512);
+  expect(probed).toBe(2);
+});
