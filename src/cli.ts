@@ -1,19 +1,21 @@
 /**
- * The command line: flags to options, signals, exit codes. The only file that knows commander, the
- * environment, or how to exit; what the verbs do stands in `cli/`, one file each.
+ * The command line: flags to options, and exit codes. The only file that knows commander or the
+ * environment; what the verbs do stands in `cli/`, one file each, and what becomes of signals and
+ * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
-import type { Shell, Stop, Verb } from './cli/verb.js';
+import { catchSignals, endOnTheUnforeseen, outliveStreams } from './cli/process.js';
+import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
 import { ImportError } from './errors.js';
 import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './version.js';
 
-const signals = { SIGINT: 130, SIGTERM: 143 } as const;
-
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.
   process.title = 'cluster-import';
+  outliveStreams();
+  endOnTheUnforeseen(isDebugging());
   let exitCode: number;
   try {
     exitCode = await parse(argv);
@@ -91,25 +93,6 @@ function valuesOf(rows: Rows, flags: Readonly<Record<string, unknown>>): Record<
 
 function shellOf(words: readonly string[]): Shell {
   return { words, isDebugging: isDebugging(), catchSignals };
-}
-
-function catchSignals(say: (signal: string) => void): Stop {
-  const stop = new AbortController();
-  let exitCode: number | undefined;
-  for (const [name, code] of Object.entries(signals)) {
-    process.on(name, () => {
-      if (exitCode !== undefined) process.exit(code);
-      exitCode = code;
-      stop.abort();
-      say(name);
-    });
-  }
-  return {
-    signal: stop.signal,
-    get exitCode() {
-      return exitCode;
-    },
-  };
 }
 
 /** One sentence on standard error; never a stack trace, unless asked for. */

@@ -1,6 +1,7 @@
 /**
  * What a verb of the command line is: plain data and a function. A new verb is one new file here and
- * one line in `verbs.ts`; commander, signals and exits stay with `cli.ts`.
+ * one line in `verbs.ts`; commander and exits stay with `cli.ts`, signals with
+ * `process.ts`.
  */
 import type { Rows } from '../rows.js';
 

@@ -16,6 +16,8 @@ export interface CliRun {
   readonly pid: number | undefined;
   readonly done: Promise<CliResult>;
   signal(name: NodeJS.Signals): void;
+  /** From now on nobody reads its output. */
+  deafen(): void;
   /** Waits until its output (both streams) has something; rejects when it ends without. */
   output(pattern: RegExp): Promise<RegExpExecArray>;
 }
@@ -45,6 +47,10 @@ export function startCli(args: readonly string[], env: Environment = {}): CliRun
     pid: child.pid,
     done,
     signal: (name) => child.kill(name),
+    deafen() {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    },
     output: (pattern) =>
       new Promise((resolve, reject) => {
         function look(): void {

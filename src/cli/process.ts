@@ -1,0 +1,58 @@
+/**
+ * What the process owes to whoever started it, whatever the verb: an orderly end when a signal asks
+ * for one, no harm from streams that nobody reads any more, and a sentence when something happens
+ * that nobody foresaw. Only this file and `cli.ts` exit.
+ */
+import type { Stop } from './verb.js';
+
+const signals = { SIGINT: 130, SIGTERM: 143 } as const;
+const unforeseenCode = 3;
+
+/**
+ * Whoever read may have left (`| head`), or their disk may be full. The work goes on, and its exit
+ * code stays its own: keys are not worth less because nobody looks.
+ */
+export function outliveStreams(): void {
+  let told = false;
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    // Who closed a pipe knows.
+    if (told || code === 'EPIPE') return;
+    told = true;
+    process.stderr.write(`cluster-import: standard output could not be written: ${message}\n`);
+  });
+  process.stderr.on('error', () => undefined);
+}
+
+/** The last resort: what was in flight is as it would be after a kill, and the journal knows. */
+export function endOnTheUnforeseen(isDebugging: boolean): void {
+  const end = (error: unknown): void => {
+    if (isDebugging) console.error(error);
+    const words = error instanceof Error ? error.message : String(error);
+    process.stderr.write(
+      `cluster-import: something unforeseen: ${words}. Nothing is lost; the same command goes on.\n`,
+      () => process.exit(unforeseenCode),
+    );
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}
+
+/** See `Shell.catchSignals`. */
+export function catchSignals(say: (signal: string) => void): Stop {
+  const stop = new AbortController();
+  let exitCode: number | undefined;
+  for (const [name, code] of Object.entries(signals)) {
+    process.on(name, () => {
+      if (exitCode !== undefined) process.exit(code);
+      exitCode = code;
+      stop.abort();
+      say(name);
+    });
+  }
+  return {
+    signal: stop.signal,
+    get exitCode() {
+      return exitCode;
+    },
+  };
+}
