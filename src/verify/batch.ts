@@ -2,13 +2,19 @@
  * Which of many keys need a closer look, found out with as few words as can be: strings by their
  * value, everything else by its payload. Equal bytes are equal; whatever is not is in doubt, and no
  * more than that, because equal values may have unequal payloads, and answers cross with writes.
+ *
+ * Sizes are asked for first, so that no question brings more than a server gives without its clients
+ * noticing: small values are asked for many at a time, large ones are left to the closer look, which
+ * goes by slices.
  */
 import type { Sizes } from '../movers/elements/sizes.js';
-import type { Connection } from '../redis/connection.js';
-import { chosen } from '../redis/keys.js';
+import { chosen, namesOf } from '../redis/keys.js';
 import type { Keys } from '../types.js';
+import { type Budget, bytesOf, inParts } from './budget.js';
+import type { Doubts, Ends } from './doubts.js';
 import { askNumbers, askTogether, askTypes, askValues } from './questions.js';
-import { isNoString, isSame, isThere } from './values.js';
+import type { Structures } from './structures.js';
+import { isSame, isThere } from './values.js';
 
 export interface BatchOptions {
   /** Whether either side has keys that expire. */
@@ -17,85 +23,90 @@ export interface BatchOptions {
   readonly toleranceMs: number;
   /** Types and TTLs only. */
   readonly fast: boolean;
-  /** Finds values that are too large for one answer. */
   readonly sizes: Sizes;
+  readonly budget: Budget;
+  readonly structures: Structures;
 }
 
-export interface Ends {
-  readonly source: Connection;
-  readonly node: Connection;
+/** What one question for strings may bring. */
+const stringsBytes = 1024 * 1024;
+/** A larger string is read in slices. */
+const sliceAboveBytes = 1024 * 1024;
+
+export async function doubtful(ends: Ends, keys: Keys, options: BatchOptions): Promise<Doubts> {
+  const [values, ttls] = await Promise.all([
+    options.fast ? typesApart(ends, keys) : valuesApart(ends, keys, options),
+    options.expires ? ttlsApart(ends, keys, options.toleranceMs) : [],
+  ]);
+  if (ttls.length === 0) return values;
+  const isLarge = new Set(values.large);
+  const small = [...values.small, ...ttls.filter((place) => !isLarge.has(place))];
+  return { small: [...new Set(small)], large: values.large };
 }
 
-/** @returns places of keys that must be looked at one by one. */
-export async function doubtful(
+async function typesApart({ source, node }: Ends, keys: Keys): Promise<Doubts> {
+  const [ours, theirs] = await Promise.all([askTypes(source, keys), askTypes(node, namesOf(keys))]);
+  const small = placesOf(
+    keys.count,
+    (place) => ours[place] !== theirs[place] || ours[place] === 'none',
+  );
+  return { small, large: [] };
+}
+
+async function valuesApart(ends: Ends, keys: Keys, options: BatchOptions): Promise<Doubts> {
+  const { sizes, budget, structures } = options;
+  const bytes = await sizes.of(ends.source, keys);
+  const small: number[] = placesOf(keys.count, (place) => bytes[place] === 0);
+  const large: number[] = [];
+  const parts = inParts(bytes, stringsBytes, (place) => {
+    const isLarge = (bytes[place] as number) > sliceAboveBytes;
+    if (isLarge) large.push(place);
+    return !isLarge && bytes[place] !== 0;
+  });
+  await Promise.all(
+    parts.map(async (part) => {
+      const { doubts, others } = await budget.spend(bytesOf(part, bytes), () =>
+        stringsApart(ends, keys, part),
+      );
+      const apart = await structures.apart(ends, keys, others, bytes);
+      small.push(...doubts, ...apart.small);
+      large.push(...apart.large);
+    }),
+  );
+  return { small, large };
+}
+
+/** @returns strings that differ, and what are no strings at the source. */
+async function stringsApart(
   { source, node }: Ends,
   keys: Keys,
-  options: BatchOptions,
-): Promise<readonly number[]> {
-  const [values, ttls] = await Promise.all([
-    options.fast ? typesApart(source, node, keys) : valuesApart(source, node, keys, options.sizes),
-    options.expires ? ttlsApart(source, node, keys, options.toleranceMs) : [],
-  ]);
-  return ttls.length === 0 ? values : [...new Set([...values, ...ttls])];
-}
-
-async function typesApart(source: Connection, node: Connection, keys: Keys): Promise<number[]> {
-  const [ours, theirs] = await Promise.all([askTypes(source, keys), askTypes(node, keys)]);
-  return places(keys, (place) => ours[place] !== theirs[place] || ours[place] === 'none');
-}
-
-async function valuesApart(
-  source: Connection,
-  node: Connection,
-  keys: Keys,
-  sizes: Sizes,
-): Promise<number[]> {
-  const [ours, theirs] = await Promise.all([
-    askTogether(source, keys),
-    askValues(node, 'GET', keys),
-  ]);
-  const doubts: number[] = [];
-  const structures: number[] = [];
-  for (let place = 0; place < keys.count; place++) {
-    if (isSame(ours, theirs, place)) continue;
-    const both = isNoString(ours, place) && isNoString(theirs, place) && !isThere(theirs, place);
-    (both ? structures : doubts).push(place);
-  }
-  if (structures.length === 0) return doubts;
-  const apart = await payloadsApart(source, node, chosen(keys, structures), sizes);
-  return [...doubts, ...apart.map((at) => structures[at] as number)];
-}
-
-async function payloadsApart(
-  source: Connection,
-  node: Connection,
-  keys: Keys,
-  sizes: Sizes,
-): Promise<readonly number[]> {
-  const large = await sizes.beyond(source, keys);
-  const tooLarge = new Set(large);
-  const small = places(keys, (place) => !tooLarge.has(place));
-  if (small.length === 0) return large;
-  const some = chosen(keys, small);
-  const [ours, theirs] = await Promise.all([
-    askValues(source, 'DUMP', some),
-    askValues(node, 'DUMP', some),
-  ]);
-  const apart = places(some, (place) => !isSame(ours, theirs, place));
-  return [...large, ...apart.map((at) => small[at] as number)];
+  part: readonly number[],
+): Promise<{ doubts: number[]; others: number[] }> {
+  const ours = await askTogether(source, chosen(keys, part));
+  const strings = part.flatMap((place, at) => (isThere(ours, at) ? [{ place, at }] : []));
+  const others = part.filter((_, at) => !isThere(ours, at));
+  if (strings.length === 0) return { doubts: [], others };
+  const some = chosen(
+    namesOf(keys),
+    strings.map(({ place }) => place),
+  );
+  const theirs = await askValues(node, 'GET', some);
+  const doubts = strings.flatMap(({ place, at }, other) =>
+    isSame(ours, at, theirs, other) ? [] : [place],
+  );
+  return { doubts, others };
 }
 
 async function ttlsApart(
-  source: Connection,
-  node: Connection,
+  { source, node }: Ends,
   keys: Keys,
   toleranceMs: number,
 ): Promise<number[]> {
   const [ours, theirs] = await Promise.all([
     askNumbers(source, 'PTTL', keys),
-    askNumbers(node, 'PTTL', keys),
+    askNumbers(node, 'PTTL', namesOf(keys)),
   ]);
-  return places(keys, (place) => !isNear(ours[place] as number, theirs[place] as number));
+  return placesOf(keys.count, (place) => !isNear(ours[place] as number, theirs[place] as number));
 
   function isNear(one: number, other: number): boolean {
     if (one < 0 || other < 0) return one === other;
@@ -104,8 +115,8 @@ async function ttlsApart(
   }
 }
 
-function places(keys: Keys, isWanted: (place: number) => boolean): number[] {
+function placesOf(count: number, isWanted: (place: number) => boolean): number[] {
   const found: number[] = [];
-  for (let place = 0; place < keys.count; place++) if (isWanted(place)) found.push(place);
+  for (let place = 0; place < count; place++) if (isWanted(place)) found.push(place);
   return found;
 }

@@ -4,9 +4,9 @@
  */
 import type { Difference } from './difference.js';
 import { examine } from './examine.js';
-import { persist, type Server } from './server.js';
+import { persist } from './server.js';
 import { forEach } from './sweep.js';
-import type { Listed, VerifyParts } from './parts.js';
+import type { ListedSource, VerifyParts } from './parts.js';
 
 export interface Looks {
   /** Neither in here nor below: not looked at, because of the signal. */
@@ -16,18 +16,23 @@ export interface Looks {
   readonly apart: readonly Difference[];
 }
 
-/** Looks at keys of a source. */
+/** What a slice of a large value may come to. */
+const sliceBytes = 1024 * 1024;
+
+/** @param size `large`: of values that are compared in slices few are looked at at a time. */
 export async function lookClosely(
   { sources, cluster, toleranceMs, fast, patience }: Omit<VerifyParts, 'findings'>,
   index: number,
   keys: readonly Buffer[],
   signal: AbortSignal,
+  size: 'small' | 'large' = 'small',
 ): Promise<Looks> {
-  const { of: source } = sources[index] as Listed<Server>;
+  const { of: source, budget } = sources[index] as ListedSource;
   const by = { source, cluster, toleranceMs, fast };
   const [equal, gone, apart] = [[], [], []] as [Buffer[], Buffer[], Difference[]];
   await forEach(keys, signal, async (key) => {
-    const found = await persist('from', patience, signal, () => examine(key, by));
+    const look = () => persist('from', patience, signal, () => examine(key, by));
+    const found = await (size === 'large' ? budget.spend(sliceBytes, look) : look());
     if (found === 'gone') gone.push(key);
     else if (found) apart.push({ key, ...found, source: index });
     else equal.push(key);
@@ -41,8 +46,9 @@ export async function examineAll(
   index: number,
   keys: readonly Buffer[],
   signal: AbortSignal,
+  size: 'small' | 'large' = 'small',
 ): Promise<Looks> {
-  const looks = await lookClosely(parts, index, keys, signal);
+  const looks = await lookClosely(parts, index, keys, signal, size);
   for (let at = 0; at < looks.gone.length; at++) parts.findings.addGone();
   for (const difference of looks.apart) parts.findings.add(difference);
   return looks;

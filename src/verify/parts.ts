@@ -1,17 +1,25 @@
 /** What verifying works with: who is compared, and how closely. No runtime code stands here. */
 import type { Sizes } from '../movers/elements/sizes.js';
 import type { Node, Source } from '../types.js';
+import type { Budget } from './budget.js';
 import type { Cluster } from './cluster.js';
 import type { Findings } from './findings.js';
 import type { Patience, Server } from './server.js';
+import type { Structures } from './structures.js';
 
 export interface Listed<Of> {
   readonly of: Of;
   readonly keys: Source;
 }
 
+export interface ListedSource extends Listed<Server> {
+  readonly sizes: Sizes;
+  readonly budget: Budget;
+  readonly structures: Structures;
+}
+
 export interface VerifyParts {
-  readonly sources: readonly (Listed<Server> & { readonly sizes: Sizes })[];
+  readonly sources: readonly ListedSource[];
   readonly masters: readonly Listed<Node>[];
   readonly cluster: Cluster;
   readonly expires: boolean;

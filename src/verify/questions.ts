@@ -2,9 +2,9 @@
 import { ProtocolError } from '../errors.js';
 import { NumbersReader } from '../movers/elements/numbers.js';
 import type { Connection } from '../redis/connection.js';
-import { commandHead, PLUS } from '../redis/frames.js';
+import { command, commandHead, PLUS } from '../redis/frames.js';
 import type { Reader } from '../redis/reader.js';
-import { ErrorReply, lineText, ReplyReader, textOf } from '../redis/reply.js';
+import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { type Values, valuesReader } from './values.js';
 
@@ -73,15 +73,56 @@ export function askHowMany(connection: Connection, keys: Keys): Promise<number |
   });
 }
 
-function askEach(
+/** What stands ahead of a key in a command, and behind it. */
+export interface Around {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+}
+
+export function wordsAround(head: readonly string[], tail: readonly (string | number)[]): Around {
+  const whole = command(...tail);
+  return {
+    head: commandHead(1 + tail.length, ...head),
+    tail: whole.subarray(whole.indexOf('\r\n') + 2),
+  };
+}
+
+/** One answer may be as large as the servers' limit for a bulk string. */
+const limitBytes = 768 * 1024 * 1024;
+
+/** The same question about each key; error replies are values. */
+export function askReplies(
+  connection: Connection,
+  keys: Keys,
+  around: Around,
+): Promise<readonly Reply[]> {
+  writeEach(connection, keys, around);
+  return new Promise((resolve, reject) => {
+    const replies: Reply[] = [];
+    const settle = (reply: Reply): void => {
+      if (replies.push(reply) === keys.count) resolve(replies);
+    };
+    for (let place = 0; place < keys.count; place++) {
+      connection.expect(new ReplyReader(settle, reject, limitBytes));
+    }
+  });
+}
+
+function askEach(connection: Connection, word: keyof typeof heads, keys: Keys): void {
+  writeEach(connection, keys, { head: heads[word], tail: nothing });
+}
+
+const nothing = Buffer.alloc(0);
+
+function writeEach(
   { out }: Connection,
-  word: keyof typeof heads,
   { bytes, starts, count }: Keys,
+  { head, tail }: Around,
 ): void {
-  const head = heads[word];
   for (let place = 0; place < count; place++) {
     out.copy(head, 0, head.length);
     out.copy(bytes, starts[place] as number, starts[place + 1] as number);
+    if (tail.length > 0) out.copy(tail, 0, tail.length);
   }
 }
 

@@ -100,19 +100,13 @@ export function isThere(values: Values, place: number): boolean {
   return (values.lengths[place] as number) >= 0;
 }
 
-/** There is nothing at this place, or a key of another type. */
-export function isNoString(values: Values, place: number): boolean {
-  return (
-    values.lengths[place] === nil || (values.refusals.get(place)?.startsWith('WRONGTYPE') ?? false)
-  );
-}
-
-/** Whether both have a value there, and the same. */
-export function isSame(one: Values, other: Values, place: number): boolean {
+/** Whether both have a value, and the same: one at this place, the other at that. */
+export function isSame(one: Values, place: number, other: Values, otherPlace: number): boolean {
   const length = one.lengths[place] as number;
-  if (length < 0 || length !== other.lengths[place]) return false;
+  if (length < 0 || length !== other.lengths[otherPlace]) return false;
   const hash = one.hashes.get(place);
-  if (hash !== undefined) return hash === other.hashes.get(place);
+  if (hash !== undefined) return hash === other.hashes.get(otherPlace);
   const [from, end] = [one.starts[place], one.ends[place]];
-  return one.bytes.compare(other.bytes, other.starts[place], other.ends[place], from, end) === 0;
+  const [otherFrom, otherEnd] = [other.starts[otherPlace], other.ends[otherPlace]];
+  return one.bytes.compare(other.bytes, otherFrom, otherEnd, from, end) === 0;
 }

@@ -8,7 +8,7 @@ import { doubtful } from './batch.js';
 import type { Cluster } from './cluster.js';
 import { extras } from './extras.js';
 import { examineAll } from './look.js';
-import type { Listed, VerifyParts } from './parts.js';
+import type { Listed, ListedSource, VerifyParts } from './parts.js';
 import { persist } from './server.js';
 import { sampler, sweep } from './sweep.js';
 
@@ -30,7 +30,7 @@ export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promis
 
 async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal): Promise<void> {
   const { cluster, findings, share, patience } = parts;
-  const { of: source, keys, sizes } = parts.sources[index] as VerifyParts['sources'][number];
+  const { of: source, keys, sizes, budget, structures } = parts.sources[index] as ListedSource;
   const some = sampler(share);
 
   async function compare(page: Keys): Promise<void> {
@@ -40,18 +40,22 @@ async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal):
   }
 
   async function compareAt(owner: number, group: Keys): Promise<void> {
-    const places = await persist('to', patience, signal, async () => {
+    const { small, large } = await persist('to', patience, signal, async () => {
       const node = cluster.topology.nodes[owner] as Node;
       const ends = {
         source: await source.connection(),
         node: await cluster.serverOf(node).connection(),
       };
-      return doubtful(ends, group, { ...parts, sizes });
+      return doubtful(ends, group, { ...parts, sizes, budget, structures });
     });
-    const doubts = places.map((place) => keyAt(group, place));
-    const { equal, gone, apart } = await examineAll(parts, index, doubts, signal);
-    const left = doubts.length - equal.length - gone.length - apart.length;
-    findings.addCompared(group.count - left);
+    const keysAt = (places: readonly number[]): Buffer[] =>
+      places.map((place) => keyAt(group, place));
+    const looks = [
+      await examineAll(parts, index, keysAt(small), signal),
+      await examineAll(parts, index, keysAt(large), signal, 'large'),
+    ];
+    const looked = looks.flatMap(({ equal, gone, apart }) => [...equal, ...gone, ...apart]).length;
+    findings.addCompared(group.count - (small.length + large.length - looked));
   }
 
   await sweep(keys.pages(), signal, compare);

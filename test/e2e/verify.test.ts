@@ -4,12 +4,13 @@ import { expect, it } from 'vitest';
 import type { VerifyReport } from '../../src/verify/report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
+import { digestConfig } from '../support/digest.js';
 import { fillEveryType } from '../support/every-type.js';
-import { differing, kinds, plant } from '../support/planted.js';
+import { differing, keepExpired, kinds, plant } from '../support/planted.js';
 import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 
-const stage = setStage();
+const stage = setStage({ source: { config: digestConfig }, cluster: { config: digestConfig } });
 
 async function copyAll(): Promise<void> {
   const { code, stderr } = await runCli([...stage.endpoints, '--copy', '--quiet']);
@@ -39,6 +40,8 @@ it('finds every planted difference, and no other', async () => {
   await fillStrings(stage.source, { count: 3000, valueBytes: 64, prefix: 'string:' });
   await fillStrings(stage.source, { count: 20, valueBytes: 100_000, prefix: 'long:' });
   await copyAll();
+  const clients = [stage.source.client, ...stage.cluster.masters.map(({ client }) => client)];
+  await keepExpired(clients);
   const planted = await plant(sides, kinds, kinds.length * 4);
   const { code, report } = await verify();
   const wanted = planted.flatMap(({ key, kind }) =>
@@ -98,6 +101,55 @@ it('compares giant values in slices', async () => {
     'other hash: field "field 1111" differs',
     'other list: element 1111 of 1200 differs',
   ]);
+});
+
+it('compares values that the nodes keep in another way, many at a time', async () => {
+  const names = ['hash-max-ziplist-entries', 'zset-max-ziplist-entries', 'set-max-intset-entries'];
+  const setAll = (value: number): Promise<unknown> =>
+    Promise.all(
+      stage.cluster.masters.flatMap(({ client }) =>
+        names.map((name) => client.config('SET', name, value)),
+      ),
+    );
+  await setAll(0);
+  try {
+    await fillMixed(stage.source, 3000);
+    await copyAll();
+    await stage.source.client.config('RESETSTAT');
+    expect(await verify()).toMatchObject({ code: 0, report: { keys: { compared: 3000 } } });
+    // Each of them alone would take a HSCAN, or a ZCARD, and more.
+    const stats = await stage.source.client.info('commandstats');
+    expect(stats).not.toMatch(/cmdstat_(hscan|zcard|sscan)/);
+    const planted = await plant(sides, differing, differing.length * 3);
+    const { report } = await verify();
+    expect(report.differences.map(({ kind, key }) => `${kind} ${key}`).sort()).toEqual(
+      planted.map(({ key, kind }) => `${String(kind.found)} ${key}`).sort(),
+    );
+  } finally {
+    await setAll(128);
+  }
+});
+
+it('asks for few large values at one time, and for larger ones in slices', async () => {
+  const { source, cluster } = stage;
+  for (let at = 0; at < 30; at++)
+    await source.client.set(`large:${String(at)}`, randomBytes(600_000));
+  await source.client.set('larger', randomBytes(3_000_000));
+  await source.client.rpush('list', ...Array.from({ length: 40 }, () => randomBytes(10_000)));
+  await copyAll();
+  await cluster.clientFor('larger').setrange('larger', 2_999_999, 'other');
+  await source.client.config('RESETSTAT');
+  const { report } = await verify();
+  expect(report.differences.map(({ message }) => message)).toEqual([
+    '3000000 bytes at the source, 3000004 in the cluster',
+  ]);
+  const stats = await source.client.info('commandstats');
+  const calls = (name: string): number =>
+    Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+  // No two of them fit into what one question may bring; the list's has none to itself.
+  expect(calls('mget')).toBeGreaterThanOrEqual(30);
+  expect(calls('dump')).toBe(0);
+  expect(calls('get')).toBe(0);
 });
 
 it('leaves values out with --fast, and looks at a part with --sample', async () => {

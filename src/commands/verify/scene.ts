@@ -10,15 +10,17 @@ import { readServerFacts } from '../../redis/server.js';
 import { openTopology } from '../../redis/topology.js';
 import { scanSource } from '../../sources/scan.js';
 import type { Source } from '../../types.js';
+import { createBudget } from '../../verify/budget.js';
 import { openCluster } from '../../verify/cluster.js';
-import { createServer } from '../../verify/server.js';
 import type { VerifyParts } from '../../verify/parts.js';
+import { createServer } from '../../verify/server.js';
+import { createStructures } from '../../verify/structures.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import type { Sample, VerifyOptions } from './options.js';
 
 const pageKeys = 1000;
-/** Larger values are compared in slices. */
-const sliceAboveBytes = 4 * 1024 * 1024;
+/** What a source may be asked for at one time. */
+const askedBytes = 4 * 1024 * 1024;
 
 export interface VerifyScene {
   readonly parts: Omit<VerifyParts, 'findings'>;
@@ -60,31 +62,34 @@ export async function openVerify(
   }
 
   try {
-    const sources = [];
     let expires = false;
-    for (const endpoint of froms) {
-      const name = printable(endpoint);
-      const facts = await look(await locate(endpoint, timeoutMs), 'from');
-      expires ||= facts.expires;
-      sources.push({
-        of: kept(createServer(endpoint, name, patience)),
-        keys: listing(endpoint, name, facts.keys),
-        sizes: createSizes({
-          limitBytes: sliceAboveBytes,
-          ofStrings: false,
-          memoryUsage: facts.has.memory,
-        }),
-      });
-    }
+    const masters = [];
     const seed = kept(await openControl(to, { side: 'to', timeoutMs }));
     const nat = options.nat.map(parseNat);
     const topology = await openTopology(seed, { timeoutMs, nat });
-    const masters = [];
+    let fieldDeadlines = false;
     for (const node of topology.masters) {
       const endpoint = topology.endpointOf(node);
       const facts = await look(endpoint, 'to');
       expires ||= facts.expires;
+      fieldDeadlines ||= facts.has.hpexpiretime;
       masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys) });
+    }
+    const sources = [];
+    for (const endpoint of froms) {
+      const name = printable(endpoint);
+      const facts = await look(await locate(endpoint, timeoutMs), 'from');
+      expires ||= facts.expires;
+      fieldDeadlines ||= facts.has.hpexpiretime;
+      const budget = createBudget(askedBytes);
+      const memoryUsage = facts.has.memory;
+      sources.push({
+        of: kept(createServer(endpoint, name, patience)),
+        keys: listing(endpoint, name, facts.keys),
+        sizes: createSizes({ limitBytes: askedBytes, ofStrings: true, memoryUsage }),
+        budget,
+        structures: createStructures({ budget, fieldDeadlines }),
+      });
     }
     const share = shareOf(
       options.sample,

@@ -15,6 +15,8 @@ import { NumbersReader } from './numbers.js';
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */
   readonly ofStrings: boolean;
+  /** How large each value is, about; 0: there is none. */
+  of(source: Connection, keys: Keys): Promise<Float64Array>;
   /** Places of values that are larger than the limit. */
   beyond(source: Connection, keys: Keys): Promise<readonly number[]>;
 }
@@ -30,6 +32,7 @@ export interface SizesOptions {
 const elementBytes = 64;
 
 const memoryHead = commandHead(1, 'MEMORY', 'USAGE');
+const lengthHead = commandHead(1, 'STRLEN');
 
 const lengthWords: Readonly<Record<string, string>> = {
   list: 'LLEN',
@@ -42,25 +45,31 @@ const lengthWords: Readonly<Record<string, string>> = {
 export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions): Sizes {
   let asksMemory = memoryUsage;
 
+  async function sizesOf(source: Connection, keys: Keys): Promise<Float64Array> {
+    if (keys.count === 0) return new Float64Array(0);
+    if (asksMemory) {
+      const sizes = await askNumbers(source, memoryHead, keys);
+      if (!sizes.some(Number.isNaN)) return sizes;
+      // It exists, but is not allowed.
+      asksMemory = false;
+    }
+    return askLengths(source, keys);
+  }
+
   return {
     ofStrings,
+    of: sizesOf,
     async beyond(source, keys) {
-      if (keys.count === 0) return [];
-      if (asksMemory) {
-        const sizes = await askMemory(source, keys);
-        if (!sizes.some(Number.isNaN)) return placesAbove(sizes, limitBytes);
-        // It exists, but is not allowed.
-        asksMemory = false;
-      }
-      return placesAbove(await askLengths(source, keys), limitBytes);
+      return placesAbove(await sizesOf(source, keys), limitBytes);
     },
   };
 }
 
-function askMemory(source: Connection, keys: Keys): Promise<Float64Array> {
+/** NaN where the server refuses. */
+function askNumbers(source: Connection, head: Buffer, keys: Keys): Promise<Float64Array> {
   const { out } = source;
   for (let place = 0; place < keys.count; place++) {
-    out.copy(memoryHead, 0, memoryHead.length);
+    out.copy(head, 0, head.length);
     out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
   }
   return new Promise((resolve, reject) => {
@@ -68,18 +77,22 @@ function askMemory(source: Connection, keys: Keys): Promise<Float64Array> {
   });
 }
 
+/** An empty string counts for a byte: it is there. */
 async function askLengths(source: Connection, keys: Keys): Promise<Float64Array> {
-  const names = Array.from({ length: keys.count }, (_, place) => keyAt(keys, place));
+  const sizes = await askNumbers(source, lengthHead, keys);
+  const places = [...sizes.keys()].filter((place) => !((sizes[place] as number) > 0));
+  const names = places.map((place) => keyAt(keys, place));
   const types = await Promise.all(names.map((key) => ask(source, 'TYPE', key)));
-  const sizes = await Promise.all(
-    names.map(async (key, place) => {
-      const type = textOf(types[place]);
-      if (type === 'string') return Number(await ask(source, 'STRLEN', key));
+  await Promise.all(
+    names.map(async (key, at) => {
+      const type = textOf(types[at]);
       const word = lengthWords[type];
-      return word === undefined ? 0 : Number(await ask(source, word, key)) * elementBytes;
+      const elements = word === undefined ? 0 : Number(await ask(source, word, key));
+      const isThere = type !== 'none' && type !== '';
+      sizes[places[at] as number] = isThere ? Math.max(1, elements * elementBytes) : 0;
     }),
   );
-  return Float64Array.from(sizes);
+  return sizes;
 }
 
 function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {

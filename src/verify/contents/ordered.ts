@@ -57,6 +57,7 @@ export const sortedSets: Comparison = async (pair) => {
   return undefined;
 };
 
-function scoreOf(text: string): number {
+/** As a number; what is none is equal to nothing. */
+export function scoreOf(text: string): number {
   return Number(text.replace('inf', 'Infinity'));
 }

@@ -29,7 +29,7 @@ const long = 'x'.repeat(5000);
 it.each([1, 3, 7, 100, 100_000])('tells values apart, in chunks of %i bytes', (step) => {
   const one = read([bulk('a'), bulk('b'), bulk(''), nil, bulk(long), bulk(`${long}a`)], 0, step);
   const other = read([bulk('a'), bulk('c'), bulk(''), nil, bulk(long), bulk(`${long}b`)], 0, 64);
-  const same = [0, 1, 2, 3, 4, 5].map((place) => isSame(one, other, place));
+  const same = [0, 1, 2, 3, 4, 5].map((place) => isSame(one, place, other, place));
   expect(same).toEqual([true, false, true, false, true, false]);
   expect(isThere(one, 3)).toBe(false);
 });
@@ -37,9 +37,9 @@ it.each([1, 3, 7, 100, 100_000])('tells values apart, in chunks of %i bytes', (s
 it.each([1, 4, 1000])('leaves the end of payloads out, in chunks of %i bytes', (step) => {
   const one = read([bulk('value0123456789'), bulk(`${long}0123456789`), bulk('short')], 10, step);
   const other = read([bulk('valueabcdefghij'), bulk(`${long}abcdefghij`), bulk('other')], 10, 64);
-  expect([0, 1].map((place) => isSame(one, other, place))).toEqual([true, true]);
+  expect([0, 1].map((place) => isSame(one, place, other, place))).toEqual([true, true]);
   const third = read([bulk('valufabcdefghij'), bulk(`${long.slice(1)}yabcdefghij`), nil], 10, step);
-  expect([0, 1, 2].map((place) => isSame(one, third, place))).toEqual([false, false, false]);
+  expect([0, 1, 2].map((place) => isSame(one, place, third, place))).toEqual([false, false, false]);
 });
 
 it('keeps what servers refuse', () => {
@@ -48,6 +48,6 @@ it('keeps what servers refuse', () => {
     [0, 'WRONGTYPE no string'],
     [2, 'MOVED 1 a:1'],
   ]);
-  expect(isSame(values, values, 1)).toBe(true);
-  expect(isSame(values, values, 0)).toBe(false);
+  expect(isSame(values, 1, values, 1)).toBe(true);
+  expect(isSame(values, 0, values, 0)).toBe(false);
 });
