@@ -7,15 +7,20 @@
  */
 import { TargetError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
+import { ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { type Asker, itemsOf, refusing } from '../verify/contents/asker.js';
 import { compareBoth } from '../verify/examine.js';
 import { askAt, type Word } from '../verify/server.js';
+import { forEach } from '../verify/sweep.js';
 import { claimsOf } from './layout.js';
+import { openWithoutGiver } from './open-slots.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 /** Keys of one slot that are under way at one time; their payloads are held meanwhile. */
 const keysAtOnce = 64;
+/** Slots of a node that are: a node writes its slots to disk when one was opened or closed, once for several. */
+const slotsAtOnce = 32;
 /** Deadlines of equal copies may be apart by as much. */
 const toleranceMs = 1000;
 
@@ -25,7 +30,13 @@ export interface FixedKeys {
   /** Their owner had the very same already. */
   deleted: number;
   /** The owner has another value: both are left as they are, and nothing more is done. */
-  conflict?: { readonly key: Buffer; readonly message: string };
+  conflict?: {
+    readonly key: Buffer;
+    readonly message: string;
+    readonly slot: number;
+    /** `host:port` of the node that should not have it. */
+    readonly node: string;
+  };
 }
 
 export interface FixOptions {
@@ -50,18 +61,49 @@ export async function fixKeys(
     return connection;
   }
 
+  function isStopped(): boolean {
+    return signal.aborted || stop.signal.aborted || fixed.conflict !== undefined;
+  }
+
   async function fixNode(node: SurveyedNode): Promise<void> {
-    for (const { slot } of node.strays) {
+    await forEach(node.strays, stop.signal, slotsAtOnce, async ({ slot }) => {
       const owner = survey.nodes.find(({ id }) => id === claims[slot]?.[0]);
-      if (!owner || signal.aborted || stop.signal.aborted || fixed.conflict) return;
+      if (!owner || isStopped()) return;
       // A slot that its owner is giving to this very node: its keys are where they should be.
-      if (owner.own?.migrating.get(slot) === node.id) continue;
+      if (owner.own?.migrating.get(slot) === node.id) return;
       const [here, there] = await Promise.all([connectionTo(node), connectionTo(owner)]);
       const wasOpen = node.own?.importing.has(slot) ?? false;
       const hasReplica = survey.lines.some(({ masterId }) => masterId === owner.id);
       const work = { slot, here, there, owner, wasOpen, hasReplica, timeoutMs, fixed, signal };
       await fixSlot(work);
-    }
+    });
+    if (!isStopped()) await closeEmpty(node);
+  }
+
+  /**
+   * Slots that the node takes, but nobody gives: it found keys of theirs when it started, and these
+   * have gone since, expired or taken away by hand.
+   */
+  async function closeEmpty(node: SurveyedNode): Promise<void> {
+    const waiting = openWithoutGiver(node, survey);
+    if (waiting.length === 0) return;
+    const here = await connectionTo(node);
+    const say = refusing(here.address, (words) => askAt(here, words));
+    // Somebody may have begun to move a slot there since.
+    const now = await Promise.all(
+      survey.nodes.map(async (one) => {
+        const connection = await connectionTo(one);
+        const ask = refusing(one.address, (words) => askAt(connection, words));
+        return { ...one, own: ownLine(parseNodes(textOf(await ask(['CLUSTER', 'NODES'])), '')) };
+      }),
+    );
+    const self = now.find(({ id }) => id === node.id) ?? node;
+    const still = new Set(openWithoutGiver(self, { ...survey, nodes: now }));
+    const slots = waiting.filter((slot) => still.has(slot));
+    await forEach(slots, stop.signal, slotsAtOnce, async (slot) => {
+      if (isStopped() || (await say(['CLUSTER', 'COUNTKEYSINSLOT', slot])) !== 0) return;
+      await say(['CLUSTER', 'SETSLOT', slot, 'STABLE']);
+    });
   }
 
   const ended = await Promise.allSettled(
@@ -96,7 +138,7 @@ interface SlotWork {
 async function fixSlot(work: SlotWork): Promise<void> {
   const { slot, here, owner, wasOpen } = work;
   const say = refusing(here.address, (words) => askAt(here, words));
-  await say(['CLUSTER', 'SETSLOT', slot, 'IMPORTING', owner.id]);
+  if (!wasOpen) await say(['CLUSTER', 'SETSLOT', slot, 'IMPORTING', owner.id]);
   let isEmpty = false;
   try {
     isEmpty = await emptySlot(say, work);
@@ -148,9 +190,9 @@ async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number
       throw new TargetError(`${there.address} refused a stray key: ${answer.text}`);
     }
     if (isBusy) {
-      const apart = await differs(key, stray, there);
+      const apart = await differs(key, stray, work);
       if (apart !== undefined) {
-        fixed.conflict ??= { key, message: apart };
+        fixed.conflict ??= { key, message: apart, slot: work.slot, node: here.address };
         continue;
       }
       fixed.deleted++;
@@ -172,11 +214,16 @@ async function awaitReplica({ there, hasReplica, timeoutMs }: SlotWork): Promise
 }
 
 /** @returns how the owner's value differs; undefined: it is the same. */
-async function differs(key: Buffer, stray: Asker, there: Connection): Promise<string | undefined> {
+async function differs(
+  key: Buffer,
+  stray: Asker,
+  { slot, here, there }: SlotWork,
+): Promise<string | undefined> {
   const owner = refusing(there.address, (words) => askAt(there, words));
-  const found = await compareBoth(key, stray, owner, { toleranceMs, fast: false });
+  const places = { here: `on ${here.address}`, there: `on ${there.address}` };
+  const found = await compareBoth(key, stray, owner, { toleranceMs, fast: false }, places);
   if (found === undefined || found === 'gone') return undefined;
-  return `its owner, ${there.address}, has another value (here, then there): ${found.message}`;
+  return `it lies on ${here.address}, and the owner of its slot ${String(slot)}, ${there.address}, has another value of it (${found.message})`;
 }
 
 function asking(connection: Connection, words: readonly Word[]): Promise<Reply> {

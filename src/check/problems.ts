@@ -1,6 +1,7 @@
 /** What is wrong with a cluster, from what its nodes say. Nothing is asked here. */
 import { formatCount } from '../format.js';
 import { claimsOf, layoutText, slotsWhere } from './layout.js';
+import { openWithoutGiver } from './open-slots.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 export type ProblemKind =
@@ -44,7 +45,7 @@ function slotProblems({ lines, nodes, seed }: Survey): Problem[] {
   const known = claimsOf(lines);
   const uncovered = slotsWhere((slot) => known[slot]?.length === 0);
   if (uncovered.count > 0) {
-    const message = `No node owns ${formatCount(uncovered.count)} slots (${uncovered.text}), says ${seed}.`;
+    const message = `No node owns ${counted(uncovered.count, 'slot')} (${uncovered.text}), says ${seed}.`;
     problems.push({ kind: 'slots-uncovered', count: uncovered.count, message });
   }
   const own = claimsOf(nodes.flatMap((node) => (node.own ? [node.own] : [])));
@@ -52,7 +53,7 @@ function slotProblems({ lines, nodes, seed }: Survey): Problem[] {
   if (disputed.count > 0) {
     const ids = new Set(own.filter((claims) => claims.length > 1).flat());
     const names = nodes.filter(({ id }) => ids.has(id)).map(({ address }) => address);
-    const message = `More than one master claims ${formatCount(disputed.count)} slots (${disputed.text}): ${names.join(', ')}.`;
+    const message = `More than one master claims ${counted(disputed.count, 'slot')} (${disputed.text}): ${names.join(', ')}.`;
     problems.push({ kind: 'slots-disputed', count: disputed.count, message });
   }
   return problems;
@@ -82,7 +83,7 @@ function agreement({ lines, nodes, seed }: Survey): Problem[] {
   });
 }
 
-function nodeProblems(node: SurveyedNode, { nodes }: Survey): Problem[] {
+function nodeProblems(node: SurveyedNode, { nodes, lines }: Survey): Problem[] {
   const { address, own, trouble, state, masterLink, strays } = node;
   if (trouble !== undefined) {
     return [{ kind: 'node-unreachable', node: address, message: trouble }];
@@ -106,7 +107,8 @@ function nodeProblems(node: SurveyedNode, { nodes }: Survey): Problem[] {
   const open = (own?.migrating.size ?? 0) + (own?.importing.size ?? 0);
   if (own && open > 0) {
     const slots = slotsWhere((slot) => own.migrating.has(slot) || own.importing.has(slot));
-    const message = `${address} has ${formatCount(open)} slots open (${slots.text}): it gives them away or takes them, or found keys of theirs when it started.`;
+    const left = openWithoutGiver(node, { lines, nodes }).length;
+    const message = `${address} has ${counted(open, 'slot')} open (${slots.text}): ${wayOut(address, open, left)}`;
     problems.push({ kind: 'slots-open', node: address, count: open, message });
   }
   if (masterLink !== undefined && masterLink !== 'up') {
@@ -115,10 +117,24 @@ function nodeProblems(node: SurveyedNode, { nodes }: Survey): Problem[] {
   }
   const keys = strays.reduce((sum, stray) => sum + stray.keys, 0);
   if (keys > 0) {
-    const message = `${address} holds ${formatCount(keys)} keys of ${formatCount(strays.length)} slots that are not its own: nobody finds them there; --fix-keys takes them home.`;
+    const message = `${address} holds ${counted(keys, 'key')} of ${counted(strays.length, 'slot')} that ${strays.length === 1 ? 'is' : 'are'} not its own: nobody finds ${keys === 1 ? 'it' : 'them'} there; --fix-keys takes ${keys === 1 ? 'it' : 'them'} home.`;
     problems.push({ kind: 'stray-keys', node: address, count: keys, message });
   }
   return problems;
+}
+
+/** @param left how many it takes that nobody gives. */
+function wayOut(address: string, open: number, left: number): string {
+  const close = `if no resharding is under way, close each at ${address} with CLUSTER SETSLOT <slot> STABLE.`;
+  if (left === 0) return `it gives them away or takes them; ${close}`;
+  const found = `it found keys of theirs when it started; --fix-keys takes these home and closes them`;
+  if (left === open) return `${found}.`;
+  return `of ${formatCount(left)} ${found}; it gives the others away or takes them; ${close}`;
+}
+
+/** `1 slot`, `2 slots` */
+function counted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function epochs({ nodes }: Survey): Problem[] {

@@ -22,7 +22,12 @@ export interface CheckReport {
   readonly fixed?: {
     readonly moved: number;
     readonly deleted: number;
-    readonly conflict?: ReportedKey & { readonly message: string };
+    readonly conflict?: ReportedKey & {
+      readonly message: string;
+      readonly slot: number;
+      /** The node that should not have it. */
+      readonly node: string;
+    };
     /** Why it did not, or stopped. */
     readonly error?: string;
   };
@@ -60,7 +65,7 @@ function fixedPart({ keys, error }: Fix): NonNullable<CheckReport['fixed']> {
   const { moved, deleted, conflict } = keys;
   return {
     ...{ moved, deleted },
-    ...(conflict && { conflict: { ...reportedKey(conflict.key), message: conflict.message } }),
+    ...(conflict && { conflict: { ...conflict, ...reportedKey(conflict.key) } }),
     ...(error !== undefined && { error }),
   };
 }
@@ -70,7 +75,7 @@ export function summarizeCheck({ status, to, nodes, problems, fixed }: CheckRepo
   const table = nodes.map(({ address, role, slots, replicas }) =>
     `  ${address.padEnd(width)}  ${role.padEnd(7)}  ${
       role === 'master'
-        ? `${formatCount(slots)} slots, ${formatCount(replicas)} ${replicas === 1 ? 'replica' : 'replicas'}`
+        ? `${formatCount(slots)} ${slots === 1 ? 'slot' : 'slots'}, ${formatCount(replicas)} ${replicas === 1 ? 'replica' : 'replicas'}`
         : ''
     }`.trimEnd(),
   );
@@ -87,9 +92,14 @@ export function summarizeCheck({ status, to, nodes, problems, fixed }: CheckRepo
 
 function fixedLines({ moved, deleted, conflict, error }: NonNullable<CheckReport['fixed']>) {
   const lines = [
-    `  ${formatCount(moved)} stray keys moved to the owners of their slots; of ${formatCount(deleted)} more the owner had the same already.`,
+    `  ${formatCount(moved)} stray ${moved === 1 ? 'key' : 'keys'} moved to the owners of their slots; of ${formatCount(deleted)} more the owner had the same already.`,
   ];
-  if (conflict) lines.push(`  Stopped at ${quoteKey(conflict, 200)}: ${conflict.message}.`);
+  if (conflict) {
+    lines.push(
+      `  Stopped at ${quoteKey(conflict, 200)}: ${conflict.message}.`,
+      '  Delete one of the two (docs/moving.md says how), and say the same again.',
+    );
+  }
   if (error !== undefined) lines.push(`  Stopped: ${error}`);
   return lines;
 }

@@ -14,8 +14,9 @@ const afterHelp = `
 Every node is asked for itself: slots that no node owns or two claim, slots that are open, nodes that
 do not agree, can't be reached, or have lost their master, and keys on nodes that do not own their slot.
 
---fix-keys moves such keys to the configured owner of their slot. It gives no slot to another node, and
-stops at a key of which the owner has another value; both are left as they are.
+--fix-keys moves such keys to the configured owner of their slot, and closes slots that were left open
+without any. It gives no slot to another node, and stops at a key of which the owner has another value;
+both are left as they are.
 
 Examples:
   $ cluster-import check --to 10.0.1.1:7000
@@ -53,7 +54,10 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
   const stop = shell.catchSignals(() => {
     process.stderr.write('\nStopping after what is under way; once more to stop at once.\n');
   });
-  const report = await checkCluster(given as never, { signal: stop.signal, logger });
+  const report = await checkCluster(given as never, {
+    ...{ signal: stop.signal, logger },
+    stderr: process.stderr,
+  });
   process.stdout.write(asJson === true ? `${JSON.stringify(report)}\n` : summarizeCheck(report));
   if (stop.exitCode !== undefined) return stop.exitCode;
   const { conflict, error } = report.fixed ?? {};

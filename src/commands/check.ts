@@ -5,6 +5,8 @@ import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
 import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js';
 import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { formatCount } from '../format.js';
+import { screenOf } from '../monitor/screen.js';
 import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import { flag, given, readRows, type Rows, type Values } from '../rows.js';
@@ -32,6 +34,8 @@ export type GivenCheckOptions = Readonly<Record<string, unknown>> & { readonly t
 export interface CheckContext {
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
+  /** Where is shown how far taking keys home has come; without it, nowhere. */
+  readonly stderr?: NodeJS.WritableStream | undefined;
 }
 
 /** With any of these nobody can say where keys belong. */
@@ -62,16 +66,21 @@ export async function checkCluster(
     throw new PreflightError(error.message, { cause: error });
   });
   if (!options.fixKeys) return buildCheckReport(first, undefined, version);
-  const fix = await fixed(first, options.timeoutMs, context.signal);
+  const fix = await fixed(first, options.timeoutMs, context);
   return buildCheckReport(await look(), fix, version);
 }
 
-async function fixed(found: Survey, timeoutMs: number, signal?: AbortSignal): Promise<Fix> {
+async function fixed(
+  found: Survey,
+  timeoutMs: number,
+  { signal, stderr }: CheckContext,
+): Promise<Fix> {
   const keys: FixedKeys = { moved: 0, deleted: 0 };
   const hindrance = problemsOf(found).find(({ kind }) => !mere.has(kind) && hinderFixing.has(kind));
   if (hindrance) {
     return { keys, error: `repair the cluster first, no key was touched: ${hindrance.message}` };
   }
+  const progress = showFixing(found, keys, stderr);
   try {
     await fixKeys(found, {
       timeoutMs,
@@ -82,5 +91,37 @@ async function fixed(found: Survey, timeoutMs: number, signal?: AbortSignal): Pr
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     return { keys, error: error.message };
+  } finally {
+    progress.stop();
   }
+}
+
+const drawEveryMs = 200;
+const lineEveryMs = 5000;
+
+/** On a terminal one line in its place, else one every few seconds. */
+function showFixing(
+  { nodes }: Survey,
+  keys: FixedKeys,
+  stream: NodeJS.WritableStream | undefined,
+): { stop(): void } {
+  if (!stream) return { stop: () => undefined };
+  const screen = screenOf(stream);
+  const strays = nodes.flatMap((node) => node.strays).reduce((sum, stray) => sum + stray.keys, 0);
+  const line = (): string =>
+    `${formatCount(keys.moved + keys.deleted)} of ${formatCount(strays)} stray keys taken home`;
+  const timer = setInterval(
+    () => {
+      if (screen.isTerminal) screen.draw([line()]);
+      else screen.write(`${line()}\n`);
+    },
+    screen.isTerminal ? drawEveryMs : lineEveryMs,
+  );
+  timer.unref();
+  return {
+    stop() {
+      clearInterval(timer);
+      screen.clear();
+    },
+  };
 }

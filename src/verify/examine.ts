@@ -5,7 +5,7 @@
 import { type Reply, textOf } from '../redis/reply.js';
 import { formatDuration } from '../format.js';
 import type { Cluster } from './cluster.js';
-import { type Asker, type Pair, refusing } from './contents/asker.js';
+import { type Asker, type Pair, type Places, refusing } from './contents/asker.js';
 import { typeRow } from './contents/types.js';
 import type { Difference, DifferenceKind } from './difference.js';
 import { askAt, type Server } from './server.js';
@@ -33,25 +33,30 @@ async function look(key: Buffer, by: Examination): Promise<Finding | 'gone' | un
   return compareBoth(key, ours, theirs, by);
 }
 
+const bothEnds: Places = { here: 'at the source', there: 'in the cluster' };
+
 /** Compares a key at two places by type, deadline and value. */
 export async function compareBoth(
   key: Buffer,
   ours: Asker,
   theirs: Asker,
   by: Pick<Examination, 'toleranceMs' | 'fast'>,
+  places: Places = bothEnds,
 ): Promise<Finding | 'gone' | undefined> {
   const [here, there] = await Promise.all([outline(ours, key), outline(theirs, key)]);
   if (here.type === 'none') return 'gone';
   if (there.type === 'none') {
     // What is about to expire may have done so over there.
     if (here.ttlMs >= 0 && here.ttlMs <= by.toleranceMs) return 'gone';
-    return found('missing', `a ${here.type} at the source`);
+    return found('missing', `a ${here.type} ${places.here}`);
   }
   if (here.type !== there.type) {
-    return found('type', `a ${here.type} at the source, a ${there.type} in the cluster`);
+    return found('type', `a ${here.type} ${places.here}, a ${there.type} ${places.there}`);
   }
-  const deadline = ttlsApart(here.ttlMs, there.ttlMs, by.toleranceMs);
-  const value = by.fast ? undefined : await contentsApart(key, here.type, ours, theirs, by);
+  const deadline = ttlsApart(here.ttlMs, there.ttlMs, by.toleranceMs, places);
+  const value = by.fast
+    ? undefined
+    : await contentsApart(key, here.type, ours, theirs, { ...by, places });
   if (value !== undefined) {
     return found('value', deadline === undefined ? value : `${value}; ${deadline}`);
   }
@@ -73,13 +78,18 @@ async function outline(ask: Asker, key: Buffer): Promise<Outline> {
   return { type: textOf(type), ttlMs: Number(textOf(ttlMs)) };
 }
 
-function ttlsApart(one: number, other: number, toleranceMs: number): string | undefined {
+function ttlsApart(
+  one: number,
+  other: number,
+  toleranceMs: number,
+  { here, there }: Places,
+): string | undefined {
   if (one < 0 && other < 0) return undefined;
-  if (other < 0) return `expires in ${formatDuration(one)} at the source, never in the cluster`;
-  if (one < 0) return `never expires at the source, in ${formatDuration(other)} in the cluster`;
+  if (other < 0) return `expires in ${formatDuration(one)} ${here}, never ${there}`;
+  if (one < 0) return `never expires ${here}, in ${formatDuration(other)} ${there}`;
   if (Math.abs(one - other) <= toleranceMs) return undefined;
   const when = other < one ? 'earlier' : 'later';
-  return `expires ${formatDuration(Math.abs(one - other))} ${when} in the cluster`;
+  return `expires ${formatDuration(Math.abs(one - other))} ${when} ${there}`;
 }
 
 /** What a slice of a value may come to, about. */
@@ -91,11 +101,11 @@ async function contentsApart(
   type: string,
   source: Asker,
   cluster: Asker,
-  { toleranceMs }: Pick<Examination, 'toleranceMs'>,
+  { toleranceMs, places }: Pick<Pair, 'toleranceMs' | 'places'>,
 ): Promise<string | undefined> {
   const { compare, lengthWord } = typeRow(type);
   const perSlice = lengthWord === undefined ? 1 : await sliceOf(key, source, lengthWord);
-  const pair: Pair = { key, source, cluster, perSlice, toleranceMs };
+  const pair: Pair = { key, source, cluster, perSlice, toleranceMs, places };
   return compare(pair);
 }
 

@@ -16,6 +16,7 @@ export interface Looks {
   readonly apart: readonly Difference[];
 }
 
+const looksAtOnce = 16;
 /** What a slice of a large value may come to. */
 const sliceBytes = 1024 * 1024;
 
@@ -30,7 +31,7 @@ export async function lookClosely(
   const { of: source, budget } = sources[index] as ListedSource;
   const by = { source, cluster, toleranceMs, fast };
   const [equal, gone, apart] = [[], [], []] as [Buffer[], Buffer[], Difference[]];
-  await forEach(keys, signal, async (key) => {
+  await forEach(keys, signal, looksAtOnce, async (key) => {
     const look = () => persist('from', patience, signal, () => examine(key, by));
     const found = await (size === 'large' ? budget.spend(sliceBytes, look) : look());
     if (found === 'gone') gone.push(key);

@@ -8,6 +8,8 @@ import { askAt, persist, type Server } from './server.js';
 import { forEach } from './sweep.js';
 import type { VerifyParts } from './parts.js';
 
+const looksAtOnce = 16;
+
 /** @returns for each key the index of another source that has another value of it. */
 export async function rivalsOf(
   { sources, patience, toleranceMs }: VerifyParts,
@@ -20,7 +22,7 @@ export async function rivalsOf(
   if (!own) return rivals;
   for (const [other, { of }] of sources.entries()) {
     if (of === own) continue;
-    await forEach(keys, signal, async (key, at) => {
+    await forEach(keys, signal, looksAtOnce, async (key, at) => {
       const differs = await persist('from', patience, signal, () => isApart(key, own, of));
       if (differs) rivals[at] ??= other;
     });

@@ -24,17 +24,16 @@ export async function sweep(
   if (failures.length > 0) throw failures[0];
 }
 
-const oneByOneAtOnce = 16;
-
-/** Works on each of some, a few at a time, and begins no other once it is told to stop. */
+/** Works on each of some, so many at a time, and begins no other once it is told to stop. */
 export async function forEach<T>(
   some: readonly T[],
   signal: AbortSignal,
+  atOnce: number,
   work: (one: T, at: number) => Promise<void>,
 ): Promise<void> {
   const entries = some.entries();
   let failed = false;
-  const workers = Array.from({ length: Math.min(oneByOneAtOnce, some.length) }, async () => {
+  const workers = Array.from({ length: Math.min(atOnce, some.length) }, async () => {
     for (const [at, one] of entries) {
       if (failed || signal.aborted) return;
       try {

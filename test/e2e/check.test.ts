@@ -8,9 +8,10 @@ import { findRedis } from '../../scripts/find-redis.mjs';
 import type { CheckReport } from '../../src/check/report.js';
 import { fillMixed } from '../support/bulk.js';
 import { runCli } from '../support/cli.js';
-import { startCluster, type TestCluster } from '../support/cluster.js';
+import { type ClusterNode, startCluster, type TestCluster } from '../support/cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
+import { beginSlotMove } from '../support/reshard.js';
 import { type Server, startServer, using } from '../support/servers.js';
 import { slotOf } from '../support/slot.js';
 import { waitFor } from '../support/wait.js';
@@ -159,10 +160,51 @@ it('deletes equal copies, and stops at a key whose owner has another value', asy
   const { code, report } = await check('--fix-keys');
   expect(code).toBe(1);
   expect(report.fixed).toMatchObject({ moved: 0, deleted: 0, conflict: { key: other } });
-  expect(report.fixed?.conflict?.message).toMatch(/has another value/);
+  const { message = '', slot, node } = report.fixed?.conflict ?? {};
+  expect({ slot, node }).toEqual({ slot: slotOf(other), node: cluster.masters[0]?.address });
+  expect(message).toBe(
+    `it lies on ${String(node)}, and the owner of its slot ${String(slot)}, ${String(owner?.address)}, has another value of it (4 bytes on ${String(node)}, 6 on ${String(owner?.address)})`,
+  );
   expect(report.problems.map(({ kind }) => kind)).toContain('stray-keys');
   expect(report.problems.map(({ kind }) => kind)).not.toContain('slots-open');
   expect(await owner?.client.get(other)).toBe('theirs');
+
+  // As docs/moving.md says; the slot is open then, and holds nothing.
+  await first?.call('CLUSTER', 'SETSLOT', slotOf(other), 'IMPORTING', owner?.id ?? '');
+  await Promise.all([first?.call('ASKING'), first?.del(other)]);
+  expect((await check()).report.problems.map(({ kind }) => kind)).toContain('slots-open');
+  const again = await check('--fix-keys');
+  expect(again).toMatchObject({ code: 0, report: { status: 'sound', fixed: { moved: 0 } } });
+  expect(await owner?.client.get(other)).toBe('theirs');
+});
+
+it('closes slots whose keys have expired since the node found them', async () => {
+  await using(startServer(withFile), async (old) => {
+    for (let at = 0; at < 50; at++) await old.client.set(`short:${String(at)}`, at, 'PX', 200);
+    await putUnder([old]);
+  });
+  const [first, second] = cluster.masters;
+  await waitFor('the keys to expire', async () => (await first?.client.dbsize()) === 0);
+  // This one is being resharded.
+  const slot = slotOf('under way');
+  const owner = await cluster.ownerOf(slot);
+  const next = owner === second ? first : second;
+  await beginSlotMove(cluster, slot, next as ClusterNode);
+  const found = await check();
+  const open = found.report.problems.find(
+    ({ kind, node }) => kind === 'slots-open' && node === first?.address,
+  );
+  expect(open?.message).toMatch(/--fix-keys takes these home and closes them/);
+  expect(found.report.problems.map(({ kind }) => kind)).not.toContain('stray-keys');
+  const { report } = await check('--fix-keys');
+  const left = report.problems.filter(({ kind }) => kind === 'slots-open');
+  expect(left.map(({ node, count }) => [node, count]).sort()).toEqual(
+    [
+      [owner.address, 1],
+      [next?.address, 1],
+    ].sort(),
+  );
+  for (const { message } of left) expect(message).toMatch(/has 1 slot open/);
 });
 
 it('takes keys home to an owner with a replica, which has them before they are deleted', async () => {
@@ -192,7 +234,9 @@ it('tells of slots that nobody owns or that are open, and of nodes that are away
     .map(({ kind, message }) => `${kind}: ${message}`)
     .join('\n');
   expect(messages).toMatch(/slots-uncovered: No node owns 4 slots \(5-7, 9\)/);
-  expect(messages).toMatch(/slots-open: .* has 1 slots open \(100\)/);
+  expect(messages).toMatch(
+    /slots-open: .* has 1 slot open \(100\): .* CLUSTER SETSLOT <slot> STABLE/,
+  );
   expect(found.report.fixed?.error).toMatch(/repair the cluster first/);
   await three?.crash();
   const { report } = await check();

@@ -15,6 +15,13 @@ export interface Pair {
   /** How many elements to ask for at one time. */
   readonly perSlice: number;
   readonly toleranceMs: number;
+  readonly places: Places;
+}
+
+/** What to call the two sides in sentences: `at the source`, `in the cluster`. */
+export interface Places {
+  readonly here: string;
+  readonly there: string;
 }
 
 /** @returns what differs, as a clause; undefined: nothing. */
@@ -48,9 +55,13 @@ export function alike(one: Reply | undefined, other: Reply | undefined): boolean
 }
 
 /** `12 elements at the source, 11 in the cluster` when these lengths differ. */
-export function lengthsApart([one, other]: [Reply, Reply], what: string): string | undefined {
+export function lengthsApart(
+  { places: { here, there } }: Pair,
+  [one, other]: readonly [Reply, Reply],
+  what: string,
+): string | undefined {
   if (one === other) return undefined;
-  return `${textOf(one)} ${what} at the source, ${textOf(other)} in the cluster`;
+  return `${textOf(one)} ${what} ${here}, ${textOf(other)} ${there}`;
 }
 
 const shownLength = 60;

@@ -7,7 +7,7 @@ const sliceBytes = 1024 * 1024;
 export const strings: Comparison = async (pair) => {
   const { key } = pair;
   const lengths = await askBoth(pair, 'STRLEN', key);
-  const apart = lengthsApart(lengths, 'bytes');
+  const apart = lengthsApart(pair, lengths, 'bytes');
   if (apart !== undefined) return apart;
   for (let from = 0; from < Number(lengths[0]); from += sliceBytes) {
     const [one, other] = await askBoth(pair, 'GETRANGE', key, from, from + sliceBytes - 1);
@@ -22,7 +22,7 @@ export const strings: Comparison = async (pair) => {
 export const lists: Comparison = async (pair) => {
   const { key, perSlice } = pair;
   const lengths = await askBoth(pair, 'LLEN', key);
-  const apart = lengthsApart(lengths, 'elements');
+  const apart = lengthsApart(pair, lengths, 'elements');
   if (apart !== undefined) return apart;
   for (let from = 0; from < Number(lengths[0]); from += perSlice) {
     const [one, other] = await askBoth(pair, 'LRANGE', key, from, from + perSlice - 1);
@@ -37,8 +37,9 @@ export const lists: Comparison = async (pair) => {
 /** Scores are compared as numbers, because servers write the same one in different ways. */
 export const sortedSets: Comparison = async (pair) => {
   const { key, perSlice } = pair;
+  const { here, there } = pair.places;
   const lengths = await askBoth(pair, 'ZCARD', key);
-  const apart = lengthsApart(lengths, 'members');
+  const apart = lengthsApart(pair, lengths, 'members');
   if (apart !== undefined) return apart;
   for (let from = 0; from < Number(lengths[0]); from += perSlice) {
     const last = from + perSlice - 1;
@@ -46,11 +47,11 @@ export const sortedSets: Comparison = async (pair) => {
     const [ours, theirs] = [itemsOf(replies[0]), itemsOf(replies[1])];
     for (let at = 0; at < Math.max(ours.length, theirs.length); at += 2) {
       if (!alike(ours[at], theirs[at])) {
-        return `the member of rank ${String(from + at / 2)} is ${quoteName(ours[at])} at the source, ${quoteName(theirs[at])} in the cluster`;
+        return `the member of rank ${String(from + at / 2)} is ${quoteName(ours[at])} ${here}, ${quoteName(theirs[at])} ${there}`;
       }
       const [score, other] = [textOf(ours[at + 1]), textOf(theirs[at + 1])];
       if (scoreOf(score) !== scoreOf(other)) {
-        return `the score of ${quoteName(ours[at])} is ${score} at the source, ${other} in the cluster`;
+        return `the score of ${quoteName(ours[at])} is ${score} ${here}, ${other} ${there}`;
       }
     }
   }

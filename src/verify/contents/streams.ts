@@ -50,9 +50,9 @@ async function groupsApart(pair: Pair): Promise<string | undefined> {
     ReadonlyMap<string, Reply>[],
   ];
   const missing = absent(ours, theirs);
-  if (missing !== undefined) return `group ${quoteName(missing)} is not in the cluster`;
+  if (missing !== undefined) return `group ${quoteName(missing)} is not ${pair.places.there}`;
   const extra = absent(theirs, ours);
-  if (extra !== undefined) return `group ${quoteName(extra)} is not at the source`;
+  if (extra !== undefined) return `group ${quoteName(extra)} is not ${pair.places.here}`;
   for (const group of ours) {
     const name = group.get('name') as Buffer;
     const other = theirs.find((one) => alike(one.get('name'), name));

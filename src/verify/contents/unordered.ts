@@ -17,21 +17,21 @@ import {
 
 export const sets: Comparison = async (pair) => {
   const { key } = pair;
-  const apart = lengthsApart(await askBoth(pair, 'SCARD', key), 'members');
+  const apart = lengthsApart(pair, await askBoth(pair, 'SCARD', key), 'members');
   if (apart !== undefined) return apart;
   for await (const members of pagesOf('SSCAN', pair)) {
     const there = await Promise.all(
       members.map((member) => pair.cluster(['SISMEMBER', key, member as Buffer])),
     );
     const at = there.findIndex((answer) => answer !== 1);
-    if (at !== -1) return `member ${quoteName(members[at])} is not in the cluster`;
+    if (at !== -1) return `member ${quoteName(members[at])} is not ${pair.places.there}`;
   }
   return undefined;
 };
 
 export const hashes: Comparison = async (pair) => {
   const { key } = pair;
-  const apart = lengthsApart(await askBoth(pair, 'HLEN', key), 'fields');
+  const apart = lengthsApart(pair, await askBoth(pair, 'HLEN', key), 'fields');
   if (apart !== undefined) return apart;
   for await (const items of pagesOf('HSCAN', pair)) {
     const names = items.filter((_, at) => at % 2 === 0) as Buffer[];
@@ -39,7 +39,7 @@ export const hashes: Comparison = async (pair) => {
     const theirs = itemsOf(await pair.cluster(['HMGET', key, ...names]));
     const at = names.findIndex((_, place) => !alike(items[place * 2 + 1], theirs[place]));
     if (at !== -1) {
-      const how = theirs[at] === null ? 'is not in the cluster' : 'differs';
+      const how = theirs[at] === null ? `is not ${pair.places.there}` : 'differs';
       return `field ${quoteName(names[at])} ${how}`;
     }
     const late = await deadlinesApart(pair, names);
@@ -60,11 +60,12 @@ async function* pagesOf(word: string, { key, source, perSlice }: Pair): AsyncIte
 /** Fields have deadlines of their own since 7.4; a server that does not know the word has none. */
 async function deadlinesApart(pair: Pair, names: readonly Buffer[]): Promise<string | undefined> {
   const words = ['HPTTL', pair.key, 'FIELDS', names.length, ...names];
-  const ours = await deadlines(pair.source, words);
-  if (!ours.some((ttlMs) => ttlMs >= 0)) return undefined;
-  const theirs = await deadlines(pair.cluster, words);
-  const at = ours.findIndex((ttlMs, place) => {
-    const other = theirs[place] ?? -1;
+  const [ours, theirs] = await Promise.all([
+    deadlines(pair.source, words),
+    deadlines(pair.cluster, words),
+  ]);
+  const at = names.findIndex((_, place) => {
+    const [ttlMs, other] = [ours[place] ?? -1, theirs[place] ?? -1];
     if (ttlMs < 0 || other < 0) return ttlMs < 0 !== other < 0;
     return Math.abs(ttlMs - other) > pair.toleranceMs;
   });
