@@ -1,6 +1,8 @@
 /** The way back: keys of the cluster that no source has, and keys on nodes that don't own their slot. */
 import { chosen, keyAt, keyStart } from '../redis/keys.js';
+import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
 import { textOf } from '../redis/reply.js';
+import { slotOf } from '../redis/slot.js';
 import type { Keys, Node } from '../types.js';
 import type { Cluster } from './cluster.js';
 import type { Difference } from './difference.js';
@@ -62,14 +64,29 @@ async function misplaced(node: Node, keys: Keys, cluster: Cluster): Promise<Diff
   if (strays(node, keys, cluster).length === 0) return [];
   // Slots may have moved since they were last asked for.
   await cluster.topology.refresh();
-  return strays(node, keys, cluster).map((key) => {
+  const found: Difference[] = [];
+  const moving = new Map<number, boolean>();
+  for (const key of strays(node, keys, cluster)) {
+    const slot = slotOf(key, 0, key.length);
     const owner = cluster.topology.nodes[cluster.ownerOf(key, 0, key.length)] as Node;
-    return {
-      key,
-      kind: 'misplaced',
-      message: `on ${node.address}, but its slot is ${owner.address}'s`,
-    };
-  });
+    const isMoving = moving.get(slot) ?? (await isGiven(slot, owner, node, cluster));
+    moving.set(slot, isMoving);
+    if (isMoving) continue;
+    const message = `on ${node.address}, but its slot is ${owner.address}'s`;
+    found.push({ key, kind: 'misplaced', message });
+  }
+  return found;
+}
+
+/** Whether a slot is being resharded: its owner gives it to this node, and clients are sent there. */
+async function isGiven(slot: number, owner: Node, to: Node, cluster: Cluster): Promise<boolean> {
+  const [giver, taker] = await Promise.all([ownLineOf(owner, cluster), ownLineOf(to, cluster)]);
+  return taker !== undefined && giver?.migrating.get(slot) === taker.id;
+}
+
+async function ownLineOf(node: Node, cluster: Cluster): Promise<NodeLine | undefined> {
+  const reply = await askAt(await cluster.serverOf(node).connection(), ['CLUSTER', 'NODES']);
+  return ownLine(parseNodes(textOf(reply), node.host));
 }
 
 function strays(node: Node, keys: Keys, { topology, ownerOf }: Cluster): Buffer[] {

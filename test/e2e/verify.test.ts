@@ -6,8 +6,12 @@ import { fillMixed, fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import { digestConfig } from '../support/digest.js';
 import { fillEveryType } from '../support/every-type.js';
+import type { ClusterNode } from '../support/cluster.js';
 import { differing, keepExpired, kinds, plant } from '../support/planted.js';
+import { startProxy } from '../support/proxy.js';
+import { beginSlotMove, moveSlot } from '../support/reshard.js';
 import { startServer, using } from '../support/servers.js';
+import { slotOf } from '../support/slot.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage({ source: { config: digestConfig }, cluster: { config: digestConfig } });
@@ -18,11 +22,13 @@ async function copyAll(): Promise<void> {
   expect(code).toBe(0);
 }
 
-async function verify(
-  ...flags: string[]
+const verify = (...flags: string[]): ReturnType<typeof verifyAll> =>
+  verifyAll([...stage.endpoints, '--json', '--quiet', ...flags]);
+
+async function verifyAll(
+  words: readonly string[],
 ): Promise<{ code: number | undefined; report: VerifyReport }> {
-  const words = ['verify', ...stage.endpoints, '--json', '--quiet', ...flags];
-  const { code, stdout, stderr } = await runCli(words);
+  const { code, stdout, stderr } = await runCli(['verify', ...words]);
   if (stdout === '') throw new Error(stderr);
   return { code, report: JSON.parse(stdout) as VerifyReport };
 }
@@ -222,6 +228,63 @@ it('writes differences in a form that an import takes', async () => {
   const words = [...stage.endpoints, '--copy', '--only-keys', file, '--quiet'];
   expect((await runCli(words)).code).toBe(0);
   expect(await verify()).toMatchObject({ code: 0 });
+});
+
+it('finds keys on nodes that do not own their slot, but for those that are on their way', async () => {
+  const { source, cluster } = stage;
+  const [stray, moving] = ['stray', 'moving'];
+  await source.client.mset(stray, 1, moving, 2);
+  await cluster.clientFor(stray).set(stray, 1);
+  const owner = await cluster.ownerOf(slotOf(stray));
+  const other = cluster.masters.find(({ id }) => id !== owner.id) as ClusterNode;
+  await other.client.call('CLUSTER', 'SETSLOT', slotOf(stray), 'IMPORTING', owner.id);
+  await Promise.all([other.client.call('ASKING'), other.client.set(stray, 1)]);
+  await other.client.call('CLUSTER', 'SETSLOT', slotOf(stray), 'STABLE');
+
+  const giver = await cluster.ownerOf(slotOf(moving));
+  const taker = cluster.masters.find(({ id }) => id !== giver.id) as ClusterNode;
+  const move = await beginSlotMove(cluster, slotOf(moving), taker);
+  await Promise.all([taker.client.call('ASKING'), taker.client.set(moving, 2)]);
+  try {
+    const { code, report } = await verify();
+    expect(report.differences).toEqual([
+      {
+        ...{ key: stray, keyEncoding: 'utf8', kind: 'misplaced' },
+        message: `on ${other.address}, but its slot is ${owner.address}'s`,
+      },
+    ]);
+    expect(code).toBe(1);
+  } finally {
+    await move.finish();
+    await moveSlot(cluster, slotOf(moving), giver);
+  }
+});
+
+it('ends with 3 when a server fails midway, and tells how far it came', async () => {
+  await fillStrings(stage.source, { count: 20_000, valueBytes: 64 });
+  await using(startProxy(stage.source), async (proxy) => {
+    proxy.faults.cutAfterBytes.down = 400_000;
+    const { code, report } = await verifyAll([
+      ...['--from', proxy.address, '--to', stage.cluster.seed],
+      ...['--json', '--quiet', '--retry-for', '300ms'],
+    ]);
+    expect(code).toBe(3);
+    expect(report.status).toBe('failed');
+    expect(report.error).toContain(proxy.address);
+    expect(report.keys.compared).toBeLessThan(20_000);
+  });
+});
+
+it('finds out before it begins that it may not list keys', async () => {
+  await stage.source.client.call(
+    ...['ACL', 'SETUSER', 'reader', 'on', 'nopass', '~*', '+@all', '-scan'],
+  );
+  const { code, stdout, stderr } = await runCli([
+    ...['verify', '--from', `redis://reader:any@${stage.source.address}`],
+    ...['--to', stage.cluster.seed, '--quiet'],
+  ]);
+  expect(stderr).toMatch(/scan/i);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
 });
 
 it('refuses what it cannot begin with, and stops when it is told to', async () => {

@@ -1,5 +1,5 @@
 /** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
-import { PreflightError, UsageError } from '../../errors.js';
+import { PreflightError, RefusedError, UsageError } from '../../errors.js';
 import { createSizes } from '../../movers/elements/sizes.js';
 import { type Control, openControl } from '../../redis/control.js';
 import { type Endpoint, printable } from '../../redis/endpoint.js';
@@ -131,12 +131,30 @@ async function readSide(control: Control, db: number, side: 'from' | 'to') {
       `${control.address} has no command SCAN (Redis ${facts.version}): it must be 2.8 or newer, and must not rename SCAN.`,
     );
   }
+  await tryReading(control);
   const database = (await control.info('keyspace')).get(`db${String(db)}`) ?? '';
   return {
     ...facts,
     keys: Number(await control.call('DBSIZE')),
     expires: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0) > 0,
   };
+}
+
+/** Rights that are missing are found out now, not midway. @throws RefusedError naming the command. */
+async function tryReading(control: Control): Promise<void> {
+  const reply = await control.callBinary('SCAN', 0, 'COUNT', 10);
+  const [, keys] = Array.isArray(reply) ? reply : [];
+  const [key] = Array.isArray(keys) ? keys : [];
+  if (!Buffer.isBuffer(key)) return;
+  for (const word of ['TYPE', 'PTTL', 'EXISTS']) {
+    try {
+      await control.call(word, key);
+    } catch (error) {
+      // A node's key may lie there without being at home there.
+      const isElsewhere = error instanceof RefusedError && !error.reply.startsWith('NOPERM');
+      if (!isElsewhere) throw error;
+    }
+  }
 }
 
 /** A number of keys is the same share on both sides; most keys are on both. */
