@@ -5,8 +5,8 @@
 
 /** What the fastest source hands out in a millisecond. */
 const keysPerMs = 300;
-const near = { pageKeys: 1000, inflightKeys: 4096, askedKeys: 2048 };
-const far = { pageKeys: 16_000, inflightKeys: 65_536, askedKeys: 32_768 };
+const near = { pageKeys: 1000, inflightKeys: 4096, askedKeys: 2048, removedKeys: 2048 };
+const far = { pageKeys: 16_000, inflightKeys: 65_536, askedKeys: 32_768, removedKeys: 16_384 };
 
 export interface Distance {
   /** Round trips as measured; the last ones count. */
@@ -18,6 +18,8 @@ export interface Distance {
   inflightKeys(): number;
   /** How many values the source may be asked for ahead. */
   askedKeys(): number;
+  /** How many keys one script deletes at most: the next one is sent only when it has answered. */
+  removedKeys(): number;
 }
 
 export function createDistance(): Distance {
@@ -33,5 +35,6 @@ export function createDistance(): Distance {
     // Values are read, stored and deleted: a round trip each, and one more for replicas.
     inflightKeys: () => within(near.inflightKeys, far.inflightKeys, 2 * sourceMs + 2 * nodeMs),
     askedKeys: () => within(near.askedKeys, far.askedKeys, sourceMs),
+    removedKeys: () => within(near.removedKeys, far.removedKeys, sourceMs),
   };
 }

@@ -33,6 +33,9 @@ const migratePortion = { keys: 128, atOnce: 4 };
 /** A connection that waits for replicas carries nothing meanwhile: the others go on. */
 const lanesWhenWaiting = 4;
 
+/** Since this version PERSIST touches watched keys. */
+const firstToTellOfPersist = 60_000;
+
 /** What the movers are made from. */
 export interface Parts {
   readonly ready: Ready;
@@ -80,12 +83,20 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   const guarded = options.guard && (!options.copy || checked);
   const watchedOver = async () => {
     const { connection: source } = await link.open();
-    return { source, removal: watchedRemoval(source, options.copy ? undefined : word) };
+    const removal = watchedRemoval(source, {
+      word: options.copy ? undefined : word,
+      scripts: has.eval,
+      silentPersist: ready.source.versionNumber < firstToTellOfPersist,
+    });
+    return { source, removal };
   };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
     return options.guard
-      ? guardedRemoval(source, word, inCluster)
+      ? guardedRemoval(source, word, {
+          sameSlot: inCluster,
+          limitKeys: () => distance.removedKeys(),
+        })
       : plainRemoval(source, word, inCluster);
   };
   return relay({
@@ -129,7 +140,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
  * another node are taken there only right after ASKING.
  */
 function migrateOf(parts: Parts, timeoutMs: number): Mover {
-  const { ready, options, link, aside } = parts;
+  const { ready, options, link, aside, distance } = parts;
   const { has } = ready.source;
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
   const word = has.unlink ? 'UNLINK' : 'DEL';
@@ -138,7 +149,9 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
     ownsTarget: ready.ownsTarget,
     async openSource() {
       const { connection: source } = await link.open();
-      return { source, removal: options.copy ? undefined : guardedRemoval(source, word) };
+      const limitKeys = (): number => distance.removedKeys();
+      const removal = guardedRemoval(source, word, { sameSlot: false, limitKeys });
+      return { source, removal: options.copy ? undefined : removal };
     },
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,

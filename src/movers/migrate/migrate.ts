@@ -190,12 +190,16 @@ export function migrate(options: MigrateOptions): Mover {
     const { equal } = compared;
     const removed =
       removal && ticket && equal.count > 0 ? await removal.remove(equal, ticket) : 'removed';
-    if (removed === 'changed') {
-      outcome.retry(equal, { class: 'changing', message: 'it was written to meanwhile' });
-    } else if (removed instanceof ErrorReply) {
-      outcome.fail(equal, { class: 'source', message: `not deleted: ${removed.text}` });
-    } else if (batch.relisted && copy) outcome.repeated += equal.count;
-    else outcome.moved += equal.count;
+    const left = removed === 'removed' ? [] : (removed.places ?? [...Array(equal.count).keys()]);
+    const kept = chosen(equal, left);
+    if (removed !== 'removed' && removed.why === 'changed') {
+      outcome.retry(kept, { class: 'changing', message: 'it was written to meanwhile' });
+    } else if (removed !== 'removed' && removed.why !== 'changed') {
+      outcome.fail(kept, { class: 'source', message: `not deleted: ${removed.why.text}` });
+    }
+    const done = equal.count - left.length;
+    if (batch.relisted && copy) outcome.repeated += done;
+    else outcome.moved += done;
   }
 
   /** Cuts the next calls so that each blocks the source for about as long as it may. */

@@ -15,13 +15,15 @@
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
-import { joined, slice } from '../../redis/keys.js';
+import { chosen, joined, slice } from '../../redis/keys.js';
+import type { ErrorReply } from '../../redis/reply.js';
 import { ImportError } from '../../errors.js';
 import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { createCaution } from './caution.js';
 import { createLanes } from './lanes.js';
 import { createLine } from './line.js';
+import type { Kept } from './removal.js';
 import { store, type StoreOptions } from './store.js';
 import { watchedKeys } from './watch.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
@@ -60,6 +62,11 @@ const lastAttempt = 12;
 const watchedLines = 4;
 /** How many values travel element by element at one time, each for as long as it takes. */
 const apartLines = 2;
+
+/** Rights do not come back during a run; what a busy or loading server refuses it may allow later. */
+function isForGood({ text }: ErrorReply): boolean {
+  return /^NOPERM|unknown command|ACL failure|can't run this command/i.test(text);
+}
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
@@ -169,24 +176,45 @@ export function relay(options: RelayOptions): Mover {
       outcome.moved += acknowledged.count;
       return false;
     }
+    const places = removed.places ?? [...Array(acknowledged.count).keys()];
+    outcome.moved += acknowledged.count - places.length;
+    await keep(batch, outcome, removed.why, {
+      stored: chosen(
+        stored.keys,
+        places.filter((place) => place < stored.keys.count),
+      ),
+      found: chosen(
+        stored.found,
+        places.map((place) => place - stored.keys.count).filter((place) => place >= 0),
+      ),
+    });
+    return removed.why === 'changed';
+  }
+
+  /** What is at the node, and at the source still: it goes round again, or stays there. */
+  async function keep(
+    batch: Batch,
+    outcome: OutcomeBuilder,
+    why: Kept['why'],
+    { stored, found }: { readonly stored: Keys; readonly found: Keys },
+  ): Promise<void> {
     const message =
-      removed === 'changed'
+      why === 'changed'
         ? 'it was written to while it was moved'
-        : `copied, but the source refused to delete it: ${removed.text}`;
+        : `copied, but the source refused to delete it: ${why.text}`;
     if (batch.attempt < lastAttempt) {
       // Where scripts are refused, WATCH may still be allowed.
-      if (removed !== 'changed') caution?.forbidMain();
-      outcome.retry(stored.keys, { class: 'changing', message, ours: true });
-      outcome.retry(stored.found, { class: 'changing', message });
-      return true;
+      if (why !== 'changed' && isForGood(why)) caution?.forbidMain();
+      outcome.retry(stored, { class: 'changing', message, ours: true });
+      outcome.retry(found, { class: 'changing', message });
+      return;
     }
     // The node's copy is stale, and the source's is the one that counts.
-    await options.discard(batch, stored.keys);
-    outcome.fail(acknowledged, {
-      class: removed === 'changed' ? 'changing' : 'source',
+    await options.discard(batch, stored);
+    outcome.fail(joined([stored, found]), {
+      class: why === 'changed' ? 'changing' : 'source',
       message: `${message}, ${String(lastAttempt + 1)} times`,
     });
-    return true;
   }
 
   return {

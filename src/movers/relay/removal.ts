@@ -6,104 +6,137 @@
  * that compares the counter first, and deletes nothing when anyone but this connection has written
  * in between. Scripts run alone, so nothing fits between the comparison and the delete.
  *
- * Save points reset the counter, therefore the time of the last save and whether one is under way
- * belong to the comparison.
+ * Only one such script is under way at a time, and it says exactly what the counter must be: a second
+ * one would have to suppose how many keys the first deletes, and where that is wrong by just as much
+ * as others have written, it would match by accident. What comes meanwhile waits, and goes together.
+ *
+ * Saving resets the counter, therefore the time of the last save, whether one is under way and how
+ * many there were (7.0) belong to the comparison.
  */
-import { createHash } from 'node:crypto';
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead } from '../../redis/frames.js';
+import { command, commandHead, frame } from '../../redis/frames.js';
+import { joined, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
-import { slice } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
+import { guardScript, guardScriptSha, readCounts, sameSlotScript, shaOf } from './scripts.js';
 
-export type Removed = 'removed' | 'changed' | ErrorReply;
+/** Keys that the source still has, and why. */
+export interface Kept {
+  /** Which of the keys; undefined: all. */
+  readonly places: readonly number[] | undefined;
+  /** They were written to; or what the source answered. */
+  readonly why: 'changed' | ErrorReply;
+}
+
+export type Removed = 'removed' | Kept;
+
+export const changed: Kept = { places: undefined, why: 'changed' };
 
 /** What was known of the source when a batch's values were asked for. */
 export interface Ticket {
-  /** Writes by others, counted from an arbitrary zero; undefined until the answer is in. */
-  foreignChanges: number | undefined;
-  saves: string;
+  /** Undefined until the answer is in. */
+  state: SourceState | undefined;
+}
+
+/** The same object as long as nobody else writes. */
+export interface SourceState {
+  /** Writes by others, counted from an arbitrary zero. */
+  readonly foreignChanges: number;
+  readonly saves: string;
 }
 
 export interface Removal {
   /** Makes sure that later writes will be noticed; to be called ahead of asking for the values. */
   begin(keys: Keys): Ticket;
-  /** Deletes the keys, unless something was written since `begin`. */
+  /**
+   * Deletes the keys, unless something was written since `begin`.
+   * @throws ConnectionError when the source is lost: nobody knows then whether they are deleted.
+   */
   remove(keys: Keys, ticket: Ticket): Promise<Removed>;
 }
 
 /** UNLINK frees memory in the background, but exists since 4.0 only. */
 export type RemovalWord = 'UNLINK' | 'DEL';
 
+export interface GuardOptions {
+  /** One command takes keys of one slot only: it is a node of a cluster. */
+  readonly sameSlot: boolean;
+  /** How many keys one script deletes at most: the source serves nobody else meanwhile. */
+  readonly limitKeys: () => number;
+}
+
 /**
  * Deletes whatever happened: for sources that nobody writes to.
  * @param sameSlot one command takes keys of one slot only.
  */
 export function plainRemoval(source: Connection, word: RemovalWord, sameSlot: boolean): Removal {
-  const remove = (keys: Keys): Promise<Removed> =>
-    send(source, commandHead(keys.count, word), keys, Buffer.alloc(0), (reply) =>
-      reply instanceof ErrorReply ? reply : 'removed',
+  const remove = async (keys: Keys): Promise<ErrorReply | undefined> => {
+    const reply = await ask(
+      source,
+      [commandHead(keys.count, word), keys.bytes],
+      (answer) => answer,
     );
+    return reply instanceof ErrorReply ? reply : undefined;
+  };
   return {
-    begin: () => ({ foreignChanges: 0, saves: '' }),
+    begin: () => ({ state: undefined }),
     async remove(keys) {
-      if (!sameSlot) return remove(keys);
+      if (keys.count === 0) return 'removed';
+      if (!sameSlot) {
+        const refusal = await remove(keys);
+        return refusal ? { places: undefined, why: refusal } : 'removed';
+      }
       const each = Array.from({ length: keys.count }, (_, at) => remove(slice(keys, at, at + 1)));
-      const refused = (await Promise.all(each)).find((removed) => removed !== 'removed');
-      return refused ?? 'removed';
+      return keptOf(await Promise.all(each));
     },
   };
 }
 
-/** Goes on only if the counts are what these arguments say. */
-const unlessWritten = (
-  changes: string,
-  saves: string,
-): string => `local info = redis.call('INFO', 'persistence')
-local changes = string.match(info, 'rdb_changes_since_last_save:(%d+)')
-local saves = string.match(info, 'rdb_last_save_time:(%d+)') .. ' ' ..
-  string.match(info, 'rdb_bgsave_in_progress:(%d)')
-if changes ~= ${changes} or saves ~= ${saves} then return {changes, saves} end
-`;
+function keptOf(refusals: readonly (ErrorReply | undefined)[]): Removed {
+  const [why] = refusals.filter((refusal) => refusal !== undefined);
+  if (!why) return 'removed';
+  return { places: refusals.flatMap((refusal, place) => (refusal ? [place] : [])), why };
+}
 
-/** Also tried before the start, with counts that never are: then it deletes nothing. */
-export const guardScript = `${unlessWritten('ARGV[1]', 'ARGV[2]')}\
-return {changes, saves, redis.call(ARGV[3], unpack(KEYS))}`;
-export const guardScriptSha = shaOf(guardScript);
-
-/**
- * For a node of a cluster, where the keys that a script declares must be of one slot. Those that it
- * does not declare need only be the node's own (scriptVerifyClusterState in Redis' script.c).
- */
-const sameSlotScript = `${unlessWritten('ARGV[#ARGV - 2]', 'ARGV[#ARGV - 1]')}\
-local deleted = 0
-for place = 1, #ARGV - 3 do deleted = deleted + redis.call(ARGV[#ARGV], ARGV[place]) end
-return {changes, saves, deleted}`;
+interface Asked {
+  readonly keys: Keys;
+  readonly ticket: Ticket;
+  readonly resolve: (removed: Removed) => void;
+  readonly reject: (error: Error) => void;
+}
 
 const infoCommand = command('INFO', 'persistence');
 
-/** The most keys that one script deletes: Lua hands on no more than some 8,000 arguments. */
-export const removalLimit = 4000;
-
-/** @param sameSlot one command takes keys of one slot only. */
-export function guardedRemoval(source: Connection, word: RemovalWord, sameSlot = false): Removal {
+export function guardedRemoval(
+  source: Connection,
+  word: RemovalWord,
+  { sameSlot, limitKeys }: GuardOptions,
+): Removal {
   const script = sameSlot ? sameSlotScript : guardScript;
-  const scriptSha = shaOf(script);
-  /** Deletes that this connection has made and heard of. */
+  const scriptSha = sameSlot ? shaOf(sameSlotScript) : guardScriptSha;
+  /** Deletes that this connection has made and heard of: all of them, between two scripts. */
   let ownDeletes = 0;
-  /** Deletes asked for in scripts that have not answered, supposing all their keys exist. */
-  let expectedDeletes = 0;
+  let latest: SourceState | undefined;
+  let queue: Asked[] = [];
+  let isBusy = false;
+
+  function note(changes: number, saves: string): SourceState {
+    const foreignChanges = changes - ownDeletes;
+    if (latest?.foreignChanges !== foreignChanges || latest.saves !== saves) {
+      latest = { foreignChanges, saves };
+    }
+    return latest;
+  }
 
   function begin(): Ticket {
-    const ticket: Ticket = { foreignChanges: undefined, saves: '' };
+    const ticket: Ticket = { state: undefined };
     source.out.append(infoCommand);
     source.expect(
       new ReplyReader(
         (reply) => {
           if (!Buffer.isBuffer(reply)) return;
-          const { changes, saves } = readInfo(reply.toString('latin1'));
-          ticket.foreignChanges = changes - ownDeletes;
-          ticket.saves = saves;
+          const { changes, saves } = readCounts(reply.toString('latin1'));
+          ticket.state = note(changes, saves);
         },
         // Whoever asks for the values on this connection hears of its loss too.
         () => undefined,
@@ -112,110 +145,114 @@ export function guardedRemoval(source: Connection, word: RemovalWord, sameSlot =
     return ticket;
   }
 
-  /** Scripts that answered `again`, one after the other; nothing else is sent meanwhile. */
-  let recovering: Promise<unknown> | undefined;
-  let inFlight = 0;
-  const drained: (() => void)[] = [];
-
-  async function remove(keys: Keys, ticket: Ticket): Promise<Removed> {
-    while (recovering) await recovering;
-    const verdict = await attempt(keys, ticket);
-    if (!isMisguided(verdict)) return verdict;
-    // Sent again at once it would expect the scripts behind it to succeed, which fail because it
-    // did; each would chase the others for ever. Alone, what it expects is what it finds.
-    return inTurn(() => sendAlone(keys, ticket));
-  }
-
-  function inTurn(work: () => Promise<Removed>): Promise<Removed> {
-    const mine = Promise.resolve(recovering).then(work);
-    const ended = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    recovering = ended;
-    void ended.then(() => {
-      if (recovering === ended) recovering = undefined;
+  function remove(keys: Keys, ticket: Ticket): Promise<Removed> {
+    if (keys.count === 0) return Promise.resolve('removed');
+    return new Promise((resolve, reject) => {
+      queue.push({ keys, ticket, resolve, reject });
+      sendNext();
     });
-    return mine;
   }
 
-  async function sendAlone(keys: Keys, ticket: Ticket): Promise<Removed> {
-    if (inFlight > 0) await new Promise<void>((go) => drained.push(go));
-    let verdict = await attempt(keys, ticket);
-    if (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT') {
-      await source.call('SCRIPT', 'LOAD', script);
-      verdict = await attempt(keys, ticket);
+  function sendNext(): void {
+    if (isBusy) return;
+    const group: Asked[] = [];
+    let count = 0;
+    const limit = limitKeys();
+    while (queue[0] && (count === 0 || count + queue[0].keys.count <= limit)) {
+      const asked = queue.shift() as Asked;
+      // Somebody has written since: the source has told that already.
+      if (latest === undefined || asked.ticket.state !== latest) asked.resolve(changed);
+      else {
+        group.push(asked);
+        count += asked.keys.count;
+      }
     }
-    return verdict === 'again' ? 'changed' : verdict;
+    if (latest !== undefined && group.length > 0) void send(group, latest, false);
   }
 
-  function attempt(keys: Keys, ticket: Ticket): Promise<Removed | 'again'> {
-    const foreign = ticket.foreignChanges;
-    if (foreign === undefined) return Promise.resolve('changed');
-    const expected = String(foreign + ownDeletes + expectedDeletes);
-    expectedDeletes += keys.count;
-    inFlight++;
+  async function send(
+    group: readonly Asked[],
+    state: SourceState,
+    isAgain: boolean,
+  ): Promise<void> {
+    isBusy = true;
+    const keys = joined(group.map((asked) => asked.keys));
     const declared = sameSlot ? 0 : keys.count;
     const head = commandHead(keys.count + 3, 'EVALSHA', scriptSha, declared);
-    const tail = Buffer.concat([expected, ticket.saves, word].map(asFrame));
-    // The counts are kept where the reply is read, not where its promise is awaited: the next
-    // reply in the same chunk is read by them.
-    return send(source, head, keys, tail, (reply): Removed | 'again' => {
-      expectedDeletes -= keys.count;
-      if (--inFlight === 0) for (const go of drained.splice(0)) go();
-      if (!Array.isArray(reply)) return reply instanceof ErrorReply ? reply : 'changed';
-      const [changes, saves, deleted] = reply;
-      if (typeof deleted === 'number') {
-        ownDeletes += deleted;
-        return 'removed';
+    const expected = [String(state.foreignChanges + ownDeletes), state.saves, word];
+    const tail = Buffer.concat(expected.map((text) => frame(Buffer.from(text))));
+    try {
+      // The counts are kept where the reply is read, not where its promise is awaited: the next
+      // reply in the same chunk is read by them.
+      const removed = await ask(source, [head, keys.bytes, tail], (reply) =>
+        verdictOf(reply, keys),
+      );
+      if (removed !== 'removed' && isForgotten(removed) && !isAgain) {
+        await source.call('SCRIPT', 'LOAD', script);
+        await send(group, state, true);
+        return;
       }
-      // Scripts are sent before those ahead of them have answered. When one of those found fewer
-      // keys than it was sent for (they expired), the number expected was wrong, not the source.
-      const same =
-        Number(textOf(changes)) - ownDeletes === foreign && textOf(saves) === ticket.saves;
-      return same ? 'again' : 'changed';
-    });
+      share(removed, group);
+    } catch (error) {
+      for (const asked of group) asked.reject(error as Error);
+    }
+    isBusy = false;
+    sendNext();
   }
 
-  source.onLost(() => {
-    for (const go of drained.splice(0)) go();
+  function verdictOf(reply: Reply, keys: Keys): Removed {
+    if (!Array.isArray(reply)) {
+      const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no answer to a script');
+      return { places: undefined, why };
+    }
+    const [changes, saves, deleted, text, ...places] = reply;
+    if (typeof deleted !== 'number') {
+      note(Number(textOf(changes)), textOf(saves));
+      return changed;
+    }
+    ownDeletes += deleted;
+    if (text === undefined) return 'removed';
+    const kept = places.map((place) => Number(place) - 1).filter((place) => place < keys.count);
+    return { places: kept, why: new ErrorReply(textOf(text)) };
+  }
+
+  source.onLost((error) => {
+    const waiting = queue;
+    queue = [];
+    for (const asked of waiting) asked.reject(error);
   });
   // Ahead of the first script; a server that forgets it says NOSCRIPT.
   source.call('SCRIPT', 'LOAD', script).catch(() => undefined);
   return { begin, remove };
 }
 
-function isMisguided(verdict: Removed | 'again'): verdict is 'again' | ErrorReply {
-  return verdict === 'again' || (verdict instanceof ErrorReply && verdict.code === 'NOSCRIPT');
+/** Tells each batch of a group what became of its own keys. */
+function share(removed: Removed, group: readonly Asked[]): void {
+  let first = 0;
+  for (const { keys, resolve } of group) {
+    const from = first;
+    const to = (first += keys.count);
+    if (removed === 'removed' || removed.places === undefined) resolve(removed);
+    else {
+      const places = removed.places.filter((place) => place >= from && place < to);
+      const own = places.map((place) => place - from);
+      resolve(own.length === 0 ? 'removed' : { places: own, why: removed.why });
+    }
+  }
 }
 
-function shaOf(script: string): string {
-  return createHash('sha1').update(script).digest('hex');
+function isForgotten({ why }: Kept): boolean {
+  return why instanceof ErrorReply && why.code === 'NOSCRIPT';
 }
 
-function asFrame(text: string): Buffer {
-  return Buffer.from(`$${String(text.length)}\r\n${text}\r\n`, 'latin1');
-}
-
-function readInfo(info: string): { changes: number; saves: string } {
-  const field = (name: string): string => new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? '';
-  return {
-    changes: Number(field('rdb_changes_since_last_save')),
-    saves: `${field('rdb_last_save_time')} ${field('rdb_bgsave_in_progress')}`,
-  };
-}
-
-function send<T>(
+/** Sends these pieces as one command, and reads its reply where it comes. */
+function ask<T>(
   source: Connection,
-  head: Buffer,
-  keys: Keys,
-  tail: Buffer,
+  pieces: readonly Buffer[],
   read: (reply: Reply) => T,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    source.out.append(head);
-    source.out.append(keys.bytes);
-    source.out.append(tail);
+    for (const piece of pieces) source.out.append(piece);
     const settle = (reply: Reply): void => {
       resolve(read(reply));
     };

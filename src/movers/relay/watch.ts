@@ -6,22 +6,44 @@
  * Only writes to these very keys count, so it gets on where the write counter of removal.ts never
  * stands still; and it needs no right to run scripts. It costs more: the server looks through a
  * connection's whole list for each key that it watches, so few keys are watched at a time.
+ *
+ * Some writes touch no watched key: those of consumer groups (XACK, XREADGROUP, XCLAIM, XGROUP; none
+ * of them calls signalModifiedKey in Redis' t_stream.c), and PERSIST before 6.0. So, where scripts may
+ * run, such keys get a fingerprint ahead of their values, and are deleted by a script that compares it.
  */
 import type { Connection } from '../../redis/connection.js';
-import { commandHead } from '../../redis/frames.js';
-import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import { commandHead, frame } from '../../redis/frames.js';
+import { chosen, keyAt } from '../../redis/keys.js';
+import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import type { Removal, RemovalWord } from './removal.js';
+import { changed, type Kept, type Removal, type RemovalWord, type Removed } from './removal.js';
+import { fingerprintScript, ifUnchangedScript, shaOf } from './scripts.js';
 
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
 
-/**
- * For one batch at a time: `begin` and `remove` must take turns.
- * @param word undefined: the source keeps the keys, and only whether they were touched is told.
- */
-export function watchedRemoval(source: Connection, word: RemovalWord | undefined): Removal {
+const fingerprintSha = shaOf(fingerprintScript);
+const ifUnchangedSha = shaOf(ifUnchangedScript);
+
+export interface WatchOptions {
+  /** Undefined: the source keeps the keys, and only whether they were touched is told. */
+  readonly word: RemovalWord | undefined;
+  /** Whether the source lets scripts run. */
+  readonly scripts: boolean;
+  /** Whether WATCH does not notice PERSIST: before 6.0. */
+  readonly silentPersist: boolean;
+}
+
+/** For one batch at a time: `begin` and `remove` must take turns. */
+export function watchedRemoval(
+  source: Connection,
+  { word, scripts, silentPersist }: WatchOptions,
+): Removal {
+  const silent = silentPersist ? '1' : '0';
   let refusal: ErrorReply | undefined;
+  let watched: Keys | undefined;
+  /** One for each watched key, empty where WATCH says all; undefined: not asked for. */
+  let fingerprints: Buffer[] | undefined;
 
   function ask(...pieces: Buffer[]): Promise<Reply> {
     for (const piece of pieces) source.out.append(piece);
@@ -30,30 +52,110 @@ export function watchedRemoval(source: Connection, word: RemovalWord | undefined
     });
   }
 
-  return {
-    begin(keys: Keys) {
-      refusal = undefined;
-      void ask(commandHead(keys.count, 'WATCH'), keys.bytes).then(
-        (reply) => {
-          if (reply instanceof ErrorReply) refusal = reply;
-        },
-        // Whoever asks for the values on this connection hears of its loss too.
-        () => undefined,
-      );
-      return { foreignChanges: 0, saves: '' };
-    },
-    async remove(keys: Keys) {
-      if (refusal ?? keys.count === 0) {
-        await source.call('UNWATCH');
-        return refusal ?? 'removed';
-      }
-      const [, , result] = await Promise.all([
-        source.call('MULTI'),
-        word && ask(commandHead(keys.count, word), keys.bytes),
-        source.call('EXEC'),
-      ]);
-      if (result instanceof ErrorReply) return result;
-      return result === null ? 'changed' : 'removed';
-    },
-  };
+  function note(asked: Promise<Reply>, read: (reply: Reply) => void): void {
+    // Whoever asks for the values on this connection hears of its loss too.
+    asked.then(read, () => undefined);
+  }
+
+  if (scripts) loadScripts();
+  function loadScripts(): void {
+    for (const script of [fingerprintScript, ifUnchangedScript]) {
+      source.call('SCRIPT', 'LOAD', script).catch(() => undefined);
+    }
+  }
+
+  function begin(keys: Keys): ReturnType<Removal['begin']> {
+    refusal = undefined;
+    watched = keys;
+    fingerprints = undefined;
+    note(ask(commandHead(keys.count, 'WATCH'), keys.bytes), (reply) => {
+      if (reply instanceof ErrorReply) refusal = reply;
+    });
+    if (scripts) {
+      const head = commandHead(keys.count + 1, 'EVALSHA', fingerprintSha, keys.count);
+      note(ask(head, keys.bytes, frame(Buffer.from(silent))), (reply) => {
+        if (Array.isArray(reply)) fingerprints = reply.map((one) => one as Buffer);
+        else if (reply instanceof ErrorReply && reply.code !== 'NOSCRIPT') refusal ??= reply;
+        else loadScripts();
+      });
+    }
+    return { state: undefined };
+  }
+
+  /** The fingerprints of these of the watched keys. */
+  function fingerprintsOf(keys: Keys): readonly Buffer[] {
+    const none = Buffer.alloc(0);
+    if (!watched || !fingerprints) return Array.from({ length: keys.count }, () => none);
+    const known = Array.from({ length: watched.count }, (_, at) => keyAt(watched as Keys, at));
+    return Array.from({ length: keys.count }, (_, place) => {
+      const key = keyAt(keys, place);
+      const at = known.findIndex((one) => one.equals(key));
+      return fingerprints?.[at] ?? none;
+    });
+  }
+
+  async function remove(keys: Keys): Promise<Removed> {
+    const isUnknown = scripts && !fingerprints;
+    if (refusal !== undefined || isUnknown || keys.count === 0) {
+      await source.call('UNWATCH');
+      if (keys.count === 0) return 'removed';
+      return refusal ? { places: undefined, why: refusal } : changed;
+    }
+    const marks = fingerprintsOf(keys);
+    const marked = placesWhere(marks, (mark) => mark.length > 0);
+    const plain = chosen(
+      keys,
+      placesWhere(marks, (mark) => mark.length === 0),
+    );
+    // Deletes must never run outside of a transaction: so they are sent once it is known to be one.
+    const begun = await source.call('MULTI');
+    if (begun instanceof ErrorReply) return { places: undefined, why: begun };
+    const queued: Promise<Reply>[] = [];
+    if (word && plain.count > 0) queued.push(ask(commandHead(plain.count, word), plain.bytes));
+    for (const place of marked) queued.push(askUnchanged(keys, place, marks));
+    const [result] = await Promise.all([source.call('EXEC'), ...queued]);
+    if (result instanceof ErrorReply) return { places: undefined, why: result };
+    if (!Array.isArray(result)) return changed;
+    const removed = judge(result, marked, keys.count);
+    const isForgotten = removed !== 'removed' && isNoScript(removed.why);
+    if (!isForgotten) return removed;
+    loadScripts();
+    return { places: removed.places, why: 'changed' };
+  }
+
+  function askUnchanged(keys: Keys, place: number, marks: readonly Buffer[]): Promise<Reply> {
+    const [key, mark] = [keyAt(keys, place), marks[place] as Buffer];
+    const words = ['EVALSHA', ifUnchangedSha, 1].map((one) => frame(Buffer.from(String(one))));
+    const more = [silent, mark, word ?? ''].map((one) => frame(Buffer.from(one)));
+    const pieces = [...words, frame(key), ...more];
+    return ask(Buffer.from(`*${String(pieces.length)}\r\n`), ...pieces);
+  }
+
+  return { begin, remove };
+}
+
+/**
+ * @param result the transaction's answers: that of the plain delete, if there was one, then one for
+ *   each key with a fingerprint.
+ * @param marked the places of those.
+ */
+function judge(result: readonly Reply[], marked: readonly number[], keyCount: number): Removed {
+  const answers = result.slice(result.length - marked.length);
+  const ofPlain = result.slice(0, result.length - marked.length);
+  const refused = [...ofPlain, ...answers].find((answer) => answer instanceof ErrorReply);
+  const isPlainKept = ofPlain.some((answer) => answer instanceof ErrorReply);
+  const places = Array.from({ length: keyCount }, (_, place) => place).filter((place) => {
+    const at = marked.indexOf(place);
+    return at === -1 ? isPlainKept : textOf(answers[at]) !== '1';
+  });
+  if (places.length === 0) return 'removed';
+  return { places, why: refused instanceof ErrorReply ? refused : 'changed' };
+}
+
+function isNoScript(why: Kept['why']): boolean {
+  return why instanceof ErrorReply && why.code === 'NOSCRIPT';
+}
+
+function placesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): number[] {
+  return marks.flatMap((mark, place) => (is(mark) ? [place] : []));
 }
