@@ -1,5 +1,6 @@
 /** The library's public face. */
-export { assess, type AssessContext, type AssessOptions } from './commands/assess.js';
+export { assess, type AssessContext } from './commands/assess.js';
+export type { AssessOptions } from './commands/assess/options.js';
 export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
 export { type ImportContext, importKeys } from './commands/import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';

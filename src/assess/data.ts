@@ -1,30 +1,33 @@
 /** What a source holds, from a sample of its keys: types, deadlines, sizes, and where they would go. */
 import type { Control, ControlReply } from '../redis/control.js';
-import { slotOf } from '../redis/slot.js';
 import { reportedKey, type ReportedKey } from '../report.js';
+import { type Collisions, findCollisions } from './collisions.js';
+import { type SampledKey, sampleKeys } from './sample.js';
 import { shapeOf } from './shapes.js';
 
-export interface DataFacts {
+export interface DataFacts extends Collisions {
   /** Keys of each database that has any. */
   readonly databases: readonly {
     readonly db: number;
     readonly keys: number;
     readonly expiring: number;
   }[];
-  /** Names found in more than one database: the same key, in a cluster. */
-  readonly collisions: readonly (ReportedKey & { readonly databases: readonly number[] })[];
-  /** Of one database. */
+  /** Of all databases, from each by its share. */
   readonly sampled: number;
   readonly types: readonly {
     readonly type: string;
     readonly share: number;
-    readonly meanBytes: number;
+    /** Undefined: MEMORY USAGE may not be asked. */
+    readonly meanBytes?: number;
   }[];
   /** How far the shares may be off, 95 times of 100. */
   readonly shareError: number;
   readonly meanBytes: number;
-  /** How far that may be off. */
-  readonly meanBytesError: number;
+  /** How far that may be off; undefined: it is not known. */
+  readonly meanBytesError?: number;
+  /** What the sizes are from: of the sampled keys, or of all of the server's memory. */
+  readonly sizesBy: 'MEMORY USAGE' | 'used_memory';
+  /** The few largest of each type. */
   readonly largest: readonly (ReportedKey & { readonly type: string; readonly bytes: number })[];
   /** Slots that hold far more of the sample than others, with what their keys look like. */
   readonly loadedSlots: readonly {
@@ -34,85 +37,97 @@ export interface DataFacts {
   }[];
   readonly modules: readonly string[];
   readonly functions: readonly string[];
-  /** Slots of the sample, for telling which node they go to. */
-  readonly slots: Float64Array;
 }
 
-const largestTold = 10;
+const largestOfType = 3;
 const loadedTold = 5;
-/** Keys of the smaller databases that are looked for in the others. */
-const collisionTries = 2000;
 
-/** @param db the one that is sampled. */
+type Sizes = Pick<DataFacts, 'meanBytes' | 'meanBytesError' | 'sizesBy'>;
+
+/** @returns the facts, and the sample that they are from. */
 export async function readData(
   control: Control,
-  db: number,
   wanted: number,
-): Promise<Omit<DataFacts, 'modules' | 'functions'>> {
+  timeoutMs: number,
+): Promise<{
+  readonly data: Omit<DataFacts, 'modules' | 'functions'>;
+  readonly sample: readonly SampledKey[];
+}> {
   const databases = databasesOf(await control.info('keyspace'));
-  const keys = await randomKeys(
-    control,
-    Math.min(wanted, databases.find((one) => one.db === db)?.keys ?? 0),
-  );
-  const rows = await Promise.all(
-    keys.map(async (key) => {
-      const [type, bytes] = await Promise.all([
-        control.call('TYPE', key),
-        control.call('MEMORY', 'USAGE', key).catch(() => 0),
-      ]);
-      return {
-        key,
-        type: String(type),
-        bytes: Number(bytes ?? 0),
-        slot: slotOf(key, 0, key.length),
-      };
-    }),
-  );
-  const found = rows.filter(({ type }) => type !== 'none');
-  const count = Math.max(1, found.length);
-  const mean = found.reduce((sum, { bytes }) => sum + bytes, 0) / count;
-  const deviation = Math.sqrt(
-    found.reduce((sum, { bytes }) => sum + (bytes - mean) ** 2, 0) / count,
-  );
-  const byType = grouped(found, ({ type }) => type);
-  const slots = new Float64Array(16_384);
-  for (const { slot } of found) slots[slot] = (slots[slot] ?? 0) + 1;
-  return {
+  const sample = await sampleKeys(control.endpoint, databases, wanted, timeoutMs);
+  const keys = databases.reduce((sum, one) => sum + one.keys, 0);
+  const memory = await control.info('memory');
+  const count = Math.max(1, sample.length);
+  const unique = distinct(sample);
+  const data = {
     databases,
-    collisions: await collisionsOf(control, databases, db),
-    sampled: found.length,
-    types: [...byType]
+    ...(await findCollisions(control.endpoint, databases, timeoutMs)),
+    sampled: sample.length,
+    types: [...grouped(sample, ({ type }) => type)]
       .map(([type, some]) => ({
         type,
         share: some.length / count,
-        meanBytes: Math.round(some.reduce((sum, { bytes }) => sum + bytes, 0) / some.length),
+        ...meanOf(some),
       }))
       .sort((a, b) => b.share - a.share),
     shareError: 0.98 / Math.sqrt(count),
-    meanBytes: Math.round(mean),
-    meanBytesError: Math.round((1.96 * deviation) / Math.sqrt(count)),
-    largest: distinct(found)
-      .sort((a, b) => b.bytes - a.bytes)
-      .slice(0, largestTold)
-      .map(({ key, type, bytes }) => ({ ...reportedKey(key), type, bytes })),
-    loadedSlots: loaded(distinct(found), count),
-    slots,
+    ...(sizesOf(sample) ?? sizesByMemory(memory, keys)),
+    largest: largestByType(unique),
+    loadedSlots: loaded(unique, count),
+  };
+  return { data, sample };
+}
+
+/** Undefined where MEMORY USAGE did not tell, or nothing was sampled. */
+function sizesOf(sample: readonly SampledKey[]): Sizes | undefined {
+  const { meanBytes } = meanOf(sample);
+  if (meanBytes === undefined) return undefined;
+  const squares = sample.reduce((sum, { bytes = 0 }) => sum + (bytes - meanBytes) ** 2, 0);
+  const deviation = Math.sqrt(squares / sample.length);
+  return {
+    meanBytes,
+    meanBytesError: Math.round((1.96 * deviation) / Math.sqrt(sample.length)),
+    sizesBy: 'MEMORY USAGE',
   };
 }
 
-interface Row {
-  readonly key: Buffer;
-  readonly type: string;
-  readonly bytes: number;
-  readonly slot: number;
+/** All of the server's memory, its own needs included: rather too much than too little. */
+function sizesByMemory(memory: ReadonlyMap<string, string>, keys: number): Sizes {
+  const used = Number(memory.get('used_memory') ?? 0);
+  return { meanBytes: Math.round(used / Math.max(1, keys)), sizesBy: 'used_memory' };
 }
 
-function distinct(rows: readonly Row[]): Row[] {
-  return [...new Map(rows.map((row) => [row.key.toString('latin1'), row])).values()];
+function meanOf(some: readonly SampledKey[]): { readonly meanBytes?: number } {
+  if (some.length === 0 || some.some(({ bytes }) => bytes === undefined)) return {};
+  const sum = some.reduce((all, { bytes = 0 }) => all + bytes, 0);
+  return { meanBytes: Math.round(sum / some.length) };
 }
 
-function grouped<K>(rows: readonly Row[], by: (row: Row) => K): ReadonlyMap<K, Row[]> {
-  const groups = new Map<K, Row[]>();
+function largestByType(rows: readonly SampledKey[]): DataFacts['largest'] {
+  return [...grouped(rows, ({ type }) => type).values()]
+    .map((some) =>
+      some
+        .flatMap(({ key, type, bytes }) => (bytes === undefined ? [] : [{ key, type, bytes }]))
+        .sort((a, b) => b.bytes - a.bytes)
+        .slice(0, largestOfType)
+        .map(({ key, type, bytes }) => ({ ...reportedKey(key), type, bytes })),
+    )
+    .sort(([one], [other]) => (other?.bytes ?? 0) - (one?.bytes ?? 0))
+    .flat();
+}
+
+function distinct(rows: readonly SampledKey[]): SampledKey[] {
+  const byName = rows.map(
+    (row) => [`${String(row.db)} ${row.key.toString('latin1')}`, row] as const,
+  );
+  return [...new Map(byName).values()];
+}
+
+function grouped<K>(
+  rows: readonly SampledKey[],
+  by: (row: SampledKey) => K,
+): ReadonlyMap<K, SampledKey[]> {
+  const groups = new Map<K, SampledKey[]>();
   for (const row of rows) {
     const group = groups.get(by(row));
     if (group) group.push(row);
@@ -122,7 +137,7 @@ function grouped<K>(rows: readonly Row[], by: (row: Row) => K): ReadonlyMap<K, R
 }
 
 /** A slot with more than one in a hundred keys is one that a hash tag fills. */
-function loaded(rows: readonly Row[], count: number): DataFacts['loadedSlots'] {
+function loaded(rows: readonly SampledKey[], count: number): DataFacts['loadedSlots'] {
   return [...grouped(rows, ({ slot }) => slot)]
     .filter(([, some]) => some.length > Math.max(10, count / 100))
     .sort(([, one], [, other]) => other.length - one.length)
@@ -130,7 +145,7 @@ function loaded(rows: readonly Row[], count: number): DataFacts['loadedSlots'] {
     .map(([slot, some]) => ({
       slot,
       share: some.length / count,
-      shape: shapeOf((some[0] as Row).key.toString('latin1')),
+      shape: shapeOf((some[0] as SampledKey).key.toString('latin1')),
     }));
 }
 
@@ -143,42 +158,6 @@ function databasesOf(info: ReadonlyMap<string, string>): DataFacts['databases'] 
     );
     return [{ db: Number(db), keys: keys ?? 0, expiring: expiring ?? 0 }];
   });
-}
-
-async function randomKeys(control: Control, count: number): Promise<Buffer[]> {
-  const asked = Array.from({ length: count }, () => control.callBinary('RANDOMKEY'));
-  return (await Promise.all(asked)).filter((key) => Buffer.isBuffer(key));
-}
-
-async function collisionsOf(
-  control: Control,
-  databases: DataFacts['databases'],
-  own: number,
-): Promise<DataFacts['collisions']> {
-  const found = new Map<string, Set<number>>();
-  if (databases.length < 2) return [];
-  try {
-    for (const { db, keys } of databases) {
-      await control.call('SELECT', db);
-      const some = await randomKeys(control, Math.min(collisionTries, keys));
-      for (const other of databases) {
-        if (other.db === db) continue;
-        await control.call('SELECT', other.db);
-        const there = await Promise.all(some.map((key) => control.call('EXISTS', key)));
-        some.forEach((key, at) => {
-          if (there[at] !== 1) return;
-          const name = key.toString('latin1');
-          found.set(name, (found.get(name) ?? new Set()).add(db).add(other.db));
-        });
-      }
-    }
-  } finally {
-    await control.call('SELECT', own);
-  }
-  return [...found].slice(0, 20).map(([name, dbs]) => ({
-    ...reportedKey(Buffer.from(name, 'latin1')),
-    databases: [...dbs].sort((a, b) => a - b),
-  }));
 }
 
 /** Names of function libraries (7.0); none where it may not be asked. */

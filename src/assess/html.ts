@@ -6,17 +6,16 @@ const style = `
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff }
   h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
   table { border-collapse: collapse; width: 100% }
-  td { border-top: 1px solid #d8dee6; padding: .3rem .8rem .3rem 0; vertical-align: top; overflow-wrap: anywhere }
+  td { border-top: 1px solid #d8dee6; padding: .3rem .8rem .3rem 0; vertical-align: top }
   td:first-child { white-space: nowrap; font-weight: 600 }
+  td.long { overflow-wrap: anywhere; min-width: 16rem }
   footer { margin-top: 2rem; color: #667 }
   @media (prefers-color-scheme: dark) { body { color: #dde4ec; background: #14191f } td { border-color: #303a46 } }
 `;
 
 export function assessPage(report: AssessReport): string {
   const sections = sectionsOf(report).map(({ title, rows }) => {
-    const lines = rows.map(
-      (row) => `<tr>${row.map((text) => `<td>${escaped(text)}</td>`).join('')}</tr>`,
-    );
+    const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
     return `<h2>${escaped(title)}</h2>\n<table>\n${lines.join('\n')}\n</table>`;
   });
   const title = escaped(headline(report));
@@ -27,10 +26,17 @@ export function assessPage(report: AssessReport): string {
 <title>${title}</title>
 <style>${style}</style>
 <h1>${title}</h1>
+<p>As of ${escaped(report.takenAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'))}</p>
 ${sections.join('\n')}
 <footer>cluster-import ${escaped(report.version)}</footer>
 </html>
 `;
+}
+
+/** Only long text may break within words: what is short stays legible. */
+function cellOf(text: string): string {
+  const isLong = text.length > 24;
+  return `<td${isLong ? ' class="long"' : ''}>${escaped(text)}</td>`;
 }
 
 function escaped(text: string): string {

@@ -26,28 +26,57 @@ const at =
   (words) =>
     words.length > place ? [place] : [];
 
+/** Words that stand behind an option, which may look like another option. */
+export type Arguments = Readonly<Record<string, number>>;
+
+/**
+ * The options from a place on: what each is, and where its arguments begin. An option that is not
+ * in the table has none.
+ */
+export function optionsFrom(
+  words: readonly string[],
+  from: number,
+  args: Arguments,
+): readonly { readonly option: string; readonly place: number }[] {
+  const found = [];
+  for (let place = from; place < words.length; place++) {
+    const option = (words[place] ?? '').toLowerCase();
+    found.push({ option, place: place + 1 });
+    place += Object.hasOwn(args, option) ? (args[option] ?? 0) : 0;
+  }
+  return found;
+}
+
 /** Behind STREAMS: as many keys as ids. */
-const streams: Places = (words) => {
-  const from = words.findIndex((word) => word.toLowerCase() === 'streams') + 1;
-  return from === 0 ? [] : range(from, Math.floor((words.length - from) / 2));
-};
+const streams =
+  (options: number): Places =>
+  (words) => {
+    const args = { count: 1, block: 1, claim: 1, streams: Infinity };
+    const found = optionsFrom(words, options, args).find(({ option }) => option === 'streams');
+    return found ? range(found.place, Math.floor((words.length - found.place) / 2)) : [];
+  };
+
+/** What SORT's options take. */
+export const sortArguments = { by: 1, get: 1, limit: 2, store: 1 };
 
 /** The first, and what is named behind one of these words. */
 const storing =
-  (...names: string[]): Places =>
-  (words) => {
-    const stored = words.flatMap((word, place) =>
-      place > 1 && names.includes(word.toLowerCase()) && place + 1 < words.length
-        ? [place + 1]
-        : [],
-    );
-    return [1, ...stored];
-  };
+  (options: number, args: Arguments, ...names: string[]): Places =>
+  (words) => [
+    1,
+    ...optionsFrom(words, options, args).flatMap(({ option, place }) =>
+      names.includes(option) && place < words.length ? [place] : [],
+    ),
+  ];
 
 const migrate: Places = (words) => {
-  const from = words.findIndex((word) => word.toLowerCase() === 'keys') + 1;
-  return from > 0 && words[3] === '' ? range(from, words.length - from) : [3];
+  const args = { auth: 1, auth2: 2, keys: Infinity };
+  const found = optionsFrom(words, 6, args).find(({ option }) => option === 'keys');
+  return found && words[3] === '' ? range(found.place, words.length - found.place) : [3];
 };
+
+/** STRALGO LCS KEYS a b (6.0 and 6.2). */
+const stralgo: Places = (words) => (words[2]?.toLowerCase() === 'keys' ? range(3, 2) : []);
 
 const rules: Readonly<Record<string, Places>> = {
   eval: counted(2),
@@ -68,12 +97,13 @@ const rules: Readonly<Record<string, Places>> = {
   zmpop: counted(1),
   blmpop: counted(2),
   bzmpop: counted(2),
-  xread: streams,
-  xreadgroup: streams,
-  sort: storing('store'),
-  georadius: storing('store', 'storedist'),
-  georadiusbymember: storing('store', 'storedist'),
+  xread: streams(1),
+  xreadgroup: streams(4),
+  sort: storing(2, sortArguments, 'store'),
+  georadius: storing(6, { count: 1, store: 1, storedist: 1 }, 'store', 'storedist'),
+  georadiusbymember: storing(5, { count: 1, store: 1, storedist: 1 }, 'store', 'storedist'),
   migrate,
+  stralgo,
   object: at(2),
   xgroup: at(2),
   xinfo: at(2),

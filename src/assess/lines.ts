@@ -1,7 +1,8 @@
 /** An assessment in sections of rows, which its text and its page both show. */
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
-import { type AssessReport, percent } from './report.js';
+import { percent } from './findings.js';
+import type { AssessReport, Plan, WatchReport } from './report.js';
 
 export interface Section {
   readonly title: string;
@@ -26,68 +27,28 @@ export function headline({ status, case: found, from, to }: AssessReport): strin
 }
 
 export function sectionsOf(report: AssessReport): readonly Section[] {
-  const { findings, watch, commandStats, data, nodes = [] } = report;
-  const patterns = watch?.patterns ?? [];
+  const { findings, watch, commandStats, nodes = [], plan } = report;
   const sections: Section[] = [
     {
       title: 'Findings',
-      rows: findings.map(({ blocking, message }) => [blocking ? 'blocking' : 'note', message]),
-    },
-    {
-      title: watch
-        ? `Commands, ${formatCount(watch.commands)} watched in ${formatDuration(watch.durationMs)}`
-        : '',
-      rows: patterns.map(({ pattern, kind, trouble, count, clients, repair }) => [
-        trouble ?? 'one slot',
-        kind,
-        `${formatCount(count)}×`,
-        pattern,
-        repair ?? '',
-        `by ${clients.join(', ')}`,
+      rows: findings.map((one) => [
+        one.blocking ? 'blocking' : one.open ? 'not known' : 'note',
+        one.message,
       ]),
     },
+    ...(watch ? watchSections(watch) : []),
     {
       title: 'Commands since the start of the server',
-      rows: commandStats.map(({ command, calls, concern }) => [
+      rows: commandStats.map(({ command, calls, concern, duringWatch, watched }) => [
         concern,
         command,
         `${formatCount(calls)}×`,
+        ...(duringWatch === undefined
+          ? []
+          : [`${formatCount(duringWatch)} during the watch, ${formatCount(watched ?? 0)} seen`]),
       ]),
     },
-    {
-      title: 'Databases',
-      rows: data.databases.map(({ db, keys, expiring }) => [
-        `db${String(db)}`,
-        `${formatCount(keys)} keys`,
-        `${percent(keys === 0 ? 0 : expiring / keys)} expire`,
-      ]),
-    },
-    {
-      title: 'Names in several databases',
-      rows: data.collisions.map((one) => [
-        quoteKey(one, 80),
-        one.databases.map((db) => `db${String(db)}`).join(', '),
-      ]),
-    },
-    {
-      title: `Types, of ${formatCount(data.sampled)} keys at random (± ${percent(data.shareError)})`,
-      rows: data.types.map(({ type, share, meanBytes }) => [
-        type,
-        percent(share),
-        `${formatBytes(meanBytes)} on average`,
-      ]),
-    },
-    {
-      title: `Largest of these; a key has ${formatBytes(data.meanBytes)} ± ${formatBytes(data.meanBytesError)}`,
-      rows: data.largest.map((one) => [quoteKey(one, 80), one.type, formatBytes(one.bytes)]),
-    },
-    {
-      title: 'Modules and functions',
-      rows: [
-        ...data.modules.map((name) => ['module', name]),
-        ...data.functions.map((name) => ['function library', name]),
-      ],
-    },
+    ...dataSections(report),
     {
       title: 'Where the keys would go',
       rows: nodes.map(({ address, version, share, expectedBytes, freeBytes, evictionPolicy }) => [
@@ -100,8 +61,110 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
           : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
       ]),
     },
+    { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
   ];
   return sections.filter(({ rows }) => rows.length > 0);
+}
+
+/** More are in the JSON. */
+const patternsTold = 100;
+
+const ends = {
+  time: 'the time was over',
+  limit: 'so many commands were seen as --watch-limit allows',
+  latency: 'the source became slow (--watch-latency)',
+  signal: 'it was stopped',
+  lost: 'the source was lost',
+};
+
+function watchSections(watch: WatchReport): readonly Section[] {
+  const { commands, durationMs, endedBy, patterns } = watch;
+  const told = patterns.slice(0, patternsTold);
+  const more = patterns.length - told.length;
+  return [
+    {
+      title: 'Watching',
+      rows: [
+        ['commands', formatCount(commands)],
+        ['for', formatDuration(durationMs)],
+        ['ended because', ends[endedBy]],
+      ],
+    },
+    {
+      title: 'Commands, transactions and scripts with several keys',
+      rows: [
+        ...told.map(({ pattern, kind, trouble, count, clients, repair }) => [
+          trouble ?? 'one slot',
+          kind,
+          `${formatCount(count)}×`,
+          pattern,
+          repair ?? '',
+          `by ${clients.join(', ')}`,
+        ]),
+        ...(more > 0 ? [[`and ${formatCount(more)} more, which --json tells`]] : []),
+      ],
+    },
+  ];
+}
+
+function dataSections({ data }: AssessReport): readonly Section[] {
+  const { meanBytes, meanBytesError } = data;
+  const error = meanBytesError === undefined ? '' : ` ± ${formatBytes(meanBytesError)}`;
+  return [
+    {
+      title: 'Databases',
+      rows: data.databases.map(({ db, keys, expiring }) => {
+        const compared = data.compared.find((one) => one.db === db);
+        return [
+          `db${String(db)}`,
+          `${formatCount(keys)} keys`,
+          `${percent(keys === 0 ? 0 : expiring / keys)} expire`,
+          compared ? `${formatCount(compared.names)} names looked for in larger databases` : '',
+        ];
+      }),
+    },
+    {
+      title: 'Names in several databases',
+      rows: data.collisions.map((one) => [
+        quoteKey(one, 80),
+        one.databases.map((db) => `db${String(db)}`).join(', '),
+      ]),
+    },
+    {
+      title: `Types, of ${formatCount(data.sampled)} keys at random (± ${percent(data.shareError)})`,
+      rows: data.types.map(({ type, share, meanBytes: mean }) => [
+        type,
+        percent(share),
+        mean === undefined ? 'size not known' : `${formatBytes(mean)} on average`,
+      ]),
+    },
+    {
+      title: `Largest of these by type; a key has ${formatBytes(meanBytes)}${error}`,
+      rows: data.largest.map((one) => [one.type, quoteKey(one, 80), formatBytes(one.bytes)]),
+    },
+    {
+      title: 'Modules and functions',
+      rows: [
+        ...data.modules.map((name) => ['module', name]),
+        ...data.functions.map((name) => ['function library', name]),
+      ],
+    },
+  ];
+}
+
+function planRows({ mover, reason, estimate }: Plan): readonly (readonly string[])[] {
+  const both = 'relay or migrate, whichever turns out to be faster';
+  return [
+    ['mover', mover === 'auto' ? both : `${mover}: ${reason}`],
+    ...(estimate
+      ? [
+          [
+            'time',
+            `about ${formatDuration(estimate.durationMs)}, from reading ${formatCount(estimate.values)} values (${formatBytes(estimate.bytes)}) in ${formatDuration(estimate.measuredMs)}; a busy source, or slow nodes, take longer`,
+          ],
+        ]
+      : []),
+  ];
 }
 
 export function summarizeAssess(report: AssessReport): string {

@@ -8,20 +8,22 @@ export interface Seen {
   readonly client: string;
   /** The command and its arguments, one character a byte. */
   readonly words: readonly string[];
+  /** It was too long: words behind these are not known. */
+  readonly isCut?: boolean;
 }
 
 const pattern = /^\d+\.\d+ \[(\d+) (.*?)\] "/;
 const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', a: '\x07', b: '\b' };
 
 /** @returns nothing for what is no command. */
-export function parseMonitorLine(line: string): Seen | undefined {
+export function parseMonitorLine(line: string, isCut = false): Seen | undefined {
   const match = pattern.exec(line);
   if (!match) return undefined;
   const words: string[] = [];
   for (const [, quoted = ''] of line.slice(match[0].length - 1).matchAll(/"((?:[^"\\]|\\.)*)"/g)) {
     words.push(quoted.includes('\\') ? unescaped(quoted) : quoted);
   }
-  return { db: Number(match[1]), client: match[2] ?? '', words };
+  return { db: Number(match[1]), client: match[2] ?? '', words, ...(isCut && { isCut }) };
 }
 
 function unescaped(text: string): string {

@@ -1,8 +1,8 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
 import type { DataFacts } from './data.js';
-import { type CommandCount, decisive } from './stats.js';
+import type { Pattern, Patterns } from './patterns.js';
+import type { CommandCount } from './stats.js';
 import type { Watched } from './watch.js';
-import type { Pattern } from './workload.js';
 
 /** 1: no command has several keys. 2: they have, always of one slot. 3: of several: that must change first. */
 export type Case = 1 | 2 | 3;
@@ -10,6 +10,8 @@ export type Case = 1 | 2 | 3;
 export interface Finding {
   /** Nothing can move before it is dealt with. */
   readonly blocking: boolean;
+  /** It may be blocking: too little was seen to say. */
+  readonly open?: true;
   /** One sentence. */
   readonly message: string;
 }
@@ -17,112 +19,61 @@ export interface Finding {
 export interface TargetNode {
   readonly address: string;
   readonly version: string;
-  /** Share of the sample that would go there. */
+  /** Share of the sample that would go there; of the slots, where nothing was sampled. */
   readonly share: number;
-  /** What that may come to. */
+  /** What that may come to, of all databases. */
   readonly expectedBytes: number;
   /** Up to its maxmemory; undefined: it has none. */
   readonly freeBytes?: number;
   readonly evictionPolicy: string;
 }
 
+export interface WatchReport extends Watched {
+  /** Those of scripts not counted. */
+  readonly commands: number;
+  readonly patterns: readonly Pattern[];
+  /** Units that found no place among the patterns. */
+  readonly leftOut: Patterns['leftOut'];
+  /** The databases that were worked in, and who did. */
+  readonly databases: readonly { readonly db: number; readonly clients: readonly string[] }[];
+  /** Commands that were too long to be read to their end, and may have keys there. */
+  readonly cut: readonly { readonly command: string; readonly count: number }[];
+}
+
+/** How an import would go. */
+export interface Plan {
+  /** `auto`: relay and migrate both can, and a run takes the faster one. */
+  readonly mover: 'auto' | 'relay' | 'migrate' | 'count';
+  readonly reason: string;
+  /** From reading values of the sample; undefined: there was nothing to read. */
+  readonly estimate?: Estimate;
+}
+
+export interface Estimate {
+  readonly durationMs: number;
+  /** What was measured: so many values were read, in so much time. */
+  readonly values: number;
+  readonly bytes: number;
+  readonly measuredMs: number;
+}
+
 export interface AssessReport {
-  /** Undecided: commands with several keys were used, and were not watched. */
+  /** Undecided: what was seen is not enough; the findings say of what. */
   readonly status: 'can-move' | 'cannot-move' | 'undecided';
   readonly case?: Case;
   readonly from: string;
   readonly to?: string;
+  /** When it was begun, as ISO 8601. */
+  readonly takenAt: string;
   readonly source: { readonly version: string };
   /** Since the server's start. */
   readonly commandStats: readonly CommandCount[];
-  readonly watch?: Watched & { readonly commands: number; readonly patterns: readonly Pattern[] };
-  readonly data: Omit<DataFacts, 'slots'>;
+  readonly watch?: WatchReport;
+  readonly data: DataFacts;
   readonly nodes?: readonly TargetNode[];
+  readonly plan?: Plan;
   readonly findings: readonly Finding[];
   readonly version: string;
 }
 
 export type Known = Omit<AssessReport, 'status' | 'case' | 'findings'>;
-
-export function buildAssessReport(known: Known): AssessReport {
-  const found = caseOf(known);
-  const findings = findingsOf(known, found);
-  const cannot = findings.some(({ blocking }) => blocking);
-  const status = cannot ? 'cannot-move' : found === undefined ? 'undecided' : 'can-move';
-  return { status, ...(found !== undefined && { case: found }), ...known, findings };
-}
-
-function caseOf({ watch, commandStats }: Known): Case | undefined {
-  if (watch?.patterns.some(({ trouble }) => trouble !== undefined)) return 3;
-  if (watch && watch.commands > 0) return watch.patterns.length > 0 ? 2 : 1;
-  return commandStats.some(({ concern }) => decisive.has(concern)) ? undefined : 1;
-}
-
-function findingsOf(known: Known, found: Case | undefined): Finding[] {
-  const { data, commandStats, watch, nodes = [] } = known;
-  const findings: Finding[] = [];
-  const add = (blocking: boolean, message: string): void =>
-    void findings.push({ blocking, message });
-  if (found === 3) {
-    const count = watch?.patterns.filter(({ trouble }) => trouble !== undefined).length ?? 0;
-    add(
-      true,
-      `${String(count)} patterns use keys of several slots at one time: a cluster refuses them.`,
-    );
-  }
-  if (found === undefined) {
-    const names = commandStats
-      .filter(({ concern }) => decisive.has(concern))
-      .map(({ command }) => command);
-    add(
-      false,
-      `Commands that may have several keys were used (${names.join(', ')}): say --watch 60s to see with which keys.`,
-    );
-  }
-  if (data.databases.length > 1) {
-    add(
-      false,
-      `${String(data.databases.length)} databases are in use; a cluster has one: their keys come together, under prefixes if need be.`,
-    );
-  }
-  if (data.collisions.length > 0) {
-    add(
-      true,
-      'The same names are in several databases: in a cluster each would be one key; give prefixes (--key-prefix).',
-    );
-  }
-  const perNode = commandStats
-    .filter(({ concern }) => concern === 'per-node')
-    .map(({ command }) => command);
-  if (perNode.length > 0) {
-    add(
-      false,
-      `${perNode.join(', ')} answer for one node only: the application has to ask every master.`,
-    );
-  }
-  for (const { slot, share, shape } of data.loadedSlots) {
-    add(
-      false,
-      `Slot ${String(slot)} holds ${percent(share)} of the keys (such as ${shape}): its node will carry them all.`,
-    );
-  }
-  for (const node of nodes) {
-    if (node.freeBytes !== undefined && node.expectedBytes > node.freeBytes) {
-      add(
-        true,
-        `${node.address} has too little memory below its maxmemory for what would come to it.`,
-      );
-    }
-    if (node.freeBytes !== undefined && node.evictionPolicy !== 'noeviction') {
-      add(false, `${node.address} evicts keys when it is full (${node.evictionPolicy}).`);
-    }
-  }
-  if (watch?.endedBy === 'latency') {
-    add(false, 'Watching was ended early because the source became slow.');
-  }
-  return findings;
-}
-
-export function percent(share: number): string {
-  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
-}

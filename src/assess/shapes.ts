@@ -33,15 +33,34 @@ export function taggedShapes(keys: readonly string[]): readonly string[] | undef
   });
 }
 
-/** Several shapes as one text; many of the same are not all told. */
-export function joinShapes(shapes: readonly string[]): string {
+const longestBlock = 4;
+const partsAtMost = 12;
+
+/** Several shapes or commands as one text; what is repeated, or too long, is not all told. */
+export function joinShapes(shapes: readonly string[], separator = ' '): string {
   const told: string[] = [];
-  for (const shape of shapes) {
-    if (told.at(-1) === '…' && told.at(-2) === shape) continue;
-    if (told.length > 1 && told.at(-1) === shape && told.at(-2) === shape) told.push('…');
-    else told.push(shape);
+  for (let at = 0; at < shapes.length;) {
+    const [length, times] = repeatAt(shapes, at);
+    const block = shapes.slice(at, at + length);
+    told.push(...block);
+    if (times > 1) told.push(...block);
+    if (times > 2) told.push('…');
+    at += length * times;
   }
-  return told.length > 12 ? `${told.slice(0, 12).join(' ')} …` : told.join(' ');
+  return told.length > partsAtMost
+    ? [...told.slice(0, partsAtMost), '…'].join(separator)
+    : told.join(separator);
+}
+
+/** The shortest block at a place that comes three times or more, and how often; or what is there, once. */
+function repeatAt(shapes: readonly string[], at: number): readonly [length: number, times: number] {
+  for (let length = 1; length <= longestBlock; length++) {
+    let same = length;
+    while (at + same < shapes.length && shapes[at + same] === shapes[at + same - length]) same++;
+    const times = Math.floor(same / length);
+    if (times > 2) return [length, times];
+  }
+  return [1, 1];
 }
 
 function sign(part: string): string {

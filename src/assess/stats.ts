@@ -3,6 +3,10 @@ export interface CommandCount {
   readonly command: string;
   readonly calls: number;
   readonly concern: Concern;
+  /** How many of these the server counted while it was watched; only of a watch. */
+  readonly duringWatch?: number;
+  /** How many of them the watch saw, those of scripts included; only of a watch. */
+  readonly watched?: number;
 }
 
 export type Concern =
@@ -18,7 +22,8 @@ const concerns: Readonly<Record<Concern, string>> = {
   'multi-key':
     'mget mset msetnx rename renamenx copy sinter sinterstore sintercard sunion sunionstore sdiff sdiffstore smove ' +
     'zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrangestore bitop pfcount pfmerge rpoplpush lmove ' +
-    'lmpop zmpop del unlink exists touch xread xreadgroup geosearchstore sort lcs',
+    'lmpop zmpop del unlink exists touch xread xreadgroup geosearchstore georadius georadiusbymember sort lcs ' +
+    'stralgo msetex',
   transaction: 'multi exec watch',
   script: 'eval evalsha eval_ro evalsha_ro fcall fcall_ro',
   database: 'select move swapdb',
@@ -27,8 +32,22 @@ const concerns: Readonly<Record<Concern, string>> = {
   'pub/sub': 'publish subscribe psubscribe ssubscribe spublish',
 };
 
-/** These may be served by several nodes' keys only if the keys share a slot. */
-export const decisive: ReadonlySet<Concern> = new Set(['multi-key', 'transaction', 'script']);
+/** What may take several keys, which a cluster serves only if they share a slot. */
+const decisive: ReadonlySet<Concern> = new Set(['multi-key', 'transaction', 'script', 'blocking']);
+
+/** Whether it depends on a command's keys if a cluster runs it. WAIT blocks, and has none. */
+export function isDecisive({
+  command,
+  concern,
+}: Pick<CommandCount, 'command' | 'concern'>): boolean {
+  return decisive.has(concern) && command !== 'wait';
+}
+
+/** The same by its name. */
+export function mayHaveSeveralKeys(command: string): boolean {
+  const concern = concernOf.get(command);
+  return concern !== undefined && isDecisive({ command, concern });
+}
 
 const concernOf = new Map(
   Object.entries(concerns).flatMap(([concern, names]) =>
@@ -48,4 +67,30 @@ export function readCommandStats(info: ReadonlyMap<string, string>): readonly Co
     }
   }
   return counts.sort((a, b) => b.calls - a.calls);
+}
+
+/** What was counted around a watch. */
+export interface Around {
+  /** Before anything else was asked of the server. */
+  readonly first: readonly CommandCount[];
+  readonly before: readonly CommandCount[];
+  readonly after: readonly CommandCount[];
+  /** How often the watch saw each. */
+  readonly seen: ReadonlyMap<string, number>;
+}
+
+/** All but what was counted between the first look and the watch, which was our own asking. */
+export function countsAround({ first, before, after, seen }: Around): readonly CommandCount[] {
+  const callsOf = (counts: readonly CommandCount[]): ReadonlyMap<string, number> =>
+    new Map(counts.map(({ command, calls }) => [command, calls]));
+  const [early, late] = [callsOf(first), callsOf(before)];
+  return after
+    .map(({ command, calls, concern }) => {
+      const duringWatch = Math.max(0, calls - (late.get(command) ?? 0));
+      const watched = seen.get(command) ?? 0;
+      const all = (early.get(command) ?? 0) + duringWatch;
+      return { command, calls: all, concern, duringWatch, watched };
+    })
+    .filter(({ calls }) => calls > 0)
+    .sort((a, b) => b.calls - a.calls);
 }

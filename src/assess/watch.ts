@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SourceError } from '../errors.js';
+import { ImportError, SourceError } from '../errors.js';
 import { connect } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Endpoint } from '../redis/endpoint.js';
@@ -31,10 +31,15 @@ export interface WatchOptions {
 export interface Watched {
   readonly durationMs: number;
   /** Why it ended. */
-  readonly endedBy: 'time' | 'limit' | 'latency' | 'signal';
+  readonly endedBy: 'time' | 'limit' | 'latency' | 'signal' | 'lost';
+  /** How the server was lost; only when it was. */
+  readonly error?: string;
 }
 
-/** @throws SourceError when MONITOR is refused. */
+/**
+ * Once it has begun, losing the server is an end like others: what was seen counts.
+ * @throws SourceError when MONITOR is refused.
+ */
 export async function watchCommands(
   endpoint: Endpoint,
   { forMs, limit, slowMs, timeoutMs, signal }: WatchOptions,
@@ -43,9 +48,10 @@ export async function watchCommands(
   const prober = await connect(endpoint, { timeoutMs });
   const monitor = await connect(endpoint, { timeoutMs });
   const stop = new AbortController();
-  const state: { endedBy: Watched['endedBy']; isOver: boolean } = {
+  const state: { endedBy: Watched['endedBy']; isOver: boolean; hasBegun: boolean } = {
     endedBy: 'time',
     isOver: false,
+    hasBegun: false,
   };
   const end = (reason: Watched['endedBy']): void => {
     if (stop.signal.aborted) return;
@@ -62,6 +68,10 @@ export async function watchCommands(
     await prober.call('ECHO', words);
     return performance.now() - sentMs;
   };
+  const ended = (): Watched => ({
+    durationMs: Math.round(performance.now() - startedMs),
+    endedBy: state.endedBy,
+  });
   const catchUp = async (): Promise<void> => {
     const seen = new Promise<void>((resolve) => (caughtUp = resolve));
     await ping(`${marker} end`);
@@ -72,11 +82,12 @@ export async function watchCommands(
     const failed = new Promise<never>((_, reject) => {
       monitor.out.append(command('MONITOR'));
       monitor.expect(
-        linesReader((line) => {
+        linesReader((line, isCut) => {
           if (line.startsWith('-')) {
             reject(new SourceError(`${monitor.address} refused MONITOR: ${line.slice(1)}`));
           }
-          const seen = state.isOver ? undefined : parseMonitorLine(line.slice(1));
+          const seen = state.isOver ? undefined : parseMonitorLine(line.slice(1), isCut);
+          state.hasBegun ||= line === '+OK';
           if (seen?.words[1] === `${marker} end`) caughtUp();
           // Our own questions are no part of what the application does.
           if (!seen || seen.words[1]?.startsWith(marker)) return;
@@ -108,7 +119,10 @@ export async function watchCommands(
     await Promise.race([Promise.all([timer, probing]), failed]);
     if (!state.isOver) await Promise.race([catchUp(), failed]);
     state.isOver = true;
-    return { durationMs: Math.round(performance.now() - startedMs), endedBy: state.endedBy };
+    return ended();
+  } catch (error) {
+    if (!state.hasBegun || !(error instanceof ImportError)) throw error;
+    return { ...ended(), endedBy: 'lost', error: error.message };
   } finally {
     stop.abort();
     monitor.close();
@@ -117,8 +131,12 @@ export async function watchCommands(
 }
 
 /** Never done: lines come until the connection is closed. */
-function linesReader(onLine: (line: string) => void, fail: (error: Error) => void): Reader {
+function linesReader(
+  onLine: (line: string, isCut: boolean) => void,
+  fail: (error: Error) => void,
+): Reader {
   let held = '';
+  let isCut = false;
   return {
     done: false,
     idle: true,
@@ -126,11 +144,14 @@ function linesReader(onLine: (line: string) => void, fail: (error: Error) => voi
     take(bytes, from, end) {
       let at = from;
       for (let lf = bytes.indexOf(LF, at); lf !== -1 && lf < end; lf = bytes.indexOf(LF, at)) {
-        onLine(held + bytes.toString('latin1', at, lf > at ? lf - 1 : at));
+        const rest = isCut ? '' : bytes.toString('latin1', at, lf > at ? lf - 1 : at);
+        onLine(held + rest, isCut);
         held = '';
+        isCut = false;
         at = lf + 1;
       }
       if (held.length < keptBytes) held += bytes.toString('latin1', at, end);
+      else isCut ||= end > at;
       return end;
     },
   };

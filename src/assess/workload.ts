@@ -3,99 +3,105 @@
  * would have to run on one node (a command, a transaction, a script with all that it ran), the slots
  * that its keys are in, and a pattern for units that are alike.
  */
+import { createHash } from 'node:crypto';
+import { harmless } from '../quote.js';
 import { slotOf } from '../redis/slot.js';
 import type { KeyFinder } from './key-positions.js';
 import type { Seen } from './monitor-line.js';
+import { createPatterns, type Pattern, type Patterns } from './patterns.js';
+import { type Refusal, refusalOf } from './refusals.js';
+import type { Trouble } from './repairs.js';
 import { joinShapes, shapeOf, taggedShapes } from './shapes.js';
+import { mayHaveSeveralKeys } from './stats.js';
 
-export type Trouble =
-  | 'cross-slot' // keys of several slots in one unit
-  | 'undeclared' // a script uses keys that it did not declare, of another slot
-  | 'keyless-script'; // a script declares no keys, and uses some
-
-export interface Pattern {
-  /** `SUNION user:<n>:a user:<n>:b`; a transaction's commands are joined by `;`. */
-  readonly pattern: string;
-  readonly kind: 'command' | 'transaction' | 'script';
-  /** Undefined: all its keys are of one slot. */
-  readonly trouble?: Trouble;
-  readonly count: number;
-  /** The first few that did it. */
-  readonly clients: readonly string[];
-  /** What would repair it. */
-  readonly repair?: string;
-}
-
-export interface Workload {
+export interface Workload extends Pick<Patterns, 'leftOut'> {
   readonly add: (seen: Seen) => void;
-  /** Commands so far. */
+  /** Commands so far, those of scripts not counted. */
   readonly commands: number;
-  /** How often each command was seen, outside of scripts. */
+  /** How often each command was seen, those of scripts included, as INFO commandstats counts. */
   readonly counts: ReadonlyMap<string, number>;
-  readonly databases: ReadonlySet<number>;
+  /** The databases that were worked in, with the first few clients that did. */
+  readonly databases: ReadonlyMap<number, ReadonlySet<string>>;
+  /** Commands that were too long to be read to their end, and may have keys there. */
+  readonly cut: ReadonlyMap<string, number>;
   /** Units with several keys, those in trouble first. */
   patterns(): readonly Pattern[];
 }
 
 interface Transaction {
-  readonly shapes: string[];
+  /** Its commands' patterns, made only if they are needed. */
+  readonly shapes: (() => string)[];
   readonly keys: string[];
 }
 
-interface Script extends Transaction {
+interface Script {
   readonly client: string;
   readonly name: string;
+  readonly id: string;
   readonly declared: readonly string[];
+  readonly keys: string[];
+  readonly refusals: Refusal[];
 }
 
-interface Told {
-  count: number;
-  readonly kind: Pattern['kind'];
-  readonly trouble: Trouble | undefined;
-  readonly clients: Set<string>;
-  /** The keys with a hash tag; undefined: not all of its units have a part in common. */
-  tagged: string | undefined;
-}
-
-const patternsAtMost = 10_000;
 const clientsTold = 5;
+/** A client that writes each script anew would fill the table. */
+const scriptsAtMost = 1000;
+const shapesAtMost = 12;
 const scriptNames = /^(eval|evalsha|fcall)(_ro)?$/;
 
 export function createWorkload(keysOf: KeyFinder): Workload {
-  const told = new Map<string, Told>();
+  const patterns = createPatterns();
   const counts = new Map<string, number>();
-  const databases = new Set<number>();
+  const databases = new Map<number, Set<string>>();
+  const cut = new Map<string, number>();
   const open = new Map<string, Transaction>();
   const watched = new Map<string, string[]>();
+  const scripts = createScriptNames();
   let script: Script | undefined;
   let commands = 0;
 
-  function add({ db, client, words }: Seen): void {
+  function add({ db, client, words, isCut = false }: Seen): void {
     const name = (words[0] ?? '').toLowerCase();
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    if (isCut && mayHaveMoreKeys(name, words)) cut.set(name, (cut.get(name) ?? 0) + 1);
+    const keys = keysOf(words) ?? [];
+    const refusal = refusalOf(words);
     if (client === 'lua') {
-      script?.keys.push(...(keysOf(words) ?? []));
+      script?.keys.push(...keys);
+      if (refusal) script?.refusals.push(refusal);
       return;
     }
     endScript();
     commands++;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-    databases.add(db);
-    const keys = keysOf(words) ?? [];
+    noteDatabase(db, client);
+    if (refusal) note('command', () => refusal.pattern, keys, client, { found: refusal.trouble });
     if (name === 'watch') watched.set(client, [...(watched.get(client) ?? []), ...keys]);
     else if (name === 'unwatch') watched.delete(client);
     else if (name === 'multi') open.set(client, { shapes: [], keys: [] });
-    else if (name === 'discard') end(client);
+    else if (name === 'discard' || name === 'reset') end(client);
     else if (name === 'exec') {
-      const transaction = end(client);
-      if (transaction) note('transaction', transaction.shapes.join('; '), transaction.keys, client);
+      const { shapes, keys: all } = end(client) ?? { shapes: [], keys: [] };
+      const pattern = (): string =>
+        joinShapes(
+          shapes.map((shape) => shape()),
+          '; ',
+        );
+      note('transaction', pattern, all, client);
     } else if (scriptNames.test(name)) {
-      script = { client, name: name.toUpperCase(), declared: keys, keys: [...keys], shapes: [] };
+      const id = scripts.idOf(name, words[1] ?? '');
+      script = { client, name, id, declared: keys, keys: [...keys], refusals: [] };
     } else {
       const transaction = open.get(client);
-      transaction?.shapes.push(patternOf(name, keys));
+      transaction?.shapes.push(() => patternOf(name, keys));
       transaction?.keys.push(...keys);
-      note('command', patternOf(name, keys), keys, client);
+      note('command', () => patternOf(name, keys), keys, client);
     }
+  }
+
+  function noteDatabase(db: number, client: string): void {
+    const clients = databases.get(db) ?? new Set();
+    databases.set(db, clients);
+    if (clients.size < clientsTold) clients.add(client);
   }
 
   /** Everything between MULTI and EXEC, and what was watched before it. */
@@ -103,7 +109,7 @@ export function createWorkload(keysOf: KeyFinder): Workload {
     const transaction = open.get(client);
     const before = watched.get(client) ?? [];
     transaction?.keys.push(...before);
-    if (before.length > 0) transaction?.shapes.unshift(patternOf('watch', before));
+    if (before.length > 0) transaction?.shapes.unshift(() => patternOf('watch', before));
     open.delete(client);
     watched.delete(client);
     return transaction;
@@ -112,87 +118,106 @@ export function createWorkload(keysOf: KeyFinder): Workload {
   /** A script is over when somebody else's command is seen. */
   function endScript(): void {
     if (!script) return;
-    const { client, name, declared, keys } = script;
+    const { client, name, id, declared, keys, refusals } = script;
     script = undefined;
     const used = keys.slice(declared.length).filter((key) => !declared.includes(key));
-    const pattern = [patternOf(name, declared), ...(used.length > 0 ? [usingText(used)] : [])];
+    const pattern = (): string =>
+      [`${name.toUpperCase()} ${shortened(id)}`, shapesText(declared), usingText(used)]
+        .filter(Boolean)
+        .join(' ');
     const transaction = open.get(client);
-    transaction?.shapes.push(pattern.join(' '));
+    transaction?.shapes.push(pattern);
     transaction?.keys.push(...keys);
-    let trouble: Trouble | undefined;
-    if (declared.length === 0 && used.length > 0) trouble = 'keyless-script';
-    else if (isCrossSlot(keys) && !isCrossSlot(declared)) trouble = 'undeclared';
-    note('script', pattern.join(' '), keys, client, trouble);
+    let found: Trouble | undefined;
+    if (declared.length === 0 && used.length > 0) found = 'keyless-script';
+    else if (isCrossSlot(keys) && !isCrossSlot(declared)) found = 'undeclared';
+    note('script', pattern, keys, client, { found, script: id });
+    for (const { trouble, pattern: text } of refusals) {
+      const doing = (): string => `${pattern()} (doing ${text})`;
+      note('script', doing, keys, client, { found: trouble, script: id });
+    }
   }
 
   function note(
     kind: Pattern['kind'],
-    pattern: string,
+    pattern: () => string,
     keys: readonly string[],
     client: string,
-    found?: Trouble,
+    { found, script: id }: { found?: Trouble | undefined; script?: string } = {},
   ): void {
     const trouble = found ?? (isCrossSlot(keys) ? 'cross-slot' : undefined);
-    if (trouble === undefined && new Set(keys).size < 2) return;
-    const id = `${trouble ?? ''} ${kind} ${pattern}`;
-    let one = told.get(id);
-    if (!one && told.size >= patternsAtMost) return;
-    const tagged = trouble === undefined ? undefined : taggedText([...new Set(keys)]);
-    if (!one) told.set(id, (one = { count: 0, kind, trouble, clients: new Set(), tagged }));
-    one.count++;
-    if (tagged === undefined) one.tagged = undefined;
-    if (one.clients.size < clientsTold) one.clients.add(client);
+    const distinct = new Set(keys);
+    if (trouble === undefined && distinct.size < 2) return;
+    patterns.note({
+      ...{ kind, client, pattern: pattern() },
+      shapes: () => [...new Set([...distinct].map(shapeOf))].slice(0, shapesAtMost),
+      tagged: () => taggedText([...distinct]),
+      ...(trouble !== undefined && { trouble }),
+      ...(id !== undefined && { script: id }),
+    });
   }
 
   return {
     add,
     counts,
     databases,
+    cut,
     get commands() {
       return commands;
     },
+    get leftOut() {
+      return patterns.leftOut;
+    },
     patterns() {
       endScript();
-      return [...told]
-        .map(([id, { count, kind, trouble, clients, tagged }]): Pattern => {
-          const pattern = id.slice(`${trouble ?? ''} ${kind} `.length);
-          const repair = trouble === undefined ? undefined : repairOf(trouble, tagged);
-          return {
-            ...{ pattern, kind, count, clients: [...clients] },
-            ...(trouble !== undefined && { trouble }),
-            ...(repair !== undefined && { repair }),
-          };
-        })
-        .sort(
-          (a, b) =>
-            Number(b.trouble !== undefined) - Number(a.trouble !== undefined) || b.count - a.count,
-        );
+      return patterns.list();
     },
   };
 }
 
+/** Scripts by their SHA1, functions by their names. */
+function createScriptNames() {
+  const known = new Map<string, string>();
+  return {
+    idOf(name: string, text: string): string {
+      if (!name.startsWith('eval') || name.startsWith('evalsha'))
+        return name.startsWith('eval') ? text.toLowerCase() : harmless(text);
+      const id = known.get(text);
+      if (id !== undefined) return id;
+      if (known.size >= scriptsAtMost) return 'others';
+      const sha = createHash('sha1').update(Buffer.from(text, 'latin1')).digest('hex');
+      known.set(text, sha);
+      return sha;
+    },
+  };
+}
+
+/** Of a command that was not read to its end. A script's keys stand ahead of what makes it long. */
+function mayHaveMoreKeys(name: string, words: readonly string[]): boolean {
+  if (scriptNames.test(name)) return !(words.length >= 3 + Number(words[2]));
+  return mayHaveSeveralKeys(name);
+}
+
+/** So much of a SHA1 tells scripts apart. */
+function shortened(id: string): string {
+  return /^[0-9a-f]{40}$/.test(id) ? id.slice(0, 10) : id;
+}
+
 function patternOf(name: string, keys: readonly string[]): string {
-  return [name.toUpperCase(), joinShapes(keys.map(shapeOf))].filter(Boolean).join(' ');
+  return [name.toUpperCase(), shapesText(keys)].filter(Boolean).join(' ');
+}
+
+function shapesText(keys: readonly string[]): string {
+  return joinShapes(keys.map(shapeOf));
 }
 
 function usingText(keys: readonly string[]): string {
-  return `(using ${joinShapes([...new Set(keys.map(shapeOf))])})`;
+  return keys.length === 0 ? '' : `(using ${joinShapes([...new Set(keys.map(shapeOf))])})`;
 }
 
 function taggedText(keys: readonly string[]): string | undefined {
   const tagged = taggedShapes(keys);
   return tagged && joinShapes([...new Set(tagged)]);
-}
-
-function repairOf(trouble: Trouble, tagged: string | undefined): string {
-  const declare = 'declare its keys when it is called';
-  if (tagged !== undefined) {
-    const tag = `give the keys a hash tag: ${tagged}`;
-    return trouble === 'cross-slot' ? tag : `${declare}, and ${tag}`;
-  }
-  const apart =
-    'the keys have no part in common: do it key by key, or give them a constant hash tag';
-  return trouble === 'cross-slot' ? apart : `${declare}; ${apart}`;
 }
 
 function isCrossSlot(keys: readonly string[]): boolean {

@@ -1,6 +1,7 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { assess, assessRows } from '../commands/assess.js';
+import { assess } from '../commands/assess.js';
+import { assessRows } from '../commands/assess/options.js';
 import { summarizeAssess } from '../assess/lines.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';

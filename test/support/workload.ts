@@ -1,4 +1,5 @@
 /** What an application may do, in all three cases, by many clients at the same time. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { encode } from '../../bench/lab/feed.js';
@@ -10,6 +11,18 @@ const undeclared = "redis.call('incr', 'total:' .. ARGV[1]) return redis.call('g
 const keyless = "return redis.call('set', 'flag:' .. ARGV[1], 1)";
 const declared = "redis.call('set', KEYS[1], 1) return redis.call('set', KEYS[2], 1)";
 const id = (at: number): string => String(1 + (at % 40));
+
+/** A script's SHA1 as EVALSHA takes it; patterns have the first ten of it. */
+const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
+const short = (script: string): string => shaOf(script).slice(0, 10);
+const library = `#!lua name=pairs
+redis.register_function('both', function(keys) return redis.call('mset', keys[1], 1, keys[2], 1) end)`;
+const selecting = "redis.call('select', 3) return redis.call('get', KEYS[1])";
+const names =
+  'alice bob carol dave erin frank grace heidi ivan judy mallory niaj olivia peggy rupert sybil'.split(
+    ' ',
+  );
+const nameAt = (at: number): string => names[at % names.length] as string;
 
 /** Each does one thing; together they are played over and over. */
 const units: readonly Unit[] = [
@@ -41,6 +54,37 @@ const units: readonly Unit[] = [
   (at) => [['EVAL', keyless, '0', id(at)]],
   () => [['EVAL', "return redis.call('ping')", '0']],
   () => [['PUBLISH', 'channel', 'message']],
+  // A transaction that is given up by the server: nothing of it is run.
+  (at) => [
+    ['WATCH', `lock:${id(at)}`],
+    ['SET', `lock:${id(at)}`, '1'],
+    ['MULTI'],
+    ['SET', `locked:${id(at)}`, '1'],
+    ['EXEC'],
+  ],
+  (at) => [['MULTI'], ['NO-SUCH-COMMAND'], ['SET', `refused:${id(at)}`, '1'], ['EXEC']],
+  (at) => [['EVALSHA', shaOf(declared), '2', `left:${id(at)}`, `right:${id(at)}`]],
+  (at) => [['FCALL', 'both', '2', `here:${id(at)}`, `there:${id(at)}`]],
+  (at) => [
+    ['MULTI'],
+    ['EVAL', declared, '2', `{box:${id(at)}}:a`, `{box:${id(at)}}:b`],
+    ['SET', `lid:${id(at)}`, '1'],
+    ['EXEC'],
+  ],
+  (at) => [['EVAL', selecting, '1', `cache:${id(at)}`]],
+  () => [
+    ['SELECT', '3'],
+    ['GET', 'somewhere-else'],
+    ['SELECT', '0'],
+  ],
+  () => [['SORT', 'ids', 'BY', 'weight_*', 'GET', 'obj_*']],
+  (at) => [['XREADGROUP', 'GROUP', 'streams', 'c', 'STREAMS', `jobs:${id(at)}`, '>']],
+  (at) => [
+    ['MULTI'],
+    ...Array.from({ length: 5 + (at % 3) }, (_, nth) => ['INCR', `{sum}:${String(nth)}`]),
+    ['EXEC'],
+  ],
+  (at) => [['SUNION', `follow:${nameAt(at)}:in`, `follow:${nameAt(at)}:out`]],
 ];
 
 /** What must be found, as `trouble kind pattern`; `-` where the keys are of one slot. */
@@ -55,10 +99,19 @@ export const expectedPatterns: readonly string[] = [
   'cross-slot transaction INCR orders; SET order:<n>',
   'cross-slot transaction WATCH stock:<n>; SET reserved:<n>',
   '- transaction INCR {cart:<n>}:items; EXPIRE {cart:<n>}:total',
-  '- script EVAL {session:<n>}:a {session:<n>}:b',
-  'cross-slot script EVAL session:<n>:a session:<n>:b',
-  'undeclared script EVAL account:<n> (using total:<n>)',
-  'keyless-script script EVAL (using flag:<n>)',
+  `- script EVAL ${short(declared)} {session:<n>}:a {session:<n>}:b`,
+  `cross-slot script EVAL ${short(declared)} session:<n>:a session:<n>:b`,
+  `undeclared script EVAL ${short(undeclared)} account:<n> (using total:<n>)`,
+  `keyless-script script EVAL ${short(keyless)} (using flag:<n>)`,
+  `cross-slot script EVALSHA ${short(declared)} left:<n> right:<n>`,
+  'cross-slot script FCALL both here:<n> there:<n>',
+  `- script EVAL ${short(declared)} {box:<n>}:a {box:<n>}:b`,
+  `cross-slot transaction EVAL ${short(declared)} {box:<n>}:a {box:<n>}:b; SET lid:<n>`,
+  `database script EVAL ${short(selecting)} cache:<n> (doing SELECT 3)`,
+  'database command SELECT 3',
+  'refused command SORT ids BY weight_* GET obj_*',
+  '- transaction INCR {sum}:<n>; INCR {sum}:<n>; …',
+  'cross-slot command SUNION follow:<name>:in follow:<name>:out',
 ];
 
 /** Of each of these patterns so many are played for each time that all units are. */
@@ -70,12 +123,15 @@ export async function playWorkload(
   unitsToPlay: number,
   clients: number,
 ): Promise<void> {
+  await server.client.script('LOAD', declared);
+  await server.client.call('FUNCTION', 'LOAD', 'REPLACE', library);
   const sockets = Array.from({ length: clients }, () => connect(server.port, server.host));
   const finished = sockets.map(answersUntilEnd);
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   for (let at = 0; at < unitsToPlay; at++) {
     const unit = units[at % units.length] as Unit;
-    const socket = sockets[(at * 7) % clients] as Socket;
+    // Each client comes to do everything, so that what it leaves behind would show.
+    const socket = sockets[(at * 7 + Math.floor(at / 20)) % clients] as Socket;
     for (const words of unit(Math.floor(at / units.length))) {
       // A few bytes at a time, so that the clients' commands come between each other.
       if (!socket.write(encode(words))) await once(socket, 'drain');

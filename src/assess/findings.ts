@@ -1,0 +1,192 @@
+/** What an assessment has to say, each in one sentence: what blocks, what is not known, what to note. */
+import { formatCount } from '../format.js';
+import type { Finding, Known, TargetNode, WatchReport } from './report.js';
+import { type CommandCount, isDecisive } from './stats.js';
+
+/** Commands that may have several keys, were counted, and none of them was seen in the watch. */
+export function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
+  return counts.filter((one) => isDecisive(one) && !one.watched);
+}
+
+export function findingsOf(known: Known): readonly Finding[] {
+  const { watch, nodes = [] } = known;
+  return [
+    ...(watch ? ofWatch(watch) : []),
+    ...ofCounts(known),
+    ...ofDatabases(known),
+    ...ofData(known),
+    ...nodes.flatMap(ofNode),
+  ];
+}
+
+const blocking = (message: string): Finding => ({ blocking: true, message });
+const open = (message: string): Finding => ({ blocking: false, open: true, message });
+const note = (message: string): Finding => ({ blocking: false, message });
+
+function ofWatch(watch: WatchReport): Finding[] {
+  const { patterns, databases, cut, leftOut, endedBy, error, commands } = watch;
+  const findings: Finding[] = [];
+  const count = patterns.filter(({ trouble }) => trouble && trouble !== 'database').length;
+  if (count > 0) {
+    findings.push(
+      blocking(
+        `${formatCount(count)} ${count === 1 ? 'pattern uses' : 'patterns use'} keys of several slots at one time: a cluster refuses that.`,
+      ),
+    );
+  }
+  const others = [
+    ...databases.flatMap(({ db, clients }) =>
+      db === 0 ? [] : [`db${String(db)} by ${clients.join(', ')}`],
+    ),
+    ...patterns.flatMap(({ trouble, pattern, clients }) =>
+      trouble === 'database' && !pattern.startsWith('SELECT')
+        ? [`${pattern} by ${clients.join(', ')}`]
+        : [],
+    ),
+  ];
+  if (others.length > 0) {
+    findings.push(
+      blocking(
+        `A cluster has only database 0, and others were used while watching: ${others.join('; ')}. The application must keep to database 0.`,
+      ),
+    );
+  }
+  if (cut.length > 0) {
+    const names = cut.map((one) => `${one.command} ${formatCount(one.count)}×`).join(', ');
+    findings.push(
+      open(
+        `Commands of more than 256 KB were not read to their end (${names}): keys that stand there were not seen.`,
+      ),
+    );
+  }
+  const left = leftOut.inTrouble + leftOut.others;
+  if (left > 0) {
+    findings.push(
+      note(
+        `There were too many patterns to tell all: ${formatCount(left)} commands, transactions and scripts are in none of them, ${formatCount(leftOut.inTrouble)} of these with keys of several slots.`,
+      ),
+    );
+  }
+  if (endedBy === 'latency') {
+    findings.push(note('Watching was ended early because the source became slow.'));
+  }
+  if (endedBy === 'lost') {
+    findings.push(note(`The source was lost while it was watched: ${error ?? ''}.`));
+  }
+  if (commands === 0) findings.push(note('No command was seen while watching.'));
+  return findings;
+}
+
+/** Assessments and imports use these themselves, so that their number says nothing. */
+const ownToo: ReadonlySet<string> = new Set(['randomkey', 'scan']);
+
+function ofCounts({ commandStats, watch }: Known): Finding[] {
+  const findings: Finding[] = [];
+  const named = (some: readonly CommandCount[]): string =>
+    some.map(({ command, calls }) => `${command} ${formatCount(calls)}×`).join(', ');
+  const unseen = unseenOf(commandStats);
+  if (unseen.length > 0) {
+    findings.push(
+      open(
+        watch
+          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, count anew with CONFIG RESETSTAT.`
+          : `Commands that may have several keys were used (${named(unseen)}): say --watch 60s to see with which keys.`,
+      ),
+    );
+  }
+  const between = commandStats.filter(
+    ({ command, watched }) => ['move', 'swapdb'].includes(command) && !watched,
+  );
+  if (between.length > 0) {
+    findings.push(
+      open(
+        `Commands that a cluster refuses were counted, but not seen while watching (${named(between)}): it has only database 0.`,
+      ),
+    );
+  }
+  const perNode = commandStats
+    .filter(({ concern, command, watched }) => {
+      return concern === 'per-node' && (!ownToo.has(command) || watched);
+    })
+    .map(({ command }) => command);
+  if (perNode.length > 0) {
+    findings.push(
+      note(
+        `${perNode.join(', ')} answer for one node only: the application has to ask every master.`,
+      ),
+    );
+  }
+  return findings;
+}
+
+function ofDatabases({ data }: Known): Finding[] {
+  const { databases, collisions, compared } = data;
+  const findings: Finding[] = [];
+  if (databases.some(({ db }) => db !== 0)) {
+    const names = databases.map(({ db }) => `db${String(db)}`).join(', ');
+    findings.push(
+      note(
+        `${names} ${databases.length === 1 ? 'holds' : 'hold'} keys; a cluster has database 0 only: their keys come together there, under prefixes if need be, and the application must not select another.`,
+      ),
+    );
+  }
+  if (collisions.length > 0) {
+    findings.push(
+      blocking(
+        'The same names are in several databases: in a cluster each would be one key; give prefixes (--key-prefix).',
+      ),
+    );
+  }
+  const partly = compared.filter(({ names, keys }) => names < keys);
+  if (collisions.length === 0 && partly.length > 0) {
+    const told = partly.map(
+      ({ db, names, keys }) =>
+        `${formatCount(names)} of ${formatCount(keys)} names of db${String(db)}`,
+    );
+    findings.push(
+      open(
+        `Just ${told.join(', ')} ${told.length === 1 ? 'was' : 'were'} looked for in the larger databases: whether others are in several is not known; prefixes (--key-prefix) keep them apart.`,
+      ),
+    );
+  }
+  return findings;
+}
+
+function ofData({ data, nodes }: Known): Finding[] {
+  const findings = data.loadedSlots.map(({ slot, share, shape }) =>
+    note(
+      `Slot ${String(slot)} holds ${percent(share)} of the keys (such as ${shape}): its node will carry them all.`,
+    ),
+  );
+  if (nodes && data.sizesBy === 'used_memory' && data.databases.length > 0) {
+    findings.push(
+      note(
+        data.sampled === 0
+          ? "No keys were looked at: sizes are the source's memory, shared out among its keys."
+          : "MEMORY USAGE may not be asked of the source, or is not there (before Redis 4.0): sizes are the source's memory, shared out among its keys.",
+      ),
+    );
+  }
+  return findings;
+}
+
+function ofNode(node: TargetNode): Finding[] {
+  const { address, freeBytes, expectedBytes, evictionPolicy } = node;
+  if (freeBytes === undefined) return [];
+  return [
+    ...(expectedBytes > freeBytes
+      ? [
+          blocking(
+            `${address} has too little memory below its maxmemory for what would come to it.`,
+          ),
+        ]
+      : []),
+    ...(evictionPolicy === 'noeviction'
+      ? []
+      : [note(`${address} evicts keys when it is full (${evictionPolicy}).`)]),
+  ];
+}
+
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}

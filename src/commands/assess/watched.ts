@@ -1,0 +1,69 @@
+/** Watching, from options to what the report tells of it, with what the server counted meanwhile. */
+import { keyFinder } from '../../assess/key-positions.js';
+import type { WatchReport } from '../../assess/report.js';
+import { type CommandCount, countsAround, readCommandStats } from '../../assess/stats.js';
+import { watchCommands } from '../../assess/watch.js';
+import { createWorkload } from '../../assess/workload.js';
+import { ImportError } from '../../errors.js';
+import { connect } from '../../redis/connection.js';
+import type { Control } from '../../redis/control.js';
+import { addressOf } from '../../redis/endpoint.js';
+import { askAt } from '../../verify/server.js';
+import type { AssessOptions } from './options.js';
+
+/** The live things that watching needs. */
+interface WatchContext {
+  readonly signal?: AbortSignal | undefined;
+  readonly onWatch?: ((sentence: string) => void) | undefined;
+}
+
+export interface WatchedCounts {
+  readonly watch: WatchReport;
+  readonly commandStats: readonly CommandCount[];
+}
+
+/** @param first what the server had counted before we asked it anything else. */
+export async function watched(
+  control: Control,
+  first: readonly CommandCount[],
+  options: AssessOptions,
+  { signal = new AbortController().signal, onWatch }: WatchContext,
+): Promise<WatchedCounts> {
+  const { watchMs, watchLimit, watchLatencyMs: slowMs, timeoutMs } = options;
+  const { endpoint } = control;
+  const asking = await connect(endpoint, { timeoutMs });
+  let workload;
+  try {
+    workload = createWorkload(keyFinder(await askAt(asking, ['COMMAND'])));
+  } finally {
+    asking.close();
+  }
+  const before = readCommandStats(await control.info('commandstats'));
+  onWatch?.(
+    `Watching the commands of ${addressOf(endpoint)} for ${String(watchMs / 1000)} s, or ${String(watchLimit)} commands: MONITOR may cost a busy server half of its speed meanwhile.`,
+  );
+  const ended = await watchCommands(
+    endpoint,
+    { forMs: watchMs, limit: watchLimit, slowMs, timeoutMs, signal },
+    workload.add,
+  );
+  const after = await control.info('commandstats').then(readCommandStats, (error: unknown) => {
+    // What was seen is told even if the server is gone.
+    if (error instanceof ImportError) return before;
+    throw error;
+  });
+  const patterns = workload.patterns();
+  return {
+    watch: {
+      ...ended,
+      commands: workload.commands,
+      patterns,
+      leftOut: workload.leftOut,
+      databases: [...workload.databases]
+        .map(([db, clients]) => ({ db, clients: [...clients] }))
+        .sort((one, other) => one.db - other.db),
+      cut: [...workload.cut].map(([command, count]) => ({ command, count })),
+    },
+    commandStats: countsAround({ first, before, after, seen: workload.counts }),
+  };
+}
