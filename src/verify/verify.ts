@@ -2,7 +2,7 @@
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
  * at the sources. What is in doubt is looked at one by one (examine.ts), where the difference is told.
  */
-import { chosen, keyAt } from '../redis/keys.js';
+import { chosen, keyAt, keyStart } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
 import { doubtful } from './batch.js';
 import type { Cluster } from './cluster.js';
@@ -78,9 +78,10 @@ async function wayBack(
 
 function byOwner(keys: Keys, { ownerOf }: Cluster): ReadonlyMap<number, Keys> {
   const places = new Map<number, number[]>();
+  const { bytes, starts } = keys;
   for (let place = 0; place < keys.count; place++) {
-    const key = keyAt(keys, place);
-    const owner = ownerOf(key, 0, key.length);
+    const start = keyStart(bytes, starts[place] as number);
+    const owner = ownerOf(bytes, start, (starts[place + 1] as number) - 2);
     const group = places.get(owner);
     if (group) group.push(place);
     else places.set(owner, [place]);
