@@ -13,15 +13,19 @@ import { type Server, startServer } from '../test/support/servers.js';
 
 const keyCount = 1_000_000;
 const sampleEvery = 499;
-const interrupts = { SIGINT: 130, SIGTERM: 143 } as const;
+const interrupts = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+type Interrupt = keyof typeof interrupts;
 
 /** What to do when a signal comes; the servers are stopped when the process ends (servers.ts). */
-let onSignal = (code: number): void => process.exit(code);
-for (const [signal, code] of Object.entries(interrupts)) {
+let onSignal = (signal: Interrupt): void => process.exit(interrupts[signal]);
+for (const signal of Object.keys(interrupts) as Interrupt[]) {
   process.on(signal, () => {
-    onSignal(code);
+    onSignal(signal);
   });
 }
+
+// A terminal that is gone must not keep the servers from being stopped.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const say = (words: string): void => {
   console.log(words);
@@ -70,12 +74,12 @@ function sampleOf(count: number): readonly Buffer[] {
 function runImport(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit', detached: true });
-    onSignal = (code) => {
-      child.kill(code === interrupts.SIGINT ? 'SIGINT' : 'SIGTERM');
+    onSignal = (signal) => {
+      child.kill(signal);
     };
     child.once('error', reject);
     child.once('close', (code) => {
-      onSignal = (signalCode) => process.exit(signalCode);
+      onSignal = (signal) => process.exit(interrupts[signal]);
       resolve(code ?? 1);
     });
   });

@@ -4,10 +4,10 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { catchSignals, endOnTheUnforeseen, outliveStreams } from './cli/process.js';
+import { catchSignals, endOnTheUnforeseen, outliveStreams, stoppedWith } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
-import { ImportError } from './errors.js';
+import { exitCodeFor } from './errors.js';
 import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './version.js';
 
@@ -111,7 +111,7 @@ function complain(error: unknown, argv: readonly string[]): number {
     return 2;
   }
   process.stderr.write(`cluster-import: ${words}\n`);
-  return error instanceof ImportError ? error.exitCode : 3;
+  return exitCodeFor(error, stoppedWith());
 }
 
 function isDebugging(): boolean {

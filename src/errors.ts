@@ -24,6 +24,17 @@ export class PreflightError extends ImportError {
   override readonly exitCode = 2;
 }
 
+/** Whoever asked for an end got it while there was nothing to finish but waiting. */
+export class StoppedError extends ImportError {
+  override readonly exitCode = 130;
+}
+
+/** @param stoppedWith what the process exits with that a signal stopped, if one did. */
+export function exitCodeFor(error: unknown, stoppedWith?: number): number {
+  if (error instanceof StoppedError) return stoppedWith ?? error.exitCode;
+  return error instanceof ImportError ? error.exitCode : 3;
+}
+
 /** The source failed midway. */
 export class SourceError extends ImportError {}
 

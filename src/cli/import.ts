@@ -1,7 +1,7 @@
 /** `cluster-import [import]`: flags and signals to `importKeys`, its report to standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
 import { importKeys } from '../commands/import.js';
-import { ImportError } from '../errors.js';
+import { exitCodeFor } from '../errors.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows, importRows, readCliOptions } from '../options.js';
@@ -27,7 +27,7 @@ Examples:
 Endpoints: host:port, [v6]:port, redis://[user[:password]@]host[:port][/db], rediss://… for TLS.
 
 Exit codes: 0 every key arrived; 1 some are left, each accounted for; 2 wrong usage, or a check
-failed before anything moved; 3 stopped midway, nothing lost; 130, 143 stopped by a signal.
+failed before anything moved; 3 stopped midway, nothing lost; 129, 130, 143 stopped by a signal.
 `;
 
 export const importVerb: Verb = {
@@ -53,9 +53,9 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     if (forMachines) logger.info({ signal }, words);
     else screen.write(`\n${words}\n`);
   };
-  let ended = false;
+  let isUnderWay = false;
   const stop = shell.catchSignals((name) => {
-    if (ended) return;
+    if (!isUnderWay) return;
     say('Stopping after the batches in flight; once more to stop at once.', name);
   });
   try {
@@ -64,20 +64,21 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
       stderr: forMachines ? undefined : process.stderr,
       logger,
       onStart(steering) {
+        isUnderWay = true;
         process.on('SIGUSR2', () => {
           if (steering.isPaused) steering.resume();
           else steering.pause();
         });
       },
       onReport(known) {
-        ended = true;
+        isUnderWay = false;
         process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));
       },
     });
     return exitCodeOf(report, stop.exitCode);
   } catch (error) {
     if (!forMachines) throw error;
-    const exitCode = error instanceof ImportError ? error.exitCode : 3;
+    const exitCode = exitCodeFor(error, stop.exitCode);
     logger.error({ exitCode }, error instanceof Error ? error.message : String(error));
     return exitCode;
   }

@@ -5,7 +5,8 @@
  */
 import type { Stop } from './verb.js';
 
-const signals = { SIGINT: 130, SIGTERM: 143 } as const;
+/** SIGHUP: the terminal was closed, or the connection to it was lost. */
+const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const unforeseenCode = 3;
 
 /**
@@ -37,14 +38,22 @@ export function endOnTheUnforeseen(isDebugging: boolean): void {
   process.on('unhandledRejection', end);
 }
 
+let caught: number | undefined;
+
+/** What to exit with after the signal that came; undefined: none did. */
+export function stoppedWith(): number | undefined {
+  return caught;
+}
+
 /** See `Shell.catchSignals`. */
 export function catchSignals(say: (signal: string) => void): Stop {
   const stop = new AbortController();
-  let exitCode: number | undefined;
   for (const [name, code] of Object.entries(signals)) {
     process.on(name, () => {
-      if (exitCode !== undefined) process.exit(code);
-      exitCode = code;
+      // A terminal that closes tells by its shell and by itself: that is not somebody in a hurry.
+      if (caught !== undefined && name === 'SIGHUP') return;
+      if (caught !== undefined) process.exit(code);
+      caught = code;
       stop.abort();
       say(name);
     });
@@ -52,7 +61,7 @@ export function catchSignals(say: (signal: string) => void): Stop {
   return {
     signal: stop.signal,
     get exitCode() {
-      return exitCode;
+      return caught;
     },
   };
 }

@@ -30,7 +30,8 @@ export interface Shell {
   readonly words: readonly string[];
   readonly isDebugging: boolean;
   /**
-   * From now on SIGINT and SIGTERM ask for an orderly end; a second one ends the process at once.
+   * From now on SIGINT, SIGTERM and SIGHUP ask for an orderly end; a second one ends the process at
+   * once, unless it is SIGHUP.
    * @param say is called with the first one's name.
    */
   catchSignals(say: (signal: string) => void): Stop;

@@ -24,7 +24,7 @@ Examples:
   $ cluster-import verify --from 10.0.0.5:6379 --to 10.0.1.1:7000 --repair
 
 Exit codes: 0 equal (after --repair: equal now); 1 differences; 2 wrong usage, or a check failed before
-anything was compared; 3 stopped midway; 130, 143 stopped by a signal.
+anything was compared; 3 stopped midway; 129, 130, 143 stopped by a signal.
 `;
 
 export const verifyVerb: Verb = {

@@ -14,6 +14,7 @@ import { assembleParts, type Parts } from '../run/parts.js';
 import { preflight } from '../preflight/preflight.js';
 import { createVoice, type Voice } from '../run/voice.js';
 import type { Steering } from '../run/steer.js';
+import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
 
 /** The live things that come with the options. All may be left out. */
@@ -31,7 +32,8 @@ export interface ImportContext {
 
 /**
  * Moves the keys. A run that had to stop midway resolves too: its report has the status `failed`.
- * @throws UsageError or PreflightError when it could not start; nothing was moved then.
+ * @throws UsageError or PreflightError when it could not start, StoppedError when the signal came
+ *   before that; nothing was moved then.
  */
 export async function importKeys(
   given: GivenOptions,
@@ -48,7 +50,7 @@ export async function importKeys(
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
   };
-  const facts = await preflight(asked, warn);
+  const facts = await untilStopped(preflight(asked, warn), signal);
   // From files nothing is ever deleted.
   const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;

@@ -10,6 +10,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { StoppedError } from '../errors.js';
 import { keyAt } from '../redis/keys.js';
 import type {
   Batch,
@@ -116,6 +117,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
         health.succeeded(address);
       for (const retry of outcome.retries) goRound(retry, batch);
     } catch (error) {
+      // Nobody waited for the source any more: these keys are as they were.
+      if (error instanceof StoppedError) tally.leftBehind(batch.keys.count);
       fatal ??= error instanceof Error ? error : new Error(String(error));
     }
   }

@@ -28,8 +28,9 @@ const tellEveryMs = 100;
 const againAfterMs = 500;
 
 const { endpoint, timeoutMs } = workerData as ProbeData;
-const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
 for (;;) {
+  // One that gave up stays so; the probe never does.
+  const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
   try {
     await watch((await link.open()).connection);
   } catch {

@@ -1,9 +1,12 @@
 /**
  * A server that the run can't do without: connected to again when a connection is lost, as long as
  * there is hope, and looked at each time, since it may be another one by then.
+ *
+ * Hope is shared: many open connections over one link, and once it was given up for one of them it is
+ * given up for all, or each in its turn would wait as long again.
  */
 import pRetry from 'p-retry';
-import { ConnectionError, ImportError, SourceError } from '../errors.js';
+import { ConnectionError, ImportError, SourceError, StoppedError } from '../errors.js';
 import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
@@ -13,9 +16,12 @@ import { locate } from './sentinel.js';
 export interface Link {
   /**
    * Opens a connection, trying again with a growing delay.
-   * @throws SourceError when the server has not come back in time, or is of no use any more.
+   * @throws SourceError when the server has not come back in time, or is of no use any more; every
+   *   later call throws the same. StoppedError when the signal came meanwhile.
    */
   open(): Promise<Linked>;
+  /** From now on this signal ends all waiting: what still opens is tried once. */
+  heed(signal: AbortSignal): void;
   /** Gives up: nothing is opened any more. */
   close(): void;
 }
@@ -39,6 +45,8 @@ export interface LinkOptions {
 export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
   const opened = new Set<Connection>();
   let closed = false;
+  let givenUp: SourceError | undefined;
+  let signal: AbortSignal | undefined;
   const name = printable(endpoint);
 
   async function attempt(): Promise<Linked> {
@@ -67,23 +75,43 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
     }
   }
 
+  /** What is finished after the signal may need a connection too, but does not wait for one. */
+  function attempts(): Promise<Linked> {
+    if (signal?.aborted === true) return attempt();
+    return pRetry(attempt, {
+      retries: Infinity,
+      minTimeout: 50,
+      maxTimeout: 2000,
+      maxRetryTime: options.retryForMs,
+      ...(signal && { signal }),
+      shouldRetry: ({ error }) => !closed && !givenUp && error instanceof ConnectionError,
+    });
+  }
+
+  function whyNot(error: unknown): unknown {
+    if (error instanceof SourceError) return (givenUp ??= error);
+    if (signal?.aborted === true && (error === signal.reason || error instanceof ConnectionError)) {
+      return new StoppedError(`stopped while ${name} was away`, { cause: error });
+    }
+    if (!(error instanceof ImportError)) return error;
+    if (closed) return error;
+    return (givenUp ??= new SourceError(
+      `the source did not come back within ${String(options.retryForMs / 1000)} s: ${error.message}`,
+      { cause: error },
+    ));
+  }
+
   return {
     async open() {
+      if (givenUp) throw givenUp;
       try {
-        return await pRetry(attempt, {
-          retries: Infinity,
-          minTimeout: 50,
-          maxTimeout: 2000,
-          maxRetryTime: options.retryForMs,
-          shouldRetry: ({ error }) => !closed && error instanceof ConnectionError,
-        });
+        return await attempts();
       } catch (error) {
-        if (error instanceof SourceError || !(error instanceof ImportError)) throw error;
-        throw new SourceError(
-          `the source did not come back within ${String(options.retryForMs / 1000)} s: ${error.message}`,
-          { cause: error },
-        );
+        throw whyNot(error);
       }
+    },
+    heed(given) {
+      signal = given;
     },
     close() {
       closed = true;

@@ -131,6 +131,7 @@ export function assemble(
       return checkpoints?.last;
     },
     async run(signal) {
+      link.heed(signal);
       await runPipeline({
         source,
         topology,

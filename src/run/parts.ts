@@ -14,7 +14,7 @@ import { createAllowance } from '../engine/allowance.js';
 import { joinTallies } from '../engine/joined-tally.js';
 import { listingRecord } from '../engine/record.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
-import { ImportError } from '../errors.js';
+import { ImportError, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
@@ -101,6 +101,7 @@ export function assembleParts(
       await part.run(signal);
       return { part, error: undefined };
     } catch (error) {
+      if (error instanceof StoppedError) return { part, error: undefined };
       const words = error instanceof Error ? error.message : String(error);
       return {
         part,

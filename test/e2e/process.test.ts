@@ -42,6 +42,22 @@ describe('a run that nobody listens to', () => {
 });
 
 it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('ends on %s before the start too, when servers are silent', async (signal, exit) => {
+  proxy.stall();
+  const run = startCli(['--from', proxy.address, '--to', stage.cluster.seed]);
+  await waitFor('a connection to the source', () => proxy.connections > 0);
+  run.signal(signal);
+  expect(await run.done).toEqual({
+    code: exit,
+    stdout: '',
+    stderr: 'cluster-import: Stopped before the start: nothing was moved.\n',
+  });
+});
+
+it.each([
   ['an exception', 'throw new Error("the odd one")'],
   ['a rejection', 'Promise.reject(new Error("the odd one"))'],
 ])('tells of %s that nobody foresaw in one sentence', async (_name, bug) => {

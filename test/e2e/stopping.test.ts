@@ -7,6 +7,7 @@ import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
+import { waitFor } from '../support/wait.js';
 
 const stage = setStage();
 /** More than may be in flight at one time, so that there is something left when a run stops. */
@@ -75,12 +76,15 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    // What a terminal that closes sends comes twice: from its shell, and from the system.
+    ['SIGHUP', 129],
   ] as const)(
     'finishes the batches in flight on %s, and goes on with the rest',
     async (signal, exit) => {
       const run = await startAndHold();
       run.signal(signal);
       await run.output(/once more to stop at once/);
+      if (signal === 'SIGHUP') run.signal(signal);
       proxy.resume();
       const { code, report, stderr } = reportOf(await run.done);
       expect(code).toBe(exit);
@@ -121,6 +125,21 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(code).toBe(0);
     expect(report.keys).toMatchObject({ scanned: count, moved: count });
     await expectAllInCluster();
+  });
+
+  it('does not wait for a lost source any longer when it is told to stop', async () => {
+    const run = await startAndHold('--retry-for', '10m');
+    proxy.faults.refuse = true;
+    proxy.resume();
+    proxy.cut();
+    const before = proxy.refused;
+    await waitFor('tries to connect again', () => proxy.refused > before + 3);
+    run.signal('SIGINT');
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(130);
+    expect(report).toMatchObject({ status: 'interrupted', failures: [] });
+    proxy.faults.refuse = false;
+    await resume();
   });
 
   it('loses nothing when the source is cut off for good', async () => {

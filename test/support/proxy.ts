@@ -24,6 +24,8 @@ export interface Proxy {
   readonly address: string;
   readonly faults: Faults;
   readonly connections: number;
+  /** How many connections were refused so far. */
+  readonly refused: number;
   /** Bytes let through so far. */
   readonly bytes: Readonly<Record<Direction, number>>;
   /** Cuts every connection; new ones are welcome. */
@@ -42,6 +44,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   };
   const bytes = { up: 0, down: 0 };
   const pairs = new Set<readonly [Socket, Socket]>();
+  let refused = 0;
   let stalled: Promise<void> | undefined;
   let release: (() => void) | undefined;
 
@@ -81,6 +84,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   const server = createServer({ allowHalfOpen: true }, (client) => {
     client.on('error', () => undefined);
     if (faults.refuse) {
+      refused++;
       client.resetAndDestroy();
       return;
     }
@@ -123,6 +127,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
     bytes,
     get connections() {
       return pairs.size;
+    },
+    get refused() {
+      return refused;
     },
     cut,
     stall() {

@@ -60,6 +60,7 @@ process.once('exit', () => {
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const) {
   process.on(signal, () => {
     // Whoever else listens knows better when to end.
