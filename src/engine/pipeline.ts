@@ -48,6 +48,8 @@ export interface PipelineOptions {
   inflightKeys(): number;
   /** How many may be in flight to all nodes together; undefined: any number. */
   readonly allInflightKeys?: () => number;
+  /** Waits until so many keys may go, where a run is held to a rate. */
+  readonly turn?: (keyCount: number) => Promise<void>;
   readonly retryForMs: number;
   /** The source can't be read again: what a node does not take now is waited for. */
   readonly isOnePass?: boolean;
@@ -100,6 +102,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function dispatch(batch: Batch): Promise<void> {
     await flight.room(batch.node.address);
+    await options.turn?.(batch.keys.count);
     if (stopping() && batch.attempt === 0) return;
     const work = carry(batch);
     barrier.track(work);

@@ -1,13 +1,12 @@
 /**
- * Slows a run down, or holds it: so many keys and so many bytes a second at most.
+ * Holds a run to so many keys and so many bytes a second at most.
  *
- * A batch waits for its turn before it is moved; what it weighed is known only afterwards, and is
- * what the next ones wait for. Time that was not used is not saved up, so that there is no burst
- * after a pause.
+ * A batch waits for its turn before it is moved. What its values weigh is known only afterwards, so
+ * it is expected from those before it, and what it weighed more is what the next ones wait for. Time
+ * that was not used is not saved up, so that there is no burst after a pause.
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Batch, Mover, Outcome } from '../types.js';
 
 export interface ThrottleLimits {
   /** Keys a second; undefined: as fast as it goes. */
@@ -17,15 +16,15 @@ export interface ThrottleLimits {
 }
 
 export interface Throttle {
-  /** The mover, with each batch waiting for its turn. */
-  slow<Slowed extends Mover>(mover: Slowed): Slowed;
+  /** Waits until so many keys may go. */
+  turn(keyCount: number): Promise<void>;
+  /** What they weighed. */
+  weigh(keyCount: number, valueBytes: number): void;
   readonly limits: ThrottleLimits;
   /** From now on; whoever waits for a turn is given another one. */
   limit(limits: ThrottleLimits): void;
   /** How many keys may go in one piece, so that a low rate does not come in gushes. */
   readonly pieceKeys: number;
-  /** How many keys may be under way: more would only wait, cut to pieces for another rate. */
-  readonly inflightKeys: number;
   /** Nothing new is moved until `resume`; what is in flight ends. */
   pause(): void;
   resume(): void;
@@ -36,29 +35,52 @@ export interface Throttle {
 
 /** A piece is what goes in so long a time. */
 const pieceMs = 50;
+/** As long as nobody knows what values weigh, pieces are small. */
+const unknownPieceKeys = 4;
 
 export function createThrottle(given: ThrottleLimits): Throttle {
   let limits = given;
   /** When the next batch may go, by performance.now(). */
   let turnMs = 0;
+  /** What a key's value is expected to weigh; undefined until one has come. */
+  let expectedBytes: number | undefined;
+  /** The one piece that goes ahead of the others as long as that is so. */
+  let ahead: { readonly over: Promise<void>; readonly end: () => void } | undefined;
   let released = false;
   let waiting = interruptible();
-  let paused: { readonly over: Promise<void>; readonly end: () => void } | undefined;
+  let paused: typeof ahead;
 
   async function resumed(): Promise<void> {
     while (paused) await paused.over;
   }
 
+  /** Nobody knows how long the next piece takes while nobody knows what the first one weighs. */
+  async function weighed(): Promise<void> {
+    const isUnknown = (): boolean =>
+      limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
+    while (isUnknown() && ahead) await ahead.over;
+    if (isUnknown()) ahead = openEnd();
+  }
+
   async function turn(keyCount: number): Promise<void> {
     for (let isMine = false; !isMine;) {
       await resumed();
+      await weighed();
       const nowMs = performance.now();
       const mineMs = Math.max(nowMs, turnMs);
-      const { keysPerSecond } = limits;
-      turnMs = mineMs + (keysPerSecond === undefined ? 0 : (keyCount / keysPerSecond) * 1000);
+      turnMs = mineMs + tookMs(keyCount, expectedOf(keyCount));
       isMine = released || mineMs <= nowMs || (await passes(mineMs - nowMs));
     }
     await resumed();
+  }
+
+  function expectedOf(keyCount: number): number {
+    return keyCount * (expectedBytes ?? 0);
+  }
+
+  function tookMs(keyCount: number, bytes: number): number {
+    const { keysPerSecond = Infinity, bytesPerSecond = Infinity } = limits;
+    return Math.max(keyCount / keysPerSecond, bytes / bytesPerSecond) * 1000;
   }
 
   /** @returns whether the time went by without anybody changing the limits. */
@@ -72,10 +94,18 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     waiting = interruptible();
   }
 
-  function weigh(bytes: number): void {
+  function weigh(keyCount: number, valueBytes: number): void {
+    ahead?.end();
+    ahead = undefined;
+    if (valueBytes === 0) return;
+    const more = valueBytes - expectedOf(keyCount);
+    const mean = valueBytes / keyCount;
+    // What has grown is believed at once, what has shrunk little by little.
+    const isNews = expectedBytes === undefined || mean > expectedBytes;
+    expectedBytes = isNews ? mean : ((expectedBytes ?? 0) * 7 + mean) / 8;
     const { bytesPerSecond } = limits;
     if (bytesPerSecond === undefined) return;
-    turnMs = Math.max(performance.now(), turnMs) + (bytes / bytesPerSecond) * 1000;
+    turnMs = Math.max(performance.now(), turnMs) + (more / bytesPerSecond) * 1000;
   }
 
   function resume(): void {
@@ -84,16 +114,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   }
 
   return {
-    slow(mover) {
-      const move = async (batch: Batch): Promise<Outcome> => {
-        await turn(batch.keys.count);
-        const outcome = await mover.move(batch);
-        weigh(outcome.bytes);
-        return outcome;
-      };
-      // Its getters stay what they are: the name of one that chooses changes.
-      return Object.create(mover, { move: { value: move } }) as typeof mover;
-    },
+    turn,
+    weigh,
     get limits() {
       return limits;
     },
@@ -102,22 +124,25 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       interrupt();
     },
     get pieceKeys() {
-      const { keysPerSecond } = limits;
-      if (keysPerSecond === undefined) return Infinity;
-      return Math.max(1, Math.round((keysPerSecond * pieceMs) / 1000));
-    },
-    get inflightKeys() {
-      return limits.keysPerSecond ?? Infinity;
+      const { keysPerSecond = Infinity, bytesPerSecond } = limits;
+      const byKeys = (keysPerSecond * pieceMs) / 1000;
+      if (bytesPerSecond === undefined) return Math.max(1, Math.round(byKeys));
+      const byBytes =
+        expectedBytes === undefined
+          ? unknownPieceKeys
+          : (bytesPerSecond * pieceMs) / 1000 / Math.max(1, expectedBytes);
+      return Math.max(1, Math.round(Math.min(byKeys, byBytes)));
     },
     pause() {
       if (paused || released) return;
-      let end = (): void => undefined;
-      const over = new Promise<void>((resolve) => (end = resolve));
-      paused = { over, end };
+      paused = openEnd();
+      // Who waits for a turn gets another one then: else all turns would come at the same time.
+      interrupt();
     },
     resume,
     release() {
       released = true;
+      ahead?.end();
       interrupt();
       resume();
     },
@@ -125,6 +150,12 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       return paused !== undefined;
     },
   };
+}
+
+function openEnd(): { readonly over: Promise<void>; readonly end: () => void } {
+  let end = (): void => undefined;
+  const over = new Promise<void>((resolve) => (end = resolve));
+  return { over, end };
 }
 
 function interruptible(): AbortController {

@@ -80,12 +80,15 @@ export function assembleDump(
     ...{ ...aside, census, large, hasKeys: masters.some(({ keys }) => keys > 0) },
     typeName: (type) => valueTypes.get(type)?.name ?? 'unknown',
   });
-  const mover = throttle.slow({
+  tally.onBatch(({ keyCount, outcome }) => {
+    throttle.weigh(keyCount, outcome.bytes);
+  });
+  const mover = {
     ...(options.dryRun ? counting : restoring),
     reason: options.dryRun
       ? 'nothing is moved (--dry-run)'
       : `${ready.source.name} is a file: its values are stored as they stand there`,
-  });
+  };
   const isUnique = !several && databases !== 'all' && databases.length === 1;
 
   return {
@@ -101,7 +104,8 @@ export function assembleDump(
       await runPipeline({
         ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
         record: isUnique ? nothingListed : record,
-        batchKeys: () => batchKeys,
+        batchKeys: () => Math.min(batchKeys, throttle.pieceKeys),
+        turn: (keyCount) => throttle.turn(keyCount),
         inflightKeys: () => distance.inflightKeys(),
         isOnePass: true,
         checkpoint: checkpoints,

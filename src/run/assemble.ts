@@ -120,7 +120,10 @@ export function assemble(
   const aside = createAside(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0 };
   const parts = { ready, options, link, connectNode, aside, distance, census };
-  const mover: Mover & MoverInUse = throttle.slow(moverOf(choice, parts));
+  const mover: Mover & MoverInUse = moverOf(choice, parts);
+  tally.onBatch(({ keyCount, outcome }) => {
+    throttle.weigh(keyCount, outcome.bytes);
+  });
 
   return {
     ready,
@@ -143,7 +146,8 @@ export function assemble(
         batchKeys: () => Math.min(allowance.pieceKeys, throttle.pieceKeys),
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),
-        allInflightKeys: () => Math.min(allowance.keys, throttle.inflightKeys),
+        allInflightKeys: () => allowance.keys,
+        turn: (keyCount) => throttle.turn(keyCount),
         retryForMs,
         checkpoint: checkpoints,
         countLeft:

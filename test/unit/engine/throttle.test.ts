@@ -1,106 +1,105 @@
 import { expect, it } from 'vitest';
-import { createThrottle } from '../../../src/engine/throttle.js';
-import type { Batch, Mover, Outcome } from '../../../src/types.js';
+import { createThrottle, type ThrottleLimits } from '../../../src/engine/throttle.js';
 
-const outcome: Outcome = {
-  moved: 10,
-  gone: 0,
-  repeated: 0,
-  conflicting: 0,
-  failed: 0,
-  bytes: 1000,
-  retries: [],
-  failures: [],
-};
+const unlimited = { keysPerSecond: undefined, bytesPerSecond: undefined };
+const throttleOf = (limits: Partial<ThrottleLimits>) => createThrottle({ ...unlimited, ...limits });
 
-/** A mover that notes when it was given a batch, and has moved it at once. */
-function noting(): { mover: Mover; movedAtMs: number[] } {
-  const movedAtMs: number[] = [];
-  const mover: Mover = {
-    name: 'relay',
-    move() {
-      movedAtMs.push(performance.now());
-      return Promise.resolve(outcome);
-    },
-    close: () => undefined,
-  };
-  return { mover, movedAtMs };
+/** Asks for turns at the same time, and tells when each came, in ms from now. */
+function turns(throttle: ReturnType<typeof throttleOf>, counts: readonly number[]) {
+  const startMs = performance.now();
+  const cameAtMs: number[] = [];
+  const all = Promise.all(
+    counts.map(async (count) => {
+      await throttle.turn(count);
+      cameAtMs.push(performance.now() - startMs);
+    }),
+  );
+  return { cameAtMs, all };
 }
+const moment = () => new Promise((resolve) => setImmediate(resolve));
 
-const keys = { bytes: Buffer.alloc(0), starts: new Uint32Array(11), count: 10 };
-const batch: Batch = {
-  node: { address: 'n:1', host: 'n', port: 1 },
-  keys,
-  relisted: false,
-  ours: false,
-  attempt: 0,
-  asking: false,
-};
-
-it('moves no more keys a second than it may', async () => {
-  const { mover, movedAtMs } = noting();
-  const slowed = createThrottle({ keysPerSecond: 1000, bytesPerSecond: undefined }).slow(mover);
-  await Promise.all(Array.from({ length: 6 }, () => slowed.move(batch)));
+it('lets no more keys a second go than it may', async () => {
+  const { cameAtMs, all } = turns(throttleOf({ keysPerSecond: 1000 }), Array<number>(6).fill(10));
+  await all;
   // The first goes at once, and each of the others 10 ms after the one before.
-  expect((movedAtMs.at(-1) ?? 0) - (movedAtMs[0] ?? 0)).toBeGreaterThanOrEqual(48);
+  expect(cameAtMs.at(-1)).toBeGreaterThanOrEqual(48);
 });
 
-it('makes the next batches wait for what those before them weighed', async () => {
-  const { mover, movedAtMs } = noting();
-  const slowed = createThrottle({ keysPerSecond: undefined, bytesPerSecond: 20_000 }).slow(mover);
-  await slowed.move(batch);
-  await slowed.move(batch);
-  expect((movedAtMs[1] ?? 0) - (movedAtMs[0] ?? 0)).toBeGreaterThanOrEqual(48);
+it('makes those behind wait for what a batch weighed', async () => {
+  const throttle = throttleOf({ bytesPerSecond: 20_000 });
+  await throttle.turn(10);
+  throttle.weigh(10, 1000);
+  const { cameAtMs, all } = turns(throttle, [10]);
+  await all;
+  expect(cameAtMs[0]).toBeGreaterThanOrEqual(48);
 });
 
-it('moves nothing while it is paused, and goes on then', async () => {
-  const { mover, movedAtMs } = noting();
-  const throttle = createThrottle({ keysPerSecond: undefined, bytesPerSecond: undefined });
+it('makes those beside it wait for what it will weigh, by what came before', async () => {
+  const throttle = throttleOf({ bytesPerSecond: 20_000 });
+  await throttle.turn(1);
+  throttle.weigh(1, 100);
+  const { cameAtMs, all } = turns(throttle, [10, 10, 10]);
+  await all;
+  // Each is taken for 1000 bytes, though none has ended yet.
+  expect(cameAtMs.at(-1)).toBeGreaterThanOrEqual(98);
+});
+
+it('lets one piece go ahead until it is known what values weigh', async () => {
+  const throttle = throttleOf({ bytesPerSecond: 1_000_000 });
+  const { cameAtMs, all } = turns(throttle, [4, 4, 4]);
+  await moment();
+  expect(cameAtMs).toHaveLength(1);
+  throttle.weigh(4, 4);
+  await all;
+  expect(cameAtMs).toHaveLength(3);
+});
+
+it('lets nothing go while it is paused, and then all in turn', async () => {
+  const throttle = throttleOf({ keysPerSecond: 1000 });
+  const { cameAtMs, all } = turns(throttle, [10, 10, 10]);
+  await moment();
   throttle.pause();
-  const moving = throttle.slow(mover).move(batch);
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(movedAtMs).toEqual([]);
+  // All of their turns would have come by now.
+  await throttleOf({ keysPerSecond: 1000 }).turn(50);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(cameAtMs).toHaveLength(1);
+  const resumedMs = performance.now();
   throttle.resume();
-  expect(await moving).toBe(outcome);
+  await all;
+  expect(performance.now() - resumedMs).toBeGreaterThanOrEqual(8);
 });
 
 it('lets everything go once the run ends, whatever the limit', async () => {
-  const { mover } = noting();
-  const throttle = createThrottle({ keysPerSecond: 1, bytesPerSecond: undefined });
-  const slowed = throttle.slow(mover);
-  const moving = Promise.all([slowed.move(batch), slowed.move(batch)]);
+  const throttle = throttleOf({ keysPerSecond: 1 });
+  const { cameAtMs, all } = turns(throttle, [10, 10]);
   throttle.pause();
   throttle.release();
-  expect(await moving).toHaveLength(2);
-});
-
-it('keeps the name of a mover that changes', () => {
-  let name: Mover['name'] = 'relay';
-  const changing = Object.defineProperty({ ...noting().mover }, 'name', { get: () => name });
-  const slowed = createThrottle({ keysPerSecond: 1, bytesPerSecond: undefined }).slow(changing);
-  name = 'migrate';
-  expect(slowed.name).toBe('migrate');
+  await all;
+  expect(cameAtMs).toHaveLength(2);
 });
 
 it('gives those who wait another turn when the limit is lifted', async () => {
-  const { mover, movedAtMs } = noting();
-  const throttle = createThrottle({ keysPerSecond: 0.001, bytesPerSecond: undefined });
-  const slowed = throttle.slow(mover);
-  const moving = Promise.all([slowed.move(batch), slowed.move(batch), slowed.move(batch)]);
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(movedAtMs).toHaveLength(1);
-  throttle.limit({ keysPerSecond: undefined, bytesPerSecond: undefined });
-  expect(await moving).toHaveLength(3);
+  const throttle = throttleOf({ keysPerSecond: 0.001 });
+  const { cameAtMs, all } = turns(throttle, [1, 1, 1]);
+  await moment();
+  expect(cameAtMs).toHaveLength(1);
+  throttle.limit(unlimited);
+  await all;
+  expect(cameAtMs).toHaveLength(3);
 });
 
 it('cuts pieces to a moment of the rate', () => {
   const pieceKeys = (keysPerSecond: number | undefined): number =>
-    createThrottle({ keysPerSecond, bytesPerSecond: undefined }).pieceKeys;
+    throttleOf({ keysPerSecond }).pieceKeys;
   expect([1, 100, 20_000, undefined].map(pieceKeys)).toEqual([1, 5, 1000, Infinity]);
+  const throttle = throttleOf({ bytesPerSecond: 1_000_000 });
+  expect(throttle.pieceKeys).toBeLessThan(10);
+  throttle.weigh(10, 10_000);
+  expect(throttle.pieceKeys).toBe(50);
 });
 
 it('can no longer be paused once the run ends', () => {
-  const throttle = createThrottle({ keysPerSecond: undefined, bytesPerSecond: undefined });
+  const throttle = throttleOf({});
   throttle.release();
   throttle.pause();
   expect(throttle.isPaused).toBe(false);
