@@ -66,12 +66,18 @@ export function createMetrics(tally: Tally, sampler: Sampler): Metrics {
   };
 }
 
-/** Servers and databases apart; a file has no database. */
-function groupingsOf(from: readonly string[]): { instance: string; db: string } {
+/**
+ * Servers and databases apart; a file has no database. The groupings stand in a path, where a value
+ * with a slash has to be written in base64 (https://github.com/prometheus/pushgateway, "URL").
+ */
+function groupingsOf(from: readonly string[]): Record<string, string> {
   const all = (values: readonly string[]): string => [...new Set(values)].join(',');
   const database = /\/(\d+)$/;
+  const instance = all(from.map((name) => name.replace(database, '')));
   return {
-    instance: all(from.map((name) => name.replace(database, ''))),
+    ...(instance.includes('/')
+      ? { 'instance@base64': Buffer.from(instance).toString('base64url') }
+      : { instance }),
     db: all(from.map((name) => database.exec(name)?.[1] ?? '0')),
   };
 }
