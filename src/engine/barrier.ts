@@ -2,23 +2,30 @@
  * Waits for what is under way now, while new work goes on beginning.
  *
  * A key that is listed a second time may still be on its way from where it was listed first; it is
- * looked at only once that has ended.
+ * looked at only once that has ended. Ended means for good: a batch whose keys go round again is
+ * under way until the last of them has come to rest, because what a later try does rests on what
+ * the earlier ones have left at the node.
  */
 export interface Barrier {
-  track(work: Promise<void>): void;
+  /** @param life lasts until nothing is left to be done for what it stands for. */
+  track(life: Promise<void>): void;
   /** Waits until what is under way at this moment has ended. */
   settled(): Promise<void>;
 }
 
 export function createBarrier(): Barrier {
-  const works = new Set<Promise<void>>();
+  const lives = new Set<Promise<void>>();
   return {
-    track(work) {
-      const ended = work.finally(() => works.delete(ended));
-      works.add(ended);
+    track(life) {
+      const ended = life
+        .catch(() => undefined)
+        .finally(() => {
+          lives.delete(ended);
+        });
+      lives.add(ended);
     },
     async settled() {
-      await Promise.allSettled([...works]);
+      await Promise.all([...lives]);
     },
   };
 }

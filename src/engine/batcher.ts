@@ -23,6 +23,8 @@ export interface BatcherOptions {
 export interface Batcher {
   /** Sorts a page in. @returns the batches that are full by it. */
   add(page: Keys): Batch[];
+  /** What is left of keys that were not listed before, as smaller batches. */
+  flushFresh(): Batch[];
   /** What is left, as smaller batches. */
   flush(): Batch[];
   /** Whether keys were left at the source for a later pass since the last taking. */
@@ -54,6 +56,14 @@ export function batcher(options: BatcherOptions): Batcher {
     const keys = named(from.keys.take(), from.names?.take());
     const taken = from.values ? { ...keys, values: from.values.take() } : keys;
     return { node, keys: taken, relisted: isRelisted, ours: false, attempt: 0, asking: false };
+  }
+
+  function restOf(kind: Collecting[]): Batch[] {
+    const rest: Batch[] = [];
+    kind.forEach((one, nodeIndex) => {
+      if (one.keys.count > 0) rest.push(batchOf(one, nodeIndex, kind === relisted));
+    });
+    return rest;
   }
 
   return {
@@ -99,15 +109,8 @@ export function batcher(options: BatcherOptions): Batcher {
       }
       return full;
     },
-    flush() {
-      const rest: Batch[] = [];
-      for (const into of [fresh, relisted]) {
-        into.forEach((one, nodeIndex) => {
-          if (one.keys.count > 0) rest.push(batchOf(one, nodeIndex, into === relisted));
-        });
-      }
-      return rest;
-    },
+    flushFresh: () => restOf(fresh),
+    flush: () => [...restOf(fresh), ...restOf(relisted)],
     get hasDeferred() {
       return deferred > 0;
     },

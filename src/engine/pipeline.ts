@@ -27,6 +27,7 @@ import type {
 import { batcher, regroup } from './batcher.js';
 import { createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
+import { createHeld } from './held.js';
 import type { ListingRecord } from './record.js';
 import { nodeHealth, nodeTroubles } from './retry.js';
 import { stuckKeys } from './stuck.js';
@@ -65,8 +66,6 @@ export interface Checkpoint {
   reached(isReached: boolean): void;
 }
 
-/** Relisted batches that are kept until what is in flight has ended. */
-const heldBatches = 64;
 const retryLimit = 16;
 /** How long a checkpoint may hold the source up. */
 const checkpointPatienceMs = 1000;
@@ -87,8 +86,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   });
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
-  const held: Batch[] = [];
   const barrier = createBarrier();
+  const held = createHeld({ barrier, dispatch, beforeRelease: dispatchFresh });
 
   const sorter = batcher({
     topology,
@@ -100,16 +99,23 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     isStuck: stuck.has,
   });
 
-  async function dispatch(batch: Batch): Promise<void> {
+  /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
+  async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
     await flight.room(batch.node.address);
     await options.turn?.(batch.keys.count);
-    if (stopping() && batch.attempt === 0) return;
-    const work = carry(batch);
-    barrier.track(work);
+    if (stopping() && batch.attempt === 0) return { life: Promise.resolve() };
+    const rounds: Promise<void>[] = [];
+    const work = carry(batch, rounds);
     flight.start(batch.node.address, weightOf(batch.keys), work);
+    const life = work.then(async () => {
+      await Promise.all(rounds);
+    });
+    if (batch.attempt === 0) barrier.track(life);
+    return { life };
   }
 
-  async function carry(batch: Batch): Promise<void> {
+  /** @param rounds gets what goes on with keys that go round again. */
+  async function carry(batch: Batch, rounds: Promise<void>[]): Promise<void> {
     tally.started(batch);
     const { address } = batch.node;
     const startedMs = performance.now();
@@ -118,15 +124,19 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
       if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
         health.succeeded(address);
-      for (const retry of outcome.retries) goRound(retry, batch);
+      for (const retry of outcome.retries) goRound(retry, batch, rounds);
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
       if (error instanceof StoppedError) tally.leftBehind(batch.keys.count);
-      fatal ??= error instanceof Error ? error : new Error(String(error));
+      endWith(error);
     }
   }
 
-  function goRound(retry: Retry, batch: Batch): void {
+  function endWith(error: unknown): void {
+    fatal ??= error instanceof Error ? error : new Error(String(error));
+  }
+
+  function goRound(retry: Retry, batch: Batch, rounds: Promise<void>[]): void {
     if (stopping()) {
       tally.leftBehind(retry.keys.count);
       return;
@@ -134,9 +144,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
     if (delayMs === undefined) giveUp(retry, batch);
     else {
-      const work = again(retry, batch, delayMs);
-      barrier.track(work);
-      flight.track(work);
+      const round = again(retry, batch, delayMs).catch(endWith);
+      rounds.push(round);
+      flight.track(round);
     }
   }
 
@@ -148,17 +158,22 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const askAt = retry.askAt?.startsWith(':') ? `${batch.node.host}${retry.askAt}` : retry.askAt;
     const asked = topology.nodes.find((node) => node.address === askAt);
     if (asked) {
-      await dispatch({ ...next, node: asked, keys: retry.keys, attempt, asking: true });
+      const { life } = await dispatch({
+        ...{ ...next, node: asked, keys: retry.keys, attempt, asking: true },
+      });
+      await life;
       return;
     }
     if (retry.class !== 'changing') {
       // When nobody answers, the nodes are tried all the same: their own answers decide.
       await topology.refresh().catch(() => undefined);
     }
+    const lives: Promise<void>[] = [];
     for (const [index, keys] of regroup(retry.keys, topology)) {
       const node = topology.nodes[index] as Node;
-      await dispatch({ ...next, node, keys, attempt, asking: false });
+      lives.push((await dispatch({ ...next, node, keys, attempt, asking: false })).life);
     }
+    await Promise.all(lives);
   }
 
   function giveUp(retry: Retry, batch: Batch): void {
@@ -166,21 +181,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     tally.givenUp(retry, failuresOf(retry.keys, retry.class, message));
   }
 
-  async function releaseHeld(): Promise<void> {
-    if (held.length > 0) await barrier.settled();
-    for (const batch of held.splice(0)) await dispatch(batch);
-  }
-
   async function pass(): Promise<void> {
     health.passBegins();
     for await (const page of source.pages()) {
       if (stopping()) break;
       for (const batch of sorter.add(page)) {
-        if (batch.relisted) held.push(batch);
-        else await dispatch(batch);
+        await (batch.relisted ? held.add(batch) : dispatch(batch));
       }
       if (page.isUrgent === true) await dispatchRest();
-      else if (held.length >= heldBatches) await releaseHeld();
       // Nobody waits for a page that would not be taken.
       if (stopping()) break;
       if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
@@ -189,12 +197,15 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     await flight.idle();
   }
 
+  async function dispatchFresh(): Promise<void> {
+    for (const batch of sorter.flushFresh()) await dispatch(batch);
+  }
+
   async function dispatchRest(): Promise<void> {
     for (const batch of sorter.flush()) {
-      if (batch.relisted) held.push(batch);
-      else await dispatch(batch);
+      await (batch.relisted ? held.add(batch) : dispatch(batch));
     }
-    await releaseHeld();
+    await held.release();
   }
 
   async function check(checkpoint: Checkpoint): Promise<void> {
@@ -208,9 +219,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   for (let movedBefore = -1; ;) {
-    await pass().catch((error: unknown) => {
-      fatal ??= error instanceof Error ? error : new Error(String(error));
-    });
+    await pass().catch(endWith);
     await flight.idle();
     if (fatal) throw fatal;
     if (signal.aborted) return;

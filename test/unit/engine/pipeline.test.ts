@@ -1,0 +1,85 @@
+/** The pipeline over movers and sources that do as they are told. */
+import { describe, expect, it } from 'vitest';
+import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.js';
+import { listingRecord } from '../../../src/engine/record.js';
+import { createTally, type EngineTally } from '../../../src/engine/tally.js';
+import type { Batch, Keys, Outcome } from '../../../src/types.js';
+import { keysOf } from '../../fuzz/readers.js';
+import { namesOf, outcome, sourceOf, topologyWith } from './given.js';
+
+const quiet = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+function ignore(): void {
+  // Nobody listens.
+}
+
+interface Run {
+  /** The pages of each pass; the last one stands for all behind it. */
+  readonly passes: readonly (readonly Keys[])[];
+  move(batch: Batch): Outcome;
+  readonly countLeft?: PipelineOptions['countLeft'];
+}
+
+/** @returns what every batch looked like when it was moved, in order. */
+async function run({ passes, countLeft, ...mover }: Run): Promise<{
+  moves: { names: string[]; relisted: boolean; attempt: number }[];
+  passCount: number;
+  tally: EngineTally;
+}> {
+  const moves: { names: string[]; relisted: boolean; attempt: number }[] = [];
+  let passCount = 0;
+  const source = {
+    ...sourceOf(10),
+    async *pages() {
+      const pages = passes[Math.min(passCount++, passes.length - 1)] ?? [];
+      for (const page of pages) yield await Promise.resolve(page);
+    },
+  };
+  const tally = createTally(source, 'move');
+  await runPipeline({
+    ...{ source, tally, topology: topologyWith(16_384), record: listingRecord(10), logger: quiet },
+    mover: {
+      name: 'relay',
+      close: ignore,
+      async move(batch) {
+        const { keys, relisted, attempt } = batch;
+        moves.push({ names: namesOf(keys), relisted, attempt });
+        await new Promise((resolve) => setImmediate(resolve));
+        return mover.move(batch);
+      },
+    },
+    signal: new AbortController().signal,
+    ...{ batchKeys: () => 2, batchBytes: 1e6, inflightKeys: () => 100, retryForMs: 1000 },
+    countLeft,
+  });
+  return { moves, passCount, tally };
+}
+
+const moved = ({ keys }: Batch): Outcome => outcome({ moved: keys.count });
+
+describe('a key that is listed twice', () => {
+  it('waits until its first listing has gone round for the last time', async () => {
+    const twice = keysOf('a', 'b');
+    const { moves } = await run({
+      passes: [[twice, twice, twice]],
+      move: (batch) => {
+        const { keys, relisted, attempt } = batch;
+        if (relisted) return outcome({ repeated: keys.count });
+        if (attempt >= 3) return moved(batch);
+        return outcome({ retries: [{ keys, class: 'changing', message: '', ours: true }] });
+      },
+    });
+    expect(moves).toEqual([
+      ...[0, 1, 2, 3].map((attempt) => ({ names: ['a', 'b'], relisted: false, attempt })),
+      ...[0, 0].map((attempt) => ({ names: ['a', 'b'], relisted: true, attempt })),
+    ]);
+  });
+
+  it('waits for a first listing that has not filled a batch yet', async () => {
+    const { moves } = await run({
+      passes: [[keysOf('a', 'b', 'c'), keysOf('c', 'a', 'c', 'b', 'a')]],
+      move: (batch) => (batch.relisted ? outcome({ repeated: batch.keys.count }) : moved(batch)),
+    });
+    const first = moves.findIndex(({ relisted }) => relisted);
+    expect(moves.slice(0, first).flatMap(({ names }) => names)).toEqual(['a', 'b', 'c']);
+  });
+});
