@@ -77,6 +77,8 @@ export interface Batch {
   /** This run has stored these keys at their node already, so they are overwritten by any choice. */
   readonly ours: boolean;
   readonly doubt?: Doubt | undefined;
+  /** Which run of the source `ours` and `doubt` speak of (its run_id); undefined: of none. */
+  readonly sourceRun?: string | undefined;
   /** How many times these keys have gone round already: 0 at first. */
   readonly attempt: number;
   /** The node said ASK: it takes these keys only right after ASKING. */
@@ -134,6 +136,8 @@ export interface Retry {
   /** The keys are at the node already, through this run, but may be stale there. */
   readonly ours?: boolean;
   readonly doubt?: Doubt;
+  /** The source's run_id when it still had these keys: with `ours` and `doubt`. */
+  readonly sourceRun?: string;
 }
 
 /**

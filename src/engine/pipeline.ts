@@ -240,10 +240,11 @@ function weightOf({ count, values }: Keys): number {
 }
 
 /** What is known of the keys' copies at the node: the news, or what was known before. */
-function traceOf(retry: Retry, batch: Batch): Pick<Batch, 'ours' | 'doubt'> {
-  if (retry.ours === true) return { ours: true };
-  if (retry.doubt) return { ours: false, doubt: retry.doubt };
-  return { ours: batch.ours, doubt: batch.doubt };
+function traceOf(retry: Retry, batch: Batch): Pick<Batch, 'ours' | 'doubt' | 'sourceRun'> {
+  const { sourceRun } = retry;
+  if (retry.ours === true) return { ours: true, sourceRun };
+  if (retry.doubt) return { ours: false, doubt: retry.doubt, sourceRun };
+  return { ours: batch.ours, doubt: batch.doubt, sourceRun: batch.sourceRun };
 }
 
 /** What a batch for a node that was given up ends with. */

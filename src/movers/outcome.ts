@@ -20,7 +20,8 @@ export interface OutcomeBuilder {
 
 const conflictClasses: ReadonlySet<FailureClass> = new Set(['conflict', 'recreated']);
 
-export function outcomeBuilder(): OutcomeBuilder {
+/** @param sourceRun what a retry's trace of the keys' copies speaks of, where it leaves one. */
+export function outcomeBuilder(sourceRun?: string): OutcomeBuilder {
   const retries: Retry[] = [];
   const failures: KeyFailure[] = [];
   let conflicting = 0;
@@ -52,7 +53,9 @@ export function outcomeBuilder(): OutcomeBuilder {
     repeated: 0,
     bytes: 0,
     retry(keys, why) {
-      if (keys.count > 0) retries.push({ keys, ...why });
+      if (keys.count === 0) return;
+      const isTraced = sourceRun !== undefined && (why.ours === true || why.doubt !== undefined);
+      retries.push({ keys, ...(isTraced && { sourceRun }), ...why });
     },
     fail(keys, why) {
       if (conflictClasses.has(why.class)) conflicting += keys.count;

@@ -42,8 +42,10 @@ export interface Ready {
   readonly target: TargetFacts;
   /** Whether keys that the cluster has already are overwritten. */
   readonly replace: boolean;
-  /** What the cluster has under this source's keys can only have come from this source. */
+  /** What the cluster has under this source's keys can only have come from this very run. */
   readonly ownsTarget: boolean;
+  /** No other source of the run may have the same keys. */
+  readonly isOnlySource: boolean;
 }
 
 /**

@@ -118,7 +118,7 @@ export async function openBooks(
 /** A dry run keeps none. */
 export function noBooks(): Books {
   return {
-    given: { plan: { overwrites: false, startedEmpty: false }, of: () => ({}) },
+    given: { plan: { overwrites: false, startedEmpty: false, goesOn: false }, of: () => ({}) },
     earlier: undefined,
     begin: () => Promise.resolve(),
     end: () => Promise.resolve(),

@@ -82,13 +82,13 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   const checked = payloadRefusal !== undefined && options.copy;
   const guarded = options.guard && (!options.copy || checked);
   const watchedOver = async () => {
-    const { connection: source } = await link.open();
+    const { connection: source, identity: sourceRun } = await link.open();
     const removal = watchedRemoval(source, {
       word: options.copy ? undefined : word,
       scripts: has.eval,
       silentPersist: ready.source.versionNumber < firstToTellOfPersist,
     });
-    return { source, removal };
+    return { source, sourceRun, removal };
   };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
@@ -102,15 +102,16 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   return relay({
     ...aside,
     ownsTarget: ready.ownsTarget,
+    mayDiscard: !options.copy && ready.isOnlySource,
     async openMain() {
-      const { connection: source } = await link.open();
-      return { source, removal: removalOver(source) };
+      const { connection: source, identity: sourceRun } = await link.open();
+      return { source, sourceRun, removal: removalOver(source) };
     },
     openWatcher: guarded ? watchedOver : undefined,
     async openApart() {
       if (options.guard) return watchedOver();
-      const { connection: source } = await link.open();
-      return { source, removal: removalOver(source) };
+      const { connection: source, identity: sourceRun } = await link.open();
+      return { source, sourceRun, removal: removalOver(source) };
     },
     scripts: has.eval && !checked,
     elements: createElements(connectNode, (node) =>
@@ -147,11 +148,12 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
   const mover = migrate({
     ...aside,
     ownsTarget: ready.ownsTarget,
+    mayDiscard: !options.copy && ready.isOnlySource,
     async openSource() {
-      const { connection: source } = await link.open();
+      const { connection: source, identity: sourceRun } = await link.open();
       const limitKeys = (): number => distance.removedKeys();
       const removal = guardedRemoval(source, word, { sameSlot: false, limitKeys });
-      return { source, removal: options.copy ? undefined : removal };
+      return { source, sourceRun, removal: options.copy ? undefined : removal };
     },
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,

@@ -51,7 +51,7 @@ export interface Parts {
 
 /** What comes from earlier runs and from files, by source. */
 export interface Given extends Pick<Extras, 'listed'> {
-  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty'>;
+  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty' | 'goesOn'>;
   readonly of: (source: string) => Omit<Extras, 'listed'>;
 }
 
@@ -77,7 +77,9 @@ export function assembleParts(
       source,
       target,
       replace: plan.overwrites && (!several || inTurn),
-      ownsTarget: plan.startedEmpty && !several,
+      // What an earlier run has moved is nowhere else.
+      ownsTarget: plan.startedEmpty && !plan.goesOn && !several,
+      isOnlySource: !several,
     };
     const record = several && !inTurn ? listingRecord(source.keys) : common;
     const server = servers.get(serverOf(source)) ?? {

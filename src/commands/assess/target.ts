@@ -124,6 +124,7 @@ async function planOf(
       target: { name: '', topology, masters, nodeIds: undefined },
       replace: false,
       ownsTarget: false,
+      isOnlySource: true,
     },
     importOptions(options),
   );

@@ -53,6 +53,8 @@ interface Part extends SourceEnd {
 
 interface SourceEnd {
   readonly source: Connection;
+  /** Its run_id: another one after each restart. */
+  readonly sourceRun: string;
   readonly removal: Removal | undefined;
 }
 
@@ -98,7 +100,7 @@ export function migrate(options: MigrateOptions): Mover {
   }
 
   async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
-    const own = outcomeBuilder();
+    const own = outcomeBuilder(part.sourceRun);
     try {
       // Keys that were tried or listed before need an answer each.
       const isFresh = part.batch.attempt === 0 && !part.batch.relisted;
@@ -111,7 +113,8 @@ export function migrate(options: MigrateOptions): Mover {
       const doubt = copy ? (part.batch.doubt ?? 'stored') : 'moved';
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
-      outcome.retry(part.keys, { class: why, message: error.message, doubt });
+      const { sourceRun } = part;
+      outcome.retry(part.keys, { class: why, message: error.message, doubt, sourceRun });
     }
   }
 
@@ -135,7 +138,7 @@ export function migrate(options: MigrateOptions): Mover {
     }
     const { present, absent } = left;
     // What the source no longer has was acknowledged by the node, or had gone before.
-    await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, outcome);
+    await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, part.sourceRun, outcome);
     if (answer.code === 'IOERR') {
       outcome.retry(present, { class: 'unavailable', message, doubt: 'stored' });
     } else await moveEach(part, present, outcome);
@@ -155,7 +158,7 @@ export function migrate(options: MigrateOptions): Mover {
       else if (answer === 'NOKEY') absent.push(place);
       else outcome.moved++;
     });
-    await settleAbsent(options, part.batch, chosen(keys, absent), outcome);
+    await settleAbsent(options, part.batch, chosen(keys, absent), part.sourceRun, outcome);
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);
     }
@@ -185,7 +188,7 @@ export function migrate(options: MigrateOptions): Mover {
     const ticket = removal?.begin(keys);
     const compared = await options.compare(batch, keys);
     retryRefused(outcome, batch.node, keys, compared.refused);
-    await settleAbsent(options, batch, compared.absent, outcome);
+    await settleAbsent(options, batch, compared.absent, part.sourceRun, outcome);
     outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     const { equal } = compared;
     const removed =

@@ -57,6 +57,8 @@ export interface Passed {
 
 export interface Line {
   readonly source: Connection;
+  /** Its run_id. */
+  readonly sourceRun: string;
   /** A connection to the node; the same or another one each time. */
   laneTo(node: Node): Promise<Connection>;
   /**
@@ -69,7 +71,7 @@ export interface Line {
 
 const dumpHead = commandHead(1, 'DUMP');
 
-export function createLine(source: Connection, lanes: Lanes): Line {
+export function createLine(source: Connection, sourceRun: string, lanes: Lanes): Line {
   function pass(passage: Passage): Promise<Passed> {
     const { keys, lane, durability } = passage;
     return new Promise((resolve, reject) => {
@@ -135,6 +137,7 @@ export function createLine(source: Connection, lanes: Lanes): Line {
 
   return {
     source,
+    sourceRun,
     laneTo: (node) => lanes.to(node),
     pass,
     close() {

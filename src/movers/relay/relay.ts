@@ -79,9 +79,9 @@ export function relay(options: RelayOptions): Mover {
 
   function mainLine(): Promise<GuardedLine> {
     if (main) return main;
-    const opening = options.openMain().then(({ source, removal }) => {
+    const opening = options.openMain().then(({ source, sourceRun, removal }) => {
       source.onLost(() => (main = undefined));
-      return { line: createLine(source, lanes), removal };
+      return { line: createLine(source, sourceRun, lanes), removal };
     });
     main = opening;
     opening.catch(() => (main = undefined));
@@ -130,7 +130,8 @@ export function relay(options: RelayOptions): Mover {
     { outcome, apart }: Course,
   ): Promise<boolean> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
-    const part = outcomeBuilder();
+    const { sourceRun } = guarded.line;
+    const part = outcomeBuilder(sourceRun);
     let removing: Doubt | undefined;
     try {
       const partApart: Keys[] = [];
@@ -143,10 +144,14 @@ export function relay(options: RelayOptions): Mover {
       return changed;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      const doubt = removing ?? batch.doubt ?? (batch.ours ? undefined : 'stored');
+      const news = removing ?? (batch.ours || batch.doubt ? undefined : 'stored');
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = guarded.line.source.lost ? 'source' : 'unavailable';
-      outcome.retry(keys, { class: why, message: error.message, ...(doubt && { doubt }) });
+      outcome.retry(keys, {
+        class: why,
+        message: error.message,
+        ...(news && { doubt: news, sourceRun }),
+      });
       return false;
     }
   }

@@ -198,8 +198,9 @@ export async function store(
   async function countGone(keys: Keys, passed: Passed): Promise<void> {
     if (passed.absent.length === 0) return;
     const absent = chosen(keys, passed.absent);
-    if (passed.refusedBySource === undefined) await settleAbsent(options, batch, absent, outcome);
-    else {
+    if (passed.refusedBySource === undefined) {
+      await settleAbsent(options, batch, absent, line.sourceRun, outcome);
+    } else {
       const message = `the source answered: ${passed.refusedBySource}`;
       outcome.fail(absent, { class: 'source', message });
     }
@@ -248,7 +249,7 @@ export async function store(
     const compared = await options.compare(batch, existing);
     retryRefused(outcome, batch.node, existing, compared.refused);
     outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
-    await settleAbsent(options, batch, compared.absent, outcome);
+    await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
     if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
     else found.push(compared.equal);
   }

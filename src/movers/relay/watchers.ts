@@ -15,6 +15,8 @@ export interface GuardedLine {
 /** A connection to the source, and how keys leave over it. */
 export interface SourceEnd {
   readonly source: Connection;
+  /** Its run_id: another one after each restart. */
+  readonly sourceRun: string;
   readonly removal: Removal | undefined;
 }
 
@@ -41,8 +43,8 @@ export function createWatchers(
   async function borrow(): Promise<GuardedLine> {
     const known = free.pop();
     if (known) return known;
-    const { source, removal } = await open();
-    const line = createLine(source, createLanes(connectNode, 1));
+    const { source, sourceRun, removal } = await open();
+    const line = createLine(source, sourceRun, createLanes(connectNode, 1));
     lines.add(line);
     return { line, removal };
   }
