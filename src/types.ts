@@ -39,6 +39,8 @@ export interface Topology {
   readonly nodes: readonly Node[];
   /** For each of the 16,384 slots the index of its owner in `nodes`. */
   readonly owners: Uint16Array;
+  /** The node at an address that the cluster named; one that owns no slot yet may be new to us. */
+  nodeAt(address: string): Node;
   /**
    * Asks the cluster again; calls made while one is under way share its answer.
    * @throws TargetError when no node answers or slots are uncovered.

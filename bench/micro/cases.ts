@@ -42,6 +42,9 @@ function batches(mostKeys: number): (keys: number) => void {
     nodes: ['a', 'b', 'c'].map((host) => ({ address: `${host}:1`, host, port: 1 })),
     owners: Uint16Array.from({ length: 16_384 }, (_, slot) => Math.floor((slot * 3) / 16_384)),
     refresh: () => Promise.resolve(),
+    nodeAt: () => {
+      throw new Error('nobody asks for a node');
+    },
   };
   return (keys) => {
     const sorter = shipped.batcher({

@@ -155,9 +155,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const next = { relisted: batch.relisted, ...traceOf(retry, batch) };
     const attempt = batch.attempt + 1;
     // Clusters that don't announce hosts leave the name out: it is the host that answered.
-    const askAt = retry.askAt?.startsWith(':') ? `${batch.node.host}${retry.askAt}` : retry.askAt;
-    const asked = topology.nodes.find((node) => node.address === askAt);
-    if (asked) {
+    const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
+    if (askAt !== undefined) {
+      const asked = topology.nodeAt(askAt);
       const { life } = await dispatch({
         ...{ ...next, node: asked, keys: retry.keys, attempt, asking: true },
       });
@@ -237,6 +237,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 function weightOf({ count, values }: Keys): number {
   if (!values) return count;
   return Math.max(count, Math.ceil((values.starts[values.count] as number) / 1024));
+}
+
+function hostOf({ address }: Node): string {
+  return address.slice(0, address.lastIndexOf(':'));
 }
 
 /** What is known of the keys' copies at the node: the news, or what was known before. */

@@ -84,6 +84,10 @@ export async function openTopology(
   return {
     nodes,
     owners,
+    nodeAt(address) {
+      const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
+      return nodes[indexOf({ host, port: Number(port), address })] as Node;
+    },
     get masters() {
       return [...distinct(ranges.map(({ master }) => master))];
     },

@@ -157,19 +157,53 @@ async function replicaOf(master: ClusterNode): Promise<ClusterNode> {
   throw new Error(`${master.address} has no replica`);
 }
 
+/** A node that the cluster knows, and that owns nothing. */
+async function join(): Promise<ClusterNode> {
+  const joined = await startNode(nodeOptions);
+  const [first] = await mastersNow(stage.cluster);
+  if (!first) throw new Error('there is no master');
+  await joined.client.call('CLUSTER', 'MEET', first.host, first.port);
+  await waitFor('the node to be one of them', async () => {
+    await Promise.all([...stage.cluster.nodes, joined].map(isWell));
+    const lists = stage.cluster.nodes.map(({ client }) => client.call('CLUSTER', 'NODES'));
+    return (await Promise.all(lists)).every((list) => String(list).includes(joined.id));
+  });
+  return joined;
+}
+
+async function part(joined: ClusterNode): Promise<void> {
+  for (const { client } of stage.cluster.nodes) await client.call('CLUSTER', 'FORGET', joined.id);
+}
+
+it.each(['relay', 'migrate'])(
+  'a node that joins, and is getting its first slot, with %s',
+  async (mover) => {
+    await fill(['first']);
+    const joined = await join();
+    try {
+      const slot = slotOf('first');
+      const now = await shape([joined]);
+      const owner = await now.ownerOf(slot);
+      const move = await beginSlotMove(now, slot, joined);
+      const words = [...stage.endpoints, '--mover', mover, '--json', '--quiet'];
+      const result = reportOf(await startCli(words).done);
+      // All that came for it: the old owner had none of the slot's keys.
+      expect(await joined.client.call('CLUSTER', 'COUNTKEYSINSLOT', slot)).toBe(200);
+      await move.finish();
+      await expectComplete(result, [joined]);
+      await moveSlot({ ...now, ownerOf: () => Promise.resolve(joined) }, slot, owner);
+      await part(joined);
+    } finally {
+      await joined.stop();
+    }
+  },
+);
+
 it('a node that joins, and gets slots of all the others', async () => {
   await fill();
   const run = await halfway();
-  const joined = await startNode(nodeOptions);
+  const joined = await join();
   try {
-    const [first] = await mastersNow(stage.cluster);
-    if (!first) throw new Error('there is no master');
-    await joined.client.call('CLUSTER', 'MEET', first.host, first.port);
-    await waitFor('the node to be one of them', async () => {
-      await Promise.all([...stage.cluster.nodes, joined].map(isWell));
-      const lists = stage.cluster.nodes.map(({ client }) => client.call('CLUSTER', 'NODES'));
-      return (await Promise.all(lists)).every((list) => String(list).includes(joined.id));
-    });
     const now = await shape([joined]);
     for (let slot = 0; slot < 16_384; slot += 128) await moveSlot(now, slot, joined);
     proxy.resume();
@@ -180,7 +214,7 @@ it('a node that joins, and gets slots of all the others', async () => {
     for (let slot = 0; slot < 16_384; slot += 128) {
       await moveSlot({ ...back, ownerOf: () => Promise.resolve(joined) }, slot, to);
     }
-    for (const { client } of stage.cluster.nodes) await client.call('CLUSTER', 'FORGET', joined.id);
+    await part(joined);
   } finally {
     await joined.stop();
   }

@@ -13,7 +13,10 @@ export const nodes: readonly Node[] = [7001, 7002].map((port) => ({
 export function topologyWith(border: number): Topology {
   const owners = new Uint16Array(16_384).fill(1);
   owners.fill(0, 0, border);
-  return { nodes, owners, refresh: () => Promise.resolve() };
+  return {
+    ...{ nodes, owners, refresh: () => Promise.resolve() },
+    nodeAt: (address) => ({ address, host: 'node', port: Number(address.split(':')[1]) }),
+  };
 }
 
 export function batchOf(keys: Keys, changes: Partial<Batch> = {}): Batch {

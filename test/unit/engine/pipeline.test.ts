@@ -19,13 +19,19 @@ interface Run {
   readonly countLeft?: PipelineOptions['countLeft'];
 }
 
+interface Move extends Pick<Batch, 'relisted' | 'attempt'> {
+  readonly names: string[];
+  /** Where to, and `asking` if behind ASKING. */
+  readonly to: string;
+}
+
 /** @returns what every batch looked like when it was moved, in order. */
 async function run({ passes, countLeft, ...mover }: Run): Promise<{
-  moves: { names: string[]; relisted: boolean; attempt: number }[];
+  moves: Move[];
   passCount: number;
   tally: EngineTally;
 }> {
-  const moves: { names: string[]; relisted: boolean; attempt: number }[] = [];
+  const moves: Move[] = [];
   let passCount = 0;
   const source = {
     ...sourceOf(10),
@@ -41,8 +47,9 @@ async function run({ passes, countLeft, ...mover }: Run): Promise<{
       name: 'relay',
       close: ignore,
       async move(batch) {
-        const { keys, relisted, attempt } = batch;
-        moves.push({ names: namesOf(keys), relisted, attempt });
+        const { keys, relisted, attempt, node, asking } = batch;
+        const to = `${asking ? 'asking ' : ''}${node.address}`;
+        moves.push({ names: namesOf(keys), relisted, attempt, to });
         await new Promise((resolve) => setImmediate(resolve));
         return mover.move(batch);
       },
@@ -68,7 +75,7 @@ describe('a key that is listed twice', () => {
         return outcome({ retries: [{ keys, class: 'changing', message: '', ours: true }] });
       },
     });
-    expect(moves).toEqual([
+    expect(moves).toMatchObject([
       ...[0, 1, 2, 3].map((attempt) => ({ names: ['a', 'b'], relisted: false, attempt })),
       ...[0, 0].map((attempt) => ({ names: ['a', 'b'], relisted: true, attempt })),
     ]);
@@ -81,5 +88,22 @@ describe('a key that is listed twice', () => {
     });
     const first = moves.findIndex(({ relisted }) => relisted);
     expect(moves.slice(0, first).flatMap(({ names }) => names)).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('a slot that is on its way (ASK)', () => {
+  it.each([
+    ['node:7009', 'asking node:7009'],
+    [':7009', 'asking node:7009'],
+    ['?:7009', 'asking node:7009'],
+  ])('is followed to %s, which owned no slot when it was last heard of', async (askAt, to) => {
+    const { moves } = await run({
+      passes: [[keysOf('a', 'b')]],
+      move: (batch) =>
+        batch.asking
+          ? moved(batch)
+          : outcome({ retries: [{ keys: batch.keys, class: 'redirected', message: '', askAt }] }),
+    });
+    expect(moves.map((move) => move.to)).toEqual(['node:7001', to]);
   });
 });
