@@ -31,6 +31,8 @@ export interface Compared {
   readonly different: Keys;
   /** Not at the source any more. */
   readonly absent: Keys;
+  /** At the source, and by now not at the node any more. */
+  readonly missing: Keys;
   /** Of which nothing was found out. */
   readonly refused: readonly Refused[];
 }
@@ -44,7 +46,7 @@ export interface Side {
 /** A server does not answer now, or not for this key. */
 class Refusal extends Error {}
 
-type Verdict = 'equal' | 'different' | 'absent';
+type Verdict = 'equal' | 'different' | 'absent' | 'missing';
 
 /**
  * Compares keys that both sides have. The connections must not carry values that pass through.
@@ -52,7 +54,9 @@ type Verdict = 'equal' | 'different' | 'absent';
  */
 export async function compareKeys(source: Side, target: Side, keys: Keys): Promise<Compared> {
   const refused: Refused[] = [];
-  const places: Record<Verdict, number[]> = { equal: [], different: [], absent: [] };
+  const places: Record<Verdict, number[]> = {
+    ...{ equal: [], different: [], absent: [], missing: [] },
+  };
   for (let from = 0; from < keys.count; from += atOnce) {
     const some = Array.from({ length: Math.min(atOnce, keys.count - from) }, (_, at) => from + at);
     const verdicts = await Promise.all(
@@ -72,6 +76,7 @@ export async function compareKeys(source: Side, target: Side, keys: Keys): Promi
     equal: chosen(keys, places.equal),
     different: chosen(keys, places.different),
     absent: chosen(keys, places.absent),
+    missing: chosen(keys, places.missing),
     refused,
   };
 }
@@ -80,6 +85,7 @@ export async function compareKeys(source: Side, target: Side, keys: Keys): Promi
 async function compareKey(source: Side, target: Side, key: Buffer, name: Buffer): Promise<Verdict> {
   const [here, there] = await Promise.all([outline(source, key), outline(target, name)]);
   if (here.type === 'none') return 'absent';
+  if (there.type === 'none') return 'missing';
   if (here.type !== there.type) return 'different';
   const bothExpire = here.ttlMs >= 0 && there.ttlMs >= 0;
   if (!bothExpire && here.ttlMs !== there.ttlMs) return 'different';
@@ -88,6 +94,8 @@ async function compareKey(source: Side, target: Side, key: Buffer, name: Buffer)
     digest(source, key, here.type),
     digest(target, name, here.type),
   ]);
+  if (one?.isNil === true) return 'absent';
+  if (other?.isNil === true) return 'missing';
   if (one && other && one.hash === other.hash) return 'equal';
   const tooLarge = Math.max(one?.bytes ?? 0, other?.bytes ?? 0) > payloadBytesLimit;
   if (here.type === 'string' || tooLarge) return 'different';
@@ -107,6 +115,8 @@ async function outline(side: Side, key: Buffer): Promise<{ type: string; ttlMs: 
 interface Digest {
   readonly hash: string;
   readonly bytes: number;
+  /** The key was gone by then. */
+  readonly isNil: boolean;
 }
 
 /** A hash of the value's bytes, read in passing; undefined when the server refuses. */
@@ -114,6 +124,7 @@ function digest(side: Side, key: Buffer, type: string): Promise<Digest | undefin
   return new Promise((resolve, reject) => {
     const hash = createHash('sha1');
     let refused = false;
+    let isNil = false;
     let at = 0;
     let from = 0;
     let to = 0;
@@ -129,13 +140,15 @@ function digest(side: Side, key: Buffer, type: string): Promise<Digest | undefin
         at += end - start;
       },
       shut: () => undefined,
-      nil: () => undefined,
+      nil: () => {
+        isNil = true;
+      },
       refused: (text) => {
         if (isPassing(text)) reject(new Refusal(text));
         refused = true;
       },
       end: () => {
-        resolve(refused ? undefined : { hash: hash.digest('hex'), bytes: to - from });
+        resolve(refused ? undefined : { hash: hash.digest('hex'), bytes: to - from, isNil });
       },
       fail: reject,
     };

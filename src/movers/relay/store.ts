@@ -248,6 +248,8 @@ export async function store(
   async function settleExisting(existing: Keys): Promise<void> {
     const compared = await options.compare(batch, existing);
     retryRefused(outcome, batch.node, existing, compared.refused);
+    const gone = `${batch.node.address} had it, and lost it before it was compared`;
+    outcome.retry(compared.missing, { class: 'changing', message: gone });
     outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
     if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;

@@ -48,6 +48,8 @@ export async function examine(
       const compared = await compareKeys(side, side, beside);
       const [refusal] = compared.refused;
       if (refusal) refused.push({ place, text: refusal.text });
+      // It goes round again, as if the node had asked for that.
+      else if (compared.missing.count > 0) refused.push({ place, text: 'TRYAGAIN it is gone now' });
       else if (compared.different.count > 0) different.push(place);
       else equal.push(place);
     } finally {
