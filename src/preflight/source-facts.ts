@@ -59,7 +59,7 @@ export async function readSource(
     inCluster,
     filled: filledIn(keyspace),
     keys: Number(await control.call('DBSIZE')),
-    expiringKeys: Number(/expires=(\d+)/.exec(database)?.[1] ?? 0),
+    expiringKeys: database === '' ? 0 : Number(/expires=(\d+)/.exec(database)?.[1] ?? 1),
     migratesOverTls: await readTlsCluster(control),
     control,
   };

@@ -24,21 +24,29 @@ const question = command('INFO', 'keyspace');
  */
 export function createExpiry(db: number, expiringKeys: number): Expiry {
   let known = expiringKeys > 0;
-  const line = new RegExp(`^db${String(db)}:.*expires=(\\d+)`, 'm');
+  const line = new RegExp(`^db${String(db)}:.*`, 'm');
 
   return {
     isKnown: () => known,
     confirmNone(source) {
       return new Promise((resolve, reject) => {
         const read = (reply: Reply): void => {
-          // A server that doesn't tell is taken to have keys that expire.
-          const expiring = Buffer.isBuffer(reply) ? Number(line.exec(textOf(reply))?.[1] ?? 0) : 1;
-          if (expiring > 0) known = true;
-          resolve(expiring === 0);
+          const isNone = Buffer.isBuffer(reply) && tellsOfNone(textOf(reply), line);
+          if (!isNone) known = true;
+          resolve(isNone);
         };
         source.out.append(question);
         source.expect(new ReplyReader(read, reject));
       });
     },
   };
+}
+
+/**
+ * A server that doesn't tell is taken to have keys that expire. One that has no line for a database
+ * has nothing in it.
+ */
+function tellsOfNone(keyspace: string, line: RegExp): boolean {
+  const [ours] = line.exec(keyspace) ?? [];
+  return ours === undefined ? /^# Keyspace/m.test(keyspace) : /[:,]expires=0(?!\d)/.test(ours);
 }
