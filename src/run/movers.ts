@@ -18,7 +18,7 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
-import type { Mover, MoverName, Node } from '../types.js';
+import type { Batch, Mover, MoverName, Node, Outcome } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
@@ -138,26 +138,27 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
 
 /**
  * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
- * another node are taken there only right after ASKING.
+ * another node are taken there only right after ASKING, and keys that their node has already have to
+ * be compared, and deleted at the source only if nobody wrote to them meanwhile.
  */
 function migrateOf(parts: Parts, timeoutMs: number): Mover {
-  const { ready, options, link, aside, distance } = parts;
+  const { ready, options, link, aside } = parts;
   const { has } = ready.source;
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
-  const word = has.unlink ? 'UNLINK' : 'DEL';
+  let relaying: Mover | undefined;
+  const viaRelay = (batch: Batch): Promise<Outcome> => (relaying ??= relayOf(parts)).move(batch);
   const mover = migrate({
     ...aside,
     ownsTarget: ready.ownsTarget,
     mayDiscard: !options.copy && ready.isOnlySource,
     async openSource() {
       const { connection: source, identity: sourceRun } = await link.open();
-      const limitKeys = (): number => distance.removedKeys();
-      const removal = guardedRemoval(source, word, { sameSlot: false, limitKeys });
-      return { source, sourceRun, removal: options.copy ? undefined : removal };
+      return { source, sourceRun };
     },
+    moveExisting: viaRelay,
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,
-    // Before 3.0 it can't overwrite; what is there already is compared then.
+    // Before 3.0 it can't overwrite; the relay does, where that was chosen.
     overwrite: ready.replace && has.migrateCopy,
     copy: options.copy,
     timeoutMs,
@@ -165,13 +166,12 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   });
-  let asking: Mover | undefined;
   return {
     name: mover.name,
-    move: (batch) => (batch.asking ? (asking ??= relayOf(parts)) : mover).move(batch),
+    move: (batch) => (batch.asking ? viaRelay(batch) : mover.move(batch)),
     close() {
       mover.close();
-      asking?.close();
+      relaying?.close();
     },
   };
 }

@@ -15,19 +15,18 @@ import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
-import type { Removal } from '../relay/removal.js';
-import { retryRefused } from '../refused.js';
 import { verdictOf } from '../replies.js';
 import { migrateTogether, preparePresence } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
 
-export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>, AbsentOptions {
+export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
   /**
-   * Opens a connection to the source, and again when it was lost. The removal is for keys that were
-   * found equal on both sides; undefined when copying.
+   * Opens a connection to the source, and again when it was lost.
    * @throws SourceError when that is beyond repair.
    */
   openSource(): Promise<SourceEnd>;
+  /** Moves keys that their node has already, some other way: MIGRATE can't compare them. */
+  moveExisting(batch: Batch): Promise<Outcome>;
   /** Whether one MIGRATE may hold several keys, which not every version does safely. */
   readonly severalKeys: boolean;
   /** Whether the source lets scripts run. */
@@ -55,7 +54,6 @@ interface SourceEnd {
   readonly source: Connection;
   /** Its run_id: another one after each restart. */
   readonly sourceRun: string;
-  readonly removal: Removal | undefined;
 }
 
 const mostKeys = 1000;
@@ -179,30 +177,10 @@ export function migrate(options: MigrateOptions): Mover {
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
       outcome.retry(keys, { class: verdict.class, message, ...askAt, ...traceOf(error, part) });
-    } else await settleExisting(part, keys, outcome);
-  }
-
-  /** The node has these keys: equal ones are what an earlier try left, others stay on both sides. */
-  async function settleExisting(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
-    const { batch, removal } = part;
-    const ticket = removal?.begin(keys);
-    const compared = await options.compare(batch, keys);
-    retryRefused(outcome, batch.node, keys, compared.refused);
-    await settleAbsent(options, batch, compared.absent, part.sourceRun, outcome);
-    outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
-    const { equal } = compared;
-    const removed =
-      removal && ticket && equal.count > 0 ? await removal.remove(equal, ticket) : 'removed';
-    const left = removed === 'removed' ? [] : (removed.places ?? [...Array(equal.count).keys()]);
-    const kept = chosen(equal, left);
-    if (removed !== 'removed' && removed.why === 'changed') {
-      outcome.retry(kept, { class: 'changing', message: 'it was written to meanwhile' });
-    } else if (removed !== 'removed' && removed.why !== 'changed') {
-      outcome.fail(kept, { class: 'source', message: `not deleted: ${removed.why.text}` });
+    } else {
+      // Equal ones are what an earlier try left, others stay on both sides.
+      outcome.add(await options.moveExisting({ ...part.batch, keys }));
     }
-    const done = equal.count - left.length;
-    if (batch.relisted && copy) outcome.repeated += done;
-    else outcome.moved += done;
   }
 
   /** Cuts the next calls so that each blocks the source for about as long as it may. */
