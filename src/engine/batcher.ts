@@ -29,6 +29,8 @@ export interface Batcher {
   flush(): Batch[];
   /** Whether keys were left at the source for a later pass since the last taking. */
   readonly hasDeferred: boolean;
+  /** Keys that went into batches since the last call. */
+  takeHandedOnCount(): number;
   /** Keys left at the source for a later pass since the last call. */
   takeDeferredCount(): number;
 }
@@ -45,6 +47,7 @@ export function batcher(options: BatcherOptions): Batcher {
   const fresh: Collecting[] = [];
   const relisted: Collecting[] = [];
   let deferred = 0;
+  let handedOn = 0;
 
   function collecting(into: Collecting[], nodeIndex: number): Collecting {
     return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys()) });
@@ -86,6 +89,7 @@ export function batcher(options: BatcherOptions): Batcher {
           continue;
         }
         if (options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
+        handedOn++;
         const again = record.noted(names.bytes, nameFrom, nameEnd - 2);
         const into = collecting(again ? relisted : fresh, nodeIndex);
         const { keys } = into;
@@ -113,6 +117,11 @@ export function batcher(options: BatcherOptions): Batcher {
     flush: () => [...restOf(fresh), ...restOf(relisted)],
     get hasDeferred() {
       return deferred > 0;
+    },
+    takeHandedOnCount() {
+      const count = handedOn;
+      handedOn = 0;
+      return count;
     },
     takeDeferredCount() {
       const count = deferred;

@@ -67,6 +67,8 @@ export interface Checkpoint {
 }
 
 const retryLimit = 16;
+/** Passes in a row in which keys were listed and none was moved: they come and go by themselves. */
+const idlePassLimit = 3;
 /** How long a checkpoint may hold the source up. */
 const checkpointPatienceMs = 1000;
 
@@ -218,18 +220,30 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     checkpoint.reached(isIdle && !sorter.hasDeferred && !stopping() && conflicting + failed === 0);
   }
 
-  for (let movedBefore = -1; ;) {
+  /** Whether another pass may find keys that were added behind the scan's position. */
+  async function mayBeMore(handedOn: number): Promise<boolean> {
+    if (!options.countLeft || handedOn === 0) return false;
+    const { conflicting, failed } = tally.snapshot();
+    // Keys that stay may be deleted by clients, and others take their place in the count.
+    return conflicting + failed > 0 || (await options.countLeft()) > 0;
+  }
+
+  for (let movedBefore = 0, idlePasses = 0; ;) {
     await pass().catch(endWith);
     await flight.idle();
     if (fatal) throw fatal;
     if (signal.aborted) return;
     const deferred = sorter.takeDeferredCount();
+    const handedOn = sorter.takeHandedOnCount();
     const { moved, conflicting, failed } = tally.snapshot();
-    const left = options.countLeft ? (await options.countLeft()) - conflicting - failed : 0;
-    logger.info({ moved, conflicting, failed, deferred, left }, 'a pass over the source ended');
-    // Another pass is for keys that were left for later, or added behind the scan's position.
-    if (deferred === 0 && (left <= 0 || moved === movedBefore || stuck.isFull)) return;
+    const more = await mayBeMore(handedOn);
+    const counts = { moved, conflicting, failed, deferred, handedOn };
+    logger.info(counts, 'a pass over the source ended');
+    idlePasses = moved === movedBefore ? idlePasses + 1 : 0;
     movedBefore = moved;
+    if (deferred > 0 || (more && idlePasses < idlePassLimit && !stuck.isFull)) continue;
+    if (more) logger.warn(counts, 'keys may be left that are not reported: start again for them');
+    return;
   }
 }
 

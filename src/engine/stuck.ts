@@ -1,8 +1,11 @@
 /**
  * Keys that are accounted for and still at the source: conflicts and failures. Later passes leave
  * them out, so that nothing is counted twice.
+ *
+ * The first ones are kept as they are, the others as hashes of 52 bits: among four million of those
+ * one key in a billion is taken for another.
  */
-const limit = 100_000;
+const limit = 4_000_000;
 
 export interface StuckKeys {
   add(key: Buffer): void;
@@ -11,15 +14,41 @@ export interface StuckKeys {
   readonly isFull: boolean;
 }
 
-export function stuckKeys(): StuckKeys {
+/** @param exactLimit how many are kept as they are. */
+export function stuckKeys(exactLimit = 100_000): StuckKeys {
   const keys = new Set<string>();
+  const hashes = new Set<number>();
   return {
     add(key) {
-      if (keys.size < limit) keys.add(key.toString('latin1'));
+      if (keys.size < exactLimit) keys.add(key.toString('latin1'));
+      else if (hashes.size < limit) hashes.add(hashOf(key, 0, key.length));
     },
-    has: (bytes, start, end) => keys.size > 0 && keys.has(bytes.toString('latin1', start, end)),
+    has: (bytes, start, end) =>
+      keys.size > 0 &&
+      (keys.has(bytes.toString('latin1', start, end)) ||
+        (hashes.size > 0 && hashes.has(hashOf(bytes, start, end)))),
     get isFull() {
-      return keys.size >= limit;
+      return hashes.size >= limit;
     },
   };
+}
+
+/** Two hashes of 32 bits, of which 26 each are kept (MurmurHash3's steps and finaliser). */
+function hashOf(bytes: Buffer, start: number, end: number): number {
+  let one = end - start;
+  let two = 0x9747b28c;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    one = Math.imul(one ^ byte, 0x01000193);
+    one = Math.imul((one << 15) | (one >>> 17), 0x1b873593);
+    two = Math.imul(two ^ byte, 0xcc9e2d51) + 0x52dce729;
+    two = (two << 13) | (two >>> 19);
+  }
+  return (stirred(one) >>> 6) * 2 ** 26 + (stirred(two ^ one) >>> 6);
+}
+
+function stirred(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }

@@ -107,3 +107,37 @@ describe('a slot that is on its way (ASK)', () => {
     expect(moves.map((move) => move.to)).toEqual(['node:7001', to]);
   });
 });
+
+describe('passes', () => {
+  const conflict = ({ keys }: Batch): Outcome => ({
+    ...outcome({ conflicting: keys.count }),
+    failures: namesOf(keys).map((name) => ({
+      ...{ key: Buffer.from(name), class: 'conflict', message: '' },
+    })),
+  });
+
+  it('end when one lists none but keys that stay, however many are left', async () => {
+    // Two keys stay; then clients delete them, and add two behind the cursor.
+    const { passCount, tally } = await run({
+      passes: [[keysOf('a', 'b', 'c')], [keysOf('d', 'e')], [keysOf('a', 'b')]],
+      move: (batch) => (namesOf(batch.keys)[0] === 'a' ? conflict(batch) : moved(batch)),
+      countLeft: () => Promise.resolve(2),
+    });
+    expect(passCount).toBe(3);
+    expect(tally.snapshot()).toMatchObject({ scanned: 5, moved: 3, conflicting: 2 });
+  });
+
+  it('end with the first when nothing stays and nothing is left', async () => {
+    const left = { passes: [[keysOf('a')]], move: moved, countLeft: () => Promise.resolve(0) };
+    expect((await run(left)).passCount).toBe(1);
+  });
+
+  it('end when keys come and go, and none is ever moved', async () => {
+    const { passCount } = await run({
+      passes: [[keysOf('a')]],
+      move: ({ keys }) => outcome({ gone: keys.count }),
+      countLeft: () => Promise.resolve(1),
+    });
+    expect(passCount).toBe(3);
+  });
+});
