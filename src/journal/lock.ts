@@ -2,11 +2,14 @@
  * Two runs of the same job at once would take each other's keys for conflicts, or worse. So a run
  * holds a lock file, beside its journal, that names its process.
  *
- * A run that was killed leaves its lock behind. It counts no more when its process is gone, or when
- * nobody has renewed it for a minute: numbers of processes are given out again after a restart, and
- * those of other machines (a shared folder, another container) can't be looked up.
+ * A run that was killed leaves its lock behind. It counts no more when its process is gone. Numbers
+ * of processes are given out again, so the lock also says when its process began, where the system
+ * tells that. A process that lives counts for as long as it does: it may be stopped (Ctrl-Z), and go
+ * on at any moment. Those of other machines (a shared folder, another container) can't be looked up;
+ * they count for as long as they renew their lock.
  */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { PreflightError } from '../errors.js';
@@ -24,6 +27,8 @@ interface Holder {
   readonly id: string;
   readonly pid: number;
   readonly host: string;
+  /** When the process began, in the system's own words; absent where it does not tell. */
+  readonly began?: string | undefined;
 }
 
 /** Locks of this very process, whose number is no sign that somebody else lives. */
@@ -31,7 +36,12 @@ const heldHere = new Set<string>();
 
 /** @throws PreflightError when another run holds it. */
 export async function takeLock(path: string): Promise<Lock> {
-  const us: Holder = { id: randomUUID(), pid: process.pid, host: hostname() };
+  const us: Holder = {
+    id: randomUUID(),
+    pid: process.pid,
+    host: hostname(),
+    began: beginOf(process.pid),
+  };
   heldHere.add(us.id);
   try {
     await take(path, us);
@@ -88,27 +98,39 @@ async function created(path: string, us: Holder): Promise<boolean> {
 async function readHolder(path: string): Promise<Holder | undefined> {
   try {
     const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Holder> | null;
-    const { id, pid, host } = value ?? {};
+    const { id, pid, host, began } = value ?? {};
     return id !== undefined && pid !== undefined && host !== undefined
-      ? { id, pid, host }
+      ? { id, pid, host, began }
       : undefined;
   } catch {
     return undefined;
   }
 }
 
-async function isAlive(path: string, { id, pid, host }: Holder): Promise<boolean> {
+async function isAlive(path: string, { id, pid, host, began }: Holder): Promise<boolean> {
   if (heldHere.has(id)) return true;
-  const changed = await stat(path).catch(() => undefined);
-  if (!changed || Date.now() - changed.mtimeMs > staleAfterMs) return false;
-  if (host !== hostname()) return true;
+  if (host !== hostname()) {
+    const changed = await stat(path).catch(() => undefined);
+    return changed !== undefined && Date.now() - changed.mtimeMs <= staleAfterMs;
+  }
   // In a container, every run may have the same number.
   if (pid === process.pid) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return codeOf(error) === 'EPERM';
+    if (codeOf(error) !== 'EPERM') return false;
+  }
+  return began === undefined || began === (beginOf(pid) ?? began);
+}
+
+/** Linux: in ticks since the machine was started, the 22nd field of /proc/<pid>/stat (proc(5)). */
+function beginOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+    // The name of the program may hold anything, and ends with the last parenthesis.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
   }
 }
 

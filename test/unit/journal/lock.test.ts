@@ -9,8 +9,8 @@ import { takeLock } from '../../../src/journal/lock.js';
 import { setFolder } from '../../support/folder.js';
 
 const path = setFolder();
-const lockOf = (pid: number, host = hostname()): string =>
-  JSON.stringify({ id: 'them', pid, host });
+const lockOf = (pid: number, host = hostname(), began?: string): string =>
+  JSON.stringify({ id: 'them', pid, host, began });
 
 async function endedPid(): Promise<number> {
   const child = spawn(process.execPath, ['-e', '']);
@@ -53,11 +53,32 @@ it.each([
   expect(readdirSync(dirname(file)).filter((name) => file.endsWith(name))).toEqual([]);
 });
 
-it('is taken over when nobody has renewed it for long, whoever has its number now', async () => {
-  const file = path('lock');
-  writeFileSync(file, lockOf(process.ppid));
+/** As if nobody had renewed it for two minutes. */
+function age(file: string): void {
   const longAgo = new Date(Date.now() - 120_000);
   utimesSync(file, longAgo, longAgo);
+}
+
+it('is refused while its process lives, though that is stopped and renews nothing', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(process.ppid));
+  age(file);
+  await expect(takeLock(file)).rejects.toThrow(PreflightError);
+});
+
+it.runIf(existsSync('/proc/self/stat'))(
+  'is taken over when another process has its number by now',
+  async () => {
+    const file = path('lock');
+    writeFileSync(file, lockOf(process.ppid, hostname(), '1'));
+    await (await takeLock(file)).release();
+  },
+);
+
+it('is taken over from another machine when nobody has renewed it for long', async () => {
+  const file = path('lock');
+  writeFileSync(file, lockOf(1, 'another'));
+  age(file);
   const lock = await takeLock(file);
   expect(await lock.renew()).toBe(true);
 });
