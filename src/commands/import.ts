@@ -9,6 +9,7 @@ import type { Report } from '../report.js';
 import type { Logger } from '../types.js';
 import { type Books, noBooks, openBooks } from '../run/bookkeeping.js';
 import { type Ending, reportOf } from '../run/ending.js';
+import { riskOfMigrate } from '../run/choose-mover.js';
 import { bringFunctions } from '../run/functions.js';
 import { assembleParts, type Parts } from '../run/parts.js';
 import { preflight } from '../preflight/preflight.js';
@@ -57,6 +58,8 @@ export async function importKeys(
   let books: Books | undefined;
   try {
     books = options.dryRun ? noBooks() : await openBooks(facts, options, voice.logger);
+    const risk = riskOfMigrate(facts.target, options);
+    if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     const parts = assembleParts(facts, options, voice.logger, books.given);
     try {

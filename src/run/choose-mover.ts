@@ -29,6 +29,16 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
   return { name: 'auto', reason: '' };
 }
 
+/** What a run by MIGRATE does not protect from though the relay would; undefined: nothing. */
+export function riskOfMigrate(target: Ready['target'], options: ImportOptions): string | undefined {
+  if (options.mover !== 'migrate' || options.copy || options.dryRun) return undefined;
+  if (!waitsForReplicas({ target }, options)) return undefined;
+  return (
+    'MIGRATE does not wait for replicas or disks: the source deletes each key as soon as its node has it, ' +
+    'so a node that fails right then takes it along; leave --mover out, or say --mover relay, and that is waited for.'
+  );
+}
+
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
   const { has, version, payloadRefusal } = ready.source;

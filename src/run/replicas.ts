@@ -9,7 +9,7 @@ import type { Ready } from '../preflight/preflight.js';
 import { replicasToWaitFor, waitsForDisks } from '../preflight/waiting.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
-export function waitsForReplicas(ready: Ready, options: ImportOptions): boolean {
+export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: ImportOptions): boolean {
   const { masters } = ready.target;
   return (
     waitsForDisks(options) ||
