@@ -28,9 +28,13 @@ export interface Replicas {
 const patienceMs = 3000;
 const askEveryMs = 200;
 
+/** How often a node that had none is asked again. */
+const askAgainEveryMs = 3000;
+
 /**
  * Knows the replicas of the masters that were there at the start, and asks those that become one
  * later: after a failover there may be none left, and a node that joins may never have had any.
+ * Either may get some while keys come, so whoever has none is asked again and again.
  */
 export function createReplicas(
   masters: readonly MasterFacts[],
@@ -39,6 +43,10 @@ export function createReplicas(
 ): Replicas {
   const inSync = new Map(masters.map((one) => [one.node.address, one.replicasInSync]));
   const asking = new Map<string, Promise<number>>();
+  const isOpen = options.waitReplicas === undefined && !options.copy;
+  /** Connections for asking again: on the others values pass, and nothing may get between them. */
+  const aside = new Map<string, Connection>();
+  const askedAtMs = new Map<string, number>();
 
   async function learn({ address }: Node, connection: Connection): Promise<void> {
     // One question serves all connections that are opened at the same time.
@@ -51,23 +59,55 @@ export function createReplicas(
     }
   }
 
+  /** Its answer counts for the batches behind this one. */
+  function askAgain(node: Node): void {
+    const { address } = node;
+    const nowMs = performance.now();
+    const lastMs = askedAtMs.get(address);
+    if (lastMs !== undefined && nowMs - lastMs < askAgainEveryMs) return;
+    askedAtMs.set(address, nowMs);
+    // What it said when it was connected to is news still.
+    if (lastMs === undefined) return;
+    // A node that does not answer now is asked the next time.
+    void count(node).catch(() => undefined);
+  }
+
+  async function count(node: Node): Promise<void> {
+    const { address } = node;
+    let connection = aside.get(address);
+    if (!connection) {
+      connection = await connect(node);
+      connection.onLost(() => aside.delete(address));
+      aside.set(address, connection);
+    }
+    const found = await countInSync(connection);
+    if (found > 0) inSync.set(address, found);
+  }
+
   return {
     async connectNode(node) {
       const connection = await connect(node);
-      const isOpen = options.waitReplicas === undefined && !options.copy;
       if (isOpen && !inSync.has(node.address)) await learn(node, connection);
       return connection;
     },
-    toWaitFor: ({ address }) => replicasToWaitFor(inSync.get(address) ?? 0, options),
+    toWaitFor(node) {
+      const known = inSync.get(node.address) ?? 0;
+      if (isOpen && known === 0) askAgain(node);
+      return replicasToWaitFor(known, options);
+    },
   };
 }
 
 async function ask(connection: Connection): Promise<number> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {
-    const info = textOf(await connection.call('INFO', 'replication'));
-    const count = [...info.matchAll(/^slave\d+:.*state=online/gm)].length;
+    const count = await countInSync(connection);
     if (count > 0 || performance.now() >= untilMs) return count;
     await delay(askEveryMs);
   }
+}
+
+async function countInSync(connection: Connection): Promise<number> {
+  const info = textOf(await connection.call('INFO', 'replication'));
+  return [...info.matchAll(/^slave\d+:.*state=online/gm)].length;
 }
