@@ -53,6 +53,7 @@ function batches(mostKeys: number): (keys: number) => void {
       batchBytes: 1024 * 1024,
       record: shipped.listingRecord(1_000_000),
       isServed: () => true,
+      anyStuck: () => false,
       isStuck: () => false,
     });
     for (const page of listed.slice(0, keys / pageKeys)) sorter.add(page);

@@ -16,6 +16,8 @@ export interface BatcherOptions {
   readonly record: ListingRecord;
   /** Keys of a node that is not to be served now are left where they are: a later pass finds them. */
   isServed(nodeIndex: number): boolean;
+  /** Whether there are any of the following. */
+  anyStuck(): boolean;
   /** Whether the key `bytes[start .. end)` is known not to move, and accounted for already. */
   isStuck(bytes: Buffer, start: number, end: number): boolean;
 }
@@ -49,8 +51,8 @@ export function batcher(options: BatcherOptions): Batcher {
   let deferred = 0;
   let handedOn = 0;
 
-  function collecting(into: Collecting[], nodeIndex: number): Collecting {
-    return (into[nodeIndex] ??= { keys: keysBuilder(options.batchKeys()) });
+  function collecting(into: Collecting[], nodeIndex: number, batchKeys: number): Collecting {
+    return (into[nodeIndex] ??= { keys: keysBuilder(batchKeys) });
   }
 
   function batchOf(from: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
@@ -75,8 +77,10 @@ export function batcher(options: BatcherOptions): Batcher {
       const { bytes, starts, count, values } = page;
       const names = namesOf(page);
       const { owners } = topology;
-      // Once a page: it is looked at for every key, and hardly ever changes.
+      // Once a page: they are looked at for every key, and hardly ever change.
       const batchKeys = options.batchKeys();
+      const anyStuck = options.anyStuck();
+      const served = topology.nodes.map((_, nodeIndex) => options.isServed(nodeIndex));
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
         const end = starts[place + 1] as number;
@@ -84,22 +88,22 @@ export function batcher(options: BatcherOptions): Batcher {
         const nameEnd = names.starts[place + 1] as number;
         const nameFrom = keyStart(names.bytes, nameStart);
         const nodeIndex = owners[slotOf(names.bytes, nameFrom, nameEnd - 2)] as number;
-        if (!options.isServed(nodeIndex)) {
+        if (served[nodeIndex] !== true) {
           deferred++;
           continue;
         }
-        if (options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
+        if (anyStuck && options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
         handedOn++;
         const again = record.noted(names.bytes, nameFrom, nameEnd - 2);
-        const into = collecting(again ? relisted : fresh, nodeIndex);
+        const into = collecting(again ? relisted : fresh, nodeIndex, batchKeys);
         const { keys } = into;
         keys.add(bytes, start, end);
         if (names !== page) {
-          into.names ??= keysBuilder(options.batchKeys());
+          into.names ??= keysBuilder(batchKeys);
           into.names.add(names.bytes, nameStart, nameEnd);
         }
         if (values) {
-          into.values ??= keysBuilder(options.batchKeys());
+          into.values ??= keysBuilder(batchKeys);
           into.values.add(
             values.bytes,
             values.starts[place] as number,

@@ -98,6 +98,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     record: options.record,
     isServed: (index) =>
       options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
+    anyStuck: () => stuck.any,
     isStuck: stuck.has,
   });
 

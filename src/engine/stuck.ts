@@ -10,6 +10,7 @@ const limit = 4_000_000;
 export interface StuckKeys {
   add(key: Buffer): void;
   readonly has: (bytes: Buffer, start: number, end: number) => boolean;
+  readonly any: boolean;
   /** More than can be kept: no further pass can tell them from new ones. */
   readonly isFull: boolean;
 }
@@ -27,6 +28,9 @@ export function stuckKeys(exactLimit = 100_000): StuckKeys {
       keys.size > 0 &&
       (keys.has(bytes.toString('latin1', start, end)) ||
         (hashes.size > 0 && hashes.has(hashOf(bytes, start, end)))),
+    get any() {
+      return keys.size > 0;
+    },
     get isFull() {
       return hashes.size >= limit;
     },

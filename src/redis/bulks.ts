@@ -7,6 +7,9 @@ import type { Reader } from './reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from './frames.js';
 import { lineText } from './reply.js';
 
+/** What is longer comes by open, bytes and shut. */
+const wholeBytes = 8 * 1024;
+
 /** Where frames go. For each reply: open, bytes (once or more), shut; or nil; or refused. */
 export interface FrameSink {
   /** A frame begins, with a value of so many bytes. */
@@ -14,6 +17,11 @@ export interface FrameSink {
   /** The next piece of the frame, header and CRLF included; valid during the call only. */
   bytes(bytes: Buffer, start: number, end: number): void;
   shut(): void;
+  /**
+   * A short frame that lies there from its first byte to its last: in the place of open, bytes and shut,
+   * where one call is cheaper than three. Undefined: those are called.
+   */
+  whole?(bytes: Buffer, start: number, end: number, valueBytes: number): void;
   nil(): void;
   /** An error reply in the place of a bulk string. */
   refused(text: string): void;
@@ -69,6 +77,15 @@ export class BulksReader implements Reader {
           if (cr === -1) return at;
           const length = headerLength(bytes, at, cr);
           if (length >= 0) {
+            const stop = cr + length + 4;
+            if (stop <= end && length < wholeBytes && sink.whole !== undefined) {
+              if (bytes[stop - 2] !== CR || bytes[stop - 1] !== LF) throw misstated();
+              sink.whole(bytes, at, stop, length);
+              at = stop;
+              if (--this.#left !== 0) continue;
+              this.#finish();
+              return at;
+            }
             this.#remaining = cr - at + length + 4;
             sink.open(length);
             continue;
@@ -109,7 +126,7 @@ export class BulksReader implements Reader {
     const cr = at + this.#remaining - 2;
     if (cr >= stop) return;
     if ((cr < at || bytes[cr] === CR) && (cr + 1 >= stop || bytes[cr + 1] === LF)) return;
-    throw new ProtocolError('a value of another length than its header said');
+    throw misstated();
   }
 
   #takeError(bytes: Buffer, from: number, end: number): number {
@@ -124,4 +141,8 @@ export class BulksReader implements Reader {
     this.done = true;
     this.sink.end();
   }
+}
+
+function misstated(): ProtocolError {
+  return new ProtocolError('a value of another length than its header said');
 }

@@ -4,6 +4,7 @@
  */
 import type { Keys } from '../types.js';
 import { CR } from './frames.js';
+import { copyShort, shortBytes, slackBytes, viewFrom } from './short-copy.js';
 
 export interface KeysBuilder {
   readonly count: number;
@@ -13,44 +14,62 @@ export interface KeysBuilder {
   /** Appends a piece of a frame; `seal` ends it. */
   readonly piece: (bytes: Buffer, start: number, end: number) => void;
   readonly seal: () => void;
+  /** Appends frames that lie one behind the other, as so many keys, each so long. */
+  addRun(bytes: Buffer, start: number, lengths: readonly number[]): void;
   /** What was added so far; the builder starts anew. */
   take(): Keys;
 }
 
 const nothing = Buffer.alloc(0);
+/** For pieces of a frame, which come from many buffers: a view of each would cost more. */
+const tinyBytes = 12;
 
 /** @param expectedCount how many keys a run usually holds; it grows when more come. */
 export function keysBuilder(expectedCount: number): KeysBuilder {
   let bytes: Buffer = nothing;
+  let view = viewFrom(bytes);
+  let lastFrom: Buffer = nothing;
+  let fromView = viewFrom(nothing);
   let starts = new Uint32Array(expectedCount + 1);
   let count = 0;
   let used = 0;
 
   function piece(from: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (used + length > bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(
-        Math.max(expectedCount * 32, bytes.length * 2, used + length),
-      );
-      bytes.copy(larger, 0, 0, used);
-      bytes = larger;
-    }
-    if (length < 64) {
-      // A copy by hand is cheaper than the call for what most keys are.
+    if (used + length + slackBytes > bytes.length) makeRoom(length);
+    if (length <= tinyBytes) {
       for (let at = 0; at < length; at++) bytes[used + at] = from[start + at] as number;
+      used += length;
+      return;
+    }
+    if (from !== lastFrom) {
+      lastFrom = from;
+      fromView = viewFrom(from);
+    }
+    if (length <= shortBytes && end + slackBytes <= fromView.byteLength) {
+      copyShort(fromView, start, view, used, length);
     } else {
       from.copy(bytes, used, start, end);
     }
     used += length;
   }
 
-  function seal(): void {
+  function makeRoom(length: number): void {
+    const larger = Buffer.allocUnsafeSlow(
+      Math.max(expectedCount * 32, bytes.length * 2, used + length + slackBytes),
+    );
+    bytes.copy(larger, 0, 0, used);
+    bytes = larger;
+    view = viewFrom(larger);
+  }
+
+  function seal(end = used): void {
     if (count + 1 === starts.length) {
       const larger = new Uint32Array(starts.length * 2);
       larger.set(starts);
       starts = larger;
     }
-    starts[++count] = used;
+    starts[++count] = end;
   }
 
   return {
@@ -66,9 +85,20 @@ export function keysBuilder(expectedCount: number): KeysBuilder {
     },
     piece,
     seal,
+    addRun(from, start, lengths) {
+      let end = used;
+      let all = 0;
+      for (const length of lengths) all += length;
+      piece(from, start, start + all);
+      for (const length of lengths) {
+        end += length;
+        seal(end);
+      }
+    },
     take() {
       const keys = { bytes: bytes.subarray(0, used), starts, count };
       bytes = nothing;
+      lastFrom = nothing;
       starts = new Uint32Array(expectedCount + 1);
       count = 0;
       used = 0;

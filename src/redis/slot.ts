@@ -14,26 +14,31 @@ for (let byte = 0; byte < 256; byte++) {
 
 export const slotCount = 16384;
 
+const openBrace = 123;
+const closeBrace = 125;
+
 /** The slot, 0 to 16383, of the key `bytes[start .. end)`. */
 export function slotOf(bytes: Buffer, start: number, end: number): number {
-  let from = start;
-  let to = end;
-  for (let open = start; open < end; open++) {
-    if (bytes[open] !== 123) continue;
-    for (let close = open + 1; close < end; close++) {
-      if (bytes[close] !== 125) continue;
-      if (close > open + 1) {
-        from = open + 1;
-        to = close;
-      }
-      break;
-    }
-    break;
+  let crc = 0;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    // Most keys have no brace, so that is looked for on the way.
+    if (byte === openBrace) return slotOfTagged(bytes, start, end, at);
+    crc = ((crc << 8) & 0xffff) ^ (crc16Table[(crc >> 8) ^ byte] as number);
   }
+  return crc & (slotCount - 1);
+}
+
+/** @param open where the first brace stands. */
+function slotOfTagged(bytes: Buffer, start: number, end: number, open: number): number {
+  let close = open + 1;
+  while (close < end && bytes[close] !== closeBrace) close++;
+  const isTag = close < end && close > open + 1;
+  const from = isTag ? open + 1 : start;
+  const to = isTag ? close : end;
   let crc = 0;
   for (let at = from; at < to; at++) {
-    crc =
-      ((crc << 8) & 0xffff) ^ (crc16Table[((crc >> 8) ^ (bytes[at] as number)) & 0xff] as number);
+    crc = ((crc << 8) & 0xffff) ^ (crc16Table[(crc >> 8) ^ (bytes[at] as number)] as number);
   }
   return crc & (slotCount - 1);
 }

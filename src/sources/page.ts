@@ -5,7 +5,7 @@ import { ProtocolError, SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Reader } from '../redis/reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
-import { keysBuilder } from '../redis/keys.js';
+import { type KeysBuilder, keysBuilder } from '../redis/keys.js';
 import { lineText } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
@@ -14,6 +14,15 @@ export interface Page {
   readonly cursor: string;
   readonly keys: Keys;
 }
+
+interface Run {
+  readonly bytes: Buffer;
+  readonly start: number;
+  end: number;
+  readonly lengths: number[];
+}
+
+const nothing = Buffer.alloc(0);
 
 /** What a page's keys may add up to, so that no server can fill the memory with them. */
 const limitBytes = 64 * 1024 * 1024;
@@ -26,6 +35,9 @@ export class PageReader implements Reader {
   done = false;
   /** Set once the cursor is read. */
   #keys: BulksReader | undefined;
+  /** Keys that lie one behind the other in the present chunk, to be gathered by one copy. */
+  #run: Run = { bytes: nothing, start: 0, end: 0, lengths: [] };
+  readonly #builder: KeysBuilder;
 
   /**
    * @param name of the source, for errors.
@@ -36,7 +48,9 @@ export class PageReader implements Reader {
     readonly expectedKeys: number,
     readonly resolve: (page: Page) => void,
     readonly reject: (error: Error) => void,
-  ) {}
+  ) {
+    this.#builder = keysBuilder(expectedKeys);
+  }
 
   fail(error: Error): void {
     this.reject(error);
@@ -46,6 +60,7 @@ export class PageReader implements Reader {
     const at = this.#keys ? from : this.#takeHead(bytes, from, end);
     if (!this.#keys) return at;
     const next = this.#keys.take(bytes, at, end);
+    this.#gather();
     this.done = this.#keys.done;
     return next;
   }
@@ -84,15 +99,35 @@ export class PageReader implements Reader {
     this.reject(new SourceError(`${this.name} refused SCAN: ${text}`));
   }
 
+  #gather(): void {
+    const { bytes, start, lengths } = this.#run;
+    if (lengths.length === 0) return;
+    this.#run = { bytes: nothing, start: 0, end: 0, lengths: [] };
+    this.#builder.addRun(bytes, start, lengths);
+  }
+
   #sink(cursor: string): FrameSink {
-    const builder = keysBuilder(this.expectedKeys);
+    const builder = this.#builder;
+    const check = (keyBytes: number): void => {
+      if (builder.byteLength + keyBytes > limitBytes) {
+        throw new ProtocolError('more bytes of keys at one time than can be held');
+      }
+    };
     return {
-      open(keyBytes) {
-        if (builder.byteLength + keyBytes > limitBytes) {
-          throw new ProtocolError('more bytes of keys at one time than can be held');
+      open: check,
+      whole: (bytes, start, end, keyBytes) => {
+        check(keyBytes);
+        if (start !== this.#run.end || bytes !== this.#run.bytes) {
+          this.#gather();
+          this.#run = { bytes, start, end: start, lengths: [] };
         }
+        this.#run.lengths.push(end - start);
+        this.#run.end = end;
       },
-      bytes: builder.piece,
+      bytes: (bytes, start, end) => {
+        this.#gather();
+        builder.piece(bytes, start, end);
+      },
       shut: builder.seal,
       nil() {
         throw new ProtocolError('no key where one was due');
@@ -101,6 +136,7 @@ export class PageReader implements Reader {
         this.#refused(text);
       },
       end: () => {
+        this.#gather();
         this.resolve({ cursor, keys: builder.take() });
       },
       fail: this.reject,

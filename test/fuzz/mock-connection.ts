@@ -29,6 +29,19 @@ export function mockConnection(): MockConnection {
       return connection.unsentBytes;
     },
     copy: keep,
+    store(prefix, keys, keyStart, keyEnd, between, values, valueStart, valueEnd, suffix) {
+      out.append(prefix);
+      keep(keys, keyStart, keyEnd);
+      out.append(between);
+      keep(values, valueStart, valueEnd);
+      out.append(suffix);
+    },
+    askEach(head, { bytes, starts, count }) {
+      for (let place = 0; place < count; place++) {
+        out.append(head);
+        keep(bytes, starts[place] as number, starts[place + 1] as number);
+      }
+    },
     append: (bytes) => {
       keep(bytes, 0, bytes.length);
     },

@@ -11,6 +11,7 @@ import type { Connection } from '../../redis/connection.js';
 import { commandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
 import type { Reader } from '../../redis/reader.js';
+import { withSlack } from '../../redis/short-copy.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
@@ -69,7 +70,7 @@ export interface Line {
   close(): void;
 }
 
-const dumpHead = commandHead(1, 'DUMP');
+const dumpHead = withSlack(commandHead(1, 'DUMP'));
 
 export function createLine(source: Connection, sourceRun: string, lanes: Lanes): Line {
   function pass(passage: Passage): Promise<Passed> {
@@ -115,11 +116,16 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         answered(error);
       });
       lane.expect(acks);
+      const { form, words, ttls, asking } = passage;
       const sink = new Splice({
-        ...passage,
+        keys,
         source,
         target: lane,
         acks,
+        form,
+        words,
+        ttls,
+        asking,
         settle(result) {
           read = result;
           acks.complete(askDurability());
@@ -155,10 +161,7 @@ function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
     source.expect(new BulksReader(sink, keys.count, 'array'));
     return;
   }
-  for (let place = 0; place < keys.count; place++) {
-    out.copy(dumpHead, 0, dumpHead.length);
-    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
-  }
+  out.askEach(dumpHead, keys);
   source.expect(new BulksReader(sink, keys.count));
 }
 

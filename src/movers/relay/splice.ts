@@ -8,7 +8,9 @@
  */
 import type { FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
+import { frame } from '../../redis/frames.js';
 import { namesOf } from '../../redis/keys.js';
+import type { Output } from '../../redis/output.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
 import { commandWords, type StoreWords } from './words.js';
@@ -18,6 +20,12 @@ const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
 /** What servers take in one command (proto-max-bulk-len), unless they are told otherwise. */
 const largestBytes = 512 * 1024 * 1024;
+/** Whether too much waits for the node is looked at once in so many short values. */
+const lookedAtOnceIn = 16;
+
+const nothing = Buffer.alloc(0);
+/** The argument of RESTORE that says: it never expires. */
+const never = frame(Buffer.from('0'));
 
 export interface Spliced {
   readonly absent: number[];
@@ -44,6 +52,15 @@ export interface SpliceOptions {
 
 export class Splice implements FrameSink {
   readonly #options: SpliceOptions;
+  // What is needed for each value stands here by itself: objects of many makes are slow to read from.
+  readonly #out: Output;
+  readonly #names: Buffer;
+  readonly #starts: Uint32Array;
+  readonly #words: StoreWords;
+  readonly #isValue: boolean;
+  readonly #ttls: Float64Array | undefined;
+  readonly #asking: boolean;
+  readonly #acks: AckReader;
   readonly #absent: number[] = [];
   #refused: string | undefined;
   #oversized: number[] | undefined;
@@ -54,12 +71,22 @@ export class Splice implements FrameSink {
 
   constructor(options: SpliceOptions) {
     this.#options = options;
+    this.#out = options.target.out;
+    const names = namesOf(options.keys);
+    this.#names = names.bytes;
+    this.#starts = names.starts;
+    this.#words = options.words;
+    this.#isValue = options.form === 'value';
+    this.#ttls = options.ttls;
+    this.#asking = options.asking;
+    this.#acks = options.acks;
     this.#suffix = options.words.value.suffix;
   }
 
   open(valueBytes: number): void {
-    const { keys, target, words, form, ttls, asking, acks } = this.#options;
-    const out = target.out;
+    const out = this.#out;
+    const words = this.#words;
+    const ttls = this.#ttls;
     const place = this.#place;
     if (valueBytes > largestBytes) {
       this.#dropping = true;
@@ -67,29 +94,50 @@ export class Splice implements FrameSink {
       return;
     }
     const expires = ttls !== undefined && ttls[place] !== 0;
-    if (asking) out.append(commandWords.asking);
-    const names = namesOf(keys);
-    const start = names.starts[place] as number;
-    const end = names.starts[place + 1] as number;
-    if (form === 'value') {
+    if (this.#asking) out.append(commandWords.asking);
+    const start = this.#starts[place] as number;
+    const end = this.#starts[place + 1] as number;
+    if (this.#isValue) {
       const { prefix, suffix } = expires ? words.expiringValue : words.value;
       out.copy(prefix, 0, prefix.length);
-      out.copy(names.bytes, start, end);
+      out.copy(this.#names, start, end);
       this.#suffix = suffix;
     } else {
       const { prefix, suffix } = expires ? words.expiringPayload : words.payload;
       out.copy(prefix, 0, prefix.length);
-      out.copy(names.bytes, start, end);
-      out.integerFrame(expires ? this.#ttlOf(place) : 0);
+      out.copy(this.#names, start, end);
+      if (expires) out.integerFrame(this.#ttlOf(place));
+      else out.copy(never, 0, never.length);
       this.#suffix = suffix;
     }
-    acks.sent(place);
+    this.#acks.sent(place);
     this.#bytes += valueBytes;
+  }
+
+  whole(bytes: Buffer, start: number, end: number, valueBytes: number): void {
+    const place = this.#place;
+    if (this.#asking || (this.#ttls !== undefined && this.#ttls[place] !== 0)) {
+      this.open(valueBytes);
+      this.bytes(bytes, start, end);
+      this.shut();
+      return;
+    }
+    const { prefix, suffix } = this.#isValue ? this.#words.value : this.#words.payload;
+    const keyStart = this.#starts[place] as number;
+    const keyEnd = this.#starts[place + 1] as number;
+    const between = this.#isValue ? nothing : never;
+    // prettier-ignore
+    this.#out.store(prefix, this.#names, keyStart, keyEnd, between, bytes, start, end, suffix);
+    this.#acks.sent(place);
+    this.#bytes += valueBytes;
+    this.#place++;
+    const isLookedAt = place % lookedAtOnceIn === 0 || valueBytes > 1024;
+    if (isLookedAt && this.#out.unsentBytes > pauseAboveBytes) this.#holdSource();
   }
 
   bytes(bytes: Buffer, start: number, end: number): void {
     if (this.#dropping) return;
-    const { out } = this.#options.target;
+    const out = this.#out;
     out.copy(bytes, start, end);
     if (out.unsentBytes > pauseAboveBytes) this.#holdSource();
   }
@@ -100,12 +148,12 @@ export class Splice implements FrameSink {
       this.#place++;
       return;
     }
-    const { target, form, ttls } = this.#options;
     const suffix = this.#suffix;
     if (suffix.length > 0) {
-      target.out.copy(suffix, 0, suffix.length);
-      if (form === 'value' && ttls !== undefined && ttls[this.#place] !== 0) {
-        target.out.integerFrame(this.#ttlOf(this.#place));
+      this.#out.copy(suffix, 0, suffix.length);
+      const ttls = this.#ttls;
+      if (this.#isValue && ttls !== undefined && ttls[this.#place] !== 0) {
+        this.#out.integerFrame(this.#ttlOf(this.#place));
       }
     }
     this.#place++;
@@ -136,9 +184,9 @@ export class Splice implements FrameSink {
   }
 
   #ttlOf(place: number): number {
-    const { ttls, form, words } = this.#options;
-    const deadlineMs = (ttls as Float64Array)[place] as number;
-    const absolute = form === 'value' ? words.valueDeadlines : words.payloadDeadlines;
+    const words = this.#words;
+    const deadlineMs = (this.#ttls as Float64Array)[place] as number;
+    const absolute = this.#isValue ? words.valueDeadlines : words.payloadDeadlines;
     return absolute ? deadlineMs + words.skewMs : Math.max(1, deadlineMs - Date.now());
   }
 

@@ -121,8 +121,8 @@ export async function store(
     noteStrings(shapes, keys.count - first.absent.length, keys.count);
     if (first.absent.length === 0) return stored;
     const others = chosen(keys, first.absent);
-    const inOnePiece = asksFirst ? first.absent.keys() : await placesInOnePiece(others);
-    const places = Array.from(inOnePiece, (at) => first.absent[at] as number);
+    const inOnePiece = asksFirst ? undefined : await placesInOnePiece(others);
+    const places = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
     if (places.length === 0) return stored;
     await window.enter(places.length);
     const as = shapes.payloadsRefused ? 'elements' : 'payload';
@@ -134,21 +134,24 @@ export async function store(
   async function entered(all: Keys): Promise<Keys> {
     let keys = none;
     try {
-      keys = chosen(all, await placesInOnePiece(all));
+      const places = await placesInOnePiece(all);
+      keys = places ? chosen(all, places) : all;
       return keys;
     } finally {
       if (keys.count < all.count) window.leave(all.count - keys.count, 0);
     }
   }
 
-  /** The places of those that are not too large to travel in one piece; the others are set apart. */
-  async function placesInOnePiece(keys: Keys): Promise<readonly number[]> {
-    const places = [...Array(keys.count).keys()];
+  /**
+   * The places of those that are not too large to travel in one piece; the others are set apart.
+   * Undefined: that is all of them.
+   */
+  async function placesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
     const beyond = sizes ? await sizes.beyond(line.source, keys) : [];
-    if (beyond.length === 0) return places;
+    if (beyond.length === 0) return undefined;
     setApart.push(chosen(keys, beyond));
     const large = new Set(beyond);
-    return places.filter((place) => !large.has(place));
+    return [...Array(keys.count).keys()].filter((place) => !large.has(place));
   }
 
   async function storeAs(

@@ -6,9 +6,10 @@ import type { Connection } from '../../redis/connection.js';
 import type { Reader } from '../../redis/reader.js';
 import { COLON, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
 import { lineText } from '../../redis/reply.js';
+import { withSlack } from '../../redis/short-copy.js';
 import type { Keys } from '../../types.js';
 
-const pttlHead = commandHead(1, 'PTTL');
+const pttlHead = withSlack(commandHead(1, 'PTTL'));
 
 /**
  * The servers' latest deadline is 2^63 - 1. What is beyond this one keeps clear of it by some weeks,
@@ -23,11 +24,7 @@ const latestMs = 2 ** 63 - 2 ** 32;
  */
 export function askDeadlines(source: Connection, keys: Keys): Float64Array {
   const deadlines = new Float64Array(keys.count);
-  const { out } = source;
-  for (let place = 0; place < keys.count; place++) {
-    out.copy(pttlHead, 0, pttlHead.length);
-    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
-  }
+  source.out.askEach(pttlHead, keys);
   source.expect(new PttlReader(deadlines, source));
   return deadlines;
 }

@@ -4,6 +4,7 @@
  * may be overwritten.
  */
 import { commandHead, frame, command } from '../../redis/frames.js';
+import { withSlack } from '../../redis/short-copy.js';
 
 export interface Words {
   /** Up to, not including, the key's frame. */
@@ -36,6 +37,7 @@ export interface NodeAbilities {
 
 export const commandWords = { asking: command('ASKING') } as const;
 
+const head = (argCount: number, word: string): Buffer => withSlack(commandHead(argCount, word));
 const frames = (...words: string[]): Buffer =>
   Buffer.concat(words.map((word) => frame(Buffer.from(word))));
 
@@ -46,12 +48,12 @@ export function storeWords(overwrite: boolean, node: NodeAbilities): StoreWords 
   const replace = overwrite ? ['REPLACE'] : [];
   const absolute = [...replace, ...(node.payloadDeadlines ? ['ABSTTL'] : [])];
   return {
-    value: { prefix: commandHead(2 + unlessThere.length, 'SET'), suffix: frames(...unlessThere) },
+    value: { prefix: head(2 + unlessThere.length, 'SET'), suffix: frames(...unlessThere) },
     // The number itself is the one argument more.
-    expiringValue: { prefix: commandHead(3 + expiry.length, 'SET'), suffix: frames(...expiry) },
-    payload: { prefix: commandHead(3 + replace.length, 'RESTORE'), suffix: frames(...replace) },
+    expiringValue: { prefix: head(3 + expiry.length, 'SET'), suffix: frames(...expiry) },
+    payload: { prefix: head(3 + replace.length, 'RESTORE'), suffix: frames(...replace) },
     expiringPayload: {
-      prefix: commandHead(3 + absolute.length, 'RESTORE'),
+      prefix: head(3 + absolute.length, 'RESTORE'),
       suffix: frames(...absolute),
     },
     ...node,

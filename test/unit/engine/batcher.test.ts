@@ -13,6 +13,7 @@ const begin = (changes: Partial<BatcherOptions> = {}) =>
     batchBytes: 10_000,
     record: listingRecord(64),
     isServed: () => true,
+    anyStuck: () => true,
     isStuck: () => false,
     ...changes,
   });

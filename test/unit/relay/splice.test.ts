@@ -35,7 +35,8 @@ function splice(changes: Changes) {
   });
   const reader = new BulksReader(sink, 3);
   const read = (text: string) => feed(reader, Buffer.from(text), [1, 2, 3, 6, 9]);
-  return { source, target, acks, results, read };
+  const readAtOnce = (text: string) => feed(reader, Buffer.from(text), []);
+  return { source, target, acks, results, read, readAtOnce };
 }
 
 const words = (...args: Words): string => command(...args).toString('latin1');
@@ -83,11 +84,13 @@ describe('a value on its way', () => {
     ],
   ])('becomes %s', (_, changes, first, second) => {
     vi.useFakeTimers({ now: nowMs });
-    const { target, read, results, acks } = splice(changes);
-    read(values);
-    expect(target.sent()).toBe(words(...first) + words(...second));
-    expect(results).toEqual([{ absent: [1], refused: undefined, bytes: 3 }]);
-    expect(acks.sentCount).toBe(2);
+    for (const how of ['read', 'readAtOnce'] as const) {
+      const { target, results, acks, [how]: read } = splice(changes);
+      read(values);
+      expect(target.sent()).toBe(words(...first) + words(...second));
+      expect(results).toEqual([{ absent: [1], refused: undefined, bytes: 3 }]);
+      expect(acks.sentCount).toBe(2);
+    }
   });
 
   it('follows an ASKING of its own', () => {
