@@ -84,8 +84,8 @@ export async function store(
 
   const parts: Promise<Keys>[] = [];
   for (let from = 0; from < batch.keys.count;) {
-    const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + window.keysPerPart()));
-    await window.enter(keys.count);
+    const count = await window.enterSome(batch.keys.count - from);
+    const keys = slice(batch.keys, from, from + count);
     const part = storePart(keys);
     // Whoever awaits it comes later than its end may.
     part.catch(() => undefined);
