@@ -53,7 +53,7 @@ export function assembleDump(
     toNodes.add(connection);
     connection.onLost(() => toNodes.delete(connection));
     connections.opened(connection);
-    distance.noteNode(await measureRoundTrip(connection));
+    distance.noteNode(node.address, await measureRoundTrip(connection));
     return connection;
   }
 

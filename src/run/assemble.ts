@@ -98,7 +98,7 @@ export function assemble(
     toNodes.add(connection);
     connection.onLost(() => toNodes.delete(connection));
     connections.opened(connection);
-    distance.noteNode(await measureRoundTrip(connection));
+    distance.noteNode(node.address, await measureRoundTrip(connection));
     return connection;
   }
 
