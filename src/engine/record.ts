@@ -3,15 +3,29 @@
  * before decides only who is looked at twice (SCAN lists keys twice, and writers bring moved keys
  * back), so a wrong yes, some in a thousand at ten million keys, costs one comparison.
  *
+ * But where the cluster has keys of its own, which are to be replaced, a key that is taken for one
+ * listed before is not replaced and stays behind. There, a record is sparser: a wrong yes in ten
+ * million keys.
+ *
  * All bits of a key lie in one block of 64 bytes: one cache line, one miss (F. Putze, P. Sanders,
  * J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
  */
 const blockWords = 16;
 const blockBits = blockWords * 32;
-/** At this many, some keys in a thousand are taken for others. */
-const bitsPerKey = 12;
 const leastBlocks = 1 << 16;
 const mostBlocks = 1 << 22;
+
+/** Bits in all for each key, and how many of them are set by it. */
+interface Density {
+  readonly bitsPerKey: number;
+  readonly probes: number;
+}
+
+/** `usual`: in the end, some keys in a thousand are taken for others. */
+const densities = {
+  usual: { bitsPerKey: 12, probes: 5 },
+  sparse: { bitsPerKey: 40, probes: 10 },
+} as const satisfies Record<string, Density>;
 
 export interface ListingRecord {
   /** Whether the key `bytes[start .. end)` was (probably) noted before; notes it. */
@@ -24,10 +38,15 @@ export interface ListingRecord {
 
 /**
  * @param keyCount how many keys are expected: 4 MB for up to 2.8 million of them, 128 MB for 89 million,
- *   and never more than 256 MB. Memory that is not written to is not taken.
+ *   and never more than 256 MB. Memory that is not written to is not taken. A sparse one takes three
+ *   times as much, and only another sparse one can be recalled into it.
  */
-export function listingRecord(keyCount: number): ListingRecord {
-  const blocks = blocksFor(keyCount);
+export function listingRecord(
+  keyCount: number,
+  density: keyof typeof densities = 'usual',
+): ListingRecord {
+  const { bitsPerKey, probes } = densities[density];
+  const blocks = blocksFor(keyCount * bitsPerKey);
   // Signed, so that every word is a small integer to the compiler.
   const words = new Int32Array(blocks * blockWords);
   const blockMask = blocks - 1;
@@ -72,7 +91,7 @@ export function listingRecord(keyCount: number): ListingRecord {
       // Five bits: each in a word of its own choosing, four bits of `two` for the word and five of
       // a rotated mix for the bit.
       let mix = two;
-      for (let probe = 0; probe < 5; probe++) {
+      for (let probe = 0; probe < probes; probe++) {
         const place = base + (mix & 15);
         const bit = 1 << ((mix >>> 4) & 31);
         const word = words[place] as number;
@@ -88,7 +107,7 @@ export function listingRecord(keyCount: number): ListingRecord {
   };
 }
 
-function blocksFor(keyCount: number): number {
-  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, (keyCount * bitsPerKey) / blockBits)));
+function blocksFor(bits: number): number {
+  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, bits / blockBits)));
   return Math.min(mostBlocks, Math.max(leastBlocks, needed));
 }

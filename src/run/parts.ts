@@ -64,13 +64,14 @@ export function assembleParts(
 ): Parts {
   // Of all databases, an earlier run may have emptied all but one.
   const several = sources.length > 1 || readDatabases(options.db) === 'all';
-  const inTurn = several && plan.overwrites && !plan.startedEmpty;
+  const replacesOthers = plan.overwrites && !plan.startedEmpty;
+  const inTurn = several && replacesOthers;
   const throttle = createThrottle({
     keysPerSecond: options.maxRate,
     bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
-  const common = listingRecord(keyCount);
+  const common = listingRecord(keyCount, replacesOthers ? 'sparse' : 'usual');
   const servers = new Map<string, FollowedServer>();
   const all = sources.map((source) => {
     const ready: Ready = {

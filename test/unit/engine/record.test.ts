@@ -42,6 +42,14 @@ describe('the record of listed keys', () => {
     }
   });
 
+  it.each(schemes)('takes none for another where it is sparse: %s', (_, scheme) => {
+    const record = listingRecord(200_000, 'sparse');
+    const bytes = Buffer.alloc(64);
+    let wrong = 0;
+    for (let nth = 0; nth < 200_000; nth++) if (record.noted(bytes, 0, scheme(nth, bytes))) wrong++;
+    expect(wrong).toBe(0);
+  });
+
   it.each([
     ['a smaller', 1000, 10_000_000],
     ['a larger', 10_000_000, 1000],
