@@ -57,6 +57,8 @@ interface SourceEnd {
 }
 
 const mostKeys = 1000;
+/** One that the source works on, and one that it finds when that is done. */
+const callsAtOnce = 2;
 const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
@@ -65,31 +67,43 @@ export function migrate(options: MigrateOptions): Mover {
     ...(options.username !== undefined && { username: options.username }),
     ...(options.password !== undefined && { password: options.password }),
   };
-  let opened: Promise<SourceEnd> | undefined;
-  let keysPerCall = 16;
+  // Each call has a connection of its own: what two calls on one bring is worked off in one go, and
+  // other clients would wait for both.
+  const idle = Array.from({ length: callsAtOnce }, () => sourceEnds(options));
+  const all = [...idle];
+  const waiting: ((ends: SourceEnds) => void)[] = [];
+  let keysPerCall = 1;
   let lastAnswerMs = 0;
 
-  function sourceEnd(): Promise<SourceEnd> {
-    if (opened) return opened;
-    const opening = options.openSource().then((end) => {
-      end.source.onLost(() => (opened = undefined));
-      if (options.scripts) preparePresence(end.source);
-      return end;
-    });
-    opened = opening;
-    opening.catch(() => (opened = undefined));
-    return opening;
+  function nextIdle(): Promise<SourceEnds> {
+    const ends = idle.pop();
+    return ends ? Promise.resolve(ends) : new Promise((go) => waiting.push(go));
+  }
+
+  function release(ends: SourceEnds): void {
+    const next = waiting.shift();
+    if (next) next(ends);
+    else idle.push(ends);
   }
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
-    const end = await sourceEnd();
     const parts: Promise<void>[] = [];
     for (let from = 0; from < batch.keys.count;) {
+      const ends = await nextIdle();
+      // Only now, when it is sent, is it known how many keys fit into the time.
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + keysPerCall));
-      parts.push(movePart({ ...end, batch, words, keys }, outcome));
+      const part = ends
+        .open()
+        .then((end) => movePart({ ...end, batch, words, keys }, outcome))
+        .finally(() => {
+          release(ends);
+        });
+      // Whoever awaits it comes later than its end may.
+      part.catch(() => undefined);
+      parts.push(part);
       from += keys.count;
     }
     await Promise.all(parts);
@@ -197,6 +211,32 @@ export function migrate(options: MigrateOptions): Mover {
   return {
     name: 'migrate',
     move,
+    close() {
+      for (const ends of all) ends.close();
+    },
+  };
+}
+
+/** A connection to the source, opened when it is needed and again when it was lost. */
+interface SourceEnds {
+  open(): Promise<SourceEnd>;
+  close(): void;
+}
+
+function sourceEnds(options: MigrateOptions): SourceEnds {
+  let opened: Promise<SourceEnd> | undefined;
+  return {
+    open() {
+      if (opened) return opened;
+      const opening = options.openSource().then((end) => {
+        end.source.onLost(() => (opened = undefined));
+        if (options.scripts) preparePresence(end.source);
+        return end;
+      });
+      opened = opening;
+      opening.catch(() => (opened = undefined));
+      return opening;
+    },
     close() {
       opened
         ?.then(({ source }) => {
