@@ -21,6 +21,7 @@ export interface Throttle {
   /** What they weighed. */
   weigh(keyCount: number, valueBytes: number): void;
   readonly limits: ThrottleLimits;
+  readonly isLimited: boolean;
   /** From now on; whoever waits for a turn is given another one. */
   limit(limits: ThrottleLimits): void;
   /** How many keys may go in one piece, so that a low rate does not come in gushes. */
@@ -118,6 +119,9 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     weigh,
     get limits() {
       return limits;
+    },
+    get isLimited() {
+      return limits.keysPerSecond !== undefined || limits.bytesPerSecond !== undefined;
     },
     limit(next) {
       limits = next;

@@ -7,7 +7,7 @@
  * gets its keys in small portions, so that its turn ends soon all the same.
  */
 import { slice } from '../redis/keys.js';
-import type { Batch, Mover, MoverName, Outcome } from '../types.js';
+import type { Batch, Doubt, Mover, MoverName, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';
 
 export interface AutoMover extends Mover {
@@ -24,18 +24,46 @@ export interface Candidate {
    * can't get one key there is ruled out. Undefined: no need to try.
    */
   readonly probe?: Mover;
-  /** How many keys it gets at a time while it is measured, and how many such portions at once. */
-  readonly portion?: { readonly keys: number; readonly atOnce: number };
+  /**
+   * How many keys it gets at a time while it is measured, and how many such portions at once, to begin
+   * with: both double as long as answers come quickly.
+   */
+  readonly portion?: Portion;
 }
 
-/** How long a turn lasts, and how much of its start does not count. */
-const turnMs = 250;
-const warmUpMs = 100;
+interface Portion {
+  readonly keys: number;
+  readonly atOnce: number;
+}
+
+export interface AutoOptions {
+  /** How far the source is. */
+  roundTripMs(): number;
+  /** Somebody wants the run to be slow: a rate then tells nothing of the mover. */
+  isHeldBack(): boolean;
+}
+
+/** How a batch was left by a mover that its probe ruled out: what the probe may have done with its first key. */
+interface Untaken {
+  readonly untaken: true;
+  readonly doubt: Doubt | undefined;
+}
+
+/** How long a turn lasts at least, and how much of its start does not count: in ms, and in round trips. */
+const turn = { ms: 250, roundTrips: 12, answers: 4 };
+const warmUp = { ms: 100, roundTrips: 4 };
+/** Answers within so many ms, and two round trips, are quick. */
+const quickMs = 30;
+const mostPortionKeys = 4096;
+const mostPortionsAtOnce = 32;
 /** A rate is compared with the best one over so long. */
 const watchMs = 2000;
 
 /** @param candidates in the order of preference; the first also has the first turn. */
-export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): AutoMover {
+export function autoMover(
+  candidates: readonly [Candidate, ...Candidate[]],
+  options: AutoOptions = { roundTripMs: () => 0, isHeldBack: () => false },
+): AutoMover {
   const rates = new Map<MoverName, number>();
   const ruledOut = new Map<MoverName, string>();
   const probes = new Map<string, Promise<boolean>>();
@@ -46,6 +74,11 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   let change: { done: Promise<void>; settle: () => void } | undefined;
   let turnStartMs = 0;
   let movedInTurn = 0;
+  let answersInTurn = 0;
+  /** Since when nothing is in flight, and how long that was in this turn before. */
+  let idleFromMs: number | undefined;
+  let idleMs = 0;
+  const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
 
   /** The first one twice, because what it does first warms up everything. */
@@ -56,16 +89,25 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
 
   async function move(batch: Batch): Promise<Outcome> {
     const whole = outcomeBuilder();
+    let doubted: Doubt | undefined;
     for (let { keys } = batch; ;) {
-      await turn();
+      await room();
       const candidate = current;
-      const most = (turnsLeft && candidate.portion?.keys) ?? keys.count;
+      const portion = (turnsLeft && portions.get(candidate)?.keys) ?? keys.count;
+      const most = doubted === undefined ? portion : 1;
       const some = most < keys.count ? slice(keys, 0, most) : keys;
+      const startedMs = performance.now();
       try {
         if (turnStartMs === 0) beginTurn();
-        const outcome = await moveBy(candidate, { ...batch, keys: some });
-        // Ruled out by its probe: the next in turn takes them.
-        if (!outcome) continue;
+        const doubt = batch.doubt ?? doubted;
+        const outcome = await moveBy(candidate, { ...batch, doubt, keys: some });
+        // Ruled out by its probe: the next in turn takes them, and knows what it may find.
+        if ('untaken' in outcome) {
+          doubted ??= outcome.doubt;
+          continue;
+        }
+        doubted = undefined;
+        grow(candidate, some.count, performance.now() - startedMs);
         if (some === batch.keys) return outcome;
         whole.add(outcome);
         if (some === keys) return whole.build();
@@ -77,32 +119,46 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   }
 
   /** Waits until there is room for something more in flight, and takes it. */
-  async function turn(): Promise<void> {
+  async function room(): Promise<void> {
     for (;;) {
       if (change) await change.done;
-      else if (turnsLeft && inflight >= (current.portion?.atOnce ?? Infinity)) {
+      else if (turnsLeft && inflight >= (portions.get(current)?.atOnce ?? Infinity)) {
         await new Promise<void>((go) => waiting.push(go));
       } else {
         // At once: others who wait go on in the same moment.
+        if (idleFromMs !== undefined) idleMs += performance.now() - idleFromMs;
+        idleFromMs = undefined;
         inflight++;
         return;
       }
     }
   }
 
+  /** A mover that is quick gets more, until it is as busy as it would be by itself. */
+  function grow(candidate: Candidate, keyCount: number, tookMs: number): void {
+    const portion = portions.get(candidate);
+    if (!portion || !turnsLeft || keyCount < portion.keys / 2) return;
+    if (tookMs > quickMs + 2 * options.roundTripMs()) return;
+    portions.set(candidate, {
+      keys: Math.min(mostPortionKeys, portion.keys * 2),
+      atOnce: Math.min(mostPortionsAtOnce, portion.atOnce * 2),
+    });
+  }
+
   function ended(): void {
     inflight--;
+    if (inflight === 0) idleFromMs = performance.now();
     for (const go of waiting.splice(0)) go();
     // Later, so that whoever gave the batch still sees who moved it.
     if (change && inflight === 0) setImmediate(nextTurn);
   }
 
-  async function moveBy(candidate: Candidate, batch: Batch): Promise<Outcome | undefined> {
+  async function moveBy(candidate: Candidate, batch: Batch): Promise<Outcome | Untaken> {
     const { mover, probe } = candidate;
     const id = `${mover.name} ${batch.node.address}`;
     const probing = probe && batch.keys.count > 1 ? probes.get(id) : Promise.resolve(true);
     if (probe && !probing) return moveProbing(probe, mover, batch, id);
-    if (!(await probing)) return undefined;
+    if (!(await probing)) return { untaken: true, doubt: undefined };
     const outcome = await mover.move(batch);
     note(outcome.moved);
     return outcome;
@@ -114,7 +170,7 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
     mover: Mover,
     batch: Batch,
     id: string,
-  ): Promise<Outcome | undefined> {
+  ): Promise<Outcome | Untaken> {
     const trying = probe.move({ ...batch, keys: slice(batch.keys, 0, 1) });
     const trouble = trying.then(({ retries }) =>
       retries.find((one) => one.class === 'unavailable'),
@@ -127,7 +183,7 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
     if (found) {
       ruledOut.set(mover.name, found.message);
       endTurn();
-      return undefined;
+      return { untaken: true, doubt: found.doubt };
     }
     const outcome = outcomeBuilder();
     outcome.add(await trying);
@@ -138,22 +194,33 @@ export function autoMover(candidates: readonly [Candidate, ...Candidate[]]): Aut
   function beginTurn(): void {
     turnStartMs = performance.now();
     movedInTurn = 0;
+    answersInTurn = 0;
+    idleMs = 0;
   }
 
   function note(moved: number): void {
-    const elapsedMs = performance.now() - turnStartMs;
+    const roundTripMs = options.roundTripMs();
+    const warmUpMs = Math.max(warmUp.ms, warmUp.roundTrips * roundTripMs);
+    // While the run is paused there is nothing to do, which is not the mover's fault.
+    const elapsedMs = performance.now() - turnStartMs - idleMs;
     if (change || elapsedMs < warmUpMs) {
       if (elapsedMs < warmUpMs) movedInTurn = 0;
       return;
     }
     movedInTurn += moved;
+    answersInTurn++;
     const rate = (movedInTurn / (elapsedMs - warmUpMs)) * 1000;
     if (turnsLeft) {
-      if (elapsedMs < turnMs) return;
+      const turnMs = Math.max(turn.ms, turn.roundTrips * roundTripMs);
+      if (elapsedMs < turnMs || answersInTurn < turn.answers) return;
       // Of a mover's turns the better one counts: what it does first warms up everything.
       rates.set(current.mover.name, Math.max(rate, rateOf(current)));
       endTurn();
     } else if (elapsedMs > watchMs) {
+      if (options.isHeldBack()) {
+        beginTurn();
+        return;
+      }
       bestRate = Math.max(bestRate, rate);
       if (rate < bestRate / 2) {
         turnsLeft = turns();

@@ -119,7 +119,8 @@ export function assemble(
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0 };
-  const parts = { ready, options, link, connectNode, aside, distance, census };
+  const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
+  const parts = { ready, options, link, connectNode, aside, distance, census, isHeldBack };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
   tally.onBatch(({ keyCount, outcome }) => {
     throttle.weigh(keyCount, outcome.bytes);

@@ -26,6 +26,13 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
   if (waitsForReplicas(ready, options)) {
     return { name: 'relay', reason: 'MIGRATE does not wait for replicas before it deletes' };
   }
+  if (options.maxSourceLatencyMs !== undefined) {
+    return { name: 'relay', reason: 'MIGRATE can not keep to --max-source-latency' };
+  }
+  if (options.maxRate !== undefined || options.maxBandwidth > 0) {
+    const flag = options.maxRate === undefined ? '--max-bandwidth' : '--max-rate';
+    return { name: 'relay', reason: `the run is held back (${flag}), so rates would tell nothing` };
+  }
   return { name: 'auto', reason: '' };
 }
 

@@ -28,7 +28,7 @@ import { createReplicas, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
-/** How many keys MIGRATE gets at a time while it is measured. */
+/** How many keys MIGRATE gets at a time while it is measured, to begin with. */
 const migratePortion = { keys: 128, atOnce: 4 };
 /** A connection that waits for replicas carries nothing meanwhile: the others go on. */
 const lanesWhenWaiting = 4;
@@ -45,18 +45,22 @@ export interface Parts {
   readonly aside: Aside;
   readonly distance: Distance;
   readonly census: Census;
+  /** Whether the run is kept from being as fast as it can. */
+  isHeldBack(): boolean;
 }
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
   if (choice.name === 'auto') {
-    return autoMover([
+    const { distance, isHeldBack } = parts;
+    const candidates = [
       { mover: relayOf(parts) },
       {
         mover: migrateOf(parts, parts.options.timeoutMs),
         probe: migrateOf(parts, probeTimeoutMs),
         portion: migratePortion,
       },
-    ]);
+    ] as const;
+    return autoMover(candidates, { roundTripMs: () => distance.sourceMs, isHeldBack });
   }
   return { ...makers[choice.name](parts), reason: choice.reason };
 }

@@ -104,3 +104,38 @@ it('tries a node again when the probe lost its connections, and tells whoever ga
   expect((await auto.move(batchOf(someKeys(512)))).moved).toBe(512);
   expect(probed).toBe(2);
 });
+
+it('tells the next mover what a failed probe may have done with its key', async () => {
+  const relay = mockMover('relay', 100);
+  const doubts: (string | undefined)[] = [];
+  const move = relay.move.bind(relay);
+  relay.move = (batch) => {
+    for (let place = 0; place < batch.keys.count; place++) doubts.push(batch.doubt);
+    return move(batch);
+  };
+  const failing: Mover = {
+    name: 'migrate',
+    move: ({ keys }) =>
+      Promise.resolve(
+        outcome({ retries: [{ keys, class: 'unavailable', message: 'IOERR', doubt: 'stored' }] }),
+      ),
+    close: () => undefined,
+  };
+  const auto = autoMover([{ mover: relay }, { mover: mockMover('migrate', 100), probe: failing }]);
+  await moveUntilChosen(auto);
+  expect(auto.name).toBe('relay');
+  expect(doubts.filter((doubt) => doubt === 'stored')).toHaveLength(1);
+});
+
+it('does not measure again because the run is paused or held back', async () => {
+  let isHeldBack = false;
+  const relay = mockMover('relay', 100);
+  const movers = [{ mover: relay }, { mover: mockMover('migrate', 4) }] as const;
+  const auto = autoMover(movers, { roundTripMs: () => 0, isHeldBack: () => isHeldBack });
+  await moveUntilChosen(auto);
+  isHeldBack = true;
+  for (const endMs = performance.now() + 2200; performance.now() < endMs;) {
+    await auto.move(batchOf(someKeys(1)));
+    expect(auto.measuring).toBe(false);
+  }
+});
