@@ -85,6 +85,7 @@ async function dumpEnd(path: string): Promise<number> {
         },
       },
       path,
+      true,
     );
     const ignore = (): void => undefined;
     await reader.begin();

@@ -11,7 +11,7 @@ import { program } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
-import { runJson } from '../support/reports.js';
+import { type Reported, reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage();
@@ -23,6 +23,20 @@ async function save(): Promise<string> {
   const file = path('dump.rdb');
   copyFileSync(join(stage.source.directory, 'dump.rdb'), file);
   return file;
+}
+
+/** Runs with a file on standard input. */
+async function runPiped(args: readonly string[], file: string): Promise<Reported> {
+  const child = spawn(process.execPath, [program, ...args, '--json', '--quiet'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const said = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
+  child.stdin.on('error', () => undefined);
+  createReadStream(file).pipe(child.stdin);
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return reportOf({ code: code ?? undefined, ...said });
 }
 
 const into = (file: string): string[] => ['--from', file, '--to', stage.cluster.seed];
@@ -62,12 +76,38 @@ it('reads compressed files, and standard input', async () => {
   expect(await stage.missingIn(before)).toEqual([]);
 
   await stage.cluster.flush();
-  const child = spawn(process.execPath, [program, ...into('-'), '--quiet'], {
-    stdio: ['pipe', 'ignore', 'inherit'],
-  });
-  createReadStream(file).pipe(child.stdin);
-  expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
+  expect((await runPiped(into('-'), file)).code).toBe(0);
   expect(await stage.missingIn(before)).toEqual([]);
+});
+
+it('overlooks nothing that follows a dump, as in append-only files, packed or piped', async () => {
+  await stage.source.client.set('in the dump', 'x');
+  const appended = path('appendonly.aof');
+  const commands = '*3\r\n$3\r\nSET\r\n$5\r\nlater\r\n$1\r\ny\r\n';
+  const dump = readFileSync(await save());
+  writeFileSync(appended, Buffer.concat([dump, Buffer.from(commands)]));
+  const packed = path('appendonly.aof.gz');
+  writeFileSync(packed, gzipSync(readFileSync(appended)));
+  for (const run of [
+    () => runJson(into(packed)),
+    () => runJson(into(appended)),
+    () => runPiped(into('-'), appended),
+  ]) {
+    const { code, report } = await run();
+    expect(code).toBe(3);
+    expect(report.error).toContain(`goes on at byte ${String(dump.length)}`);
+    await stage.cluster.flush();
+  }
+});
+
+it('stops when it is told to, though nothing comes', async () => {
+  const args = [program, ...into('-'), '--quiet', '--metrics', '0', '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await new Promise((resolve) => child.stderr.once('data', resolve));
+  child.kill('SIGINT');
+  expect(await ended).toBe(130);
 });
 
 it('takes the databases that are asked for, and tells of the others', async () => {

@@ -56,10 +56,14 @@ export class RdbReader {
   #valueType: ValueType | undefined;
   #valueAt = 0;
 
-  /** @param name of the file, for errors. */
+  /**
+   * @param name of the file, for errors.
+   * @param mayGoOn whether something else may follow the dump: an append-only file's commands.
+   */
   constructor(
     input: ByteInput,
     readonly name: string,
+    readonly mayGoOn = false,
   ) {
     this.#window = new Window(input);
   }
@@ -84,8 +88,11 @@ export class RdbReader {
         window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes)),
       ) ?? [];
     if (digits === undefined) {
+      const isAppendOnly = /^(\*\d|#TS:)/.test(
+        window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes)),
+      );
       throw new RdbError(
-        `${this.name} is no RDB file: expected "REDIS" and a version of four digits at byte 0.`,
+        `${this.name} is no RDB file: expected "REDIS" and a version of four digits at byte 0.${isAppendOnly ? ' It looks like an append-only file: give that as a file that is not compressed.' : ''}`,
       );
     }
     this.version = Number(digits);
@@ -125,6 +132,7 @@ export class RdbReader {
         }
       }
       await this.#checkSum();
+      if (!this.mayGoOn) await this.#demandEnd();
       return false;
     } catch (error) {
       if (error instanceof Malformed) throw this.#damage(error.at, error.expected);
@@ -261,6 +269,15 @@ export class RdbReader {
       );
     }
     window.at += sumBytes;
+  }
+
+  /** What follows a dump is not to be overlooked: mostly those are the later writes. */
+  async #demandEnd(): Promise<void> {
+    const window = this.#window;
+    if (window.at === window.end && !(await window.refill())) return;
+    throw new RdbError(
+      `${this.name} goes on at byte ${String(this.offset)}, where the dump in it has ended: what follows was not imported. Is it an append-only file that begins with a dump? Give it as a file that is not compressed.`,
+    );
   }
 
   #damage(at: number, expected: string): RdbError {
