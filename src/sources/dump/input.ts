@@ -91,12 +91,19 @@ function streamInput(
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let left = Buffer.alloc(0) as Buffer;
   let stopped = false;
-  let wake = (): void => undefined;
-  const stopping = new Promise<undefined>((resolve) => {
-    wake = () => {
-      resolve(undefined);
-    };
-  });
+
+  /** @returns undefined at the end. */
+  async function nextChunk(): Promise<Buffer | undefined> {
+    try {
+      const next = await chunks.next();
+      return next.done === true ? undefined : next.value;
+    } catch (error) {
+      // To whoever reads, a stream that was stopped fails.
+      if (stopped) return undefined;
+      throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
+    }
+  }
+
   return {
     file: undefined,
     identity: below?.identity,
@@ -105,11 +112,9 @@ function streamInput(
     },
     async read(into, place) {
       while (left.length === 0) {
-        const next = await Promise.race([chunks.next(), stopping]).catch((error: unknown) => {
-          throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
-        });
-        if (stopped || !next || next.done === true) return 0;
-        left = next.value;
+        const chunk = await nextChunk();
+        if (stopped || !chunk) return 0;
+        left = chunk;
       }
       const count = left.copy(into, place);
       left = left.subarray(count);
@@ -117,7 +122,7 @@ function streamInput(
     },
     stop() {
       stopped = true;
-      wake();
+      stream.destroy();
     },
     async close() {
       stream.destroy();
