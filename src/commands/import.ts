@@ -13,7 +13,7 @@ import { riskOfMigrate } from '../run/choose-mover.js';
 import { bringFunctions } from '../run/functions.js';
 import { assembleParts, type Parts } from '../run/parts.js';
 import { preflight } from '../preflight/preflight.js';
-import { createVoice, type Voice } from '../run/voice.js';
+import { announce, createVoice, type Voice } from '../run/voice.js';
 import type { Steering } from '../run/steer.js';
 import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
@@ -51,7 +51,13 @@ export async function importKeys(
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
   };
-  const facts = await untilStopped(preflight(asked, warn), signal);
+  const told = {
+    ...{ warn, signal },
+    tell(sentence: string) {
+      if (!asked.quiet) announce(voice, sentence, {});
+    },
+  };
+  const facts = await untilStopped(preflight(asked, told), signal);
   // From files nothing is ever deleted.
   const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;

@@ -13,11 +13,17 @@ export interface AppendOnly {
   readonly path: string;
   readonly isFolder: boolean;
   readonly bytes: number;
+  /** What loading it may take in memory: a guess that is rather high. */
+  readonly memoryBytes: number;
   /** Set where all of it is a dump: that file. */
   readonly dump: string | undefined;
 }
 
 const looked = 1024;
+/** What a byte of commands may take in memory, and one of a dump that does not tell. */
+const memoryPerByte = 2;
+/** What the server that wrote a dump took, against what one that loads it may take. */
+const spare = 1.2;
 const manifestEnd = '.manifest';
 
 /** @returns undefined when it is none. */
@@ -27,18 +33,23 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
     throw new UsageError(`--from ${path} can't be read: ${words}.`, { cause: error });
   });
   if (found.isDirectory()) return folderAt(path);
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(looked), 0, looked, 0);
-    const head = buffer.toString('latin1', 0, bytesRead);
-    const common = { path, isFolder: false, bytes: found.size };
-    if (/^\*\d+\r\n\$|^#TS:/.test(head)) return { ...common, dump: undefined };
-    // A field of the dump says 1 there; dumps of their own say 0.
-    if (!head.startsWith('REDIS') || !/aof-(?:preamble|base)\xc0\x01/.test(head)) return undefined;
-    return { ...common, dump: (await dumpEnd(path)) === found.size ? path : undefined };
-  } finally {
-    await file.close();
-  }
+  // What is no file on disk (a pipe, say) can be read only once, and as a dump.
+  if (!found.isFile()) return undefined;
+  const head = await headOf(path);
+  const common = { path, isFolder: false, bytes: found.size };
+  const memoryBytes = found.size * memoryPerByte;
+  if (/^\*\d+\r\n\$|^#TS:/.test(head)) return { ...common, memoryBytes, dump: undefined };
+  // A master that nobody ever wrote to; an empty dump is none.
+  if (found.size === 0 && !path.endsWith('.rdb'))
+    return { ...common, memoryBytes, dump: undefined };
+  // A field of the dump says 1 there; dumps of their own say 0.
+  if (!head.startsWith('REDIS') || !/aof-(?:preamble|base)\xc0\x01/.test(head)) return undefined;
+  const end = await dumpEnd(path);
+  return {
+    ...common,
+    memoryBytes: memoryOf(head, end) + (found.size - Math.max(0, end)) * memoryPerByte,
+    dump: end === found.size ? path : undefined,
+  };
 }
 
 async function folderAt(path: string): Promise<AppendOnly> {
@@ -68,7 +79,28 @@ async function folderAt(path: string): Promise<AppendOnly> {
   }
   const base = files.find(({ type }) => type === 'b')?.file;
   const dump = base?.endsWith('.rdb') === true && increments === 0 ? base : undefined;
-  return { path, isFolder: true, bytes, dump };
+  const head = base === undefined ? '' : await headOf(base);
+  const memoryBytes = memoryOf(head, bytes - increments) + increments * memoryPerByte;
+  return { path, isFolder: true, bytes, memoryBytes, dump };
+}
+
+async function headOf(path: string): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(looked), 0, looked, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A dump tells in a field how much memory its server took: as a number of 32 bits, or as text. */
+function memoryOf(head: string, bytes: number): number {
+  const at = head.indexOf('used-mem');
+  const [, number, text] = /^used-mem(?:\xc2([^]{4})|[\x01-\x3f](\d+))/.exec(head.slice(at)) ?? [];
+  if (at === -1 || (number === undefined && text === undefined)) return bytes * memoryPerByte;
+  const told = number === undefined ? Number(text) : Buffer.from(number, 'latin1').readUInt32LE(0);
+  return told * spare;
 }
 
 /** Where the dump that a file begins with ends; -1: it is damaged, which a server will tell better. */

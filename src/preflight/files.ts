@@ -3,7 +3,7 @@ import type { ImportOptions } from '../options.js';
 import { appendOnlyAt } from './append-only.js';
 import { dumpsIn } from './dump-names.js';
 import type { NamedServer } from './origins.js';
-import { type Scratch, startScratch } from './scratch.js';
+import { type Loading, type Scratch, startScratch } from './scratch.js';
 
 export interface OpenedFiles {
   /** What is read as it is: as it was given, and the file to read. */
@@ -14,10 +14,8 @@ export interface OpenedFiles {
 }
 
 /** @throws UsageError or PreflightError when a file can't be used; no server is left then. */
-export async function openFiles(
-  options: ImportOptions,
-  warn: (sentence: string) => void,
-): Promise<OpenedFiles> {
+export async function openFiles(options: ImportOptions, loading: Loading): Promise<OpenedFiles> {
+  const { warn } = loading;
   const read: { path: string; file: string }[] = [];
   const servers: NamedServer[] = [];
   const started: Scratch[] = [];
@@ -31,8 +29,9 @@ export async function openFiles(
         read.push({ path, file: appendOnly?.dump ?? path });
         continue;
       }
+      if (appendOnly.bytes === 0) warn(`${path} is empty: there is nothing in it to import.`);
       // One after the other: each takes the memory that the next one's check has to see.
-      const scratch = await startScratch(appendOnly, options.redisServer, options.timeoutMs);
+      const scratch = await startScratch(appendOnly, options.redisServer, loading);
       started.push(scratch);
       if (scratch.warning !== undefined) warn(scratch.warning);
       servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path });

@@ -2,7 +2,7 @@
  * The checks before the start: whatever can be found out while nothing has moved is found out
  * here, and refused in one sentence. The order is that in which people would look.
  */
-import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { parseNat } from '../redis/nat.js';
@@ -48,13 +48,24 @@ export interface Ready {
   readonly isOnlySource: boolean;
 }
 
+/** Who waits for the checks, and hears of them. */
+export interface Listener {
+  /** Tells what is allowed, but should be known. */
+  readonly warn: (sentence: string) => void;
+  /** Tells how far something is that takes a while. */
+  readonly tell?: (sentence: string) => void;
+  /** Once aborted, nothing is waited for any more. */
+  readonly signal?: AbortSignal;
+}
+
+const nobody = (): void => undefined;
+
 /**
- * @param warn tells what is allowed, but should be known.
  * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
  */
 export async function preflight(
   options: ImportOptions,
-  warn: (sentence: string) => void,
+  { warn, tell = nobody, signal = new AbortController().signal }: Listener,
 ): Promise<Facts> {
   const { timeoutMs } = options;
   const to = await readEndpoint(options.to, 'to', options);
@@ -67,7 +78,7 @@ export async function preflight(
     return control;
   };
   const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
-  const files = await openFiles(options, warn);
+  const files = await openFiles(options, { timeoutMs, signal, tell, warn });
   try {
     for (const file of files.read) found.push(await openDump(file, options, warn));
     const asServers = { servers: files.servers, dumps: files.read.length };
@@ -162,5 +173,6 @@ async function meet(
 /** Nothing has moved yet, whatever it was: the exit code says so. */
 function asPreflightError(error: unknown): unknown {
   if (!(error instanceof ImportError) || error.exitCode === 2) return error;
+  if (error instanceof StoppedError) return error;
   return new PreflightError(error.message, { cause: error });
 }

@@ -2,39 +2,38 @@
  * A redis-server for the time of a run, which loads an append-only file: what its commands did (they
  * may be transactions, or span slots) only a server can say. It listens on a socket in a temporary
  * folder and nowhere else, and works on a copy, so that the file stays as it is.
- *
- * It must not outlive the run, even if that is killed: a shell stands over it, whose standard input
- * is a pipe from here. When that ends, for whatever reason, the shell kills the server and removes
- * the folder.
+ * It is gone when the run is, however that comes (guardian.ts).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { freemem, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PreflightError, UsageError } from '../errors.js';
+import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import { openControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { type AppendOnly, copyInto } from './append-only.js';
+import { type Guardian, standGuard } from './guardian.js';
 
-/** What loading takes in memory, for each byte of the file; a guess that is rather high. */
-const memoryPerByte = 2;
 const lookEveryMs = 50;
+const tellEveryMs = 5000;
 const serverNames = ['redis-server', 'valkey-server'];
-
-const guardian = `"$1" "$2/redis.conf" >/dev/null 2>&1 </dev/null &
-server=$!
-cat >/dev/null
-kill -9 $server 2>/dev/null
-wait $server 2>/dev/null
-rm -rf "$2"`;
 
 export interface Scratch {
   readonly endpoint: Endpoint;
   /** What it said of the file's end; undefined: nothing. */
   readonly warning: string | undefined;
   stop(): Promise<void>;
+}
+
+/** What those who wait for it have to do with each other. */
+export interface Loading {
+  readonly timeoutMs: number;
+  /** Once aborted, nothing is waited for any more. */
+  readonly signal: AbortSignal;
+  /** Tells how far it is. */
+  readonly tell: (sentence: string) => void;
+  readonly warn: (sentence: string) => void;
 }
 
 /**
@@ -45,7 +44,7 @@ export interface Scratch {
 export async function startScratch(
   file: AppendOnly,
   program: string | undefined,
-  timeoutMs: number,
+  loading: Loading,
 ): Promise<Scratch> {
   const binary = program ?? findServer();
   if (binary === undefined) {
@@ -55,17 +54,15 @@ export async function startScratch(
   }
   await checkRoom(file);
   const folder = await mkdtemp(join(tmpdir(), 'cluster-import-'));
-  let child: ChildProcess | undefined;
-  let ended: Promise<void> = Promise.resolve();
+  const log = join(folder, 'redis.log');
+  const guardian = standGuard(binary, folder, log);
   const stop = async (): Promise<void> => {
-    child?.stdin?.end();
-    await ended;
+    await guardian.stop();
     await rm(folder, { recursive: true, force: true });
   };
   try {
     const lines = await copyInto(folder, file);
     const socket = join(folder, 'redis.sock');
-    const log = join(folder, 'redis.log');
     await writeFile(
       join(folder, 'redis.conf'),
       [
@@ -74,22 +71,15 @@ export async function startScratch(
         ...['auto-aof-rewrite-percentage 0', 'databases 16384', ...lines],
       ].join('\n'),
     );
-    const started = spawn('/bin/sh', ['-c', guardian, 'sh', binary, folder], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      // Ctrl-C is for us: it is still needed then.
-      detached: true,
-    });
-    child = started;
-    ended = new Promise((resolve) => {
-      started.once('close', () => {
-        resolve();
-      });
-      started.once('error', () => {
-        resolve();
+    guardian.start();
+    // It goes by the file's name, which is what people know.
+    const endpoint: Endpoint = { host: file.path, port: 0, socket, tls: false, db: 0 };
+    await loaded(endpoint, guardian, loading);
+    guardian.onEnd(() => {
+      void guardian.lastWords().then((words) => {
+        loading.warn(`The redis-server that has loaded ${file.path} has ended: ${said(words)}`);
       });
     });
-    const endpoint: Endpoint = { host: socket, port: 0, socket, tls: false, db: 0 };
-    await loaded(endpoint, log, file.path, timeoutMs);
     return { endpoint, warning: truncation(await readFile(log, 'utf8'), file.path), stop };
   } catch (error) {
     await stop();
@@ -97,34 +87,38 @@ export async function startScratch(
   }
 }
 
+const said = (words: string): string => (words === '' ? 'it said nothing.' : words);
+
 /** Waits as long as it takes; one that has ended has said why. */
-async function loaded(
-  endpoint: Endpoint,
-  log: string,
-  path: string,
-  timeoutMs: number,
-): Promise<void> {
+async function loaded(endpoint: Endpoint, guardian: Guardian, loading: Loading): Promise<void> {
+  const { host: path } = endpoint;
+  const { timeoutMs, signal, tell } = loading;
+  let answered = false;
+  let tellAtMs = tellEveryMs;
   for (let waitedMs = 0; ; waitedMs += lookEveryMs) {
-    const text = await readFile(log, 'utf8').catch(() => '');
-    const fatal =
-      /^.*(?:# (?:Bad file format|Fatal|FATAL|Unexpected end|Wrong signature|Unrecoverable|The AOF|Can't|Short read|Internal error)|\*\*\* FATAL).*$/m.exec(
-        text,
-      )?.[0];
-    const isTruncated = fatal?.includes('Unexpected end of file') ?? false;
-    if (fatal !== undefined && !isTruncated) {
+    if (signal.aborted) throw new StoppedError(`Stopped while ${path} was loaded.`);
+    if (guardian.hasEnded) {
       throw new PreflightError(
-        `A redis-server could not load ${path}: ${fatal.replace(/^.*# /, '')} (was it written by a newer version? --redis-server names another one).`,
+        `The redis-server for ${path} ended before it had loaded it: ${said(await guardian.lastWords())} (Was the file written by a newer version? --redis-server names another one.)`,
       );
     }
     const control = await openControl(endpoint, { side: 'from', timeoutMs }).catch(() => undefined);
     if (control) {
+      answered = true;
       try {
         const info = await control.info('persistence');
         if (info.get('loading') !== '1') return;
+        if (waitedMs >= tellAtMs) {
+          tellAtMs = waitedMs + tellEveryMs;
+          tell(`Loading ${path}: ${info.get('loading_loaded_perc') ?? '?'} %`);
+        }
+      } catch (error) {
+        // It may just be ending.
+        if (!(error instanceof ImportError)) throw error;
       } finally {
         control.close();
       }
-    } else if (text === '' && waitedMs > timeoutMs) {
+    } else if (!answered && waitedMs > timeoutMs && (await guardian.lastWords()) === '') {
       throw new PreflightError(
         `The redis-server for ${path} did not start: is --redis-server one?`,
       );
@@ -141,7 +135,7 @@ function truncation(log: string, path: string): string | undefined {
   return `${path} is cut off${offset === undefined ? '' : ` after byte ${offset}`}: the command that stood at its end was not whole, and was left out.`;
 }
 
-async function checkRoom({ path, bytes }: AppendOnly): Promise<void> {
+async function checkRoom({ path, bytes, memoryBytes }: AppendOnly): Promise<void> {
   const { bavail, bsize } = await statfs(tmpdir());
   const mb = (size: number): string => `${Math.ceil(size / 1024 ** 2).toLocaleString('en')} MB`;
   if (bavail * bsize < bytes * 1.1) {
@@ -150,9 +144,9 @@ async function checkRoom({ path, bytes }: AppendOnly): Promise<void> {
     );
   }
   const memory = await freeMemory();
-  if (memory < bytes * memoryPerByte) {
+  if (memory < memoryBytes) {
     throw new PreflightError(
-      `Loading ${path} may take ${mb(bytes * memoryPerByte)} of memory, and ${mb(memory)} are free: load it into a server elsewhere, and give that in --from.`,
+      `Loading ${path} may take ${mb(memoryBytes)} of memory, and ${mb(memory)} are free: load it into a server elsewhere, and give that in --from.`,
     );
   }
 }

@@ -198,7 +198,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     });
     socket.on('error', (error) => {
       lose(
-        new ConnectionError(`the connection to ${address} broke: ${error.message}`, {
+        new ConnectionError(`the connection to ${address} broke: ${wordsOf(error, endpoint)}`, {
           cause: error,
         }),
       );
@@ -210,4 +210,9 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       lose(new ConnectionError(`${address} closed the connection`));
     });
   });
+}
+
+/** The path of a temporary socket tells nobody anything. */
+function wordsOf({ message }: Error, { socket }: Endpoint): string {
+  return socket === undefined ? message : message.replace(` ${socket}`, '');
 }

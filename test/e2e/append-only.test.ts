@@ -1,6 +1,8 @@
 /** Append-only files as sources: what their commands did arrives, and nothing stays behind. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import { fillStrings } from '../support/bulk.js';
@@ -8,7 +10,7 @@ import { runCli, startCli } from '../support/cli.js';
 import { type Snapshot, snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
-import { runJson } from '../support/reports.js';
+import { reportOf, runJson } from '../support/reports.js';
 import { type Server, startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
@@ -125,4 +127,71 @@ it('leaves no server and no files behind, also when it is killed', async () => {
     await run.done;
     await waitFor('the folder to vanish', () => readdirSync(TMPDIR).length === 0);
   });
+});
+
+/** A program that stands in for a redis-server. */
+function standIn(...lines: string[]): string {
+  const program = path('redis-server');
+  writeFileSync(program, ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+  return program;
+}
+
+function commands(text: string): string {
+  const file = path('appendonly.aof');
+  writeFileSync(file, text);
+  return file;
+}
+
+const set = '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n';
+
+it('says why a server could not load it, in its own words', async () => {
+  const damaged = commands(`${set}*3\r\n$3\r\nSET\r\nnonsense\r\n${set}`);
+  const first = await runCli(['--from', damaged, ...to()]);
+  expect(first.code).toBe(2);
+  expect(first.stderr).toContain('Bad file format');
+  const wrong = ['--redis-server', standIn('echo I am no server >&2')];
+  const second = await runCli(['--from', commands(set), '--to', stage.cluster.seed, ...wrong]);
+  expect(second.code).toBe(2);
+  expect(second.stderr).toContain('I am no server');
+});
+
+it('stops while a server loads it, and leaves nothing behind', async () => {
+  const TMPDIR = path('tmp');
+  mkdirSync(TMPDIR);
+  const program = standIn('exec sleep 1000');
+  const args = ['--from', commands(set), '--to', stage.cluster.seed, '--redis-server', program];
+  const run = startCli(args, { TMPDIR });
+  await waitFor('the server', () => readdirSync(TMPDIR).length > 0);
+  run.signal('SIGTERM');
+  expect((await run.done).code).toBe(143);
+  expect(readdirSync(TMPDIR)).toEqual([]);
+});
+
+it('names the file when the server that has loaded it ends', async () => {
+  const TMPDIR = path('tmp');
+  mkdirSync(TMPDIR);
+  await using(startWriting(), async (master) => {
+    await fillStrings(master, { count: 20_000, valueBytes: 64 });
+    const file = commandsOf(master);
+    const args = ['--from', file, '--max-rate', '1000', '--retry-for', '0', '--metrics', '0'];
+    const run = startCli([...args, ...to(), '--json'], { TMPDIR });
+    await run.output(/Metrics/);
+    const [folder = ''] = readdirSync(TMPDIR);
+    const scratch = new Redis(join(TMPDIR, folder, 'redis.sock'), { maxRetriesPerRequest: 0 });
+    scratch.on('error', () => undefined);
+    await scratch.shutdown('NOSAVE').catch(() => undefined);
+    scratch.disconnect();
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(3);
+    expect(report.error).toContain(file);
+    expect(report.error).not.toContain('redis.sock');
+    expect(report.warnings?.join()).toContain(`that has loaded ${file} has ended`);
+  });
+});
+
+it('takes an empty one for what it is', async () => {
+  const { code, report } = await runJson(['--from', commands(''), ...to()]);
+  expect(code).toBe(0);
+  expect(report.keys.scanned).toBe(0);
+  expect(report.warnings?.join()).toContain('is empty');
 });
