@@ -37,6 +37,14 @@ export const importRows = {
     flag: '--redis-server <path>',
     help: 'the redis-server that loads append-only files given in --from (default: the one on PATH)',
   }),
+  /** Import what can be read of a dump that is not as it was written. */
+  damaged: flag(
+    {
+      flag: '--damaged',
+      help: 'import what stands before the damage in a dump whose checksum is wrong',
+    },
+    false,
+  ),
   /** Any node of a cluster whose masters are sources. */
   fromCluster: text({
     flag: '--from-cluster <endpoint>',

@@ -50,6 +50,8 @@ export interface Report {
   readonly earlier?: { readonly runs: number; readonly moved: number };
   /** Why the run stopped midway, and how to go on; only when it failed. */
   readonly error?: string;
+  /** A file could not be read to its end, and the same command would stop there again. */
+  readonly unreadable?: true;
 }
 
 /** One source's part. */
@@ -93,6 +95,8 @@ export interface RunEnd extends Pick<
   readonly earlier?: Report['earlier'] | undefined;
   readonly sources?: Report['sources'] | undefined;
   readonly found?: Found | undefined;
+  /** Starting it again would end the same. */
+  readonly isFinal?: boolean;
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
@@ -128,6 +132,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     ...(functions && { functions }),
     ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),
+    ...(end.isFinal === true && { unreadable: true as const }),
   };
 }
 

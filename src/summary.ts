@@ -135,8 +135,11 @@ function failureLine(failure: ReportedFailure): string {
   return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}  ${harmless(failure.message)}`;
 }
 
-function advice({ status, keys, mode, found }: Report): string {
+function advice({ status, keys, mode, found, unreadable }: Report): string {
   if (mode === 'dry-run') return dryAdvice(found);
+  if (unreadable === true) {
+    return 'What could be read of the files is in the cluster: for the rest, give an undamaged copy.';
+  }
   if (status === 'interrupted' || status === 'failed') {
     return 'Nothing is lost. To go on with what is left, run the same command again.';
   }

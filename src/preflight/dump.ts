@@ -1,10 +1,12 @@
 /** A dump as a source of a run: what is found out about it before the start. */
-import { UsageError, RefusedError } from '../errors.js';
+import { InterruptedError, PreflightError, RefusedError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { noFeatures } from '../redis/server.js';
-import { openInput } from '../sources/dump/input.js';
+import { type DumpInput, openInput } from '../sources/dump/input.js';
+import { soundnessOf } from '../sources/dump/soundness.js';
 import { readDatabases } from './databases.js';
+import type { Loading } from './scratch.js';
 import type { SourceFacts } from './source-facts.js';
 
 /**
@@ -14,7 +16,7 @@ import type { SourceFacts } from './source-facts.js';
 export async function openDump(
   { path, file }: { readonly path: string; readonly file: string },
   options: ImportOptions,
-  warn: (sentence: string) => void,
+  { warn, signal }: Pick<Loading, 'warn' | 'signal'>,
 ): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
   if (options.onlyKeys !== undefined) {
     throw new UsageError(
@@ -22,6 +24,12 @@ export async function openDump(
     );
   }
   const input = await openInput(file);
+  try {
+    await checkSoundness(input, path, options, { warn, signal });
+  } catch (error) {
+    await input.close();
+    throw error;
+  }
   return {
     name: path,
     job: path,
@@ -33,6 +41,34 @@ export async function openDump(
     ...{ version: '', versionNumber: 0, mode: 'standalone', role: 'master', clusterEnabled: false },
     ...{ runId: '', readOnly: true, replicasInSync: 0, has: noFeatures, clockSkewMs: 0 },
   };
+}
+
+/** @throws PreflightError when it is damaged, and nobody has said that it is to be imported all the same. */
+async function checkSoundness(
+  { file }: DumpInput,
+  path: string,
+  { damaged }: ImportOptions,
+  { warn, signal }: Pick<Loading, 'warn' | 'signal'>,
+): Promise<void> {
+  if (!file) return;
+  const found = await soundnessOf(file, path, signal);
+  if (signal.aborted) throw new InterruptedError(`Stopped while ${path} was checked.`);
+  if (found.kind === 'unsummed') {
+    warn(`${path} has no checksum (rdbchecksum no): damage in it would not be noticed.`);
+  }
+  if (found.kind === 'cut off') {
+    warn(
+      `${path} is cut off: what is there is imported, though its checksum, which stood at the end, can't be compared.`,
+    );
+  }
+  if (found.kind !== 'damaged' && found.kind !== 'goes on') return;
+  if (damaged) {
+    warn(`${found.finding}. What stands before that is imported (--damaged), and may be wrong.`);
+    return;
+  }
+  throw new PreflightError(
+    `${found.finding}. Nothing was imported: take another copy of the file, or say --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
+  );
 }
 
 /** Who asks a file gets no answer. */

@@ -80,7 +80,7 @@ export async function preflight(
   const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
   const files = await openFiles(options, { timeoutMs, signal, tell, warn });
   try {
-    for (const file of files.read) found.push(await openDump(file, options, warn));
+    for (const file of files.read) found.push(await openDump(file, options, { warn, signal }));
     const asServers = { servers: files.servers, dumps: files.read.length };
     for (const origin of await readOrigins(options, warn, asServers)) {
       const control = opened(await openControl(origin.endpoint, { side: 'from', timeoutMs }));

@@ -114,6 +114,9 @@ export function assembleDump(
       for (const sentence of leftOut(ready.source.name, others, source.skipped)) {
         dump.warn(sentence);
       }
+      if (source.isUnsummed && !input.file) {
+        dump.warn(`${ready.source.name} has no checksum: damage in it would not be noticed.`);
+      }
       if (source.damage) throw source.damage;
     },
     close() {

@@ -57,6 +57,7 @@ export async function reportOf(
     moverReason: mover.reason,
     cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
     found: options.dryRun ? foundBy(parts) : undefined,
+    isFinal: ends.some(({ isFinal }) => isFinal === true),
     sources: several
       ? reports.map(({ from, status, mover: name, moverReason, keys, bytes, error: words }) => ({
           ...{ from: from[0] ?? '', status, mover: name, moverReason, keys, bytes },

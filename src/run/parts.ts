@@ -25,6 +25,7 @@ import type { Plan } from './decide.js';
 import { readDatabases } from '../preflight/databases.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
+import { RdbError } from '../sources/rdb/errors.js';
 import type { FollowedServer } from './source-latency.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
@@ -34,6 +35,8 @@ const serversAtOnce = 4;
 export interface PartEnd {
   readonly part: Part;
   readonly error: string | undefined;
+  /** It would stop there each time. */
+  readonly isFinal?: boolean;
 }
 
 export interface Parts {
@@ -109,6 +112,7 @@ export function assembleParts(
       return {
         part,
         error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,
+        isFinal: error instanceof RdbError,
       };
     } finally {
       running.delete(part);

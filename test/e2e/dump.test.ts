@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { fillStrings } from '../support/bulk.js';
-import { program } from '../support/cli.js';
+import { program, runCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
@@ -90,7 +90,7 @@ it('overlooks nothing that follows a dump, as in append-only files, packed or pi
   writeFileSync(packed, gzipSync(readFileSync(appended)));
   for (const run of [
     () => runJson(into(packed)),
-    () => runJson(into(appended)),
+    () => runJson([...into(appended), '--damaged']),
     () => runPiped(into('-'), appended),
   ]) {
     const { code, report } = await run();
@@ -170,7 +170,35 @@ it('imports what stands before damage, and says where that is', async () => {
   const { code, report } = await runJson(into(file));
   expect(code).toBe(3);
   expect(report.status).toBe('failed');
+  expect(report.warnings?.join()).toContain('is cut off');
   expect(report.error).toContain(`is cut off: it ends at byte ${String(statSync(file).size)}`);
   expect(report.keys.moved).toBeGreaterThan(9000);
   expect(await stage.cluster.size()).toBe(report.keys.moved);
+});
+
+it('imports nothing of a file that is not as it was written, unless told to', async () => {
+  await stage.source.client.mset('a', 'x'.repeat(1000), 'b', 'y'.repeat(1000));
+  await stage.source.client.config('SET', 'rdbcompression', 'no');
+  const file = await save();
+  const bytes = readFileSync(file);
+  bytes[bytes.indexOf('xxxx') + 500] = 0x2e;
+  writeFileSync(file, bytes);
+  const refused = await runCli(into(file));
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/is damaged: expected the checksum .* --damaged/s);
+  expect(await stage.cluster.size()).toBe(0);
+
+  const { code, report, stderr } = await runJson([...into(file), '--damaged']);
+  expect(code).toBe(3);
+  expect(report.keys.moved).toBe(2);
+  expect(report).toMatchObject({ unreadable: true });
+  expect(report.error).toContain('what was imported may be damaged');
+  expect(stderr).not.toContain('the same command');
+
+  await stage.cluster.flush();
+  bytes.fill(0, bytes.length - 8);
+  writeFileSync(file, bytes);
+  const unsummed = await runJson(into(file));
+  expect(unsummed.code).toBe(0);
+  expect(unsummed.report.warnings?.join()).toContain('has no checksum');
 });

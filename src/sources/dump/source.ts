@@ -29,6 +29,8 @@ export interface DumpSource extends Source {
   readonly position: ScanPosition | undefined;
   /** Why the file could not be read to its end. */
   readonly damage: ImportError | undefined;
+  /** It has no checksum; known once all was read. */
+  readonly isUnsummed: boolean;
   /** What was left out because only a server can take it. */
   readonly skipped: ReadonlySet<string>;
   /** Nothing more is read. */
@@ -95,6 +97,9 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
     },
     get damage() {
       return damage;
+    },
+    get isUnsummed() {
+      return reader.isUnsummed;
     },
     get skipped() {
       return pages.skippedThings;

@@ -6,11 +6,11 @@
  * again when more is there, and a large value is stepped through piece by piece.
  * The format is that of rdbSaveRio and rdbLoadRio in Redis' rdb.c.
  */
-import { SourceError } from '../../errors.js';
 import { Crc64 } from './crc64.js';
 import { type Entry, newEntry, type RdbSink } from './entry.js';
 import { Extent } from './extent.js';
 import { takeAside } from './aside.js';
+import { cutOff, damage, goesOn, RdbError, wrongSum } from './errors.js';
 import { length, Malformed, takeCount } from './lengths.js';
 import { expectedString, longestString, takeString, text } from './strings.js';
 import { type ValueType, valueTypes } from './value-types.js';
@@ -40,12 +40,11 @@ export interface RdbPosition {
   readonly sum: string;
 }
 
-/** Damage, or what is newer than this program; everything before it was read. */
-export class RdbError extends SourceError {}
-
 export class RdbReader {
   /** Of the file; known once `begin` has read it. */
   version = 0;
+  /** It had no checksum; known once all was read. */
+  isUnsummed = false;
   readonly #window: Window;
   readonly #entry: Entry = newEntry();
   readonly #extent = new Extent();
@@ -92,13 +91,18 @@ export class RdbReader {
         window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes)),
       );
       throw new RdbError(
-        `${this.name} is no RDB file: expected "REDIS" and a version of four digits at byte 0.${isAppendOnly ? ' It looks like an append-only file: give that as a file that is not compressed.' : ''}`,
+        'unknown',
+        `${this.name} is no RDB file: expected "REDIS" and a version of four digits at byte 0`,
+        isAppendOnly
+          ? '. It looks like an append-only file: give that as a file that is not compressed'
+          : '',
       );
     }
     this.version = Number(digits);
     if (magic !== 'REDIS' || this.version > newestVersion) {
       throw new RdbError(
-        `${this.name} is an RDB file of ${magic === 'REDIS' ? `version ${String(this.version)}` : 'a newer Valkey'}, and ${String(newestVersion)} is the newest that is known: start a server on it, and give that in --from.`,
+        'unknown',
+        `${this.name} is an RDB file of ${magic === 'REDIS' ? `version ${String(this.version)}` : 'a newer Valkey'}, and ${String(newestVersion)} is the newest that is known: start a server on it, and give that in --from`,
       );
     }
     if (this.version < 1) throw this.#damage(window.at, 'a version');
@@ -262,11 +266,9 @@ export class RdbReader {
       .reverse()
       .toString('hex');
     // Servers that are told not to compute it write zeros.
-    if (wanted !== '0'.repeat(16) && wanted !== found) {
-      throw this.#damage(
-        window.at,
-        `the checksum ${found}, and it is ${wanted}: something before it is not as it was written`,
-      );
+    this.isUnsummed = wanted === '0'.repeat(16);
+    if (!this.isUnsummed && wanted !== found) {
+      throw wrongSum(this.name, this.offset, found, wanted);
     }
     window.at += sumBytes;
   }
@@ -275,21 +277,15 @@ export class RdbReader {
   async #demandEnd(): Promise<void> {
     const window = this.#window;
     if (window.at === window.end && !(await window.refill())) return;
-    throw new RdbError(
-      `${this.name} goes on at byte ${String(this.offset)}, where the dump in it has ended: what follows was not imported. Is it an append-only file that begins with a dump? Give it as a file that is not compressed.`,
-    );
+    throw goesOn(this.name, this.offset);
   }
 
   #damage(at: number, expected: string): RdbError {
-    return new RdbError(
-      `${this.name} is damaged at byte ${String(this.#window.offsetOf(at))}: expected ${expected}; what stands before it was imported.`,
-    );
+    return damage(this.name, this.#window.offsetOf(at), expected);
   }
 
   #truncated(): RdbError {
     const window = this.#window;
-    return new RdbError(
-      `${this.name} is cut off: it ends at byte ${String(window.offsetOf(window.end))}, where the rest of what begins at byte ${String(this.offset)} was expected; what stands before that was imported.`,
-    );
+    return cutOff(this.name, window.offsetOf(window.end), this.offset);
   }
 }

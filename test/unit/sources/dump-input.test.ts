@@ -23,11 +23,11 @@ async function bytesOf(input: DumpInput): Promise<number> {
 
 test('holds nothing of a stream that was read', async () => {
   const path = join(folder, 'large.gz');
-  const size = 300 * megabyte;
+  const size = 150 * megabyte;
   writeFileSync(path, gzipSync(Buffer.alloc(size), { level: 1 }));
   const before = process.memoryUsage().arrayBuffers;
   const input = await openInput(path);
   expect(await bytesOf(input)).toBe(size);
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * megabyte);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(70 * megabyte);
   await input.close();
-});
+}, 60_000);
