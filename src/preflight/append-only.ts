@@ -4,15 +4,19 @@
  * Up to Redis 6.2 it is one file, which may begin with a dump. From 7.0 on it is a folder with a
  * manifest that names a base (mostly a dump) and increments.
  */
+import { createHash } from 'node:crypto';
 import { cp, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UsageError } from '../errors.js';
+import { identityOf } from '../sources/dump/input.js';
 import { RdbReader } from '../sources/rdb/reader.js';
 
 export interface AppendOnly {
   readonly path: string;
   readonly isFolder: boolean;
   readonly bytes: number;
+  /** By which it is known again, and known to be as it was. */
+  readonly identity: string;
   /** What loading it may take in memory: a guess that is rather high. */
   readonly memoryBytes: number;
   /** Set where all of it is a dump: that file. */
@@ -36,7 +40,7 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
   // What is no file on disk (a pipe, say) can be read only once, and as a dump.
   if (!found.isFile()) return undefined;
   const head = await headOf(path);
-  const common = { path, isFolder: false, bytes: found.size };
+  const common = { path, isFolder: false, bytes: found.size, identity: identityOf(found) };
   const memoryBytes = found.size * memoryPerByte;
   if (/^\*\d+\r\n\$|^#TS:/.test(head)) return { ...common, memoryBytes, dump: undefined };
   // A master that nobody ever wrote to; an empty dump is none.
@@ -68,12 +72,15 @@ async function folderAt(path: string): Promise<AppendOnly> {
   });
   let bytes = 0;
   let increments = 0;
+  const all = createHash('sha1');
   for (const { file, type } of files) {
-    const { size } = await stat(file).catch(() => {
+    const found = await stat(file).catch(() => {
       throw new UsageError(
         `--from ${path}: its manifest names ${basename(file)}, which is not there.`,
       );
     });
+    const { size } = found;
+    all.update(`${identityOf(found)} `);
     bytes += size;
     if (type === 'i') increments += size;
   }
@@ -81,7 +88,8 @@ async function folderAt(path: string): Promise<AppendOnly> {
   const dump = base?.endsWith('.rdb') === true && increments === 0 ? base : undefined;
   const head = base === undefined ? '' : await headOf(base);
   const memoryBytes = memoryOf(head, bytes - increments) + increments * memoryPerByte;
-  return { path, isFolder: true, bytes, memoryBytes, dump };
+  const identity = all.digest('hex');
+  return { path, isFolder: true, bytes, identity, memoryBytes, dump };
 }
 
 async function headOf(path: string): Promise<string> {

@@ -6,6 +6,7 @@ import { noFeatures } from '../redis/server.js';
 import { type DumpInput, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { readDatabases } from './databases.js';
+import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
 import type { SourceFacts } from './source-facts.js';
 
@@ -30,10 +31,12 @@ export async function openDump(
     await input.close();
     throw error;
   }
+  const { identity } = input;
+  const databases = readDatabases(options.db) ?? [0];
   return {
     name: path,
-    job: path,
-    dump: { input, databases: readDatabases(options.db) ?? [0], warn },
+    job: identity === undefined ? undefined : jobOfFile(path, identity, String(databases)),
+    dump: { input, databases, warn },
     isFile: true,
     endpoint: { host: path, port: 0, tls: false, db: 0 },
     control: noControl(path, () => void input.close()),

@@ -1,7 +1,10 @@
 /** The files among the sources: dumps are read as they are, append-only files by a server. */
+import { stat } from 'node:fs/promises';
+import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { appendOnlyAt } from './append-only.js';
-import { dumpsIn } from './dump-names.js';
+import { readDatabases } from './databases.js';
+import { dumpsIn, jobOfFile } from './dump-names.js';
 import type { NamedServer } from './origins.js';
 import { type Loading, type Scratch, startScratch } from './scratch.js';
 
@@ -22,6 +25,7 @@ export async function openFiles(options: ImportOptions, loading: Loading): Promi
   const stop = (): void => {
     for (const scratch of started) void scratch.stop();
   };
+  await checkDistinct(dumpsIn(options));
   try {
     for (const path of dumpsIn(options)) {
       const appendOnly = path === '-' ? undefined : await appendOnlyAt(path);
@@ -34,11 +38,30 @@ export async function openFiles(options: ImportOptions, loading: Loading): Promi
       const scratch = await startScratch(appendOnly, options.redisServer, loading);
       started.push(scratch);
       if (scratch.warning !== undefined) warn(scratch.warning);
-      servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path });
+      const job = jobOfFile(path, appendOnly.identity, String(readDatabases(options.db) ?? 0));
+      servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path, job });
     }
     return { read, servers, stop };
   } catch (error) {
     stop();
     throw error;
+  }
+}
+
+/** A file may have several names. */
+async function checkDistinct(paths: readonly string[]): Promise<void> {
+  const known = new Map<string, string>();
+  for (const path of paths) {
+    const { dev, ino } = path === '-' ? { dev: 0, ino: 0 } : await stat(path);
+    const file = [dev, ino].join('.');
+    const other = known.get(file);
+    if (other !== undefined) {
+      throw new UsageError(
+        other === path
+          ? `--from ${path} is given twice: name each file once.`
+          : `--from ${other} and --from ${path} are the same file: name it once.`,
+      );
+    }
+    known.set(file, path);
   }
 }

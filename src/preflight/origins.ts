@@ -12,7 +12,7 @@ import { parseNat } from '../redis/nat.js';
 import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
 import { filledIn, readDatabases } from './databases.js';
-import { isDump } from './dump-names.js';
+import { isDump, namesFile } from './dump-names.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 
 /** One database of one server. */
@@ -94,6 +94,11 @@ async function namedServers(
   const servers: NamedServer[] = [];
   for (const text of options.from) {
     if (isDump(text)) continue;
+    if (namesFile(text)) {
+      throw new UsageError(
+        `--from ${text}: there is no such file; a server is written with its port, as in ${text}:6379.`,
+      );
+    }
     const given = await readEndpoint(text, 'from', options);
     tellRisk(given, warn);
     servers.push({ endpoint: await locate(given, options.timeoutMs), inCluster: false });

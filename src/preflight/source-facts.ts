@@ -13,8 +13,8 @@ export interface SourceFacts extends ServerFacts {
   readonly endpoint: Endpoint;
   /** `host:port/db`, as the report names it. */
   readonly name: string;
-  /** What it was given as, which is the same at each start of the job. */
-  readonly job: string;
+  /** What it was given as, the same at each start of the job; undefined: none goes on with it. */
+  readonly job: string | undefined;
   /** It is a master of a cluster: one command takes keys of one slot only. */
   readonly inCluster: boolean;
   /** The server's databases that hold keys, by number. */

@@ -45,8 +45,9 @@ export async function openBooks(
   const origins = facts.sources.map(({ name, endpoint }) => ({ name, db: endpoint.db }));
   if (failedPath !== undefined && onlyPath !== undefined) await checkDistinct(failedPath, onlyPath);
   const onlyKeys = onlyPath === undefined ? undefined : await checkKeysFile(onlyPath, origins);
+  const sources = facts.sources.map(({ job: known }) => known);
   const job = {
-    from: [...new Set(facts.sources.map((source) => source.job))],
+    from: [...new Set(sources.flatMap((known) => known ?? []))],
     to: facts.target.name,
     mode: copy ? 'copy' : 'move',
     clusterNodes: {
@@ -55,10 +56,13 @@ export async function openBooks(
     },
     selection: JSON.stringify({ match, exclude, type, minTtlMs, keyPrefix }),
   } as const;
-  const journal = await openJournal(options.state ?? defaultStatePath(job), job);
+  // What can't be known again (standard input) may be anything the next time: no start goes on with it.
+  const journal = sources.includes(undefined)
+    ? undefined
+    : await openJournal(options.state ?? defaultStatePath(job), job);
   try {
     const clusterKeys = facts.target.masters.reduce((sum, { keys }) => sum + keys, 0);
-    const { earlier } = journal;
+    const earlier = journal?.earlier;
     const isOnly = onlyKeys !== undefined;
     const plan = decide({ ...options, onlyKeys: isOnly, clusterKeys, earlier });
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
@@ -70,7 +74,7 @@ export async function openBooks(
     return {
       given: {
         plan,
-        listed: plan.keepsListed ? journal.listed : undefined,
+        listed: plan.keepsListed ? journal?.listed : undefined,
         of: (source) => ({ startAt: positions[source], onlyKeys }),
       },
       earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
@@ -80,7 +84,7 @@ export async function openBooks(
           return { moved, bytes, scans: isFinished ? {} : run.positions() };
         };
         // Some keys by name are not the job: they neither begin nor end it.
-        if (!isOnly) {
+        if (!isOnly && journal) {
           await journal.begin(plan, done, { lost: stop, failed: warn });
           isKept = true;
         }
@@ -97,16 +101,16 @@ export async function openBooks(
       async end(status) {
         // What is left by a run that came to its end is spread over the whole source.
         isFinished = status === 'incomplete';
-        if (isKept) await journal.end(status === 'complete').catch(warn);
+        if (isKept) await journal?.end(status === 'complete').catch(warn);
       },
       async close() {
         const error = failed?.close();
         if (error) warn(new Error(`--failed-keys could not be written: ${error.message}`));
-        await journal.release().catch(warn);
+        await journal?.release().catch(warn);
       },
     };
   } catch (error) {
-    await journal.release();
+    await journal?.release();
     throw error;
   }
 

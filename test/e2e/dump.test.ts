@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { fillStrings } from '../support/bulk.js';
-import { program, runCli } from '../support/cli.js';
+import { type CliResult, program, runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
 import { type Reported, reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
+import { waitFor } from '../support/wait.js';
 
 const stage = setStage();
 const path = setFolder();
@@ -27,6 +28,10 @@ async function save(): Promise<string> {
 
 /** Runs with a file on standard input. */
 async function runPiped(args: readonly string[], file: string): Promise<Reported> {
+  return reportOf(await runPipedTo(args, file));
+}
+
+async function runPipedTo(args: readonly string[], file: string): Promise<CliResult> {
   const child = spawn(process.execPath, [program, ...args, '--json', '--quiet'], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -36,7 +41,7 @@ async function runPiped(args: readonly string[], file: string): Promise<Reported
   child.stdin.on('error', () => undefined);
   createReadStream(file).pipe(child.stdin);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return reportOf({ code: code ?? undefined, ...said });
+  return { code: code ?? undefined, ...said };
 }
 
 const into = (file: string): string[] => ['--from', file, '--to', stage.cluster.seed];
@@ -201,4 +206,37 @@ it('imports nothing of a file that is not as it was written, unless told to', as
   const unsummed = await runJson(into(file));
   expect(unsummed.code).toBe(0);
   expect(unsummed.report.warnings?.join()).toContain('has no checksum');
+});
+
+it('says that there is no such file, and that one is given twice', async () => {
+  const missing = await runCli(into(path('nope.rdb')));
+  expect(missing.code).toBe(2);
+  expect(missing.stderr).toContain('nope.rdb: there is no such file');
+  await stage.source.client.set('a', '1');
+  const file = await save();
+  const twice = await runCli([...into(file), '--from', file]);
+  expect(twice.code).toBe(2);
+  expect(twice.stderr).toContain('is given twice');
+});
+
+it('goes on with a file only while it is the same one', async () => {
+  await fillStrings(stage.source, { count: 3000, valueBytes: 64 });
+  const file = await save();
+  const args = [...into(file), '--state', path('journal')];
+  const run = startCli([...args, '--max-rate', '500', '--metrics', '0']);
+  await run.output(/Metrics/);
+  await waitFor('some keys', async () => (await stage.cluster.size()) > 100);
+  run.signal('SIGINT');
+  expect((await run.done).code).toBe(130);
+
+  // Another file of that name: the cluster's keys are not of this job.
+  await stage.source.client.flushall();
+  await stage.source.client.set('other', 'of another file');
+  copyFileSync(await save(), file);
+  const other = await runCli(args);
+  expect(other.code).toBe(2);
+  expect(other.stderr).toMatch(/belongs to a run from/);
+  const piped = await runPipedTo(into('-'), file);
+  expect(piped.code).toBe(2);
+  expect(piped.stderr).toMatch(/already holds .* --replace/);
 });

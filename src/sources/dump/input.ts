@@ -2,6 +2,7 @@
  * Where the bytes of a dump come from: a file, a compressed file, or standard input. All are read
  * once and in order; a plain file can also be read again at any place.
  */
+import type { Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import zlib from 'node:zlib';
@@ -31,9 +32,10 @@ export async function openInput(path: string): Promise<DumpInput> {
     throw new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
   });
   try {
-    const { size, mtimeMs, ino, dev } = await file.stat();
+    const found = await file.stat();
+    const { size } = found;
     const unpack = await unpackerOf(file, path);
-    const identity = [dev, ino, size, mtimeMs].join('.');
+    const identity = identityOf(found);
     if (!unpack) return fileInput(file, size, path, identity);
     const raw = file.createReadStream({ start: 0, autoClose: false });
     const plain = raw.pipe(unpack());
@@ -43,6 +45,11 @@ export async function openInput(path: string): Promise<DumpInput> {
     await file.close();
     throw error;
   }
+}
+
+/** Which file it is, and in which state; without spaces. */
+export function identityOf({ dev, ino, size, mtimeMs }: Stats): string {
+  return [dev, ino, size, mtimeMs].join('.');
 }
 
 async function unpackerOf(file: FileHandle, path: string): Promise<Unpack | undefined> {
