@@ -1,5 +1,5 @@
 /** A dump as a source of a run: what is found out about it before the start. */
-import { InterruptedError, PreflightError, RefusedError, UsageError } from '../errors.js';
+import { StoppedError, PreflightError, RefusedError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { noFeatures } from '../redis/server.js';
@@ -55,7 +55,7 @@ async function checkSoundness(
 ): Promise<void> {
   if (!file) return;
   const found = await soundnessOf(file, path, signal);
-  if (signal.aborted) throw new InterruptedError(`Stopped while ${path} was checked.`);
+  if (signal.aborted) throw new StoppedError(`Stopped while ${path} was checked.`);
   if (found.kind === 'unsummed') {
     warn(`${path} has no checksum (rdbchecksum no): damage in it would not be noticed.`);
   }

@@ -18,7 +18,7 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
-import type { Batch, Mover, MoverName, Node, Outcome } from '../types.js';
+import type { Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
@@ -52,11 +52,12 @@ export interface Parts {
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
   if (choice.name === 'auto') {
     const { distance, isHeldBack } = parts;
+    const byRelay = relayOf(parts);
     const candidates = [
-      { mover: relayOf(parts) },
+      { mover: byRelay },
       {
-        mover: migrateOf(parts, parts.options.timeoutMs),
-        probe: migrateOf(parts, probeTimeoutMs),
+        mover: migrateOf(parts, parts.options.timeoutMs, byRelay),
+        probe: migrateOf(parts, probeTimeoutMs, byRelay),
         portion: migratePortion,
       },
     ] as const;
@@ -67,7 +68,7 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
 
 const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
   relay: relayOf,
-  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs),
+  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs, relayOf(parts)),
   count: ({ ready, aside, link, census }) =>
     counting({
       ...aside,
@@ -142,15 +143,17 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
 
 /**
  * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
- * another node are taken there only right after ASKING, and keys that their node has already have to
- * be compared, and deleted at the source only if nobody wrote to them meanwhile.
+ * another node are taken there only right after ASKING, keys that their node has already have to be
+ * compared, and deleted at the source only if nobody wrote to them meanwhile, and a node may refuse
+ * payloads.
  */
-function migrateOf(parts: Parts, timeoutMs: number): Mover {
-  const { ready, options, link, aside } = parts;
+function migrateOf(
+  { ready, options, link, aside }: Parts,
+  timeoutMs: number,
+  byRelay: Mover,
+): Mover {
   const { has } = ready.source;
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
-  let relaying: Mover | undefined;
-  const viaRelay = (batch: Batch): Promise<Outcome> => (relaying ??= relayOf(parts)).move(batch);
   const mover = migrate({
     ...aside,
     ownsTarget: ready.ownsTarget,
@@ -159,7 +162,6 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun };
     },
-    moveExisting: viaRelay,
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,
     // Before 3.0 it can't overwrite; the relay does, where that was chosen.
@@ -169,13 +171,14 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
     maxBlockMs: options.maxBlockMs,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
+    otherwise: (batch) => byRelay.move(batch),
   });
   return {
     name: mover.name,
-    move: (batch) => (batch.asking ? viaRelay(batch) : mover.move(batch)),
+    move: (batch) => (batch.asking ? byRelay : mover).move(batch),
     close() {
       mover.close();
-      relaying?.close();
+      byRelay.close();
     },
   };
 }

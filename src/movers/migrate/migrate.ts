@@ -15,7 +15,7 @@ import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
-import { verdictOf } from '../replies.js';
+import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
 import { migrateTogether, preparePresence } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
 
@@ -25,8 +25,11 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
    * @throws SourceError when that is beyond repair.
    */
   openSource(): Promise<SourceEnd>;
-  /** Moves keys that their node has already, some other way: MIGRATE can't compare them. */
-  moveExisting(batch: Batch): Promise<Outcome>;
+  /**
+   * Moves keys another way: those that their node has already, which MIGRATE can't compare, and those
+   * whose payload the node does not take.
+   */
+  otherwise(batch: Batch): Promise<Outcome>;
   /** Whether one MIGRATE may hold several keys, which not every version does safely. */
   readonly severalKeys: boolean;
   /** Whether the source lets scripts run. */
@@ -74,6 +77,8 @@ export function migrate(options: MigrateOptions): Mover {
   const waiting: ((ends: SourceEnds) => void)[] = [];
   let keysPerCall = 1;
   let lastAnswerMs = 0;
+  /** Nodes that refuse all of the source's payloads. */
+  const refusing = new Set<string>();
 
   function nextIdle(): Promise<SourceEnds> {
     const ends = idle.pop();
@@ -87,6 +92,7 @@ export function migrate(options: MigrateOptions): Mover {
   }
 
   async function move(batch: Batch): Promise<Outcome> {
+    if (refusing.has(batch.node.address)) return options.otherwise(batch);
     const outcome = outcomeBuilder();
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
@@ -187,13 +193,16 @@ export function migrate(options: MigrateOptions): Mover {
       : error.text;
     const verdict = verdictOf(text);
     const message = `MIGRATE to ${part.batch.node.address} answered: ${text}`;
-    if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
+    if (travelsOtherwise(verdict)) {
+      if (isVersionRefusal(text)) refusing.add(part.batch.node.address);
+      outcome.add(await options.otherwise({ ...part.batch, keys }));
+    } else if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
       outcome.retry(keys, { class: verdict.class, message, ...askAt, ...traceOf(error, part) });
     } else {
       // Equal ones are what an earlier try left, others stay on both sides.
-      outcome.add(await options.moveExisting({ ...part.batch, keys }));
+      outcome.add(await options.otherwise({ ...part.batch, keys }));
     }
   }
 
