@@ -36,13 +36,26 @@ export function verdictOf(text: string): Verdict {
   if (code === 'NOPERM' || code === 'NOAUTH' || code === 'WRONGPASS') {
     return { kind: 'failed', class: 'permission' };
   }
-  if (text.includes('DUMP payload version') || text.includes('Bad data format')) {
+  const isForeign = text.includes('Bad data format') || text.includes('Unsupported foreign data');
+  if (isForeign || isVersionRefusal(text)) {
     return { kind: 'failed', class: 'version' };
   }
   if (text.includes('maximum allowed size') || text.includes('invalid bulk length')) {
     return { kind: 'failed', class: 'too-large' };
   }
   return { kind: 'failed', class: 'other' };
+}
+
+/** All payloads of that source are refused, whatever is in them. */
+export function isVersionRefusal(text: string): boolean {
+  return text.includes('DUMP payload version');
+}
+
+/** Whether a value that was refused for this may still be taken element by element. */
+export function travelsOtherwise(verdict: Verdict): verdict is Verdict & { kind: 'failed' } {
+  return (
+    verdict.kind === 'failed' && (verdict.class === 'version' || verdict.class === 'too-large')
+  );
 }
 
 /** An address as nodes are called here: redirections write IPv6 without brackets. */

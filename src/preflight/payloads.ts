@@ -2,21 +2,26 @@
  * Whether the cluster's nodes take the source's payloads (DUMP), found out by trying: a server
  * refuses those of a newer one, whatever is in them. Where they don't, values travel element by
  * element.
+ *
+ * The versions that servers name do not tell: Valkey calls itself 7.2.4 for ever, and its payloads
+ * change all the same. What counts is the number at the end of a payload, which is looked at before
+ * what is in it. So a payload with that number and nothing of worth in it is sent: it is refused in
+ * one way or the other, and nothing is written.
  */
-import type { BinaryReply, Control } from '../redis/control.js';
+import type { BinaryReply, Control, ControlReply } from '../redis/control.js';
 import { openControl } from '../redis/control.js';
 import { RefusedError } from '../errors.js';
 import type { ClusterTopology } from '../redis/topology.js';
-import { verdictOf } from '../movers/replies.js';
+import { isVersionRefusal } from '../movers/replies.js';
 import { temporaryNameIn } from '../movers/elements/temporary.js';
+import { Crc64 } from '../sources/rdb/crc64.js';
 import type { Node } from '../types.js';
 
-/** How many keys are looked at for one that is small. */
-const tries = 32;
+/** How many pages of keys are looked at for one that is small, and how large a page is. */
+const pages = 8;
+const pageKeys = 32;
 const smallBytes = 64 * 1024;
 const smallElements = 64;
-/** Should we be killed, the key that was tried does not stay for long. */
-const trialMs = 10_000;
 
 /** The commands that tell how large a value of each type is. */
 const lengths: Readonly<Record<string, readonly [word: string, most: number]>> = {
@@ -28,45 +33,66 @@ const lengths: Readonly<Record<string, readonly [word: string, most: number]>> =
   stream: ['XLEN', smallElements],
 };
 
-interface Versioned {
-  readonly versionNumber: number;
-}
+/** A payload ends with two bytes of its version, and eight of its checksum. */
+const versionBytes = 2;
+const checksumBytes = 8;
+/** No server knows a type of this number. */
+const noType = 0xff;
 
-/**
- * Tries only where the source is newer than a node.
- * @returns who refuses, and in which words; undefined: nobody, or there is nothing to try with.
- */
+/** @returns who refuses, and in which words; undefined: nobody, or there is nothing to try with. */
 export async function payloadRefusal(
-  source: Versioned & { readonly control: Control },
-  masters: readonly (Versioned & { readonly node: Node })[],
+  source: Control,
+  nodes: readonly Node[],
   topology: ClusterTopology,
   timeoutMs: number,
 ): Promise<string | undefined> {
-  const older = masters.filter((master) => isNewer(source.versionNumber, master.versionNumber));
-  if (older.length === 0) return undefined;
-  const payload = await somePayload(source.control);
-  if (!payload) return undefined;
+  const version = await payloadVersion(source);
+  if (!version) return undefined;
+  const payload = emptyPayload(version);
   const refusals = await Promise.all(
-    older.map(({ node }) => refusalOf(node, payload, topology, timeoutMs)),
+    nodes.map((node) => refusalOf(node, payload, topology, timeoutMs)),
   );
   return refusals.find((refusal) => refusal !== undefined);
 }
 
-/** Payloads change with the second number of a version at the most. */
-function isNewer(version: number, other: number): boolean {
-  return Math.floor(version / 100) > Math.floor(other / 100);
-}
-
-async function somePayload(source: Control): Promise<Buffer | undefined> {
-  for (let nth = 0; nth < tries; nth++) {
-    const key = await source.callBinary('RANDOMKEY');
-    if (!Buffer.isBuffer(key)) return undefined;
-    const [word, most] = lengths[String(await source.call('TYPE', key))] ?? [];
-    if (word === undefined || Number(await source.call(word, key)) > Number(most)) continue;
-    const payload: BinaryReply = await source.callBinary('DUMP', key);
-    if (Buffer.isBuffer(payload)) return payload;
+/** As it stands at the end of the source's payloads; undefined where none can be had cheaply. */
+async function payloadVersion(source: Control): Promise<Buffer | undefined> {
+  try {
+    let cursor: BinaryReply = Buffer.from('0');
+    for (let page = 0; page < pages; page++) {
+      const answer: BinaryReply = await source.callBinary('SCAN', cursor, 'COUNT', pageKeys);
+      const [next, keys] = Array.isArray(answer) ? answer : [];
+      for (const key of Array.isArray(keys) ? keys.slice(0, pageKeys) : []) {
+        const version = Buffer.isBuffer(key) ? await versionIn(source, key) : undefined;
+        if (version) return version;
+      }
+      if (!Buffer.isBuffer(next) || next.toString() === '0') return undefined;
+      cursor = next;
+    }
+  } catch (error) {
+    // It may not be allowed, and then shows with the first value that is refused.
+    if (!(error instanceof RefusedError)) throw error;
   }
   return undefined;
+}
+
+async function versionIn(source: Control, key: Buffer): Promise<Buffer | undefined> {
+  const [word, most] = lengths[String(await source.call('TYPE', key))] ?? [];
+  if (word === undefined) return undefined;
+  const length: ControlReply = await source.call(word, key);
+  if (Number(length) > Number(most)) return undefined;
+  const payload = await source.callBinary('DUMP', key);
+  if (!Buffer.isBuffer(payload) || payload.length < versionBytes + checksumBytes) return undefined;
+  return payload.subarray(-versionBytes - checksumBytes, -checksumBytes);
+}
+
+function emptyPayload(version: Buffer): Buffer {
+  const body = Buffer.from([noType, ...version]);
+  const checksum = Buffer.alloc(checksumBytes);
+  const sum = new Crc64();
+  sum.update(body, 0, body.length);
+  sum.write(checksum, 0);
+  return Buffer.concat([body, checksum]);
 }
 
 async function refusalOf(
@@ -79,15 +105,11 @@ async function refusalOf(
   if (slot < 0) return undefined;
   const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
   try {
-    const name = temporaryNameIn(slot);
-    await control.call('RESTORE', name, trialMs, payload);
-    await control.call('DEL', name);
+    await control.call('RESTORE', temporaryNameIn(slot), 0, payload);
     return undefined;
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
-    const verdict = verdictOf(error.reply);
-    const isRefusal = verdict.kind === 'failed' && verdict.class === 'version';
-    return isRefusal ? `${node.address} answered: ${error.reply}` : undefined;
+    return isVersionRefusal(error.reply) ? `${node.address} answered: ${error.reply}` : undefined;
   } finally {
     control.close();
   }

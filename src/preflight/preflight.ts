@@ -153,7 +153,12 @@ async function meet(
   if (lacking !== undefined) warn(lacking);
   const refusal = options.byElements
     ? 'as asked for'
-    : await payloadRefusal(source, masters, topology, options.timeoutMs);
+    : await payloadRefusal(
+        source.control,
+        masters.map(({ node }) => node),
+        topology,
+        options.timeoutMs,
+      );
   return { ...source, has: { ...source.has, migrate: mayMigrate }, payloadRefusal: refusal };
 }
 

@@ -49,11 +49,12 @@ export interface Parts {
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
   if (choice.name === 'auto') {
+    const byRelay = relayOf(parts);
     return autoMover([
-      { mover: relayOf(parts) },
+      { mover: byRelay },
       {
-        mover: migrateOf(parts, parts.options.timeoutMs),
-        probe: migrateOf(parts, probeTimeoutMs),
+        mover: migrateOf(parts, parts.options.timeoutMs, byRelay),
+        probe: migrateOf(parts, probeTimeoutMs, byRelay),
         portion: migratePortion,
       },
     ]);
@@ -63,7 +64,7 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
 
 const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
   relay: relayOf,
-  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs),
+  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs, relayOf(parts)),
   count: ({ ready, aside, link, census }) =>
     counting({
       ...aside,
@@ -137,10 +138,13 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
 
 /**
  * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
- * another node are taken there only right after ASKING.
+ * another node are taken there only right after ASKING, and a node may refuse payloads.
  */
-function migrateOf(parts: Parts, timeoutMs: number): Mover {
-  const { ready, options, link, aside, distance } = parts;
+function migrateOf(
+  { ready, options, link, aside, distance }: Parts,
+  timeoutMs: number,
+  byRelay: Mover,
+): Mover {
   const { has } = ready.source;
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
   const word = has.unlink ? 'UNLINK' : 'DEL';
@@ -162,14 +166,14 @@ function migrateOf(parts: Parts, timeoutMs: number): Mover {
     maxBlockMs: options.maxBlockMs,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
+    otherwise: (batch) => byRelay.move(batch),
   });
-  let asking: Mover | undefined;
   return {
     name: mover.name,
-    move: (batch) => (batch.asking ? (asking ??= relayOf(parts)) : mover).move(batch),
+    move: (batch) => (batch.asking ? byRelay : mover).move(batch),
     close() {
       mover.close();
-      asking?.close();
+      byRelay.close();
     },
   };
 }

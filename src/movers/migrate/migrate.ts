@@ -17,7 +17,7 @@ import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
 import type { Removal } from '../relay/removal.js';
 import { retryRefused } from '../refused.js';
-import { verdictOf } from '../replies.js';
+import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
 import { migrateTogether, preparePresence } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
 
@@ -42,6 +42,8 @@ export interface MigrateOptions extends Pick<Aside, 'compare' | 'receivedBytes'>
   /** The nodes' credentials. */
   readonly username?: string;
   readonly password?: string;
+  /** Moves keys whose payload the node does not take. */
+  otherwise(batch: Batch): Promise<Outcome>;
 }
 
 /** Keys of one batch that go in one call. */
@@ -68,6 +70,8 @@ export function migrate(options: MigrateOptions): Mover {
   let opened: Promise<SourceEnd> | undefined;
   let keysPerCall = 16;
   let lastAnswerMs = 0;
+  /** Nodes that refuse all of the source's payloads. */
+  const refusing = new Set<string>();
 
   function sourceEnd(): Promise<SourceEnd> {
     if (opened) return opened;
@@ -82,6 +86,7 @@ export function migrate(options: MigrateOptions): Mover {
   }
 
   async function move(batch: Batch): Promise<Outcome> {
+    if (refusing.has(batch.node.address)) return options.otherwise(batch);
     const outcome = outcomeBuilder();
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
@@ -172,7 +177,10 @@ export function migrate(options: MigrateOptions): Mover {
       : error.text;
     const verdict = verdictOf(text);
     const message = `MIGRATE to ${part.batch.node.address} answered: ${text}`;
-    if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
+    if (travelsOtherwise(verdict)) {
+      if (isVersionRefusal(text)) refusing.add(part.batch.node.address);
+      outcome.add(await options.otherwise({ ...part.batch, keys }));
+    } else if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
       outcome.retry(keys, { class: verdict.class, message, ...askAt, ...traceOf(error, part) });

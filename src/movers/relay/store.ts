@@ -18,7 +18,7 @@ import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
 import { retryRefused } from '../refused.js';
-import { type Verdict, verdictOf } from '../replies.js';
+import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
 import { type Form, type Line, type Passed, storedOf } from './line.js';
@@ -227,12 +227,18 @@ export async function store(
     }
     if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
     let existing = none;
+    const stored = [storedOf(keys, passed)];
     for (const { keys: refused, reason, text } of reasonsOf(keys, passed)) {
       const message = `${address} answered: ${text}`;
       if (reason.kind === 'exists') existing = refused;
       else if (as !== 'elements' && travelsOtherwise(reason)) {
-        shapes.payloadsRefused ||= reason.class === 'version' && !options.copy;
-        setApart.push(refused);
+        // What is moved aside is deleted aside, which the guard of this line takes for a stranger's
+        // writes. So only what is large goes that way, and copies, whose guard is another one there.
+        if (isVersionRefusal(text) && !options.copy) {
+          shapes.payloadsRefused = true;
+          await window.enter(refused.count);
+          stored.push(await storeAs('elements', refused, undefined));
+        } else setApart.push(refused);
       } else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
       else {
         const askAt = reason.askAt === undefined ? {} : { askAt: reason.askAt };
@@ -240,7 +246,7 @@ export async function store(
       }
     }
     if (existing.count > 0) await settleExisting(existing);
-    return storedOf(keys, passed);
+    return joined(stored);
   }
 
   /** Equal keys are what an earlier try left; different ones stay as they are, on both sides. */
@@ -252,11 +258,6 @@ export async function store(
     if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
     else found.push(compared.equal);
   }
-}
-
-/** Whether a value that was refused for this may still be taken element by element. */
-function travelsOtherwise(reason: Verdict): reason is Verdict & { kind: 'failed' } {
-  return reason.kind === 'failed' && (reason.class === 'version' || reason.class === 'too-large');
 }
 
 function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; text: string }[] {

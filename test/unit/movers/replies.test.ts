@@ -34,6 +34,7 @@ it.each<[string, object]>([
   ["NOPERM this user has no permissions to run the 'restore' command", failed('permission')],
   ['ERR DUMP payload version or checksum are wrong', failed('version')],
   ['ERR Bad data format', failed('version')],
+  ['ERR Unsupported foreign data type: 22', failed('version')],
   ['ERR string exceeds maximum allowed size (proto-max-bulk-len)', failed('too-large')],
   ['ERR Protocol error: invalid bulk length', failed('too-large')],
   ['ERR unknown command', failed('other')],
