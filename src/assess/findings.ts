@@ -78,7 +78,7 @@ function ofWatch(watch: WatchReport): Finding[] {
 }
 
 /** Assessments and imports use these themselves, so that their number says nothing. */
-const ownToo: ReadonlySet<string> = new Set(['randomkey', 'scan']);
+const ownToo: ReadonlySet<string> = new Set(['randomkey', 'scan', 'dbsize']);
 
 function ofCounts({ commandStats, watch }: Known): Finding[] {
   const findings: Finding[] = [];

@@ -7,7 +7,9 @@ const style = `
   h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
   table { border-collapse: collapse; width: 100% }
   td { border-top: 1px solid #d8dee6; padding: .3rem .8rem .3rem 0; vertical-align: top }
-  td:first-child { white-space: nowrap; font-weight: 600 }
+  td:first-child:not(.long) { white-space: nowrap }
+  td:first-child { font-weight: 600 }
+  div { overflow-x: auto }
   td.long { overflow-wrap: anywhere; min-width: 16rem }
   footer { margin-top: 2rem; color: #667 }
   @media (prefers-color-scheme: dark) { body { color: #dde4ec; background: #14191f } td { border-color: #303a46 } }
@@ -16,7 +18,7 @@ const style = `
 export function assessPage(report: AssessReport): string {
   const sections = sectionsOf(report).map(({ title, rows }) => {
     const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
-    return `<h2>${escaped(title)}</h2>\n<table>\n${lines.join('\n')}\n</table>`;
+    return `<h2>${escaped(title)}</h2>\n<div><table>\n${lines.join('\n')}\n</table></div>`;
   });
   const title = escaped(headline(report));
   return `<!doctype html>

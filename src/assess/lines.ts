@@ -2,6 +2,7 @@
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
 import { percent } from './findings.js';
+import { timesReading } from './pace.js';
 import type { AssessReport, Plan, WatchReport } from './report.js';
 
 export interface Section {
@@ -160,7 +161,7 @@ function planRows({ mover, reason, estimate }: Plan): readonly (readonly string[
       ? [
           [
             'time',
-            `about ${formatDuration(estimate.durationMs)}, from reading ${formatCount(estimate.values)} values (${formatBytes(estimate.bytes)}) in ${formatDuration(estimate.measuredMs)}; a busy source, or slow nodes, take longer`,
+            `very roughly ${formatDuration(estimate.durationMs)}: ${String(timesReading)} times what reading takes, of which ${formatCount(estimate.values)} values (${formatBytes(estimate.bytes)}) were read in ${formatDuration(estimate.measuredMs)}; far or busy nodes take longer`,
           ],
         ]
       : []),

@@ -50,6 +50,7 @@ export interface Plan {
 }
 
 export interface Estimate {
+  /** Three times what reading all values would take at the measured rate. */
   readonly durationMs: number;
   /** What was measured: so many values were read, in so much time. */
   readonly values: number;

@@ -116,7 +116,8 @@ async function planOf(
   const { timeoutMs } = options;
   const { endpoint } = control;
   const facts = await readSource(control, { endpoint, inCluster: false, job: '' });
-  const refusal = await payloadRefusal(control, masters, topology, timeoutMs);
+  const nodes = masters.map(({ node }) => node);
+  const refusal = await payloadRefusal(control, nodes, topology, timeoutMs);
   const mayMigrate = facts.has.migrate && masters.every((master) => master.takesMigrate);
   const { name: mover, reason } = chooseMover(
     {
