@@ -69,6 +69,8 @@ export interface Found {
   readonly types: Readonly<Record<string, number>>;
   /** Keys that the cluster has already. */
   readonly present: number;
+  /** Keys whose name another source has too, give or take some in a thousand; only with several. */
+  readonly shared?: number;
 }
 
 export interface ReportedKey {

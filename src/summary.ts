@@ -21,11 +21,13 @@ export function summarize(report: Report): string {
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function headline({ status, from, to, mode, error, earlier }: Report): string {
+const nothingFound = 'Complete: there was no key to take (none was selected, or none is left)';
+
+function headline({ status, from, to, mode, keys, error, earlier }: Report): string {
   const words = {
     complete: {
-      move: 'Complete: every key moved',
-      copy: 'Complete: every key copied',
+      move: keys.scanned === 0 ? nothingFound : 'Complete: every key moved',
+      copy: keys.scanned === 0 ? nothingFound : 'Complete: every key copied',
       'dry-run': 'Counted, and nothing was moved',
     }[mode],
     incomplete: mode === 'dry-run' ? 'Not all could be counted' : 'Incomplete: some keys are left',
@@ -69,13 +71,14 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
 }
 
 /** What a dry run found. */
-function findings({ keys, durationMs }: Report, { types, present }: Found): string {
+function findings({ keys, durationMs }: Report, { types, present, shared = 0 }: Found): string {
   const byCount = Object.entries(types).sort(([, one], [, other]) => other - one);
   const counted = byCount.reduce((sum, [, count]) => sum + count, 0);
   const rows: [string, number, string][] = [
     ['keys', counted, `counted in ${formatDuration(durationMs)}`],
     ...byCount.map(([type, count]): [string, number, string] => [type, count, '']),
     ['present', present, 'in the cluster already'],
+    ['shared', shared, 'of names that several sources have'],
     ['gone', keys.gone, 'expired or deleted at the source meanwhile'],
   ];
   return table(rows.filter(([, count], index) => index === 0 || count > 0));
@@ -132,16 +135,21 @@ function failures({ failures: listed, keys }: Report): string {
 }
 
 function failureLine(failure: ReportedFailure): string {
-  return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}  ${harmless(failure.message)}`;
+  const from = failure.from === undefined ? '' : `  ${failure.from}`;
+  return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}${from}  ${harmless(failure.message)}`;
 }
 
-function advice({ status, keys, mode, found, unreadable }: Report): string {
+function advice(report: Report): string {
+  const { status, keys, mode, found, unreadable, sources: several = [] } = report;
   if (mode === 'dry-run') return dryAdvice(found);
   if (unreadable === true) {
     return 'What could be read of the files is in the cluster: for the rest, give an undamaged copy.';
   }
   if (status === 'interrupted' || status === 'failed') {
     return 'Nothing is lost. To go on with what is left, run the same command again.';
+  }
+  if (keys.conflicting > 0 && several.length > 1) {
+    return "Conflicting keys: where several sources have one, keep them apart with --key-prefix '{from}/{db}:', or choose: --only-keys does just some, and --replace lets them win over what the cluster has.";
   }
   if (keys.conflicting > 0) {
     return 'Conflicting keys: run again with --replace to let the source win (for some of them only, with --only-keys), or delete them on one side.';
@@ -151,6 +159,9 @@ function advice({ status, keys, mode, found, unreadable }: Report): string {
 }
 
 function dryAdvice(found: Found | undefined): string {
+  if (found?.shared !== undefined && found.shared > 0) {
+    return "Several sources have keys of the same name: give --key-prefix '{from}/{db}:' to keep them apart; else the first one counts, and the others are left and reported where they differ.";
+  }
   if (!found || found.present === 0) return '';
   return 'Some keys are in the cluster already: an import needs --replace to overwrite them, or --no-replace to leave them alone.';
 }

@@ -24,7 +24,8 @@ Examples:
     $ export CLUSTER_IMPORT_FROM_PASSWORD=… CLUSTER_IMPORT_TO_PASSWORD=…
     $ cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000 --metrics 9090
 
-Endpoints: host:port, [v6]:port, redis://[user[:password]@]host[:port][/db], rediss://… for TLS.
+Endpoints: host:port, [v6]:port, redis://[user[:password]@]host[:port][/db], rediss://… for TLS; as a
+source also sentinel://[user:password@]name@host:port,host:port[/db], or sentinels://….
 
 Exit codes: 0 every key arrived; 1 some are left, each accounted for; 2 wrong usage, or a check
 failed before anything moved; 3 stopped midway, nothing lost; 129, 130, 143 stopped by a signal.

@@ -1,9 +1,9 @@
 /** Takes batches as a mover does, and moves nothing: it looks at what is there, for `--dry-run`. */
 import type { Connection } from '../redis/connection.js';
-import { keyAt } from '../redis/keys.js';
+import { keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import { ImportError } from '../errors.js';
-import type { Batch, Mover, Outcome } from '../types.js';
+import type { Batch, Keys, Mover, Outcome } from '../types.js';
 import type { Aside } from './aside.js';
 import { outcomeBuilder } from './outcome.js';
 
@@ -13,6 +13,8 @@ export interface Census {
   readonly types: Map<string, number>;
   /** How many of the keys the cluster has already. */
   present: number;
+  /** How many of them another source has too, under the same name in the cluster. */
+  shared: number;
 }
 
 export interface CountingOptions extends Pick<Aside, 'countPresent'> {
@@ -20,6 +22,16 @@ export interface CountingOptions extends Pick<Aside, 'countPresent'> {
   /** Whether the cluster holds any keys. */
   readonly hasKeys: boolean;
   readonly census: Census;
+  /** Whether the name was noted before, by any source; notes it. Undefined: there is one source. */
+  readonly isNoted: ((name: Buffer) => boolean) | undefined;
+}
+
+export function countNoted(isNoted: CountingOptions['isNoted'], keys: Keys): number {
+  if (!isNoted) return 0;
+  const names = namesOf(keys);
+  let count = 0;
+  for (let at = 0; at < names.count; at++) if (isNoted(keyAt(names, at))) count++;
+  return count;
 }
 
 export function counting(options: CountingOptions): Mover {
@@ -49,6 +61,7 @@ export function counting(options: CountingOptions): Mover {
     // Not before the answer is there: other batches are counted meanwhile.
     census.present += present;
     for (const type of types) census.types.set(type, (census.types.get(type) ?? 0) + 1);
+    census.shared += countNoted(options.isNoted, keys);
     outcome.moved += types.length;
     return outcome.build();
   }

@@ -26,7 +26,10 @@ type Access = ReturnType<typeof accessTo>;
 export async function readEndpoint(
   text: string,
   side: Side,
-  options: AccessOptions,
+  options: AccessOptions & {
+    readonly from?: string | readonly string[];
+    readonly fromCluster?: string | undefined;
+  },
   flag = `--${side}`,
 ): Promise<Endpoint> {
   const nat = options.nat.map(parseNat);
@@ -37,7 +40,10 @@ export async function readEndpoint(
     access.passwordFile === undefined
       ? access.password
       : (await readGiven(access.passwordFile, `--${side}-password-file`)).replace(/\r?\n$/, '');
-  const trust = await readTrust(endpoint, side, access);
+  const others = side === 'from' ? [options.from ?? [], options.fromCluster ?? []].flat() : [];
+  // What was said for TLS is for those of the sources that speak it.
+  const isForOthers = !endpoint.tls && others.some((other) => /^(rediss|sentinels):/i.test(other));
+  const trust = isForOthers ? {} : await readTrust(endpoint, side, access, flag);
   return {
     ...withPassword(endpoint, password),
     ...trust,
@@ -108,17 +114,22 @@ function accessTo(side: Side, options: Partial<AccessOptions>) {
       };
 }
 
+function nameOf(endpoint: Endpoint): string {
+  return endpoint.sentinels?.name ?? addressOf(endpoint);
+}
+
 async function readTrust(
   endpoint: Endpoint,
   side: Side,
   { ca, cert, key, servername, insecure }: Access,
+  flag: string,
 ): Promise<{ trust?: TlsTrust }> {
   const name = `--${side}-tls`;
   const given = [ca, cert, key, servername].some((value) => value !== undefined) || insecure;
   if (!given) return {};
   if (!endpoint.tls) {
     throw new UsageError(
-      `${name}-… is given, but --${side} does not ask for TLS: write it as rediss://….`,
+      `${name}-… is given, but ${flag} ${nameOf(endpoint)} does not ask for TLS: write it as ${endpoint.sentinels ? 'sentinels://' : 'rediss://'}….`,
     );
   }
   if ((cert === undefined) !== (key === undefined)) {

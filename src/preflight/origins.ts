@@ -119,7 +119,8 @@ async function mastersOf(
   }
   const seed = await openControl(endpoint, { side: 'from', timeoutMs });
   try {
-    const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
+    const nat = options.nat.map(parseNat);
+    const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
     return topology.masters.map((node) => ({
       endpoint: topology.endpointOf(node),
       inCluster: true,

@@ -13,9 +13,12 @@ import { openDump } from './dump.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
+import { checkPrefix } from './key-prefix.js';
 import { lackingModules, modulesOf } from './modules.js';
 import { readOrigins } from './origins.js';
 import { payloadRefusal } from './payloads.js';
+import { checkNodeElements, checkSourceElements } from './rights.js';
+import { unknownTypes } from './type-names.js';
 import { checkSource, readSource, type SourceFacts } from './source-facts.js';
 
 export interface TargetFacts {
@@ -68,6 +71,9 @@ export async function preflight(
   { warn, tell = nobody, signal = new AbortController().signal }: Listener,
 ): Promise<Facts> {
   const { timeoutMs } = options;
+  checkPrefix(options.keyPrefix);
+  const types = unknownTypes(options.type);
+  if (types !== undefined) warn(types);
   const to = await readEndpoint(options.to, 'to', options);
   if (to.db !== 0) {
     throw new UsageError('A cluster has only database 0: take the database out of --to.');
@@ -172,7 +178,17 @@ async function meet(
         topology,
         options.timeoutMs,
       );
+  if (!options.dryRun && (refusal !== undefined || mayTravelInSlices(source, options))) {
+    await checkSourceElements(source.endpoint, source.has, options);
+    for (const { node } of masters) await checkNodeElements(topology.endpointOf(node), options);
+  }
   return { ...source, has: { ...source.has, migrate: mayMigrate }, payloadRefusal: refusal };
+}
+
+/** Whether it was asked for that values travel element by element from some size on. */
+function mayTravelInSlices({ has }: Pick<SourceFacts, 'has'>, options: ImportOptions): boolean {
+  const { splitAboveBytes, maxSourceLatencyMs } = options;
+  return splitAboveBytes !== undefined || (maxSourceLatencyMs !== undefined && has.memory);
 }
 
 /** Nothing has moved yet, whatever it was: the exit code says so. */

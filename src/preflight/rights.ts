@@ -8,7 +8,7 @@ import { guardScript, guardScriptSha } from '../movers/relay/scripts.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
-import type { Side } from '../redis/sentences.js';
+import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
 import { replicasToWaitFor, waitsForDisks } from './waiting.js';
 
@@ -85,6 +85,54 @@ export async function checkNodeRights(
   }
 }
 
+/**
+ * What the source must let us use besides where values travel element by element. Commands that it does
+ * not have are told with the keys that need them.
+ */
+export async function checkSourceElements(
+  endpoint: Endpoint,
+  has: Features,
+  options: ImportOptions,
+): Promise<void> {
+  const place: Place = { endpoint, side: 'from' };
+  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
+  const key = trialKey();
+  try {
+    const reads = [...elementReads(key), ...fieldDeadlineReads(has, key)];
+    await need(trial, place, [...reads, ...(await sizeWords(trial, has, key))], false);
+    if (options.guard) await need(trial, place, watchWords(key));
+  } finally {
+    trial.close();
+  }
+}
+
+/** The same of a node. */
+export async function checkNodeElements(endpoint: Endpoint, options: ImportOptions): Promise<void> {
+  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
+  const place: Place = { endpoint, side: 'to' };
+  try {
+    await need(trial, place, [['EXEC'], ['MULTI']]);
+    // Queued from here on, and never run: rights are looked at before.
+    await need(trial, place, elementWrites(trialKey()), false);
+  } finally {
+    trial.close();
+  }
+}
+
+/** Sizes are told by MEMORY USAGE; where that may not be used, by the number of elements. */
+async function sizeWords(trial: Trial, has: Features, key: string): Promise<readonly Words[]> {
+  const memory: Words[] = has.memory ? [['MEMORY', 'USAGE', key]] : [];
+  const lengths = ['STRLEN', 'LLEN', 'SCARD', 'ZCARD', 'HLEN', 'XLEN'].map((word): Words => [
+    word,
+    key,
+  ]);
+  for (const words of [memory, lengths]) {
+    const verdicts = await trial.verdictsOf(words);
+    if (words.length > 0 && verdicts.every((verdict) => verdict === 'allowed')) return [];
+  }
+  return has.memory ? memory : lengths;
+}
+
 function trialKey(): string {
   return `cluster-import:trial:${randomUUID()}`;
 }
@@ -98,6 +146,48 @@ function readsOf(key: string): Words[] {
     ['TYPE', key],
     ['EXISTS', key],
   ];
+}
+
+function elementReads(key: string): Words[] {
+  return [
+    ['GETRANGE', key, 0, 0],
+    ['LRANGE', key, 0, 0],
+    ['SSCAN', key, 0],
+    ['HSCAN', key, 0],
+    ['ZSCAN', key, 0],
+    ['XRANGE', key, '-', '+', 'COUNT', 1],
+    ['XINFO', 'STREAM', key],
+    ['XPENDING', key, 'group'],
+  ];
+}
+
+function fieldDeadlineReads(has: Features, key: string): Words[] {
+  return has.hpexpiretime ? [['HPEXPIRETIME', key, 'FIELDS', 1, 'field']] : [];
+}
+
+function elementWrites(key: string): Words[] {
+  return [
+    ['APPEND', key, 'value'],
+    ['RPUSH', key, 'value'],
+    ['SADD', key, 'value'],
+    ['HMSET', key, 'field', 'value'],
+    ['ZADD', key, 1, 'value'],
+    ['XADD', key, '1-1', 'field', 'value'],
+    ['XDEL', key, '1-1'],
+    ['XSETID', key, '1-1'],
+    ['XGROUP', 'DESTROY', key, 'group'],
+    ['XCLAIM', key, 'group', 'consumer', 0, '1-1'],
+    ['PEXPIRE', key, 1],
+    ['PEXPIREAT', key, 1],
+    ['PERSIST', key],
+    ['RENAME', key, key],
+    ['RENAMENX', key, key],
+    ['UNLINK', key],
+  ];
+}
+
+function watchWords(key: string): Words[] {
+  return [['WATCH', key], ['UNWATCH'], ['MULTI'], ['EXEC']];
 }
 
 /** What is asked for durability, in words that are answered at once. */
@@ -114,8 +204,7 @@ async function guardWorks(trial: Trial): Promise<boolean> {
 }
 
 async function needWatch(trial: Trial, place: Place, key: string): Promise<void> {
-  const commands: Words[] = [['WATCH', key], ['UNWATCH'], ['MULTI'], ['EXEC']];
-  const verdicts = await trial.verdictsOf(commands);
+  const verdicts = await trial.verdictsOf(watchWords(key));
   if (verdicts.every((verdict) => verdict === 'allowed')) return;
   const { address, user } = who(place);
   throw new PreflightError(
@@ -123,13 +212,21 @@ async function needWatch(trial: Trial, place: Place, key: string): Promise<void>
   );
 }
 
-/** @throws PreflightError unless all of these are allowed. */
-async function need(trial: Trial, place: Place, commands: readonly Words[]): Promise<void> {
+/**
+ * @param mustExist whether the server has to have them all.
+ * @throws PreflightError unless all of these are allowed.
+ */
+async function need(
+  trial: Trial,
+  place: Place,
+  commands: readonly Words[],
+  mustExist = true,
+): Promise<void> {
   const verdicts = await trial.verdictsOf(commands);
   const namesOf = (wanted: Verdict): string[] =>
-    commands.flatMap(([name], at) => (verdicts[at] === wanted ? [name] : []));
+    commands.flatMap((words, at) => (verdicts[at] === wanted ? [nameOfCommand(words)] : []));
   const { address, user } = who(place);
-  const absent = namesOf('absent');
+  const absent = mustExist ? namesOf('absent') : [];
   if (absent.includes('WAITAOF')) {
     throw new PreflightError(
       `${address} has no command WAITAOF (Redis 7.2 and later), which --wait-fsync needs: leave it out.`,
@@ -143,7 +240,7 @@ async function need(trial: Trial, place: Place, commands: readonly Words[]): Pro
   const forbidden = namesOf('forbidden');
   const noKeys = verdicts.includes('keys');
   if (forbidden.length === 0 && !noKeys) return;
-  const rules = [...forbidden.map((name) => `+${name.toLowerCase()}`), ...(noKeys ? ['~*'] : [])];
+  const rules = [...forbidden.map(ruleFor), ...(noKeys ? ['~*'] : [])];
   const what = [
     ...(forbidden.length > 0 ? [`run ${forbidden.join(', ')}`] : []),
     ...(noKeys ? ['use every key'] : []),

@@ -11,7 +11,7 @@
 import { Redis } from 'ioredis';
 import { ConnectionError, type ImportError, RefusedError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
-import { type Side, sentence } from './sentences.js';
+import { nameOfCommand, type Side, sentence } from './sentences.js';
 import { tlsOptions } from './tls.js';
 
 export type ControlReply = string | number | null | ControlReply[];
@@ -91,8 +91,10 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   const control: Control = {
     endpoint,
     address,
-    call: (command, ...args) => guarded(command, () => client.call(command, ...args)),
-    callBinary: (command, ...args) => guarded(command, () => client.callBuffer(command, ...args)),
+    call: (command, ...args) =>
+      guarded(nameOfCommand([command, ...args]), () => client.call(command, ...args)),
+    callBinary: (command, ...args) =>
+      guarded(nameOfCommand([command, ...args]), () => client.callBuffer(command, ...args)),
     async info(section) {
       const reply = await control.call('INFO', ...(section === undefined ? [] : [section]));
       return parseInfo(String(reply));

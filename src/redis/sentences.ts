@@ -97,7 +97,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /^NOPERM/,
     ({ address, endpoint, command }) =>
-      `${address} does not let ${endpoint.username === undefined ? 'the default user' : `user ${endpoint.username}`} run ${command}: allow it with ACL SETUSER ${endpoint.username ?? 'default'} +${command.toLowerCase()}.`,
+      `${address} does not let ${endpoint.username === undefined ? 'the default user' : `user ${endpoint.username}`} run ${command}: allow it with ACL SETUSER ${endpoint.username ?? 'default'} ${ruleFor(command)}.`,
   ],
   [
     /^LOADING/,
@@ -122,7 +122,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /^ERR (DB index is out of range|invalid DB index|SELECT is not allowed)/,
     ({ address, endpoint, side }) =>
-      `${address} has no database ${String(endpoint.db)}: correct --${side}.`,
+      `${address} has no database ${String(endpoint.db)}: correct --${side}${side === 'from' ? ', or --db' : ''}.`,
   ],
   [
     /^ERR unknown command/,
@@ -137,6 +137,19 @@ export function sentence(words: string, situation: Situation): string {
   return (
     saying?.(situation, words) ?? `${situation.address} answers ${situation.command} with: ${words}`
   );
+}
+
+/** Commands whose first argument says which of several they are. */
+const containers: ReadonlySet<string> = new Set(['CLUSTER', 'CONFIG', 'MEMORY', 'SCRIPT']);
+
+/** `CLUSTER INFO`, but `GET`: as far as rights tell commands apart. */
+export function nameOfCommand([name, first]: readonly [string, ...unknown[]]): string {
+  return containers.has(name) && typeof first === 'string' ? `${name} ${first}` : name;
+}
+
+/** What allows it: `+cluster|info`. */
+export function ruleFor(command: string): string {
+  return `+${command.toLowerCase().replace(' ', '|')}`;
 }
 
 function passwordPlaces(side: Side): string {

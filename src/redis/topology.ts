@@ -23,6 +23,8 @@ export interface ClusterTopology extends Topology {
 export interface TopologyOptions extends Pick<ControlOptions, 'timeoutMs'> {
   /** How announced addresses are reached from here. */
   readonly nat: readonly NatRule[];
+  /** Where the seed was given. */
+  readonly flag?: '--to' | '--from-cluster';
 }
 
 /**
@@ -35,7 +37,8 @@ export async function openTopology(
 ): Promise<ClusterTopology> {
   const nodes: Node[] = [];
   const owners = new Uint16Array(slotCount);
-  let ranges = await readRanges(seed);
+  const { flag = '--to' } = options;
+  let ranges = await readRanges(seed, flag);
   let underWay: Promise<void> | undefined;
 
   function adopt(news: readonly SlotRange[]): void {
@@ -74,7 +77,7 @@ export async function openTopology(
   async function askAt(endpoint: Endpoint): Promise<readonly SlotRange[]> {
     const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
     try {
-      return await readRanges(control);
+      return await readRanges(control, flag);
     } finally {
       control.close();
     }
@@ -102,7 +105,10 @@ export async function openTopology(
   };
 }
 
-async function readRanges(control: Control): Promise<readonly SlotRange[]> {
+async function readRanges(
+  control: Control,
+  flag: '--to' | '--from-cluster',
+): Promise<readonly SlotRange[]> {
   const { address } = control;
   let info: string;
   try {
@@ -112,7 +118,9 @@ async function readRanges(control: Control): Promise<readonly SlotRange[]> {
       throw error;
     }
     throw new TargetError(
-      `${address} is not a node of a cluster: give --to any node of the target cluster.`,
+      flag === '--to'
+        ? `${address} is not a node of a cluster: give --to any node of the target cluster.`
+        : `${address} is not a node of a cluster: name a server that stands alone in --from.`,
       { cause: error },
     );
   }

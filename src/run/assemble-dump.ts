@@ -16,13 +16,14 @@ import { matchesGlob } from '../sources/glob.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
 import type { Node } from '../types.js';
-import type { Extras, Part, Shared } from './assemble.js';
+import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, wordsByNode } from './movers.js';
+import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
 
 const batchKeys = 512;
@@ -38,7 +39,7 @@ const nothingListed: ListingRecord = {
 export function assembleDump(
   ready: Ready,
   dump: Dump,
-  { options, logger, throttle, record, several }: Shared & { readonly several: boolean },
+  { options, logger, throttle, record, names, several }: Shared & { readonly several: boolean },
   { startAt }: Omit<Extras, 'listed'>,
 ): Part {
   const { topology, masters } = ready.target;
@@ -70,7 +71,7 @@ export function assembleDump(
   const tally = createTally(source, 'copy');
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
   const aside = createAside(noSource, connectNode);
-  const census: Census = { types: new Map(), present: 0 };
+  const census: Census = { types: new Map(), present: 0, shared: 0 };
   const restoring = restore({
     ...{ large, connectNode, overwrite: ready.replace },
     wordsFor: wordsByNode(ready),
@@ -78,6 +79,7 @@ export function assembleDump(
   });
   const counting = countBrought({
     ...{ ...aside, census, large, hasKeys: masters.some(({ keys }) => keys > 0) },
+    isNoted: noting(names),
     typeName: (type) => valueTypes.get(type)?.name ?? 'unknown',
   });
   tally.onBatch(({ keyCount, outcome }) => {
@@ -162,7 +164,7 @@ function prefixes({ keyPrefix }: ImportOptions, name: string): (db: number) => B
   return (db) => {
     let prefix = known.get(db);
     if (!prefix) {
-      prefix = Buffer.from(keyPrefix.replaceAll('{db}', String(db)).replaceAll('{from}', name));
+      prefix = filledPrefix(keyPrefix, db, name);
       known.set(db, prefix);
     }
     return prefix;

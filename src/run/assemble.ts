@@ -27,6 +27,7 @@ import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import { moverOf } from './movers.js';
+import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
 
 const batchBytes = 1024 * 1024;
@@ -64,12 +65,19 @@ export interface Shared {
   readonly allowance: Allowance;
   /** What has been listed so far. */
   readonly record: ListingRecord;
+  /** For `--dry-run` of several sources: the names that they have in the cluster. */
+  readonly names: ListingRecord | undefined;
+}
+
+/** Of names that several sources may have. */
+export function noting(names: ListingRecord | undefined): ((name: Buffer) => boolean) | undefined {
+  return names && ((name) => names.noted(name, 0, name.length));
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(
   ready: Ready,
-  { options, logger, throttle, allowance, record }: Shared,
+  { options, logger, throttle, allowance, record, names }: Shared,
   { listed, startAt, onlyKeys }: Extras = {},
 ): Part {
   const choice = chooseMover(ready, options);
@@ -118,9 +126,11 @@ export function assemble(
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
-  const census: Census = { types: new Map(), present: 0 };
+  const census: Census = { types: new Map(), present: 0, shared: 0 };
   const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
-  const parts = { ready, options, link, connectNode, aside, distance, census, isHeldBack };
+  const isNoted = noting(names);
+  const own = { ready, options, link, connectNode, aside, distance, census };
+  const parts = { ...own, isHeldBack, isNoted };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
   tally.onBatch(({ keyCount, outcome }) => {
     throttle.weigh(keyCount, outcome.bytes);
@@ -169,8 +179,5 @@ export function assemble(
 /** The prefix with its placeholders filled in. */
 function keyPrefix(options: ImportOptions, { endpoint }: Ready['source']): Buffer | undefined {
   if (options.keyPrefix === undefined) return undefined;
-  const text = options.keyPrefix
-    .replaceAll('{db}', String(endpoint.db))
-    .replaceAll('{from}', addressOf(endpoint));
-  return Buffer.from(text);
+  return filledPrefix(options.keyPrefix, endpoint.db, addressOf(endpoint));
 }

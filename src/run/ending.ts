@@ -82,5 +82,7 @@ function foundBy({ all }: Parts): Found {
   for (const { census } of all) {
     for (const [type, count] of census.types) types[type] = (types[type] ?? 0) + count;
   }
-  return { types, present: all.reduce((sum, { census }) => sum + census.present, 0) };
+  const present = all.reduce((sum, { census }) => sum + census.present, 0);
+  const shared = all.reduce((sum, { census }) => sum + census.shared, 0);
+  return { types, present, ...(all.length > 1 && { shared }) };
 }

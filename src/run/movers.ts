@@ -4,7 +4,7 @@
  */
 import type { Aside } from '../movers/aside.js';
 import { autoMover } from '../movers/auto.js';
-import { type Census, counting } from '../movers/counting.js';
+import { type Census, counting, type CountingOptions } from '../movers/counting.js';
 import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
@@ -47,6 +47,7 @@ export interface Parts {
   readonly census: Census;
   /** Whether the run is kept from being as fast as it can. */
   isHeldBack(): boolean;
+  readonly isNoted: CountingOptions['isNoted'];
 }
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
@@ -69,10 +70,11 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
 const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
   relay: relayOf,
   migrate: (parts) => migrateOf(parts, parts.options.timeoutMs, relayOf(parts)),
-  count: ({ ready, aside, link, census }) =>
+  count: ({ ready, aside, link, census, isNoted }) =>
     counting({
       ...aside,
       census,
+      isNoted,
       hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
       openSource: async () => (await link.open()).connection,
     }),

@@ -75,6 +75,7 @@ export function assembleParts(
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
   const common = listingRecord(keyCount, replacesOthers ? 'sparse' : 'usual');
+  const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, FollowedServer>();
   const all = sources.map((source) => {
     const ready: Ready = {
@@ -92,7 +93,7 @@ export function assembleParts(
     };
     servers.set(serverOf(source), server);
     const { allowance } = server;
-    const shared = { options, logger, throttle, allowance, record };
+    const shared = { options, logger, throttle, allowance, record, names };
     if (source.dump) {
       return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
     }

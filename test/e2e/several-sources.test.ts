@@ -89,6 +89,30 @@ it('goes on with the others when one fails, and says which', async () => {
   expect((await stage.cluster.size()) + (await stage.source.client.dbsize())).toBeGreaterThan(8999);
 });
 
+it('tells of names that several have, before and after', async () => {
+  for (const shard of all()) {
+    await shard.client.mset('same', shard.address, `only:${shard.address}`, 1);
+  }
+  const dry = await runCli([...endpoints(), '--dry-run', '--quiet']);
+  expect(dry.stdout).toMatch(/^ {2}shared +2 +of names that several sources have$/m);
+  expect(dry.stdout).toMatch(/--key-prefix '\{from\}\/\{db\}:'/);
+  const { code, stdout } = await runCli([...endpoints(), '--quiet']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^ {2}conflict {2}"same" {2}127\.0\.0\.1:\d+\/0 {2}/m);
+  expect(stdout).toMatch(/Conflicting keys: where several sources have one, .*--key-prefix/);
+});
+
+it('keeps them apart by {from}', async () => {
+  for (const { client, address } of all()) await client.set('same', address);
+  const { code, report } = await runJson([...endpoints(), '--key-prefix', '{from}:']);
+  expect(code).toBe(0);
+  expect(report.keys).toMatchObject({ scanned: 3, moved: 3, conflicting: 0 });
+  for (const { address } of all()) {
+    const key = `${address}:same`;
+    expect(await stage.cluster.clientFor(key).get(key)).toBe(address);
+  }
+});
+
 it('refuses a server that is named twice, whatever the name', async () => {
   const proxy = await startProxy(stage.source);
   try {
@@ -143,6 +167,14 @@ describe('a cluster as the source', () => {
     const { code, stderr } = await runCli(['--from-cluster', seed, '--to', seed, '--quiet']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/must be two clusters|are the same server/);
+  });
+
+  it('is not a single server', async () => {
+    const { address } = stage.source;
+    const args = ['--from-cluster', address, '--to', stage.cluster.seed, '--quiet'];
+    const { code, stderr } = await runCli(args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/is not a node of a cluster: name a server that stands alone in --from/);
   });
 
   it('is told from a single server', async () => {

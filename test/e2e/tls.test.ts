@@ -76,6 +76,21 @@ describe('one side', () => {
   });
 });
 
+it('goes for those sources that speak TLS', async () => {
+  await using(startServer(), async (plain) => {
+    await source.client.flushall();
+    await source.client.set('one', 1);
+    await plain.client.set('two', 2);
+    const both = [...fromTls(), '--from', plain.address];
+    const { code, report } = await runJson([...both, ...toTls(), '--replace']);
+    expect(report.failures).toEqual([]);
+    expect(code).toBe(0);
+    const ca = ['--from-tls-ca', authority.certFile];
+    const { stderr } = await runCli(['--from', plain.address, ...ca, ...toTls()]);
+    expect(stderr).toMatch(`--from ${plain.address} does not ask for TLS: write it as rediss://`);
+  });
+});
+
 describe('what can not be trusted', () => {
   async function expectRefusal(args: readonly string[], sentence: RegExp): Promise<void> {
     const { code, stdout, stderr } = await runCli(args);

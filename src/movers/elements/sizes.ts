@@ -99,7 +99,9 @@ function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {
   return new Promise((resolve, reject) => {
     source.out.append(command(word, key));
     const settle = (reply: Reply): void => {
-      resolve(reply instanceof ErrorReply ? 0 : reply);
+      if (!(reply instanceof ErrorReply)) resolve(reply);
+      // It has another type by now; or it may not be asked, and then slices are never wrong.
+      else resolve(reply.code === 'WRONGTYPE' ? 0 : Infinity);
     };
     source.expect(new ReplyReader(settle, reject));
   });

@@ -2,7 +2,7 @@
 import { formOf, forms, largeOf, typeOf } from '../../redis/brought.js';
 import { ImportError } from '../../errors.js';
 import type { LargeValues, Mover } from '../../types.js';
-import type { CountingOptions } from '../counting.js';
+import { countNoted, type CountingOptions } from '../counting.js';
 import { outcomeBuilder } from '../outcome.js';
 
 export interface CountBroughtOptions extends Omit<CountingOptions, 'openSource'> {
@@ -34,6 +34,7 @@ export function countBrought(options: CountBroughtOptions): Mover {
         if (formOf(values.bytes, at) === forms.large)
           large.tried(largeOf(values.bytes, at).id, true);
       }
+      census.shared += countNoted(options.isNoted, keys);
       outcome.moved += keys.count;
       return outcome.build();
     },
