@@ -1,4 +1,11 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli.js';
+import { existsSync } from 'node:fs';
 
-await main(process.argv);
+const built = new URL('../dist/cli.js', import.meta.url);
+if (existsSync(built)) {
+  const { main } = await import(built.href);
+  await main(process.argv);
+} else {
+  console.error('cluster-import: it is not built yet: say "npm ci" and "npm run build" first');
+  process.exitCode = 2;
+}

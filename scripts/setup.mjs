@@ -75,7 +75,7 @@ function installPackages() {
   console.error('setup: installing packages (npm ci)');
   // As the npm that runs this script, whichever it is; shell: npm is a .cmd file on Windows.
   const npm = process.env['npm_execpath'];
-  const words = ['ci', '--no-audit', '--no-fund'];
+  const words = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   if (npm?.endsWith('.js')) run(process.execPath, [npm, ...words]);
   else run('npm', words, { shell: process.platform === 'win32' });
 }

@@ -7,7 +7,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { catchSignals, endOnTheUnforeseen, outliveStreams, stoppedWith } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
-import { exitCodeFor } from './errors.js';
+import { exitCodeFor, UsageError } from './errors.js';
 import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './version.js';
 
@@ -55,7 +55,9 @@ function addVerb(program: Command, verb: Verb, ended: (exitCode: number) => void
   for (const row of Object.values(verb.rows)) {
     for (const option of optionsOf(row)) command.addOption(option);
   }
+  const refuseBoth = contradictions(command, verb.rows);
   return command.action(async () => {
+    refuseBoth();
     ended(await verb.run(valuesOf(verb.rows, command.opts()), shellOf(command.args)));
   });
 }
@@ -76,6 +78,24 @@ function optionsOf(row: Row<unknown>): Option[] {
     ...(row.negated === undefined ? [] : [new Option(negated, row.negated)]),
   ];
 }
+
+/** Of a flag and its opposite the last one would win, in silence. */
+function contradictions(command: Command, rows: Rows): () => void {
+  const said = new Set<string>();
+  const flags = Object.values(rows).flatMap((row) => (row.negated === undefined ? [] : [row]));
+  for (const option of flags.flatMap(optionsOf)) {
+    command.on(`option:${option.name()}`, () => said.add(option.long ?? ''));
+  }
+  return () => {
+    for (const [flag = '', opposite = ''] of flags.map((row) => optionsOf(row).map(longOf))) {
+      if (said.has(flag) && said.has(opposite)) {
+        throw new UsageError(`${flag} and ${opposite} contradict one another: say one of them.`);
+      }
+    }
+  };
+}
+
+const longOf = ({ long }: Option): string => long ?? '';
 
 /** A flag that stands several times gives all its values. */
 function gather(value: string, before: unknown): string[] {
@@ -101,8 +121,10 @@ function complain(error: unknown, argv: readonly string[]): number {
   if (isDebugging()) console.error(error);
   const words = error instanceof Error ? error.message : String(error);
   if (error instanceof CommanderError) {
-    const sentence = words
+    const sentence = (unknownVerb(error, argv) ?? words)
       .replace(/^error: /, '')
+      // What was meant for a flag that is not there may be a secret.
+      .replace(/^(unknown option '[^'=]*)=.*'/s, "$1'")
       .replace(/\n+/g, ' ')
       .replace(/\.$/, '');
     const named = verbs.find(({ name }) => name === argv[2]);
@@ -112,6 +134,13 @@ function complain(error: unknown, argv: readonly string[]): number {
   }
   process.stderr.write(`cluster-import: ${words}\n`);
   return exitCodeFor(error, stoppedWith());
+}
+
+/** A word in the place of a verb; what looks like more than a word is not repeated. */
+function unknownVerb({ code }: CommanderError, [, , word = '']: readonly string[]) {
+  if (code !== 'commander.excessArguments' || !/^[a-z]{2,12}$/i.test(word)) return undefined;
+  if (verbs.some(({ name }) => name === word)) return undefined;
+  return `there is no verb "${word}", only ${verbs.map(({ name }) => name).join(', ')}`;
 }
 
 function isDebugging(): boolean {

@@ -56,6 +56,8 @@ export interface Source {
   pages(): AsyncIterable<Keys>;
   /** How many keys there were when `pages` began (an estimate while clients write). */
   readonly estimatedKeys: number;
+  /** How many keys `pages` will give, about; undefined: nobody knows. */
+  readonly expectedKeys?: number | undefined;
   /** How much of the present pass has been listed, 0 to 1. */
   readonly progress: number;
 }
@@ -190,7 +192,7 @@ export interface TallySnapshot {
   readonly nodes: readonly NodeTally[];
   /** The first hundred. */
   readonly failures: readonly KeyFailure[];
-  /** Share of the source that was listed, 0 to 1. */
+  /** Share of the source that was listed, and of what it has that was dealt with, 0 to 1. */
   readonly progress: number;
   /** Keys that are still at the source, as far as the run can tell. */
   readonly sourceKeysLeft: number;

@@ -2,7 +2,7 @@
  * The main job from its first check to its report. The command line is a thin translation to
  * `importKeys`, which is also what the library exports.
  */
-import { open, writeFile } from 'node:fs/promises';
+import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, UsageError } from '../errors.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report } from '../report.js';
@@ -115,7 +115,13 @@ async function run(
 /** Found out before the start: a report that can't be written after hours would be too late. */
 async function checkWritable(path: string): Promise<void> {
   try {
+    const isNew = await access(path).then(
+      () => false,
+      () => true,
+    );
     await (await open(path, 'a')).close();
+    // A run that is refused must not leave what looks like a report.
+    if (isNew) await rm(path);
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
     throw new UsageError(`--report can't be written (${words}): choose another file.`);

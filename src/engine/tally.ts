@@ -65,6 +65,18 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
     }
   }
 
+  /**
+   * The listing runs ahead of the work, by all that is kept back and in flight; so the share of the
+   * keys that were dealt with counts too, as far as it is known how many there are.
+   */
+  function progress(): number {
+    const done = sum.moved + sum.gone + sum.conflicting + sum.failed;
+    const expected = Math.max(sum.scanned, source.expectedKeys ?? 0);
+    const share = expected === 0 ? 1 : Math.min(1, done / expected);
+    const isIdle = [...nodes.values()].every(({ inflightKeys }) => inflightKeys === 0);
+    return Math.min(source.progress, share, isIdle ? 1 : 0.999);
+  }
+
   return {
     started(batch) {
       if (batch.attempt === 0) sum.scanned += batch.keys.count;
@@ -106,7 +118,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       ...sum,
       nodes: [...nodes].map(([address, counts]): NodeTally => ({ address, ...counts })),
       failures: [...failures],
-      progress: source.progress,
+      progress: progress(),
       sourceKeysLeft:
         mode === 'copy'
           ? source.estimatedKeys

@@ -104,6 +104,7 @@ export function listedKeys(path: string, limitBytes = defaultLimitBytes): Listed
     watch: (source, record) => ({
       name: source.name,
       estimatedKeys: source.estimatedKeys,
+      expectedKeys: source.expectedKeys,
       pages: () => pages(source, record),
       get progress() {
         return source.progress;

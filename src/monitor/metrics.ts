@@ -101,7 +101,12 @@ function addCounters(sampler: Sampler, registry: Registry): void {
     },
   });
   new Counter({
-    ...words('bytes_total', 'Value bytes that reached each node', registry, 'node'),
+    ...words(
+      'bytes_total',
+      'Value bytes that reached each node; by migrate, all that the node received meanwhile',
+      registry,
+      'node',
+    ),
     collect() {
       this.reset();
       for (const { address, bytes } of sampler.read().nodes) this.inc({ node: address }, bytes);

@@ -72,7 +72,10 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
 
   function measure(status: RunStatus): Sample {
     const atMs = now();
-    const snapshot = tally.snapshot();
+    const known = tally.snapshot();
+    // Keys that were expected and never listed (they expired) keep no run from its end.
+    const isDone = status === 'complete' || status === 'incomplete';
+    const snapshot = isDone ? { ...known, progress: 1 } : known;
     const { isPaused } = facts.steering;
     const nodes = snapshot.nodes
       .map((node) => {

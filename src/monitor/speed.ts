@@ -10,6 +10,9 @@ import type { TallySnapshot } from '../types.js';
 const smoothedOverMs = 10_000;
 const knownAfterMs = 2000;
 const knownAfterShare = 0.005;
+/** So much less than on average, and the run stands still: it has no end in sight. */
+const stalledBelow = 0.01;
+const longestMs = 99 * 3_600_000;
 
 export interface Speed {
   readonly keysPerSecond: number;
@@ -54,11 +57,16 @@ export function speedometer(): Speedometer {
         share.add((now.share - before.share) / elapsedMs, elapsedMs);
         last = now;
       }
-      const isKnown = nowMs - startedAtMs >= knownAfterMs && now.share >= knownAfterShare;
+      const averageRate = now.share / (nowMs - startedAtMs);
+      const isKnown =
+        nowMs - startedAtMs >= knownAfterMs &&
+        now.share >= knownAfterShare &&
+        share.value() > averageRate * stalledBelow;
+      const leftMs = isKnown ? (1 - now.share) / share.value() : Infinity;
       return {
         keysPerSecond: keys.value() * 1000,
         bytesPerSecond: bytes.value() * 1000,
-        leftMs: isKnown && share.value() > 0 ? (1 - now.share) / share.value() : undefined,
+        leftMs: leftMs < longestMs ? leftMs : undefined,
       };
     },
   };

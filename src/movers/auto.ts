@@ -260,6 +260,10 @@ export function autoMover(
     );
   }
 
+  function isMeasuring(): boolean {
+    return turnsLeft !== undefined && ruledOut.size < candidates.length - 1;
+  }
+
   function rateOf({ mover }: Candidate): number {
     return rates.get(mover.name) ?? 0;
   }
@@ -269,11 +273,12 @@ export function autoMover(
       return current.mover.name;
     },
     get measuring() {
-      return turnsLeft !== undefined && ruledOut.size < candidates.length - 1;
+      return isMeasuring();
     },
     get reason() {
       const out = [...ruledOut].map(([name, why]) => `${name} was ruled out: ${why}`);
-      if (rates.size < 2) return out[0] ?? 'the run was too short to measure both';
+      // Who has the turn when a run ends need not be the faster one.
+      if (isMeasuring() || rates.size < 2) return out[0] ?? 'the run was too short to measure both';
       const measured = [...rates].map(
         ([name, rate]) => `${name} ${Math.round(rate).toLocaleString('en')} keys/s`,
       );

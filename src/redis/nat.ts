@@ -46,7 +46,9 @@ function parsePlace(text: string): NatRule['announced'] | undefined {
 }
 
 function malformed(text: string): UsageError {
+  // Who gives a URL may have written a password into it.
+  const shown = text.includes('@') ? '--nat' : `--nat ${text}`;
   return new UsageError(
-    `--nat ${text} is not a translation: write announced=reachable, both as host:port or both as host.`,
+    `${shown} is not a translation: write announced=reachable, both as host:port or both as host.`,
   );
 }

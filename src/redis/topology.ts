@@ -130,9 +130,11 @@ async function readRanges(
   const [gap] = gaps;
   if (gap) {
     const count = gaps.reduce((sum, [first, last]) => sum + last - first + 1, 0);
-    throw new TargetError(
-      `${String(count)} of the cluster's ${String(slotCount)} slots have no owner (the first are ${gap.join('-')}), says ${address}: ${repair}.`,
-    );
+    const which =
+      count === 1
+        ? `Slot ${String(gap[0])} of the cluster has no owner`
+        : `${String(count)} of the cluster's ${String(slotCount)} slots have no owner (the first are ${gap.join('-')})`;
+    throw new TargetError(`${which}, says ${address}: ${repair}.`);
   }
   const state = /cluster_state:(\w+)/.exec(info)?.[1] ?? 'unknown';
   if (state !== 'ok') {

@@ -62,6 +62,7 @@ export function keysFileSource(file: KeysFile, name: string): Source {
     name,
     pages,
     estimatedKeys: file.keyCount,
+    expectedKeys: file.keyCount,
     get progress() {
       return progress;
     },

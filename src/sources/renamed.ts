@@ -17,6 +17,7 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
   return {
     name: source.name,
     estimatedKeys: source.estimatedKeys,
+    expectedKeys: source.expectedKeys,
     get progress() {
       return source.progress;
     },

@@ -98,6 +98,8 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
     name: options.name,
     pages,
     estimatedKeys: options.estimatedKeys,
+    // From where an earlier scan had come to, only the rest.
+    expectedKeys: options.estimatedKeys * (1 - scanPosition(options.startAt?.cursor ?? '0')),
     get progress() {
       return progress;
     },

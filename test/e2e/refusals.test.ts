@@ -26,6 +26,7 @@ async function expectRefusal(
   expect(stderr).toMatch(sentence);
   expect(stderr.trim().split('\n')).toHaveLength(1);
   expect(stderr).not.toContain(password);
+  expect(stderr).not.toContain('secret');
   expect(stdout).toBe('');
   expect(code).toBe(2);
   expect(await stage.cluster.size()).toBe(clusterBefore);
@@ -45,6 +46,11 @@ describe('words', () => {
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--nope'], /--nope/],
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--mover', 'teleport'], /--mover/],
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', 'surplus'], /argument/],
+    [['imprt', '--from', '127.0.0.1:1'], /no verb "imprt"/],
+    [['--form=redis://u:secret@h'], /'--form'; see/],
+    [['--pass=pass word %41/@:{}'], /'--pass'/],
+    [['--from', 'h', '--to', 'h', '--nat', 'redis://u:secret@h'], /--nat is not/],
+    [['--from', 'h', '--to', 'h', '--replace', '--no-replace'], /--replace and --no-replace/],
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--report', '/no/such/file'], /--report/],
   ])('%j', async (args, sentence) => {
     await expectRefusal(args, sentence);

@@ -115,7 +115,9 @@ export function migrate(options: MigrateOptions): Mover {
       from += keys.count;
     }
     await Promise.all(parts);
-    outcome.bytes = await options.receivedBytes(batch.node).catch(() => 0);
+    // Read in any case: what came in while nothing moved is not the next batch's.
+    const received = await options.receivedBytes(batch.node).catch(() => 0);
+    outcome.bytes = outcome.moved > 0 ? received : 0;
     return outcome.build();
   }
 

@@ -51,6 +51,25 @@ describe('the tally', () => {
     expect(snapshot.failures).toHaveLength(3);
   });
 
+  it('is no further than the work, where the listing is ahead of it', () => {
+    const tally = createTally({ ...sourceOf(100), progress: 1, expectedKeys: 20 }, 'move');
+    const batches = [batchOf(someKeys(10)), batchOf(someKeys(10))] as const;
+    for (const batch of batches) tally.started(batch);
+    tally.ended(batches[0], 'relay', outcome({ moved: 8, gone: 2 }), 5);
+    expect(tally.snapshot().progress).toBe(0.5);
+    tally.ended(batches[1], 'relay', outcome({ conflicting: 10 }), 5);
+    expect(tally.snapshot().progress).toBe(1);
+  });
+
+  it('is not done while keys are in flight', () => {
+    const tally = createTally({ ...sourceOf(100), progress: 1, expectedKeys: 1 }, 'move');
+    const batch = batchOf(someKeys(10));
+    tally.started(batch);
+    tally.ended(batch, 'relay', outcome({ moved: 10 }), 5);
+    tally.started({ ...batch, attempt: 1 });
+    expect(tally.snapshot().progress).toBe(0.999);
+  });
+
   it('counts keys that go round once, and those that stay behind not at all', () => {
     const { tally, batch } = count({ moved: 6, retries: [retry(4)] });
     const again = { ...batch, keys: someKeys(4), attempt: 1 };

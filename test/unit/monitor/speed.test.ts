@@ -25,6 +25,16 @@ describe('the speed', () => {
     expect(speedometer().read(at(60, { progress: 0 }), 60_000).leftMs).toBeUndefined();
   });
 
+  it('promises none while the run stands still, nor more than days', () => {
+    const meter = speedometer();
+    for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);
+    expect(meter.read(at(20), 21_000).leftMs).toBeGreaterThan(0);
+    expect(meter.read(at(20), 90_000).leftMs).toBeUndefined();
+    const slow = speedometer();
+    expect(slow.read(at(1, { progress: 0.01 }), 3_000_000).leftMs).toBeGreaterThan(0);
+    expect(speedometer().read(at(1, { progress: 0.01 }), 4_000_000).leftMs).toBeUndefined();
+  });
+
   it('is none while the run is paused, and what it was before from then on', () => {
     const meter = speedometer();
     for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);
