@@ -2,12 +2,12 @@
  * Where the bytes of a dump come from: a file, a compressed file, or standard input. All are read
  * once and in order; a plain file can also be read again at any place.
  */
-import type { Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { createReadStream, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import zlib from 'node:zlib';
 import { SourceError, UsageError } from '../../errors.js';
 import type { ByteInput } from '../rdb/window.js';
+import { isPacked, unpacked } from './unpack.js';
 
 export interface DumpInput extends ByteInput {
   /** How much of it was read, 0 to 1; undefined: nobody knows how long it is. */
@@ -21,48 +21,43 @@ export interface DumpInput extends ByteInput {
   close(): Promise<void>;
 }
 
-const gzipMagic = '1f8b';
-const zstdMagic = '28b52ffd';
-type Unpack = () => NodeJS.ReadWriteStream & Readable;
+const magicBytes = 4;
 
 /** @throws UsageError when it can't be read. */
 export async function openInput(path: string): Promise<DumpInput> {
   if (path === '-') return streamInput(process.stdin, path, () => undefined);
+  try {
+    // A pipe (a FIFO, /dev/fd/63) can be read only once.
+    if (!(await stat(path)).isFile()) {
+      return streamInput(createReadStream(path), path, () => undefined);
+    }
+  } catch (error) {
+    throw unreadable(path, error);
+  }
   const file = await open(path, 'r').catch((error: unknown) => {
-    throw new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
+    throw unreadable(path, error);
   });
   try {
     const found = await file.stat();
     const { size } = found;
-    const unpack = await unpackerOf(file, path);
     const identity = identityOf(found);
-    if (!unpack) return fileInput(file, size, path, identity);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(magicBytes), 0, magicBytes, 0);
+    if (!isPacked(buffer.subarray(0, bytesRead))) return fileInput(file, size, path, identity);
     const raw = file.createReadStream({ start: 0, autoClose: false });
-    const plain = raw.pipe(unpack());
-    raw.on('error', (error) => plain.destroy(error));
-    return streamInput(plain, path, () => raw.bytesRead / size, { file, identity });
+    return streamInput(raw, path, () => raw.bytesRead / size, { file, identity });
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
+function unreadable(path: string, error: unknown): UsageError {
+  return new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
+}
+
 /** Which file it is, and in which state; without spaces. */
 export function identityOf({ dev, ino, size, mtimeMs }: Stats): string {
   return [dev, ino, size, mtimeMs].join('.');
-}
-
-async function unpackerOf(file: FileHandle, path: string): Promise<Unpack | undefined> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-  const magic = buffer.toString('hex', 0, bytesRead);
-  if (magic.startsWith(gzipMagic)) return () => zlib.createGunzip();
-  if (magic !== zstdMagic) return undefined;
-  // Node has it from 22.15 on.
-  const { createZstdDecompress } = zlib as unknown as { createZstdDecompress?: Unpack };
-  if (createZstdDecompress) return createZstdDecompress;
-  throw new UsageError(
-    `--from ${path} is compressed with zstd, which this Node.js (${process.version}) can't unpack: pipe it in, as in "zstd -dc ${path} | cluster-import --from - …".`,
-  );
 }
 
 function fileInput(file: FileHandle, size: number, path: string, identity: string): DumpInput {
@@ -89,13 +84,14 @@ function fileInput(file: FileHandle, size: number, path: string, identity: strin
   };
 }
 
+/** @param raw is unpacked on the way, if it is packed. */
 function streamInput(
-  stream: Readable,
+  raw: Readable,
   path: string,
   progress: () => number | undefined,
   below?: { readonly file: FileHandle; readonly identity: string },
 ): DumpInput {
-  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const chunks = unpacked(raw);
   let left = Buffer.alloc(0) as Buffer;
   let stopped = false;
 
@@ -129,10 +125,10 @@ function streamInput(
     },
     stop() {
       stopped = true;
-      stream.destroy();
+      raw.destroy();
     },
     async close() {
-      stream.destroy();
+      raw.destroy();
       await below?.file.close();
     },
   };
