@@ -5,7 +5,7 @@
  * The first ones are kept as they are, the others as hashes of 52 bits: among four million of those
  * one key in a billion is taken for another.
  */
-const limit = 4_000_000;
+const defaultLimits = { exact: 100_000, hashed: 4_000_000 };
 
 export interface StuckKeys {
   add(key: Buffer): void;
@@ -15,14 +15,14 @@ export interface StuckKeys {
   readonly isFull: boolean;
 }
 
-/** @param exactLimit how many are kept as they are. */
-export function stuckKeys(exactLimit = 100_000): StuckKeys {
+/** @param limits how many are kept as they are, and how many others as hashes. */
+export function stuckKeys(limits = defaultLimits): StuckKeys {
   const keys = new Set<string>();
   const hashes = new Set<number>();
   return {
     add(key) {
-      if (keys.size < exactLimit) keys.add(key.toString('latin1'));
-      else if (hashes.size < limit) hashes.add(hashOf(key, 0, key.length));
+      if (keys.size < limits.exact) keys.add(key.toString('latin1'));
+      else if (hashes.size < limits.hashed) hashes.add(hashOf(key, 0, key.length));
     },
     has: (bytes, start, end) =>
       keys.size > 0 &&
@@ -32,7 +32,7 @@ export function stuckKeys(exactLimit = 100_000): StuckKeys {
       return keys.size > 0;
     },
     get isFull() {
-      return hashes.size >= limit;
+      return hashes.size >= limits.hashed;
     },
   };
 }

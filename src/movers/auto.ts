@@ -40,7 +40,7 @@ export interface AutoOptions {
   /** How far the source is. */
   roundTripMs(): number;
   /** Somebody wants the run to be slow: a rate then tells nothing of the mover. */
-  isHeldBack(): boolean;
+  readonly isHeldBack: () => boolean;
 }
 
 /** How a batch was left by a mover that its probe ruled out: what the probe may have done with its first key. */

@@ -23,7 +23,7 @@ export interface Head {
   readonly form: number;
   /** The type of the value, by the number that RDB files have for it. */
   readonly type: number;
-  /** Ms since the epoch; 0: none. */
+  /** Ms since the epoch; -1: none. */
   readonly deadlineMs: number;
   /** For how long nobody used it; -1: not told. */
   readonly idleSeconds: number;
@@ -32,7 +32,8 @@ export interface Head {
 }
 
 /** The head as bytes, valid until the next call. */
-export function writeHead({ form, type, deadlineMs, idleSeconds, frequency }: Head): Buffer {
+export function writeHead(form: number, head: Omit<Head, 'form'>): Buffer {
+  const { type, deadlineMs, idleSeconds, frequency } = head;
   scratch[0] = form;
   scratch[typeAt] = type;
   scratch.writeDoubleLE(deadlineMs, deadlineAt);
@@ -46,7 +47,7 @@ const scratch = Buffer.alloc(headBytes);
 /** A whole entry for a large value. */
 export function largeEntry(head: Omit<Head, 'form'>, id: number, size: number): Buffer {
   const entry = Buffer.alloc(largeEntryBytes);
-  writeHead({ ...head, form: forms.large }).copy(entry);
+  writeHead(forms.large, head).copy(entry);
   entry.writeDoubleLE(id, headBytes);
   entry.writeDoubleLE(size, headBytes + 8);
   return entry;

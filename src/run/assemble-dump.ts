@@ -148,7 +148,7 @@ function wantedBy(
       others.set(db, (others.get(db) ?? 0) + 1);
       return false;
     }
-    if (minTtlMs > 0 && deadlineMs > 0 && deadlineMs - Date.now() < minTtlMs) return false;
+    if (minTtlMs > 0 && deadlineMs >= 0 && deadlineMs - Date.now() < minTtlMs) return false;
     if (types.size > 0 && !types.has(valueTypes.get(entry.type)?.name ?? '')) return false;
     if (!wanted || !unwanted || wanted.length + unwanted.length === 0) return true;
     const key = entry.key.subarray(entry.keyFrom, entry.keyEnd);

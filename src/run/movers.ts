@@ -46,7 +46,7 @@ export interface Parts {
   readonly distance: Distance;
   readonly census: Census;
   /** Whether the run is kept from being as fast as it can. */
-  isHeldBack(): boolean;
+  readonly isHeldBack: () => boolean;
   readonly isNoted: CountingOptions['isNoted'];
 }
 

@@ -11,6 +11,7 @@ import { type CliResult, program, runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
+import { oldRecords, rdbFile } from '../support/rdb-file.js';
 import { type Reported, reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
@@ -239,4 +240,29 @@ it('goes on with a file only while it is the same one', async () => {
   const piped = await runPipedTo(into('-'), file);
   expect(piped.code).toBe(2);
   expect(piped.stderr).toMatch(/already holds .* --replace/);
+});
+
+it.each([3, 6])('imports what old servers wrote: version %i', async (version) => {
+  const file = path('old.rdb');
+  writeFileSync(file, rdbFile(version, oldRecords(Date.now())));
+  const { code, report } = await runJson(into(file));
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  expect(report.keys).toMatchObject({ scanned: 15, moved: 12, gone: 3 });
+  const ask = (name: string, key: string, ...words: string[]): Promise<unknown> =>
+    stage.cluster.clientFor(key).call(name, key, ...words);
+  expect(await ask('GET', 'string')).toBe('text');
+  expect(Number(await ask('PTTL', 'string'))).toBeGreaterThan(90_000_000);
+  expect(await ask('GET', '-7')).toBe('12');
+  expect(await ask('GET', 'compressed')).toBe('ab'.repeat(40));
+  expect(await ask('LRANGE', 'list', '0', '-1')).toEqual(['a', '5']);
+  expect(((await ask('SMEMBERS', 'set')) as string[]).sort()).toEqual(['a', 'b']);
+  expect(await ask('ZRANGE', 'zset', '0', '-1', 'WITHSCORES')).toEqual(['a', '1.5', 'b', 'inf']);
+  expect(await ask('HGETALL', 'hash')).toEqual(['f', 'v']);
+  expect(await ask('HGETALL', 'zipmap')).toEqual(['f', 'vv']);
+  expect(await ask('LRANGE', 'ziplist', '0', '-1')).toEqual(['a', 'bcd']);
+  expect(await ask('SMEMBERS', 'intset')).toEqual(['-5', '300']);
+  const scored = await ask('ZRANGE', 'zset:ziplist', '0', '-1', 'WITHSCORES');
+  expect(scored).toEqual(['m', '1', 'n', '2.5']);
+  expect(await ask('HGETALL', 'hash:ziplist')).toEqual(['f', 'v']);
 });

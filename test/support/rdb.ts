@@ -57,7 +57,7 @@ export async function readAll(
       const name = `${String(entry.db)} ${key.toString('latin1', keyFrom, keyEnd)}`;
       const type = Buffer.from([entry.type]);
       found.values.set(name, Buffer.concat([type, value.subarray(valueFrom, valueEnd)]));
-      if (entry.deadlineMs > 0) found.deadlines.set(name, entry.deadlineMs);
+      if (entry.deadlineMs >= 0) found.deadlines.set(name, entry.deadlineMs);
       keys++;
     },
     piece(bytes) {

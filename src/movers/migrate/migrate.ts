@@ -44,8 +44,6 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
   /** The nodes' credentials. */
   readonly username?: string;
   readonly password?: string;
-  /** Moves keys whose payload the node does not take. */
-  otherwise(batch: Batch): Promise<Outcome>;
 }
 
 /** Keys of one batch that go in one call. */

@@ -64,7 +64,7 @@ export function restore(options: RestoreOptions): Mover {
       const at = values.starts[place] as number;
       const deadlineMs = deadlineOf(values.bytes, at);
       const isLarge = formOf(values.bytes, at) === forms.large;
-      if (deadlineMs > 0 && deadlineMs <= now) {
+      if (deadlineMs >= 0 && deadlineMs <= now) {
         outcome.gone++;
         if (isLarge) large.tried(largeOf(values.bytes, at).id, true);
       } else (isLarge ? bulky : held).push(place);

@@ -34,12 +34,12 @@ export function sendHeld({ out }: Connection, shipment: Shipment): void {
   if (shipment.asking) out.append(commandWords.asking);
   const deadlineMs = deadlineOf(bytes, at);
   if (formOf(bytes, at) === forms.value) {
-    const { prefix, suffix } = deadlineMs > 0 ? words.expiringValue : words.value;
+    const { prefix, suffix } = deadlineMs >= 0 ? words.expiringValue : words.value;
     out.append(prefix);
     out.copy(name, nameFrom, nameEnd);
     out.copy(bytes, valueFrom, valueEnd);
     if (suffix.length > 0) out.append(suffix);
-    if (deadlineMs > 0) out.integerFrame(timeOf(deadlineMs, words.valueDeadlines, words));
+    if (deadlineMs >= 0) out.integerFrame(timeOf(deadlineMs, words.valueDeadlines, words));
     return;
   }
   openRestore(out, shipment, deadlineMs);
@@ -79,15 +79,15 @@ export function hasRoom({ out }: Connection): Promise<void> | undefined {
 
 function openRestore(out: Connection['out'], shipment: Shipment, deadlineMs: number): void {
   const { words, name, nameFrom, nameEnd } = shipment;
-  const { prefix } = deadlineMs > 0 ? words.expiringPayload : words.payload;
+  const { prefix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
   out.append(hintsFor(shipment).length > 0 ? withTwoMore(prefix) : prefix);
   out.copy(name, nameFrom, nameEnd);
-  out.integerFrame(deadlineMs > 0 ? timeOf(deadlineMs, words.payloadDeadlines, words) : 0);
+  out.integerFrame(deadlineMs >= 0 ? timeOf(deadlineMs, words.payloadDeadlines, words) : 0);
 }
 
 function endRestore(out: Connection['out'], shipment: Shipment, deadlineMs: number): void {
   const { words } = shipment;
-  const { suffix } = deadlineMs > 0 ? words.expiringPayload : words.payload;
+  const { suffix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
   if (suffix.length > 0) out.append(suffix);
   for (const word of hintsFor(shipment)) out.append(frame(Buffer.from(String(word))));
 }

@@ -95,7 +95,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
       const { type, value, valueFrom, valueEnd, idleSeconds, frequency } = entry;
       const isHinted = idleSeconds >= 0 || frequency >= 0;
       if (type === stringType && !isHinted && value[valueFrom] !== compressedByte) {
-        const head = writeHead({ ...entry, form: forms.value });
+        const head = writeHead(forms.value, entry);
         if ((value[valueFrom] as number) >= 0xc0) {
           takeString(value, valueFrom, valueEnd);
           addFrame(head, [text.bytes, text.from, text.end]);
@@ -110,7 +110,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
       sum.update(typeByte, 0, 1);
       sum.update(value, valueFrom, valueEnd);
       finishTrailer(type);
-      const head = writeHead({ ...entry, form: forms.payload });
+      const head = writeHead(forms.payload, entry);
       addFrame(head, [typeByte, 0, 1], [value, valueFrom, valueEnd], [trailer, 0, trailerBytes]);
     },
     piece: large.piece,

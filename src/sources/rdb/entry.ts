@@ -13,7 +13,7 @@ export interface Entry {
   value: Buffer;
   valueFrom: number;
   valueEnd: number;
-  /** Ms since the epoch; 0: it never expires. */
+  /** Ms since the epoch; -1: it never expires. */
   deadlineMs: number;
   /** For how long nobody had used it, in seconds; -1: not told. */
   idleSeconds: number;
@@ -49,6 +49,6 @@ export function newEntry(): Entry {
   const none = Buffer.alloc(0);
   return {
     ...{ type: 0, db: 0, key: none, keyFrom: 0, keyEnd: 0, value: none, valueFrom: 0, valueEnd: 0 },
-    ...{ deadlineMs: 0, idleSeconds: -1, frequency: -1 },
+    ...{ deadlineMs: -1, idleSeconds: -1, frequency: -1 },
   };
 }

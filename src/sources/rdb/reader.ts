@@ -153,7 +153,7 @@ export class RdbReader {
   #takeRecord(sink: RdbSink): number {
     const { bytes, end } = this.#window;
     const entry = this.#entry;
-    entry.deadlineMs = 0;
+    entry.deadlineMs = -1;
     entry.idleSeconds = -1;
     entry.frequency = -1;
     this.#valueType = undefined;
@@ -165,12 +165,14 @@ export class RdbReader {
       switch (opcode) {
         case ahead.deadlineMs:
           if (at + 9 > end) return -1;
-          entry.deadlineMs = bytes.readUInt32LE(at + 1) + bytes.readInt32LE(at + 5) * 2 ** 32;
+          entry.deadlineMs = deadlineOf(
+            bytes.readUInt32LE(at + 1) + bytes.readInt32LE(at + 5) * 2 ** 32,
+          );
           at += 9;
           break;
         case ahead.deadlineSeconds:
           if (at + 5 > end) return -1;
-          entry.deadlineMs = bytes.readInt32LE(at + 1) * 1000;
+          entry.deadlineMs = deadlineOf(bytes.readInt32LE(at + 1) * 1000);
           at += 5;
           break;
         case ahead.idle:
@@ -288,4 +290,9 @@ export class RdbReader {
     const window = this.#window;
     return cutOff(this.name, window.offsetOf(window.end), this.offset);
   }
+}
+
+/** What lies before the epoch is over as well; and servers take no later times than this. */
+function deadlineOf(ms: number): number {
+  return Math.min(Math.max(0, ms), Number.MAX_SAFE_INTEGER);
 }
