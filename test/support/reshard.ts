@@ -52,6 +52,12 @@ export async function failOver(cluster: TestCluster, replica: ClusterNode): Prom
     return masters.length === cluster.masters.length;
   });
   await Promise.all(cluster.nodes.map(isWell));
+  // Whoever has not heard of it yet refuses to send slots there.
+  await waitFor(`all to know that ${replica.address} is a master`, async () => {
+    const lists = await Promise.all(cluster.nodes.map(({ client }) => client.cluster('NODES')));
+    const line = new RegExp(`^${replica.id} .*\\bmaster\\b`, 'm');
+    return lists.every((list) => line.test(String(list)));
+  });
 }
 
 /** After so long servers forget that they were asked (CLUSTER_MF_TIMEOUT in Redis' cluster.h). */

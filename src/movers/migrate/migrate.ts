@@ -6,7 +6,7 @@
  * more, each alone, so that each gives its own reason.
  * The source serves nobody else during a call, so calls are cut to the time it may be blocked.
  */
-import { ImportError } from '../../errors.js';
+import { ImportError, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
@@ -104,6 +104,11 @@ export function migrate(options: MigrateOptions): Mover {
       const part = ends
         .open()
         .then((end) => movePart({ ...end, batch, words, keys }, outcome))
+        .catch((error: unknown) => {
+          if (!(error instanceof StoppedError)) throw error;
+          // Others of the batch are under way, and are told of.
+          outcome.retry(keys, { class: 'source', message: error.message });
+        })
         .finally(() => {
           release(ends);
         });

@@ -17,7 +17,7 @@
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
-import { ImportError } from '../../errors.js';
+import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { createCaution } from './caution.js';
@@ -117,7 +117,14 @@ export function relay(options: RelayOptions): Mover {
     const parts: Promise<void>[] = [];
     for (let from = 0; from < keys.count; from += size) {
       const some = slice(keys, from, Math.min(keys.count, from + size));
-      parts.push(watchers.withLine((watcher) => moveThrough(watcher, batch, some, course)));
+      const moving = watchers.withLine((watcher) => moveThrough(watcher, batch, some, course));
+      parts.push(
+        moving.catch((error: unknown) => {
+          if (!(error instanceof StoppedError)) throw error;
+          // Others of the batch are under way, and are told of.
+          course.outcome.retry(some, { class: 'source', message: error.message });
+        }),
+      );
     }
     await Promise.all(parts);
   }
