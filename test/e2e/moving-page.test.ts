@@ -44,7 +44,7 @@ it('runs every command of the page', async () => {
           .replace('--from old-2/appendonlydir/ ', '')
           .replace('assessment.html', `${stage.source.directory}/assessment.html`)
           // Nobody waits a minute for this.
-          .replace('--watch 60s', '--watch 500ms');
+          .replace('--watch 60s', '--watch 1s');
         // The second import of the page is another way, into a cluster that is still empty.
         if (line.startsWith('--from') && !line.includes('--copy')) await stage.cluster.flush();
         const { code, stderr } = await runCli(words.split(' '), { PATH: path });
