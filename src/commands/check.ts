@@ -6,7 +6,7 @@ import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js
 import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
-import { screenOf } from '../monitor/screen.js';
+import { showPassingLine } from '../monitor/passing-line.js';
 import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import { flag, given, readRows, type Rows, type Values } from '../rows.js';
@@ -96,32 +96,16 @@ async function fixed(
   }
 }
 
-const drawEveryMs = 200;
-const lineEveryMs = 5000;
-
-/** On a terminal one line in its place, else one every few seconds. */
+/** How many of the stray keys are home. */
 function showFixing(
   { nodes }: Survey,
   keys: FixedKeys,
   stream: NodeJS.WritableStream | undefined,
 ): { stop(): void } {
-  if (!stream) return { stop: () => undefined };
-  const screen = screenOf(stream);
   const strays = nodes.flatMap((node) => node.strays).reduce((sum, stray) => sum + stray.keys, 0);
-  const line = (): string =>
-    `${formatCount(keys.moved + keys.deleted)} of ${formatCount(strays)} stray keys taken home`;
-  const timer = setInterval(
-    () => {
-      if (screen.isTerminal) screen.draw([line()]);
-      else screen.write(`${line()}\n`);
-    },
-    screen.isTerminal ? drawEveryMs : lineEveryMs,
+  return showPassingLine(
+    () =>
+      `${formatCount(keys.moved + keys.deleted)} of ${formatCount(strays)} stray keys taken home`,
+    stream,
   );
-  timer.unref();
-  return {
-    stop() {
-      clearInterval(timer);
-      screen.clear();
-    },
-  };
 }

@@ -7,15 +7,12 @@ import type { Census } from '../movers/counting.js';
 import { countBrought } from '../movers/restore/count.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
-import { connect, type Connection } from '../redis/connection.js';
-import { measureRoundTrip } from '../redis/round-trip.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { matchesGlob } from '../sources/glob.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
-import type { Node } from '../types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog } from './connection-log.js';
@@ -23,6 +20,7 @@ import { createDistance } from './distance.js';
 import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, wordsByNode } from './movers.js';
+import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
 
@@ -47,16 +45,9 @@ export function assembleDump(
   const { input, databases } = dump;
   const distance = createDistance();
   const connections = connectionLog(logger);
-  const toNodes = new Set<Connection>();
 
-  async function connectNode(node: Node): Promise<Connection> {
-    const connection = await connect(topology.endpointOf(node), { timeoutMs });
-    toNodes.add(connection);
-    connection.onLost(() => toNodes.delete(connection));
-    connections.opened(connection);
-    distance.noteNode(node.address, await measureRoundTrip(connection));
-    return connection;
-  }
+  const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
+  const { connectNode } = toNodes;
 
   const large = largeKeeper(input.file);
   const others = new Map<number, number>();
@@ -127,7 +118,7 @@ export function assembleDump(
       restoring.close();
       source.stop();
       void large.close();
-      for (const connection of toNodes) connection.close();
+      toNodes.close();
     },
   };
 }

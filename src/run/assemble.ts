@@ -13,20 +13,19 @@ import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';
 import type { ImportOptions } from '../options.js';
-import { connect, type Connection } from '../redis/connection.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
-import { measureRoundTrip } from '../redis/round-trip.js';
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
 import { selectedSource, selectsAll } from '../sources/selected.js';
-import type { Logger, Mover, Node, ScanPosition } from '../types.js';
+import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import { moverOf } from './movers.js';
+import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
 
@@ -83,7 +82,6 @@ export function assemble(
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
-  const toNodes = new Set<Connection>();
   const distance = createDistance();
   const connections = connectionLog(logger);
   const opening = createLink(ready.source.endpoint, {
@@ -101,14 +99,8 @@ export function assemble(
     },
   };
 
-  async function connectNode(node: Node): Promise<Connection> {
-    const connection = await connect(topology.endpointOf(node), { timeoutMs });
-    toNodes.add(connection);
-    connection.onLost(() => toNodes.delete(connection));
-    connections.opened(connection);
-    distance.noteNode(node.address, await measureRoundTrip(connection));
-    return connection;
-  }
+  const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
+  const { connectNode } = toNodes;
 
   const scan = scanSource(link, {
     name: ready.source.name,
@@ -171,7 +163,7 @@ export function assemble(
       connections.close();
       mover.close();
       opening.close();
-      for (const connection of toNodes) connection.close();
+      toNodes.close();
     },
   };
 }

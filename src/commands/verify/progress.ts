@@ -1,19 +1,14 @@
-/** How far verifying has come: on a terminal one line in its place, else one every few seconds. */
+/** How far verifying has come. */
 import { formatCount } from '../../format.js';
-import { screenOf } from '../../monitor/screen.js';
+import { showPassingLine } from '../../monitor/passing-line.js';
 import { average } from '../../monitor/speed.js';
 import type { Source } from '../../types.js';
 import type { VerifyParts } from '../../verify/parts.js';
-
-const drawEveryMs = 200;
-const lineEveryMs = 5000;
 
 export function showVerifyProgress(
   { sources, masters, findings }: VerifyParts,
   stream: NodeJS.WritableStream | undefined,
 ): { stop(): void } {
-  if (!stream) return { stop: () => undefined };
-  const screen = screenOf(stream);
   const rate = average();
   let last = { atMs: performance.now(), keys: 0 };
 
@@ -31,20 +26,7 @@ export function showVerifyProgress(
     ].join(' · ');
   }
 
-  const timer = setInterval(
-    () => {
-      if (screen.isTerminal) screen.draw([line()]);
-      else screen.write(`${line()}\n`);
-    },
-    screen.isTerminal ? drawEveryMs : lineEveryMs,
-  );
-  timer.unref();
-  return {
-    stop() {
-      clearInterval(timer);
-      screen.clear();
-    },
-  };
+  return showPassingLine(line, stream);
 }
 
 /** By their sizes: a small server that is done says little of the rest. */
