@@ -171,8 +171,6 @@ export interface BatchEvent {
   readonly mover: MoverName;
   readonly node: Node;
   readonly outcome: Outcome;
-  /** How many keys it had. */
-  readonly keyCount: number;
   readonly durationMs: number;
 }
 

@@ -32,6 +32,7 @@ import type { ListingRecord } from './record.js';
 import { nodeHealth, nodeTroubles } from './retry.js';
 import { stuckKeys } from './stuck.js';
 import type { EngineTally } from './tally.js';
+import type { Throttle } from './throttle.js';
 
 export interface PipelineOptions {
   readonly source: Source;
@@ -49,8 +50,8 @@ export interface PipelineOptions {
   inflightKeys(): number;
   /** How many may be in flight to all nodes together; undefined: any number. */
   readonly allInflightKeys?: () => number;
-  /** Waits until so many keys may go, where a run is held to a rate. */
-  readonly turn?: (keyCount: number) => Promise<void>;
+  /** Holds the run to a rate. */
+  readonly throttle?: Pick<Throttle, 'turn' | 'weigh'>;
   readonly retryForMs: number;
   /** The source can't be read again: what a node does not take now is waited for. */
   readonly isOnePass?: boolean;
@@ -105,8 +106,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
   async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
     await flight.room(batch.node.address);
-    await options.turn?.(batch.keys.count);
-    if (stopping() && batch.attempt === 0) return { life: Promise.resolve() };
+    await options.throttle?.turn(batch.keys.count);
+    if (stopping() && batch.attempt === 0) {
+      // Others may wait for what it weighs.
+      options.throttle?.weigh(batch.keys.count, 0);
+      return { life: Promise.resolve() };
+    }
     const rounds: Promise<void>[] = [];
     const work = carry(batch, rounds);
     flight.start(batch.node.address, weightOf(batch.keys), work);
@@ -122,8 +127,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     tally.started(batch);
     const { address } = batch.node;
     const startedMs = performance.now();
+    let valueBytes = 0;
     try {
       const outcome = health.isGivenUp(address) ? refused(batch) : await mover.move(batch);
+      valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
       if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
         health.succeeded(address);
@@ -132,6 +139,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       // Nobody waited for the source any more: these keys are as they were.
       if (error instanceof StoppedError) tally.leftBehind(batch.keys.count);
       endWith(error);
+    } finally {
+      options.throttle?.weigh(batch.keys.count, valueBytes);
     }
   }
 

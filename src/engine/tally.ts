@@ -101,7 +101,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       }
       keep(outcome.failures);
       for (const listener of batchListeners) {
-        listener({ mover, node: batch.node, outcome, keyCount: batch.keys.count, durationMs });
+        listener({ mover, node: batch.node, outcome, durationMs });
       }
     },
     givenUp(retry, ended) {

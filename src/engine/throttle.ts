@@ -18,7 +18,7 @@ export interface ThrottleLimits {
 export interface Throttle {
   /** Waits until so many keys may go. */
   turn(keyCount: number): Promise<void>;
-  /** What they weighed. */
+  /** What they weighed; 0 where none of them went. To be called for every turn, whatever became of it. */
   weigh(keyCount: number, valueBytes: number): void;
   readonly limits: ThrottleLimits;
   readonly isLimited: boolean;

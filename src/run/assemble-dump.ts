@@ -73,9 +73,6 @@ export function assembleDump(
     isNoted: noting(names),
     typeName: (type) => valueTypes.get(type)?.name ?? 'unknown',
   });
-  tally.onBatch(({ keyCount, outcome }) => {
-    throttle.weigh(keyCount, outcome.bytes);
-  });
   const mover = {
     ...(options.dryRun ? counting : restoring),
     reason: options.dryRun
@@ -98,7 +95,7 @@ export function assembleDump(
         ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
         record: isUnique ? nothingListed : record,
         batchKeys: () => Math.min(batchKeys, throttle.pieceKeys),
-        turn: (keyCount) => throttle.turn(keyCount),
+        throttle,
         inflightKeys: () => distance.inflightKeys(),
         isOnePass: true,
         checkpoint: checkpoints,

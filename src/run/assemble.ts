@@ -124,9 +124,6 @@ export function assemble(
   const own = { ready, options, link, connectNode, aside, distance, census };
   const parts = { ...own, isHeldBack, isNoted };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
-  tally.onBatch(({ keyCount, outcome }) => {
-    throttle.weigh(keyCount, outcome.bytes);
-  });
 
   return {
     ready,
@@ -150,7 +147,7 @@ export function assemble(
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),
         allInflightKeys: () => allowance.keys,
-        turn: (keyCount) => throttle.turn(keyCount),
+        throttle,
         retryForMs,
         checkpoint: checkpoints,
         countLeft:

@@ -17,6 +17,7 @@ interface Run {
   readonly passes: readonly (readonly Keys[])[];
   move(batch: Batch): Outcome;
   readonly countLeft?: PipelineOptions['countLeft'];
+  readonly throttle?: NonNullable<PipelineOptions['throttle']>;
 }
 
 interface Move extends Pick<Batch, 'relisted' | 'attempt'> {
@@ -26,7 +27,7 @@ interface Move extends Pick<Batch, 'relisted' | 'attempt'> {
 }
 
 /** @returns what every batch looked like when it was moved, in order. */
-async function run({ passes, countLeft, ...mover }: Run): Promise<{
+async function run({ passes, countLeft, throttle, ...mover }: Run): Promise<{
   moves: Move[];
   passCount: number;
   tally: EngineTally;
@@ -57,6 +58,7 @@ async function run({ passes, countLeft, ...mover }: Run): Promise<{
     signal: new AbortController().signal,
     ...{ batchKeys: () => 2, batchBytes: 1e6, inflightKeys: () => 100, retryForMs: 1000 },
     countLeft,
+    ...(throttle && { throttle }),
   });
   return { moves, passCount, tally };
 }
@@ -140,4 +142,26 @@ describe('passes', () => {
     });
     expect(passCount).toBe(3);
   });
+});
+
+it('tells what each turn weighed, also of a batch that its mover gave up', async () => {
+  const turns: number[] = [];
+  const weights: [number, number][] = [];
+  const lost = run({
+    passes: [[keysOf('a', 'b', 'c')]],
+    move({ keys }) {
+      if (keys.count === 1) throw new Error('beyond repair');
+      return outcome({ moved: keys.count, bytes: 10 });
+    },
+    throttle: {
+      turn: (keyCount) => Promise.resolve(void turns.push(keyCount)),
+      weigh: (keyCount, valueBytes) => weights.push([keyCount, valueBytes]),
+    },
+  });
+  await expect(lost).rejects.toThrow('beyond repair');
+  expect(turns).toEqual([2, 1]);
+  expect(weights.sort()).toEqual([
+    [1, 0],
+    [2, 10],
+  ]);
 });
