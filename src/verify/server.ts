@@ -1,10 +1,11 @@
 /** A server that is only read from: its connection is opened when it is needed, and again when it is lost. */
 import pRetry from 'p-retry';
+import { nextReply } from '../redis/ask.js';
 import { ConnectionError, SourceError, TargetError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { type Reply, ReplyReader } from '../redis/reply.js';
+import { type Reply } from '../redis/reply.js';
 import { locate } from '../redis/sentinel.js';
 import type { Side } from '../redis/sentences.js';
 
@@ -53,10 +54,8 @@ const limitBytes = 768 * 1024 * 1024;
 
 /** An answer that is looked into; error replies are values. */
 export function askAt(connection: Connection, words: readonly Word[]): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    connection.out.append(command(...words));
-    connection.expect(new ReplyReader(resolve, reject, limitBytes));
-  });
+  connection.out.append(command(...words));
+  return nextReply(connection, limitBytes);
 }
 
 /**

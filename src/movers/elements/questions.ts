@@ -7,10 +7,11 @@
  */
 import { ProtocolError, RefusedError } from '../../errors.js';
 import { BulksReader, type FrameSink } from '../../redis/bulks.js';
+import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
 import { keysBuilder } from '../../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { type ElementPage, PageReader } from './page.js';
 import type { Word } from './writer.js';
@@ -24,11 +25,9 @@ export async function askReply(
   words: readonly Word[],
   frames?: Keys,
 ): Promise<Reply> {
-  const reply = await new Promise<Reply>((resolve, reject) => {
-    source.out.append(frames ? commandHead(frames.count, ...words) : command(...words));
-    if (frames) source.out.append(frames.bytes);
-    source.expect(new ReplyReader(resolve, reject, limitBytes));
-  });
+  source.out.append(frames ? commandHead(frames.count, ...words) : command(...words));
+  if (frames) source.out.append(frames.bytes);
+  const reply = await nextReply(source, limitBytes);
   if (reply instanceof ErrorReply) throw refusal(source, reply.text);
   return reply;
 }

@@ -6,9 +6,9 @@
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead } from '../../redis/frames.js';
+import { commandHead } from '../../redis/frames.js';
 import { keyAt } from '../../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { NumbersReader } from './numbers.js';
 
@@ -95,16 +95,11 @@ async function askLengths(source: Connection, keys: Keys): Promise<Float64Array>
   return sizes;
 }
 
-function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    source.out.append(command(word, key));
-    const settle = (reply: Reply): void => {
-      if (!(reply instanceof ErrorReply)) resolve(reply);
-      // It has another type by now; or it may not be asked, and then slices are never wrong.
-      else resolve(reply.code === 'WRONGTYPE' ? 0 : Infinity);
-    };
-    source.expect(new ReplyReader(settle, reject));
-  });
+async function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {
+  const reply = await source.call(word, key);
+  if (!(reply instanceof ErrorReply)) return reply;
+  // It has another type by now; or it may not be asked, and then slices are never wrong.
+  return reply.code === 'WRONGTYPE' ? 0 : Infinity;
 }
 
 function placesAbove(sizes: Float64Array, limit: number): readonly number[] {

@@ -7,9 +7,10 @@
  * The source serves nobody else during a call, so calls are cut to the time it may be blocked.
  */
 import { ImportError, StoppedError } from '../../errors.js';
+import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
+import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Mover, Outcome } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
@@ -266,10 +267,4 @@ function sourceEnds(options: MigrateOptions): SourceEnds {
 /** A key that MIGRATE sent alone, and of whose arrival it did not hear, may be at the node. */
 function traceOf({ code }: ErrorReply, { batch }: Part): { readonly doubt?: 'stored' } {
   return code !== 'IOERR' || batch.ours || batch.doubt ? {} : { doubt: 'stored' };
-}
-
-function nextReply(source: Connection): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    source.expect(new ReplyReader(resolve, reject));
-  });
 }

@@ -6,10 +6,11 @@
  * like one that was not moved, and would overwrite at the node what was moved there.
  */
 import { createHash } from 'node:crypto';
+import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { migrateMany, type MigrateWords } from './words.js';
 
@@ -88,10 +89,4 @@ function leftOf(keys: Keys, presence: readonly Reply[]): Left | undefined {
       (place) => (row[place] ?? '0') === sign,
     );
   return { present: chosen(keys, places('1')), absent: chosen(keys, places('0')) };
-}
-
-function nextReply(source: Connection): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    source.expect(new ReplyReader(resolve, reject));
-  });
 }

@@ -13,6 +13,7 @@
  * Saving resets the counter, therefore the time of the last save, whether one is under way and how
  * many there were (7.0) belong to the comparison.
  */
+import { ask } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, frame } from '../../redis/frames.js';
 import { joined, slice } from '../../redis/keys.js';
@@ -241,21 +242,7 @@ function share(removed: Removed, group: readonly Asked[]): void {
   }
 }
 
-function isForgotten({ why }: Kept): boolean {
+/** Whether the source does not know the script any more: it has to be loaded again. */
+export function isForgotten({ why }: Kept): boolean {
   return why instanceof ErrorReply && why.code === 'NOSCRIPT';
-}
-
-/** Sends these pieces as one command, and reads its reply where it comes. */
-function ask<T>(
-  source: Connection,
-  pieces: readonly Buffer[],
-  read: (reply: Reply) => T,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    for (const piece of pieces) source.out.append(piece);
-    const settle = (reply: Reply): void => {
-      resolve(read(reply));
-    };
-    source.expect(new ReplyReader(settle, reject));
-  });
 }

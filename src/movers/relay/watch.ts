@@ -11,12 +11,13 @@
  * of them calls signalModifiedKey in Redis' t_stream.c), and PERSIST before 6.0. So, where scripts may
  * run, such keys get a fingerprint ahead of their values, and are deleted by a script that compares it.
  */
+import { ask as askPieces } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { commandHead, frame } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
-import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { changed, type Kept, type Removal, type RemovalWord, type Removed } from './removal.js';
+import { changed, isForgotten, type Removal, type RemovalWord, type Removed } from './removal.js';
 import { fingerprintScript, ifUnchangedScript, shaOf } from './scripts.js';
 
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
@@ -45,12 +46,7 @@ export function watchedRemoval(
   /** One for each watched key, empty where WATCH says all; undefined: not asked for. */
   let fingerprints: Buffer[] | undefined;
 
-  function ask(...pieces: Buffer[]): Promise<Reply> {
-    for (const piece of pieces) source.out.append(piece);
-    return new Promise((resolve, reject) => {
-      source.expect(new ReplyReader(resolve, reject));
-    });
-  }
+  const ask = (...pieces: Buffer[]): Promise<Reply> => askPieces(source, pieces, (reply) => reply);
 
   function note(asked: Promise<Reply>, read: (reply: Reply) => void): void {
     // Whoever asks for the values on this connection hears of its loss too.
@@ -117,8 +113,7 @@ export function watchedRemoval(
     if (result instanceof ErrorReply) return { places: undefined, why: result };
     if (!Array.isArray(result)) return changed;
     const removed = judge(result, marked, keys.count);
-    const isForgotten = removed !== 'removed' && isNoScript(removed.why);
-    if (!isForgotten) return removed;
+    if (removed === 'removed' || !isForgotten(removed)) return removed;
     loadScripts();
     return { places: removed.places, why: 'changed' };
   }
@@ -150,10 +145,6 @@ function judge(result: readonly Reply[], marked: readonly number[], keyCount: nu
   });
   if (places.length === 0) return 'removed';
   return { places, why: refused instanceof ErrorReply ? refused : 'changed' };
-}
-
-function isNoScript(why: Kept['why']): boolean {
-  return why instanceof ErrorReply && why.code === 'NOSCRIPT';
 }
 
 function placesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): number[] {

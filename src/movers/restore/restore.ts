@@ -7,6 +7,7 @@
  */
 import { ConnectionError, ImportError } from '../../errors.js';
 import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
+import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';
 import { moduleTypeAt } from '../../redis/module-type.js';
@@ -154,9 +155,7 @@ export function restore(options: RestoreOptions): Mover {
           () => undefined,
         ),
       );
-    const answer = new Promise<Reply>((resolve, reject) => {
-      lane.expect(new ReplyReader(resolve, reject));
-    });
+    const answer = nextReply(lane);
     const { values, place } = shipment;
     const isLarge = formOf(values.bytes, values.starts[place] as number) === forms.large;
     try {

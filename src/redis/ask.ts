@@ -1,0 +1,33 @@
+/** Questions of the data plane whose answers are looked at, and read whole. */
+import type { Connection } from './connection.js';
+import { type Reply, ReplyReader } from './reply.js';
+
+/**
+ * Sends these pieces as one command.
+ * @param read what to make of the reply, where it is read: ahead of the replies behind it.
+ * @throws ConnectionError when the connection is lost before it has come.
+ */
+export function ask<T>(
+  connection: Connection,
+  pieces: readonly Buffer[],
+  read: (reply: Reply) => T,
+): Promise<T> {
+  for (const piece of pieces) connection.out.append(piece);
+  return new Promise((resolve, reject) => {
+    const settle = (reply: Reply): void => {
+      resolve(read(reply));
+    };
+    connection.expect(new ReplyReader(settle, reject));
+  });
+}
+
+/**
+ * The reply to what was appended last.
+ * @param limitBytes how large it may be; undefined: as large as any that is looked at.
+ * @throws ConnectionError when the connection is lost before it has come.
+ */
+export function nextReply(connection: Connection, limitBytes?: number): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    connection.expect(new ReplyReader(resolve, reject, limitBytes));
+  });
+}
