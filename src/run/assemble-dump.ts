@@ -91,6 +91,7 @@ export function assembleDump(
         source.stop();
       };
       signal.addEventListener('abort', stop);
+      if (signal.aborted) stop();
       await runPipeline({
         ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
         record: isUnique ? nothingListed : record,

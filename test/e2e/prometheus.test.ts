@@ -44,7 +44,7 @@ withTools(['promtool'], 'the files of monitoring/', ({ promtool }) => {
     const { stdout } = await check(promtool, ['check', 'config', 'prometheus.yml'], {
       cwd: monitoring,
     });
-    expect(stdout).toContain('5 rules found');
+    expect(stdout).toContain('6 rules found');
   });
 
   it('alarm when they should, and only then', async () => {

@@ -63,7 +63,8 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
       await reader.begin(positionOf(options.startAt, input.identity));
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      damage = error;
+      // A stream that was stopped looks cut off.
+      if (!stopped) damage = error;
       return;
     }
     for (let isFirst = true; ; isFirst = false) {
