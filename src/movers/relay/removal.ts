@@ -16,7 +16,7 @@
 import { ask } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, frame } from '../../redis/frames.js';
-import { joined, slice } from '../../redis/keys.js';
+import { slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { guardScript, guardScriptSha, readCounts, sameSlotScript, shaOf } from './scripts.js';
@@ -177,16 +177,16 @@ export function guardedRemoval(
     isAgain: boolean,
   ): Promise<void> {
     isBusy = true;
-    const keys = joined(group.map((asked) => asked.keys));
-    const declared = sameSlot ? 0 : keys.count;
-    const head = commandHead(keys.count + 3, 'EVALSHA', scriptSha, declared);
+    const count = group.reduce((sum, { keys }) => sum + keys.count, 0);
+    const head = commandHead(count + 3, 'EVALSHA', scriptSha, sameSlot ? 0 : count);
+    const frames = group.map(({ keys }) => keys.bytes);
     const expected = [String(state.foreignChanges + ownDeletes), state.saves, word];
     const tail = Buffer.concat(expected.map((text) => frame(Buffer.from(text))));
     try {
       // The counts are kept where the reply is read, not where its promise is awaited: the next
       // reply in the same chunk is read by them.
-      const removed = await ask(source, [head, keys.bytes, tail], (reply) =>
-        verdictOf(reply, keys),
+      const removed = await ask(source, [head, ...frames, tail], (reply) =>
+        verdictOf(reply, count),
       );
       if (removed !== 'removed' && isForgotten(removed) && !isAgain) {
         await source.call('SCRIPT', 'LOAD', script);
@@ -201,7 +201,7 @@ export function guardedRemoval(
     sendNext();
   }
 
-  function verdictOf(reply: Reply, keys: Keys): Removed {
+  function verdictOf(reply: Reply, count: number): Removed {
     if (!Array.isArray(reply)) {
       const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no answer to a script');
       return { places: undefined, why };
@@ -213,7 +213,7 @@ export function guardedRemoval(
     }
     ownDeletes += deleted;
     if (text === undefined) return 'removed';
-    const kept = places.map((place) => Number(place) - 1).filter((place) => place < keys.count);
+    const kept = places.map((place) => Number(place) - 1).filter((place) => place < count);
     return { places: kept, why: new ErrorReply(textOf(text)) };
   }
 
