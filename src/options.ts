@@ -155,6 +155,14 @@ export const importRows = {
     },
     { min: 1, max: 60_000 },
   ),
+  /** Compare what arrived with what the source has before it is deleted there. */
+  verify: flag(
+    {
+      flag: '--verify',
+      help: 'compare each batch with the source before it is deleted there: takes the relay, and each value is read twice',
+    },
+    false,
+  ),
   /** Count what there is, by node and type, and move nothing. */
   dryRun: flag(
     { flag: '--dry-run', help: 'count the keys by node and type, and move nothing' },

@@ -105,6 +105,7 @@ export type FailureClass =
   | 'conflict' // the cluster has the key with another value
   | 'recreated' // moved by this run, then written again at the source
   | 'changing' // its value changed each time it was read
+  | 'differs' // what arrived is not what was sent (--verify)
   | 'oom' // the node is at maxmemory
   | 'unavailable' // the node could not be reached, or refused writes, for too long
   | 'redirected' // the slot kept moving

@@ -26,6 +26,7 @@ const classes: Readonly<Record<FailureClass, true>> = {
   conflict: true,
   recreated: true,
   changing: true,
+  differs: true,
   oom: true,
   unavailable: true,
   redirected: true,

@@ -64,7 +64,7 @@ export function assembleDump(
   const aside = createAside(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const restoring = restore({
-    ...{ large, connectNode, overwrite: ready.replace },
+    ...{ large, connectNode, overwrite: ready.replace, verify: options.verify },
     wordsFor: wordsByNode(ready),
     takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
   });

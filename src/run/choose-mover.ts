@@ -52,6 +52,7 @@ function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undef
   if (payloadRefusal !== undefined) {
     return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;
   }
+  if (options.verify) return 'MIGRATE deletes before anything could be compared (--verify)';
   if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
   if (ready.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';

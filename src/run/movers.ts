@@ -20,6 +20,7 @@ import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
 import type { Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
+import { confirmation } from './confirmation.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
@@ -140,6 +141,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
     window: createWindow(() => distance.askedKeys()),
     shapes: newShapes(payloadRefusal !== undefined),
     sameSlot: inCluster,
+    confirmation: options.verify ? confirmation(ready, options) : undefined,
   });
 }
 

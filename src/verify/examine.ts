@@ -8,7 +8,7 @@ import type { Cluster } from './cluster.js';
 import { type Asker, type Pair, type Places, refusing } from './contents/asker.js';
 import { typeRow } from './contents/types.js';
 import type { Difference, DifferenceKind } from './difference.js';
-import { askAt, type Server } from './server.js';
+import { askAt, type Server, type Word } from './server.js';
 
 export interface Examination {
   readonly source: Server;
@@ -20,16 +20,29 @@ export interface Examination {
 
 export type Finding = Pick<Difference, 'kind' | 'message'>;
 
-/** @returns how the key differs; `gone` when the source has it no more, undefined when it does not. */
-export async function examine(key: Buffer, by: Examination): Promise<Finding | 'gone' | undefined> {
-  const first = await look(key, by);
-  return typeof first === 'object' ? look(key, by) : first;
+/**
+ * @param name what the key is called in the cluster.
+ * @returns how the key differs; `gone` when the source has it no more, undefined when it does not.
+ */
+export async function examine(
+  key: Buffer,
+  by: Examination,
+  name = key,
+): Promise<Finding | 'gone' | undefined> {
+  const first = await look(key, name, by);
+  return typeof first === 'object' ? look(key, name, by) : first;
 }
 
-async function look(key: Buffer, by: Examination): Promise<Finding | 'gone' | undefined> {
+async function look(
+  key: Buffer,
+  name: Buffer,
+  by: Examination,
+): Promise<Finding | 'gone' | undefined> {
   const source = await by.source.connection();
   const ours = refusing(by.source.name, (words) => askAt(source, words));
-  const theirs = refusing('the cluster', (words) => by.cluster.ask(key, words));
+  // Who asks knows the source's name only; the very object that is the key stands for it.
+  const named = (words: readonly Word[]) => words.map((word) => (word === key ? name : word));
+  const theirs = refusing('the cluster', (words) => by.cluster.ask(name, named(words)));
   return compareBoth(key, ours, theirs, by);
 }
 

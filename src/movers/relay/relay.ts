@@ -21,6 +21,7 @@ import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { createCaution } from './caution.js';
+import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
 import { createLine } from './line.js';
 import type { Kept } from './removal.js';
@@ -44,6 +45,8 @@ export interface RelayOptions extends StoreOptions {
   readonly lanesPerNode: number;
   /** Whether the source lets scripts run; else all keys are moved under WATCH. */
   readonly scripts: boolean;
+  /** Compares what was stored before it may leave the source; undefined: that is not asked for. */
+  readonly confirmation: Confirmation | undefined;
 }
 
 /** What becomes of keys on one way. */
@@ -179,25 +182,32 @@ export function relay(options: RelayOptions): Mover {
       return false;
     }
     const ticket = removal?.begin(keys);
-    const stored = await store(options, line, lane, batch, outcome, apart === undefined);
-    if (stored.apart.count > 0) apart?.push(stored.apart);
-    const acknowledged = joined([stored.keys, stored.found]);
+    const guarded = { line, removal };
+    const found = await store(options, line, lane, batch, outcome, apart === undefined);
+    if (found.apart.count > 0) apart?.push(found.apart);
+    const atNode = { stored: found.keys, found: found.found };
+    const { leaving, again } = options.confirmation
+      ? await confirmed(options.confirmation, guarded, ticket, batch, atNode, outcome)
+      : { leaving: atNode, again: undefined };
+    const acknowledged = joined([leaving.stored, leaving.found]);
     beforeRemoval();
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+    if (again) await keep(batch, outcome, 'changed', again);
     if (removed === 'removed') {
       outcome.moved += acknowledged.count;
-      return false;
+      return again !== undefined;
     }
     const places = removed.places ?? [...Array(acknowledged.count).keys()];
     outcome.moved += acknowledged.count - places.length;
+    const storedCount = leaving.stored.count;
     await keep(batch, outcome, removed.why, {
       stored: chosen(
-        stored.keys,
-        places.filter((place) => place < stored.keys.count),
+        leaving.stored,
+        places.filter((place) => place < storedCount),
       ),
       found: chosen(
-        stored.found,
-        places.map((place) => place - stored.keys.count).filter((place) => place >= 0),
+        leaving.found,
+        places.map((place) => place - storedCount).filter((place) => place >= 0),
       ),
     });
     return removed.why === 'changed';
@@ -243,6 +253,7 @@ export function relay(options: RelayOptions): Mover {
       watchers?.close();
       apartWatchers.close();
       options.elements.close();
+      options.confirmation?.close();
     },
   };
 }

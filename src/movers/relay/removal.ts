@@ -47,6 +47,8 @@ export interface SourceState {
 }
 
 export interface Removal {
+  /** It goes by WATCH, which ends with the next transaction, whatever that does. */
+  readonly watches?: true;
   /** Makes sure that later writes will be noticed; to be called ahead of asking for the values. */
   begin(keys: Keys): Ticket;
   /**

@@ -126,7 +126,7 @@ export function watchedRemoval(
     return ask(Buffer.from(`*${String(pieces.length)}\r\n`), ...pieces);
   }
 
-  return { begin, remove };
+  return { watches: true, begin, remove };
 }
 
 /**

@@ -20,6 +20,7 @@ import { verdictOf } from '../replies.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
 import { createLanes } from '../relay/lanes.js';
 import type { StoreWords } from '../relay/words.js';
+import { doubtfulPlaces } from './confirmed.js';
 import { examine } from './existing.js';
 import { hasRoom, sendHeld, sendLarge, type Shipment } from './send.js';
 
@@ -30,6 +31,8 @@ export interface RestoreOptions {
   takesHints(node: Node): boolean;
   /** Whether keys that the cluster has are replaced. */
   readonly overwrite: boolean;
+  /** Whether what was stored is compared with what was brought along. */
+  readonly verify: boolean;
 }
 
 /** What servers take in one command, unless they are told otherwise. */
@@ -180,6 +183,7 @@ export function restore(options: RestoreOptions): Mover {
     const refused = new Set(refusals.map(({ place }) => place));
     outcome.moved += keys.count - refused.size;
     outcome.bytes += bytesOf(keys, refused);
+    if (options.verify) await confirm(batch, refused, outcome);
     if (refusals.length === 0) return;
     const there = refusals.filter(({ text }) => text === null || verdictOf(text).kind === 'exists');
     const others = refusals.filter((refusal) => !there.includes(refusal));
@@ -195,12 +199,7 @@ export function restore(options: RestoreOptions): Mover {
     retryRefused(outcome, node, keys, passing);
     if (there.length === 0) return;
     const places = there.map(({ place }) => place);
-    const asOther = shipmentOf(batch, options.wordsFor(node, false));
-    const found = await inTurn(node, (lane) =>
-      examine(lane, batch, places, (place, name) =>
-        ship(lane, { ...asOther(place), name, nameFrom: 0, nameEnd: name.length }),
-      ),
-    );
+    const found = await lookAt(batch, places);
     outcome.moved += found.equal.length;
     retryRefused(outcome, node, keys, found.refused);
     const different = found.different;
@@ -208,6 +207,35 @@ export function restore(options: RestoreOptions): Mover {
       const message = 'the cluster has this key with another value';
       outcome.fail(chosen(keys, different), { class: 'conflict', message });
     }
+  }
+
+  /** Compares what the node has under these names with what was brought along. */
+  function lookAt(batch: Batch, places: readonly number[]): ReturnType<typeof examine> {
+    const asOther = shipmentOf(batch, options.wordsFor(batch.node, false));
+    return inTurn(batch.node, (lane) =>
+      examine(lane, batch, places, (place, name) =>
+        ship(lane, { ...asOther(place), name, nameFrom: 0, nameEnd: name.length }),
+      ),
+    );
+  }
+
+  /** Those that were just stored, and counted as moved. */
+  async function confirm(
+    batch: Batch,
+    refused: ReadonlySet<number>,
+    outcome: OutcomeBuilder,
+  ): Promise<void> {
+    const { keys, node } = batch;
+    const stored = [...Array(keys.count).keys()].filter((place) => !refused.has(place));
+    const doubtful = await inTurn(node, (lane) => doubtfulPlaces(lane, batch, stored));
+    if (doubtful.length === 0) return;
+    const found = await lookAt(batch, doubtful);
+    outcome.moved -= found.different.length + found.refused.length;
+    retryRefused(outcome, node, keys, found.refused, batch.doubt ?? 'stored');
+    outcome.fail(chosen(keys, found.different), {
+      class: 'differs',
+      message: `its copy at ${node.address} is not what the file has`,
+    });
   }
 
   return {
