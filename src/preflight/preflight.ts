@@ -19,7 +19,7 @@ import { readOrigins } from './origins.js';
 import { payloadRefusal } from './payloads.js';
 import { checkNodeElements, checkSourceElements } from './rights.js';
 import { unknownTypes } from './type-names.js';
-import { checkSource, readSource, type SourceFacts } from './source-facts.js';
+import { checkSource, followers, readSource, type SourceFacts } from './source-facts.js';
 
 export interface TargetFacts {
   /** `host:port` of the seed. */
@@ -93,7 +93,7 @@ export async function preflight(
       found.push(await readSource(control, origin));
     }
     checkDistinct(found);
-    for (const sentence of leftOut(found)) warn(sentence);
+    for (const sentence of [...leftOut(found), ...followers(found, options)]) warn(sentence);
     const risk = insecurity(to, 'to');
     if (risk !== undefined) warn(risk);
     const seed = opened(await openControl(to, { side: 'to', timeoutMs }));

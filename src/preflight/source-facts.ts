@@ -122,3 +122,17 @@ async function checkForeign(
     `${address} is a node of a cluster: name it in --from-cluster to take the keys of all its masters.`,
   );
 }
+
+/** What should be known of sources that let keys be deleted, but get theirs from another server. */
+export function followers(
+  sources: readonly Pick<SourceFacts, 'name' | 'role' | 'readOnly' | 'isFile'>[],
+  { copy }: ImportOptions,
+): readonly string[] {
+  if (copy) return [];
+  return sources
+    .filter(({ role, readOnly, isFile }) => role === 'slave' && !readOnly && !isFile)
+    .map(
+      ({ name }) =>
+        `${name} is a replica that takes writes: its master keeps all that is moved, and what is written there may come back here; give the master in --from to move its keys.`,
+    );
+}

@@ -63,9 +63,19 @@ it('writes the report to a file too, the same', async () => {
 });
 
 it('shows progress on standard error, and nothing but the report on standard output', async () => {
-  proxy.faults.delayMs.down = 20;
+  // Nothing comes any more from somewhere in the middle, until a line about it was written.
+  proxy.faults.corrupt = (chunk) => {
+    if (proxy.bytes.down > 100_000) {
+      proxy.faults.corrupt = undefined;
+      proxy.stall();
+    }
+    return chunk;
+  };
   const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--json'];
-  const { code, stdout, stderr } = await runCli(words);
+  const run = startCli(words);
+  await run.output(/\d % · [\d,]+ keys · [\d,]+ keys\/s/);
+  proxy.resume();
+  const { code, stdout, stderr } = await run.done;
   expect(code).toBe(0);
   expect(() => JSON.parse(stdout) as unknown).not.toThrow();
   expect(stderr).not.toContain('{');

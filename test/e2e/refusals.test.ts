@@ -144,17 +144,30 @@ describe('a target with keys', () => {
   });
 });
 
-describe('a read-only replica', () => {
-  const replica = () =>
-    startServer({ config: [`replicaof ${stage.source.host} ${String(stage.source.port)}`] });
+describe('a replica', () => {
+  const replica = (...config: string[]) =>
+    startServer({
+      config: [`replicaof ${stage.source.host} ${String(stage.source.port)}`, ...config],
+    });
 
-  it('can be copied, not moved', async () => {
+  it('can be copied, not moved, if it is read-only', async () => {
     await using(replica(), async ({ address, client }) => {
       await waitFor('the replica to follow', async () => (await client.exists('key')) === 1);
       await expectRefusal(from(address), new RegExp(`${address}.*read-only.*--copy`));
       const { code, report } = await runJson([...from(address), '--copy']);
       expect(code).toBe(0);
       expect(report.keys.moved).toBe(1);
+      expect(await stage.source.client.get('key')).toBe('value');
+    });
+  });
+
+  it('is moved if it takes writes, and it is said what that does not do', async () => {
+    await using(replica('replica-read-only no'), async ({ address, client }) => {
+      await waitFor('the replica to follow', async () => (await client.exists('key')) === 1);
+      const { code, stderr } = await runCli(from(address));
+      expect(code).toBe(0);
+      expect(stderr).toMatch(new RegExp(`${address}.*replica that takes writes.*master`));
+      expect(await client.exists('key')).toBe(0);
       expect(await stage.source.client.get('key')).toBe('value');
     });
   });
