@@ -68,7 +68,12 @@ function values(form: 'value' | 'payload', bytes: number): Case {
     const reply = form === 'value' ? encode(content) : bulks(content);
     const shape = form === 'value' ? 'array' : 'separate';
     const [source, target] = [blindConnection(), blindConnection()];
-    const abilities = { valueDeadlines: true, payloadDeadlines: true, skewMs: 0 };
+    const abilities = {
+      valueDeadlines: true,
+      payloadDeadlines: true,
+      skewMs: 0,
+      largestBytes: 2 ** 29,
+    };
     const words = shipped.storeWords(true, abilities);
     const part = { keys, source, target, form, words, ttls: undefined, asking: false };
     return async (count) => {

@@ -14,7 +14,12 @@ export interface MasterFacts extends ServerFacts {
   /** Whether a source may log in as we do for its MIGRATE. */
   readonly takesMigrate: boolean;
   readonly modules: ReadonlySet<string>;
+  /** The longest argument that it takes (proto-max-bulk-len), where it may be asked; else the usual one. */
+  readonly largestBytes: number;
 }
+
+/** What servers take in one argument unless they are told otherwise. */
+export const usualLargestBytes = 512 * 1024 * 1024;
 
 /** @throws PreflightError when it can't be reached, or does not let us store keys. */
 export async function readMaster(
@@ -34,6 +39,7 @@ export async function readMaster(
         keys: Number(await control.call('DBSIZE')),
         takesMigrate: await checkNodeRights(endpoint, facts.replicasInSync, options),
         modules: await modulesOf(control),
+        largestBytes: await readLargestBytes(control),
       };
     } finally {
       control.close();
@@ -48,6 +54,13 @@ export async function readMaster(
       cause: error,
     });
   }
+}
+
+/** A server that gets a longer one than that hangs up, and whatever was on its way is lost with it. */
+export async function readLargestBytes(control: Control): Promise<number> {
+  const reply = await control.call('CONFIG', 'GET', 'proto-max-bulk-len').catch(() => undefined);
+  const bytes = Number(Array.isArray(reply) ? reply[1] : undefined);
+  return bytes > 0 ? Math.min(bytes, usualLargestBytes) : usualLargestBytes;
 }
 
 /** The ids of all of a cluster's nodes; undefined where they may not be asked for. */

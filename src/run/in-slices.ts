@@ -2,7 +2,7 @@
 import type { Abilities } from '../movers/elements/passage.js';
 import { createSizes, type Sizes } from '../movers/elements/sizes.js';
 import type { ImportOptions } from '../options.js';
-import type { MasterFacts } from '../preflight/master-facts.js';
+import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 
 /** Above, a value is moved by itself where all go element by element and nothing else was said. */
@@ -40,6 +40,7 @@ export function elementAbilities(source: SourceFacts, node: MasterFacts | undefi
     takesStreamCounts: node?.has.streamCounts ?? false,
     createsConsumers: node?.has.createConsumer ?? false,
     unlinks: node?.has.unlink ?? false,
+    largestBytes: node?.largestBytes ?? usualLargestBytes,
     nodeSkewMs: node?.clockSkewMs ?? 0,
     sourceSkewMs: source.clockSkewMs,
   };

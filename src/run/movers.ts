@@ -23,7 +23,7 @@ import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
 import type { Distance } from './distance.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
-import type { MasterFacts } from '../preflight/master-facts.js';
+import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 
@@ -166,6 +166,7 @@ function migrateOf(
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun };
     },
+    isNarrow: (node) => (factsOf(ready, node)?.largestBytes ?? 0) < usualLargestBytes,
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,
     // Before 3.0 it can't overwrite; the relay does, where that was chosen.
@@ -204,6 +205,7 @@ export function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => S
         valueDeadlines: facts?.has.setPxat ?? false,
         payloadDeadlines: facts?.has.restoreAbsttl ?? false,
         skewMs: facts?.clockSkewMs ?? 0,
+        largestBytes: facts?.largestBytes ?? usualLargestBytes,
       });
       known.set(id, words);
     }

@@ -1,6 +1,6 @@
 /** What keys hold arrives as it was: every type and encoding, every name, by both movers. */
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
@@ -87,6 +87,43 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     }
     expect(await client.get('key')).toBe('of database 0');
   });
+});
+
+describe('to nodes that take 1 MB at a time', () => {
+  const limit = (bytes: number): Promise<unknown> =>
+    Promise.all(
+      stage.cluster.masters.map((node) => node.client.config('SET', 'proto-max-bulk-len', bytes)),
+    );
+  beforeEach(() => limit(1024 * 1024));
+  afterEach(() => limit(512 * 1024 * 1024));
+
+  it.each(['relay', 'migrate'])(
+    'moves larger values, but for single elements, by %s',
+    async (by) => {
+      const { client } = stage.source;
+      const pieces = (count: number): Buffer[] =>
+        Array.from({ length: count }, () => randomBytes(50_000));
+      await fillStrings(stage.source, { count: 1000, valueBytes: 64 });
+      await client.sadd('large set', ...pieces(60));
+      await client.rpush('large list', ...pieces(60));
+      await client.set('just fits', randomBytes(1024 * 1024));
+      const before = await snapshot(client);
+      await client.hset('large field', 'field', randomBytes(2 * 1024 * 1024));
+      await client.xadd('large entry', '*', 'field', randomBytes(2 * 1024 * 1024));
+      await client.set('large string', randomBytes(2 * 1024 * 1024));
+      const { code, report } = await runJson([...stage.endpoints, '--mover', by]);
+      expect(code).toBe(1);
+      expect(report.keys).toMatchObject({ moved: 1003, failed: 3 });
+      expect(await stage.missingIn(before)).toEqual([]);
+      const left = ['large entry', 'large field', 'large string'];
+      expect(report.failures.map(({ key }) => key).sort()).toEqual(left);
+      expect((await client.keys('*')).sort()).toEqual(left);
+      for (const failure of report.failures) {
+        expect(failure.class).toBe('too-large');
+        expect(failure.message).toContain('proto-max-bulk-len');
+      }
+    },
+  );
 });
 
 /** SCAN may list a key more than once; here it lists all of them twice. */

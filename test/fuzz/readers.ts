@@ -79,7 +79,12 @@ function splice(): Trial {
     target,
     acks: new AckReader(count, true, () => undefined),
     form: 'value',
-    words: storeWords(false, { valueDeadlines: true, payloadDeadlines: true, skewMs: 7 }),
+    words: storeWords(false, {
+      valueDeadlines: true,
+      payloadDeadlines: true,
+      skewMs: 7,
+      largestBytes: 2 ** 29,
+    }),
     ttls: Float64Array.of(0, 1_893_456_000_000, 0),
     asking: true,
     settle: (ended) => (result = ended),

@@ -9,7 +9,7 @@ import type { SampledKey } from '../../assess/sample.js';
 import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options.js';
 import { readEndpoint } from '../../preflight/endpoints.js';
-import type { MasterFacts } from '../../preflight/master-facts.js';
+import { type MasterFacts, readLargestBytes } from '../../preflight/master-facts.js';
 import { lackingModules, modulesOf } from '../../preflight/modules.js';
 import { payloadRefusal } from '../../preflight/payloads.js';
 import { checkNodeRights } from '../../preflight/rights.js';
@@ -94,6 +94,7 @@ async function readMaster(
       ...{ node, takesMigrate, obstacle },
       keys: Number(await control.call('DBSIZE')),
       modules: await modulesOf(control),
+      largestBytes: await readLargestBytes(control),
       functions: await functionLibraries(control),
       info: await control.info(),
     };

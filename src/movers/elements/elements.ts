@@ -14,7 +14,7 @@ import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import type { Durability } from '../relay/durability.js';
 import { createLanes } from '../relay/lanes.js';
-import type { Passed } from '../relay/line.js';
+import type { Passed, Unmovable } from '../relay/line.js';
 import type { Abilities } from './passage.js';
 import { temporaryNameFor } from './temporary.js';
 import { transfer, type Transferred } from './transfer.js';
@@ -105,13 +105,13 @@ const nothing: Passed = {
 function passedOf(results: readonly Transferred[]): Passed {
   const absent: number[] = [];
   const refusals: { place: number; text: string | null }[] = [];
-  const unmovable: { place: number; why: string }[] = [];
+  const unmovable: Unmovable[] = [];
   let { refusedBySource, lost, bytes } = nothing;
   for (const [place, result] of results.entries()) {
     if (result.kind === 'stored') bytes += result.bytes;
     else if (result.kind === 'absent') absent.push(place);
     else if (result.kind === 'exists') refusals.push({ place, text: null });
-    else if (result.kind === 'unmovable') unmovable.push({ place, why: result.why });
+    else if (result.kind === 'unmovable') unmovable.push({ ...result, place });
     else if (result.kind === 'lost') lost = result.error;
     else if (result.by === 'node') refusals.push({ place, text: result.text });
     else {

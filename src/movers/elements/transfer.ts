@@ -5,6 +5,7 @@
 import { RefusedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
+import type { FailureClass } from '../../types.js';
 import { copyHash } from './hash.js';
 import { createPace } from './pace.js';
 import type { Abilities, Copier } from './passage.js';
@@ -33,7 +34,7 @@ export type Transferred =
   | { readonly kind: 'exists' }
   | { readonly kind: 'refused'; readonly by: 'source' | 'node'; readonly text: string }
   /** There is no way for it in this form. */
-  | { readonly kind: 'unmovable'; readonly why: string }
+  | { readonly kind: 'unmovable'; readonly why: string; readonly class: FailureClass }
   | { readonly kind: 'lost'; readonly error: Error };
 
 /** Each type as TYPE names it. */
@@ -54,7 +55,7 @@ const latestMs = 2 ** 63 - 2 ** 32;
 /** @throws ConnectionError when the source is lost. */
 export async function transfer(work: Transfer): Promise<Transferred> {
   const { source, node, key } = work;
-  const writer = createWriter(node, work.asking);
+  const writer = createWriter(node, work.asking, work.abilities.largestBytes);
   const temporary = createTemporary(writer, work.temporary);
   try {
     const [type, ttlMs] = await Promise.all([
@@ -64,11 +65,11 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     if (type === 'none') return { kind: 'absent' };
     const deadlineMs = Number(ttlMs) >= 0 ? Math.min(Date.now() + Number(ttlMs), latestMs) : 0;
     const copier = copiers[textOf(type)];
-    if (!copier) return { kind: 'unmovable', why: `its type is ${textOf(type)}` };
+    if (!copier) return foreign(`its type is ${textOf(type)}`);
     const { obstacle, bytes } = await copy(work, copier, writer, temporary);
     if (obstacle !== undefined) {
       await temporary.discard();
-      return { kind: 'unmovable', why: obstacle };
+      return foreign(obstacle);
     }
     const result = await finish(work, writer, temporary, deadlineMs);
     if (result !== 'renamed') await temporary.discard();
@@ -78,14 +79,24 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     if (node.lost) return { kind: 'lost', error: node.lost };
     await temporary.discard();
     if (!(error instanceof RefusedError)) throw error;
-    const { refused } = writer;
+    const { refused, tooLongBytes } = writer;
+    if (tooLongBytes !== undefined) {
+      const most = String(work.abilities.largestBytes);
+      const why = `a part of it has ${String(tooLongBytes)} bytes, and ${node.address} takes ${most} at most (proto-max-bulk-len)`;
+      return { kind: 'unmovable', class: 'too-large', why };
+    }
     if (refused === undefined) return { kind: 'refused', by: 'source', text: error.reply };
     // The words go on with the command's arguments, which nobody may see.
     const unknown = /^ERR unknown command \W?(\w+)/.exec(refused)?.[1];
     return unknown === undefined
       ? { kind: 'refused', by: 'node', text: refused }
-      : { kind: 'unmovable', why: `${node.address} has no command ${unknown}` };
+      : foreign(`${node.address} has no command ${unknown}`);
   }
+}
+
+/** The node has no such thing. */
+function foreign(why: string): Transferred {
+  return { kind: 'unmovable', class: 'version', why };
 }
 
 async function copy(

@@ -5,6 +5,7 @@
 import { RefusedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
+import { keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
@@ -16,13 +17,15 @@ export type Word = string | number | Buffer;
 export interface Writer {
   /** The node's words when it first refused something. */
   readonly refused: string | undefined;
+  /** An element that is longer than the node takes: neither it nor anything behind it was sent. */
+  readonly tooLongBytes: number | undefined;
   /** Sends a command, the frames behind its words; its answer counts only if it is an error. */
   send(words: readonly Word[], frames?: Keys): void;
   /** Sends a command and gives its answer; errors count as for `send`. */
   ask(...words: Word[]): Promise<Reply>;
   /**
    * Waits until more may be sent.
-   * @throws RefusedError once something was refused, ConnectionError once the node is lost.
+   * @throws RefusedError once something was refused or too long, ConnectionError once the node is lost.
    */
   room(): Promise<void>;
   /** Waits for all answers; throws like `room`. */
@@ -33,15 +36,19 @@ const askingCommand = command('ASKING');
 
 type FailCallback = (error: Error) => void;
 
-/** @param asking the node takes these commands only right behind ASKING. */
-export function createWriter(node: Connection, asking: boolean): Writer {
+/**
+ * @param asking the node takes these commands only right behind ASKING.
+ * @param largestBytes a node that gets a longer argument hangs up: no answer says what it was.
+ */
+export function createWriter(node: Connection, asking: boolean, largestBytes: number): Writer {
+  let tooLongBytes: number | undefined;
   let refused: string | undefined;
   let lost: Error | undefined;
   let unanswered = 0;
   let waiting: { below: number; go: () => void }[] = [];
 
   function wake(): void {
-    const broken = refused !== undefined || lost !== undefined;
+    const broken = tooLongBytes !== undefined || refused !== undefined || lost !== undefined;
     const ready = waiting.filter(({ below }) => broken || unanswered <= below);
     if (ready.length === 0) return;
     waiting = waiting.filter((one) => !ready.includes(one));
@@ -76,11 +83,18 @@ export function createWriter(node: Connection, asking: boolean): Writer {
     expect(askingCommand.length);
   }
 
+  function isTooLong(words: readonly Word[], frames?: Keys): boolean {
+    tooLongBytes ??= longerThan(largestBytes, words, frames);
+    return tooLongBytes !== undefined;
+  }
+
   async function below(limit: number): Promise<void> {
-    if (unanswered > limit && refused === undefined && lost === undefined) {
+    const isWell = tooLongBytes === undefined && refused === undefined && lost === undefined;
+    if (unanswered > limit && isWell) {
       await new Promise<void>((go) => waiting.push({ below: limit, go }));
     }
     if (lost) throw lost;
+    if (tooLongBytes !== undefined) throw new RefusedError('an element is too long', '');
     if (refused !== undefined) {
       throw new RefusedError(`${node.address} answered: ${refused}`, refused);
     }
@@ -90,7 +104,11 @@ export function createWriter(node: Connection, asking: boolean): Writer {
     get refused() {
       return refused;
     },
+    get tooLongBytes() {
+      return tooLongBytes;
+    },
     send(words, frames) {
+      if (isTooLong(words, frames)) return;
       ahead();
       if (!frames) {
         const whole = command(...words);
@@ -120,4 +138,17 @@ export function createWriter(node: Connection, asking: boolean): Writer {
 function refusalIn(reply: Reply): string | undefined {
   if (reply instanceof ErrorReply) return reply.text;
   return Array.isArray(reply) ? reply.map(refusalIn).find((text) => text !== undefined) : undefined;
+}
+
+/** How long the first argument is that is longer than this; undefined: none is. */
+function longerThan(limit: number, words: readonly Word[], frames?: Keys): number | undefined {
+  const word = words.find((one) => typeof one !== 'number' && one.length > limit);
+  if (word !== undefined) return (word as Buffer).length;
+  // Hardly ever is all of it longer than one of them may be.
+  if (!frames || frames.bytes.length <= limit) return undefined;
+  for (let place = 0; place < frames.count; place++) {
+    const { length } = keyAt(frames, place);
+    if (length > limit) return length;
+  }
+  return undefined;
 }

@@ -11,7 +11,7 @@ import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Keys, Mover, Outcome } from '../../types.js';
+import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
@@ -31,6 +31,8 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
    * whose payload the node does not take.
    */
   otherwise(batch: Batch): Promise<Outcome>;
+  /** Whether the node takes shorter values than usual: it hangs up on the source that sends a longer one. */
+  isNarrow(node: Node): boolean;
   /** Whether one MIGRATE may hold several keys, which not every version does safely. */
   readonly severalKeys: boolean;
   /** Whether the source lets scripts run. */
@@ -93,7 +95,8 @@ export function migrate(options: MigrateOptions): Mover {
   }
 
   async function move(batch: Batch): Promise<Outcome> {
-    if (refusing.has(batch.node.address)) return options.otherwise(batch);
+    const hungUp = batch.attempt > 0 && options.isNarrow(batch.node);
+    if (hungUp || refusing.has(batch.node.address)) return options.otherwise(batch);
     const outcome = outcomeBuilder();
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };

@@ -13,7 +13,7 @@ import { chosen } from '../../redis/keys.js';
 import type { Reader } from '../../redis/reader.js';
 import { withSlack } from '../../redis/short-copy.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
-import type { Keys, Node } from '../../types.js';
+import type { FailureClass, Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { Lanes } from './lanes.js';
@@ -37,6 +37,13 @@ export interface Passage {
   answered(valueBytes: number): void;
 }
 
+/** A value that can't travel in this form, and why. */
+export interface Unmovable {
+  readonly place: number;
+  readonly why: string;
+  readonly class: FailureClass;
+}
+
 /** What became of the values that were asked for together. */
 export interface Passed {
   /** Places of keys that the source did not have, in this form. */
@@ -47,8 +54,7 @@ export interface Passed {
   readonly refusals: readonly Refusal[];
   /** Places of values larger than one command may carry. */
   readonly oversized?: readonly number[] | undefined;
-  /** Values that can't travel in this form, and why. */
-  readonly unmovable?: readonly { readonly place: number; readonly why: string }[];
+  readonly unmovable?: readonly Unmovable[];
   /** The node was lost before it had answered all. */
   readonly lost: Error | undefined;
   /** Stored, but not on as many replicas as asked for. */

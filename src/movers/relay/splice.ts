@@ -18,8 +18,6 @@ import { commandWords, type StoreWords } from './words.js';
 /** How many bytes may wait for a node before its source is read no further, and when it goes on. */
 const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
-/** What servers take in one command (proto-max-bulk-len), unless they are told otherwise. */
-const largestBytes = 512 * 1024 * 1024;
 /** Whether too much waits for the node is looked at once in so many short values. */
 const lookedAtOnceIn = 16;
 
@@ -88,7 +86,7 @@ export class Splice implements FrameSink {
     const words = this.#words;
     const ttls = this.#ttls;
     const place = this.#place;
-    if (valueBytes > largestBytes) {
+    if (valueBytes > words.largestBytes) {
       this.#dropping = true;
       (this.#oversized ??= []).push(place);
       return;

@@ -223,11 +223,8 @@ export async function store(
       outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
       return none;
     }
-    for (const { place, why } of passed.unmovable ?? []) {
-      outcome.fail(chosen(keys, [place]), {
-        class: 'version',
-        message: `it can't be moved: ${why}`,
-      });
+    for (const { place, why, class: failure } of passed.unmovable ?? []) {
+      outcome.fail(chosen(keys, [place]), { class: failure, message: `it can't be moved: ${why}` });
     }
     if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
     let existing = none;

@@ -24,15 +24,18 @@ export interface StoreWords {
   readonly payloadDeadlines: boolean;
   /** The node's clock minus this machine's, so that a deadline means the same on both. */
   readonly skewMs: number;
+  /** The longest value that the node takes in one command. */
+  readonly largestBytes: number;
 }
 
-/** What of a node's version matters for storing keys there. */
+/** What of a node matters for storing keys there. */
 export interface NodeAbilities {
   /** SET … PXAT, since 6.2. */
   readonly valueDeadlines: boolean;
   /** RESTORE … ABSTTL, since 5.0. */
   readonly payloadDeadlines: boolean;
   readonly skewMs: number;
+  readonly largestBytes: number;
 }
 
 export const commandWords = { asking: command('ASKING') } as const;

@@ -35,8 +35,6 @@ export interface RestoreOptions {
   readonly verify: boolean;
 }
 
-/** What servers take in one command, unless they are told otherwise. */
-const largestBytes = 512 * 1024 * 1024;
 const moduleType = 7;
 
 export function restore(options: RestoreOptions): Mover {
@@ -133,13 +131,14 @@ export function restore(options: RestoreOptions): Mover {
     const { id, size } = largeOf(values.bytes, 0);
     let isDone = false;
     try {
-      if (size > largestBytes) {
+      const words = wordsOf(batch);
+      if (size > words.largestBytes) {
         const message = `its ${String(size)} bytes are more than one command can carry: start a server on the file, and give that in --from`;
         outcome.fail(batch.keys, { class: 'too-large', message });
         isDone = true;
         return;
       }
-      const shipment = shipmentOf(batch, wordsOf(batch))(0);
+      const shipment = shipmentOf(batch, words)(0);
       const reply = await inTurn(batch.node, (lane) => ship(lane, shipment));
       const refusals = reply instanceof ErrorReply ? [{ place: 0, text: reply.text }] : [];
       await settle(batch, refusals, outcome);

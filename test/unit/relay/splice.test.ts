@@ -9,8 +9,8 @@ import { mockConnection } from '../../fuzz/mock-connection.js';
 import { keysOf } from '../../fuzz/readers.js';
 
 const nowMs = 1_700_000_000_000;
-const modern = { valueDeadlines: true, payloadDeadlines: true, skewMs: 7 };
-const old = { valueDeadlines: false, payloadDeadlines: false, skewMs: 7 };
+const modern = { valueDeadlines: true, payloadDeadlines: true, skewMs: 7, largestBytes: 2 ** 29 };
+const old = { valueDeadlines: false, payloadDeadlines: false, skewMs: 7, largestBytes: 2 ** 29 };
 
 type Changes = Partial<SpliceOptions> & { overwrite?: boolean; of?: typeof modern };
 type Words = readonly (string | number)[];
