@@ -24,15 +24,24 @@ const nothing = Buffer.alloc(0);
 /** For pieces of a frame, which come from many buffers: a view of each would cost more. */
 const tinyBytes = 12;
 
-/** @param expectedCount how many keys a run usually holds; it grows when more come. */
-export function keysBuilder(expectedCount: number): KeysBuilder {
+const nowhere = new Uint32Array(0);
+/** Of no keys. */
+const one = new Uint32Array(1);
+
+/**
+ * @param expectedCount how many keys a run usually holds; it grows when more come.
+ * @param expectedBytes how many bytes they usually come to; undefined: as a run before, or a guess.
+ */
+export function keysBuilder(expectedCount: number, expectedBytes?: number): KeysBuilder {
   let bytes: Buffer = nothing;
   let view = viewFrom(bytes);
   let lastFrom: Buffer = nothing;
   let fromView = viewFrom(nothing);
-  let starts = new Uint32Array(expectedCount + 1);
+  // Most builders are used again and again, and at last for nothing.
+  let starts = nowhere;
   let count = 0;
   let used = 0;
+  let usualBytes = expectedBytes ?? expectedCount * 32;
 
   function piece(from: Buffer, start: number, end: number): void {
     const length = end - start;
@@ -56,7 +65,7 @@ export function keysBuilder(expectedCount: number): KeysBuilder {
 
   function makeRoom(length: number): void {
     const larger = Buffer.allocUnsafeSlow(
-      Math.max(expectedCount * 32, bytes.length * 2, used + length + slackBytes),
+      Math.max(usualBytes, bytes.length * 2, used + length + slackBytes),
     );
     bytes.copy(larger, 0, 0, used);
     bytes = larger;
@@ -64,8 +73,8 @@ export function keysBuilder(expectedCount: number): KeysBuilder {
   }
 
   function seal(end = used): void {
-    if (count + 1 === starts.length) {
-      const larger = new Uint32Array(starts.length * 2);
+    if (count + 1 >= starts.length) {
+      const larger = new Uint32Array(Math.max(expectedCount + 2, starts.length * 2));
       larger.set(starts);
       starts = larger;
     }
@@ -96,10 +105,12 @@ export function keysBuilder(expectedCount: number): KeysBuilder {
       }
     },
     take() {
-      const keys = { bytes: bytes.subarray(0, used), starts, count };
+      const keys = { bytes: bytes.subarray(0, used), starts: count > 0 ? starts : one, count };
+      // An eighth more, so that the next run finds room.
+      usualBytes = used + (used >>> 3) + slackBytes;
       bytes = nothing;
       lastFrom = nothing;
-      starts = new Uint32Array(expectedCount + 1);
+      starts = nowhere;
       count = 0;
       used = 0;
       return keys;

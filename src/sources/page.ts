@@ -42,14 +42,16 @@ export class PageReader implements Reader {
   /**
    * @param name of the source, for errors.
    * @param expectedKeys how many keys a page usually holds.
+   * @param expectedBytes how many bytes they come to, as far as that is known.
    */
   constructor(
     readonly name: string,
-    readonly expectedKeys: number,
+    expectedKeys: number,
     readonly resolve: (page: Page) => void,
     readonly reject: (error: Error) => void,
+    expectedBytes?: number,
   ) {
-    this.#builder = keysBuilder(expectedKeys);
+    this.#builder = keysBuilder(expectedKeys, expectedBytes);
   }
 
   fail(error: Error): void {

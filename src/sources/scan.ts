@@ -42,6 +42,7 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
   let position: ScanPosition | undefined;
   let { startAt } = options;
   let linked: Promise<Linked> | undefined;
+  let pageBytes: number | undefined;
 
   async function page(cursor: string, tries = 1): Promise<Scanned> {
     const before = await (linked ??= link.open());
@@ -62,7 +63,7 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
     return new Promise((resolve, reject) => {
       const pageKeys = options.pageKeys();
       connection.out.append(command('SCAN', cursor, 'COUNT', pageKeys));
-      connection.expect(new PageReader(options.name, pageKeys, resolve, reject));
+      connection.expect(new PageReader(options.name, pageKeys, resolve, reject, pageBytes));
     });
   }
 
@@ -81,6 +82,7 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
     for (;;) {
       const { cursor, keys, server } = await next;
       position = server === '' ? undefined : { cursor, server };
+      pageBytes = Math.ceil(keys.bytes.length * 1.1);
       if (cursor === '0') {
         progress = 1;
         yield keys;
