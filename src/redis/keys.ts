@@ -14,8 +14,8 @@ export interface KeysBuilder {
   /** Appends a piece of a frame; `seal` ends it. */
   readonly piece: (bytes: Buffer, start: number, end: number) => void;
   readonly seal: () => void;
-  /** Appends frames that lie one behind the other, as so many keys, each so long. */
-  addRun(bytes: Buffer, start: number, lengths: readonly number[]): void;
+  /** Appends `bytes[start .. end)`, frames of so many keys, each so long as `lengths` says. */
+  addRun(bytes: Buffer, start: number, end: number, lengths: Uint32Array, count: number): void;
   /** What was added so far; the builder starts anew. */
   take(): Keys;
 }
@@ -94,14 +94,12 @@ export function keysBuilder(expectedCount: number, expectedBytes?: number): Keys
     },
     piece,
     seal,
-    addRun(from, start, lengths) {
-      let end = used;
-      let all = 0;
-      for (const length of lengths) all += length;
-      piece(from, start, start + all);
-      for (const length of lengths) {
-        end += length;
-        seal(end);
+    addRun(from, start, end, lengths, keyCount) {
+      let keyEnd = used;
+      piece(from, start, end);
+      for (let at = 0; at < keyCount; at++) {
+        keyEnd += lengths[at] as number;
+        seal(keyEnd);
       }
     },
     take() {

@@ -19,10 +19,12 @@ interface Run {
   readonly bytes: Buffer;
   readonly start: number;
   end: number;
-  readonly lengths: number[];
+  count: number;
 }
 
 const nothing = Buffer.alloc(0);
+/** Lengths of keys that lie one behind the other. They are gathered before another reader takes. */
+const lengths = new Uint32Array(1024);
 
 /** What a page's keys may add up to, so that no server can fill the memory with them. */
 const limitBytes = 64 * 1024 * 1024;
@@ -36,7 +38,7 @@ export class PageReader implements Reader {
   /** Set once the cursor is read. */
   #keys: BulksReader | undefined;
   /** Keys that lie one behind the other in the present chunk, to be gathered by one copy. */
-  #run: Run = { bytes: nothing, start: 0, end: 0, lengths: [] };
+  #run: Run = { bytes: nothing, start: 0, end: 0, count: 0 };
   readonly #builder: KeysBuilder;
 
   /**
@@ -102,10 +104,10 @@ export class PageReader implements Reader {
   }
 
   #gather(): void {
-    const { bytes, start, lengths } = this.#run;
-    if (lengths.length === 0) return;
-    this.#run = { bytes: nothing, start: 0, end: 0, lengths: [] };
-    this.#builder.addRun(bytes, start, lengths);
+    const { bytes, start, end, count } = this.#run;
+    if (count === 0) return;
+    this.#run = { bytes: nothing, start: 0, end: 0, count: 0 };
+    this.#builder.addRun(bytes, start, end, lengths, count);
   }
 
   #sink(cursor: string): FrameSink {
@@ -119,12 +121,13 @@ export class PageReader implements Reader {
       open: check,
       whole: (bytes, start, end, keyBytes) => {
         check(keyBytes);
-        if (start !== this.#run.end || bytes !== this.#run.bytes) {
+        let run = this.#run;
+        if (start !== run.end || bytes !== run.bytes || run.count === lengths.length) {
           this.#gather();
-          this.#run = { bytes, start, end: start, lengths: [] };
+          run = this.#run = { bytes, start, end: start, count: 0 };
         }
-        this.#run.lengths.push(end - start);
-        this.#run.end = end;
+        lengths[run.count++] = end - start;
+        run.end = end;
       },
       bytes: (bytes, start, end) => {
         this.#gather();
