@@ -9,6 +9,7 @@
 import { slice } from '../redis/keys.js';
 import type { Batch, Doubt, Mover, MoverName, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';
+import { createPace } from './pace.js';
 
 export interface AutoMover extends Mover {
   /** Why it is the one: the rates that were measured, or what rules the others out. */
@@ -49,9 +50,6 @@ interface Untaken {
   readonly doubt: Doubt | undefined;
 }
 
-/** How long a turn lasts at least, and how much of its start does not count: in ms, and in round trips. */
-const turn = { ms: 250, roundTrips: 12, answers: 4 };
-const warmUp = { ms: 100, roundTrips: 4 };
 /** Answers within so many ms, and two round trips, are quick. */
 const quickMs = 30;
 const mostPortionKeys = 4096;
@@ -72,12 +70,7 @@ export function autoMover(
   let inflight = 0;
   const waiting: (() => void)[] = [];
   let change: { done: Promise<void>; settle: () => void } | undefined;
-  let turnStartMs = 0;
-  let movedInTurn = 0;
-  let answersInTurn = 0;
-  /** Since when nothing is in flight, and how long that was in this turn before. */
-  let idleFromMs: number | undefined;
-  let idleMs = 0;
+  const pace = createPace(() => options.roundTripMs());
   const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
 
@@ -98,7 +91,7 @@ export function autoMover(
       const some = most < keys.count ? slice(keys, 0, most) : keys;
       const startedMs = performance.now();
       try {
-        if (turnStartMs === 0) beginTurn();
+        pace.begin();
         const doubt = batch.doubt ?? doubted;
         const outcome = await moveBy(candidate, { ...batch, doubt, keys: some });
         // Ruled out by its probe: the next in turn takes them, and knows what it may find.
@@ -126,8 +119,7 @@ export function autoMover(
         await new Promise<void>((go) => waiting.push(go));
       } else {
         // At once: others who wait go on in the same moment.
-        if (idleFromMs !== undefined) idleMs += performance.now() - idleFromMs;
-        idleFromMs = undefined;
+        pace.busy();
         inflight++;
         return;
       }
@@ -139,15 +131,17 @@ export function autoMover(
     const portion = portions.get(candidate);
     if (!portion || !turnsLeft || keyCount < portion.keys / 2) return;
     if (tookMs > quickMs + 2 * options.roundTripMs()) return;
-    portions.set(candidate, {
-      keys: Math.min(mostPortionKeys, portion.keys * 2),
-      atOnce: Math.min(mostPortionsAtOnce, portion.atOnce * 2),
-    });
+    const keys = Math.min(mostPortionKeys, portion.keys * 2);
+    const atOnce = Math.min(mostPortionsAtOnce, portion.atOnce * 2);
+    if (keys === portion.keys && atOnce === portion.atOnce) return;
+    portions.set(candidate, { keys, atOnce });
+    // What it did with less tells nothing.
+    if (!change && candidate === current) pace.restart();
   }
 
   function ended(): void {
     inflight--;
-    if (inflight === 0) idleFromMs = performance.now();
+    if (inflight === 0) pace.idle();
     for (const go of waiting.splice(0)) go();
     // Later, so that whoever gave the batch still sees who moved it.
     if (change && inflight === 0) setImmediate(nextTurn);
@@ -191,43 +185,25 @@ export function autoMover(
     return outcome.build();
   }
 
-  function beginTurn(): void {
-    turnStartMs = performance.now();
-    movedInTurn = 0;
-    answersInTurn = 0;
-    idleMs = 0;
-  }
-
   function note(moved: number): void {
-    const roundTripMs = options.roundTripMs();
-    const warmUpMs = Math.max(warmUp.ms, warmUp.roundTrips * roundTripMs);
-    // While the run is paused there is nothing to do, which is not the mover's fault.
-    const elapsedMs = performance.now() - turnStartMs - idleMs;
-    if (change || elapsedMs < warmUpMs) {
-      if (elapsedMs < warmUpMs) movedInTurn = 0;
-      return;
-    }
-    movedInTurn += moved;
-    answersInTurn++;
-    const rate = (movedInTurn / (elapsedMs - warmUpMs)) * 1000;
+    const measured = change ? undefined : pace.add(moved);
+    if (!measured) return;
+    const { rate } = measured;
     if (turnsLeft) {
-      const turnMs = Math.max(turn.ms, turn.roundTrips * roundTripMs);
-      if (elapsedMs < turnMs || answersInTurn < turn.answers) return;
+      if (!measured.isTelling) return;
       // Of a mover's turns the better one counts: what it does first warms up everything.
       rates.set(current.mover.name, Math.max(rate, rateOf(current)));
       endTurn();
-    } else if (elapsedMs > watchMs) {
-      if (options.isHeldBack()) {
-        beginTurn();
-        return;
-      }
-      bestRate = Math.max(bestRate, rate);
-      if (rate < bestRate / 2) {
-        turnsLeft = turns();
-        rates.clear();
-        endTurn();
-      } else beginTurn();
+      return;
     }
+    if (measured.elapsedMs < watchMs) return;
+    pace.end();
+    if (options.isHeldBack()) return;
+    bestRate = Math.max(bestRate, rate);
+    if (rate >= bestRate / 2) return;
+    turnsLeft = turns();
+    rates.clear();
+    endTurn();
   }
 
   function endTurn(): void {
@@ -246,7 +222,7 @@ export function autoMover(
       current = fastest();
       bestRate = rates.get(current.mover.name) ?? 0;
     }
-    turnStartMs = 0;
+    pace.end();
     const { settle } = change;
     change = undefined;
     settle();
