@@ -2,7 +2,9 @@
  * One giant value: how long the source stands still while it is moved in slices, and what it costs in
  * memory. Beside it the same without slices, if there is patience for that.
  *
- *   node --import tsx bench/giant.ts [fields] [--whole]
+ *   npm run bench:giant -- [fields] [--whole]
+ *
+ * In slices the source must stand still for less than 50 ms, and the process stay under 200 MB.
  */
 import { setPriority } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
@@ -22,11 +24,13 @@ const fill = `for i = ARGV[1], ARGV[2] do
 end`;
 const key = 'giant';
 const idleMs = 10_000;
+const longestPauseMs = 50;
+const mostBytes = 200e6;
 
 await withArena(async ({ cluster, to }) => {
   const rows: string[][] = [];
   for (const [title, ...more] of [
-    ['in slices', '--split-above', '64mb'],
+    ['in slices', '--split-above', '1mb'],
     ...(flags.includes('--whole') ? [['in one piece']] : []),
   ]) {
     await cluster.flush();
@@ -49,6 +53,10 @@ await withArena(async ({ cluster, to }) => {
       if (code !== 0 || arrived !== fields) throw new Error(`${String(arrived)} came: ${stderr}`);
       const commandMs = await longestCommandMs(source);
       const pauses = [latency.p50Ms, latency.p99Ms, latency.maxMs, commandMs].map(short);
+      if (more.length > 0 && (commandMs >= longestPauseMs || (peakBytes ?? 0) >= mostBytes)) {
+        say(`${title ?? ''}: the source stood still for too long, or the process took too much`);
+        process.exitCode = 1;
+      }
       rows.push([title ?? '', short(seconds), ...pauses, megabytes(peakBytes)]);
     });
   }
