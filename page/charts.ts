@@ -28,7 +28,7 @@ const throughputLines: readonly Line[] = [
   { label: 'values', colour: '--second', scale: 'second', format: bytesPerSecond },
 ];
 const latencyLines: readonly Line[] = [
-  { label: 'PING', colour: '--second', scale: 'main', format: ms },
+  { label: 'longest wait for a PING', colour: '--second', scale: 'main', format: ms },
 ];
 
 export function createCharts(throughput: HTMLElement, latency: HTMLElement): Charts {
@@ -101,7 +101,8 @@ function settings(lines: readonly Line[], width: number): uPlot.Options {
     // More room above the second line, so that it does not lie on the first.
     scales: { main: fromZero(1.1), second: fromZero(1.8) },
     series: [
-      { label: 'at', value: (_, at: number | null) => (at === null ? '–' : clock(at)) },
+      // Where nobody points at anything, the legend tells the latest.
+      { label: 'at', value: (plot, at: number | null) => clock(at ?? latest(plot, 0)) },
       ...lines.map((line): uPlot.Series => ({
         label: line.label,
         scale: line.scale,
@@ -110,14 +111,22 @@ function settings(lines: readonly Line[], width: number): uPlot.Options {
         width: 2,
         spanGaps: true,
         points: { show: false },
-        value: (_, value: number | null) => (value === null ? '–' : line.format(value)),
+        value: (plot, value: number | null, place) => told(value ?? latest(plot, place), line),
       })),
     ],
   };
 }
 
-function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString();
+function latest(plot: uPlot, place: number): number | null {
+  return plot.data[place]?.at(-1) ?? null;
+}
+
+function told(value: number | null, { format }: Line): string {
+  return value === null ? '–' : format(value);
+}
+
+function clock(seconds: number | null): string {
+  return seconds === null ? '–' : new Date(seconds * 1000).toLocaleTimeString();
 }
 
 function colour(name: string): string {

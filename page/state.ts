@@ -18,6 +18,7 @@ export function showState(live: Live): void {
   (byId('bar') as HTMLProgressElement).value = progress;
   byId('numbers').replaceChildren(...numbers(live));
   byId('nodes').replaceChildren(...nodeRows(live));
+  byId('balance').textContent = balance(live);
   showFailures(live);
   const why = live.measuring ? 'measuring which mover is faster' : report.moverReason;
   byId('mover').textContent =
@@ -78,13 +79,24 @@ function nodeRows({ nodes }: Live): HTMLElement[] {
   return [head, ...rows];
 }
 
-function showFailures({ report }: Live): void {
-  const { failures, keys } = report;
+/** What the bars mean, and how far the nodes are from equal shares. */
+function balance({ nodes }: Live): string {
+  const shares = nodes.map(({ share }) => share * 100);
+  if (shares.length < 2 || Math.max(...shares) === 0) return '';
+  const [most, least] = [Math.max(...shares), Math.min(...shares)].map((share) => share.toFixed(1));
+  const even = (100 / shares.length).toFixed(1);
+  return `bars: shares of all keys so far, ${least ?? ''} to ${most ?? ''} %; equal ones would be ${even} %`;
+}
+
+/** The newest first: whoever looks on wants to know what goes wrong now. */
+function showFailures({ report, latestFailures }: Live): void {
+  const { keys } = report;
+  const failures = latestFailures.toReversed();
   const total = keys.conflicting + keys.failed;
   byId('failures-section').hidden = failures.length === 0;
   byId('failure-count').textContent =
     total > failures.length
-      ? `the first ${formatCount(failures.length)} of ${formatCount(total)}`
+      ? `the latest ${formatCount(failures.length)} of ${formatCount(total)}`
       : formatCount(total);
   const head = ['why', 'key', 'in words'].map((title) => element('th', '', title));
   const rows = failures.map((failure) =>

@@ -60,6 +60,8 @@ export interface Source {
   readonly expectedKeys?: number | undefined;
   /** How much of the present pass has been listed, 0 to 1. */
   readonly progress: number;
+  /** How much of it an earlier run had listed: this one began there. Undefined: nothing. */
+  readonly earlierShare?: number | undefined;
 }
 
 /** Where a scan stands: every key before it has been handed out. */
@@ -191,8 +193,12 @@ export interface TallySnapshot {
   readonly nodes: readonly NodeTally[];
   /** The first hundred. */
   readonly failures: readonly KeyFailure[];
+  /** The last hundred, in order. */
+  readonly latestFailures: readonly KeyFailure[];
   /** Share of the source that was listed, and of what it has that was dealt with, 0 to 1. */
   readonly progress: number;
+  /** How much of that an earlier run had done. */
+  readonly earlierShare: number;
   /** Keys that are still at the source, as far as the run can tell. */
   readonly sourceKeysLeft: number;
 }

@@ -6,6 +6,7 @@ import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows, importRows, readCliOptions } from '../options.js';
 import type { Report } from '../report.js';
+import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
 import type { Shell, Verb } from './verb.js';
 
@@ -49,12 +50,24 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     level: shell.isDebugging ? 'debug' : (logLevel ?? (forMachines ? 'info' : 'warn')),
     write: screen.write,
   });
-  const given = askPassword ? { ...typed, ...(await askPasswords(typed, terminal())) } : typed;
   const say = (words: string, signal: string): void => {
     if (forMachines) logger.info({ signal }, words);
     else screen.write(`\n${words}\n`);
   };
   let isUnderWay = false;
+  let steering: Steering | undefined;
+  let isHeldFromStart = false;
+  // From now on, because unless somebody listens it ends the process.
+  process.on('SIGUSR2', () => {
+    if (steering?.isPaused === true) steering.resume();
+    else if (steering) steering.pause();
+    else {
+      isHeldFromStart = !isHeldFromStart;
+      const words = isHeldFromStart ? 'It will be paused' : 'It will not be paused';
+      say(`${words} as soon as it has begun.`, 'SIGUSR2');
+    }
+  });
+  const given = askPassword ? { ...typed, ...(await askPasswords(typed, terminal())) } : typed;
   const stop = shell.catchSignals((name) => {
     if (!isUnderWay) return;
     say('Stopping after the batches in flight; once more to stop at once.', name);
@@ -64,12 +77,10 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
       signal: stop.signal,
       stderr: forMachines ? undefined : process.stderr,
       logger,
-      onStart(steering) {
+      onStart(begun) {
         isUnderWay = true;
-        process.on('SIGUSR2', () => {
-          if (steering.isPaused) steering.resume();
-          else steering.pause();
-        });
+        steering = begun;
+        if (isHeldFromStart) steering.pause();
       },
       onReport(known) {
         isUnderWay = false;

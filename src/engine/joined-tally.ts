@@ -1,11 +1,19 @@
 /** The tallies of several sources as one: what people look at when a run has more than one. */
-import type { NodeTally, Tally, TallySnapshot } from '../types.js';
+import type { KeyFailure, NodeTally, Tally, TallySnapshot } from '../types.js';
+import { latestOf } from './latest.js';
 
 const keptFailures = 100;
 
 export function joinTallies(tallies: readonly Tally[]): Tally {
   const [only] = tallies;
   if (only && tallies.length === 1) return only;
+  // Which of them was the last only the order tells in which they are heard of.
+  const latest = latestOf<KeyFailure>(keptFailures);
+  for (const tally of tallies) {
+    tally.onFailure((failure) => {
+      latest.add(failure);
+    });
+  }
   return {
     onBatch(listener) {
       for (const tally of tallies) tally.onBatch(listener);
@@ -13,11 +21,14 @@ export function joinTallies(tallies: readonly Tally[]): Tally {
     onFailure(listener) {
       for (const tally of tallies) tally.onFailure(listener);
     },
-    snapshot: () => joinSnapshots(tallies.map((tally) => tally.snapshot())),
+    snapshot: () => ({
+      ...joinSnapshots(tallies.map((tally) => tally.snapshot())),
+      latestFailures: latest.all(),
+    }),
   };
 }
 
-function joinSnapshots(parts: readonly TallySnapshot[]): TallySnapshot {
+function joinSnapshots(parts: readonly TallySnapshot[]): Omit<TallySnapshot, 'latestFailures'> {
   const sum = (read: (part: TallySnapshot) => number): number =>
     parts.reduce((total, part) => total + read(part), 0);
   const weight = ({ moved, gone, sourceKeysLeft }: TallySnapshot): number =>
@@ -35,6 +46,7 @@ function joinSnapshots(parts: readonly TallySnapshot[]): TallySnapshot {
     nodes: joinNodes(parts.flatMap((part) => part.nodes)),
     failures: parts.flatMap((part) => part.failures).slice(0, keptFailures),
     progress: sum((part) => part.progress * weight(part)) / sum(weight),
+    earlierShare: sum((part) => part.earlierShare * weight(part)) / sum(weight),
     sourceKeysLeft: sum((part) => part.sourceKeysLeft),
   };
 }

@@ -3,6 +3,7 @@
  * batch, in production too: a mover that loses count of a key must not end in a report that looks
  * complete.
  */
+import { latestOf } from './latest.js';
 import type {
   Batch,
   BatchEvent,
@@ -39,6 +40,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
   const startedAtMs = Date.now();
   const nodes = new Map<string, NodeCounts>();
   const failures: KeyFailure[] = [];
+  const latest = latestOf<KeyFailure>(keptFailures);
   const batchListeners: ((event: BatchEvent) => void)[] = [];
   const failureListeners: ((failure: KeyFailure) => void)[] = [];
   const sum = {
@@ -61,6 +63,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
   function keep(ended: readonly KeyFailure[]): void {
     for (const failure of ended) {
       if (failures.length < keptFailures) failures.push(failure);
+      latest.add(failure);
       for (const listener of failureListeners) listener(failure);
     }
   }
@@ -72,7 +75,9 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
   function progress(): number {
     const done = sum.moved + sum.gone + sum.conflicting + sum.failed;
     const expected = Math.max(sum.scanned, source.expectedKeys ?? 0);
-    const share = expected === 0 ? 1 : Math.min(1, done / expected);
+    const ours = expected === 0 ? 1 : Math.min(1, done / expected);
+    const earlier = source.earlierShare ?? 0;
+    const share = earlier + (1 - earlier) * ours;
     const isIdle = [...nodes.values()].every(({ inflightKeys }) => inflightKeys === 0);
     return Math.min(source.progress, share, isIdle ? 1 : 0.999);
   }
@@ -118,7 +123,9 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       ...sum,
       nodes: [...nodes].map(([address, counts]): NodeTally => ({ address, ...counts })),
       failures: [...failures],
+      latestFailures: latest.all(),
       progress: progress(),
+      earlierShare: source.earlierShare ?? 0,
       sourceKeysLeft:
         mode === 'copy'
           ? source.estimatedKeys

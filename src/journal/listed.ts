@@ -109,6 +109,9 @@ export function listedKeys(path: string, limitBytes = defaultLimitBytes): Listed
       get progress() {
         return source.progress;
       },
+      get earlierShare() {
+        return source.earlierShare;
+      },
     }),
     sync: () => inOrder(async () => log?.datasync()),
     close: () =>

@@ -1,5 +1,5 @@
 /** The run as JSON, while it lasts: the report so far, and what the page draws besides. */
-import { buildReport, type Report } from '../report.js';
+import { buildReport, type Report, reportedFailure } from '../report.js';
 import type { Course, History } from './history.js';
 import type { NodeSample, RunStatus, Sample, Sampler } from './sample.js';
 
@@ -20,6 +20,8 @@ export interface Live {
   readonly paused: boolean;
   readonly limits: Limits;
   readonly nodes: readonly NodeSample[];
+  /** The last hundred keys that were left behind, in order; the report has the first hundred. */
+  readonly latestFailures: Report['failures'];
   readonly course: Course;
 }
 
@@ -76,5 +78,6 @@ export function standing(sampler: Sampler, report: Report | undefined): Standing
       allowedKeys: steering.allowedKeys ?? null,
     },
     nodes: sample.nodes,
+    latestFailures: snapshot.latestFailures.map(reportedFailure),
   };
 }

@@ -1,11 +1,11 @@
 /**
- * The probe's own thread: another client of the source, which asks it for a PING every few
- * milliseconds, and tells how long the answers took.
+ * The probe's own thread: another client of each source, which asks it for a PING again and again,
+ * and tells how long the answers took.
  *
  * A thread, because on the run's own event loop an answer that is there already waits until the keys
  * ahead of it are dealt with: that would be our latency and not the source's. It asks on time
  * whether or not the last answer is there, so that a source that stands still for 50 ms keeps ten
- * questions waiting and not one.
+ * questions waiting and not one. One thread for all sources: each costs memory.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -14,33 +14,39 @@ import type { Endpoint } from '../redis/endpoint.js';
 import { createLink } from '../redis/link.js';
 
 export interface ProbeData {
-  readonly endpoint: Endpoint;
+  readonly endpoints: readonly Endpoint[];
   readonly timeoutMs: number;
+  readonly askEveryMs: number;
 }
 
 /** What was seen since the last word. */
 export interface Seen {
+  /** Which of the endpoints it is about. */
+  readonly place: number;
   readonly longestMs: number;
 }
 
-const askEveryMs = 5;
 const tellEveryMs = 100;
 const againAfterMs = 500;
 
-const { endpoint, timeoutMs } = workerData as ProbeData;
-for (;;) {
-  // One that gave up stays so; the probe never does.
-  const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
-  try {
-    await watch((await link.open()).connection);
-  } catch {
-    // A lost source is the pipeline's to tell.
-    await delay(againAfterMs);
+const { endpoints, timeoutMs, askEveryMs } = workerData as ProbeData;
+await Promise.all(endpoints.map(follow));
+
+async function follow(endpoint: Endpoint, place: number): Promise<never> {
+  for (;;) {
+    // One that gave up stays so; the probe never does.
+    const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
+    try {
+      await watch((await link.open()).connection, place);
+    } catch {
+      // A lost source is the pipeline's to tell.
+      await delay(againAfterMs);
+    }
   }
 }
 
 /** Until it is lost. */
-async function watch(source: Connection): Promise<void> {
+async function watch(source: Connection, place: number): Promise<void> {
   const askedAt = new Set<number>();
   let longestMs = 0;
 
@@ -56,7 +62,7 @@ async function watch(source: Connection): Promise<void> {
     // What is not answered yet has waited for so long already.
     const [oldest] = askedAt;
     const waitingMs = oldest === undefined ? 0 : performance.now() - oldest;
-    const seen: Seen = { longestMs: Math.max(longestMs, waitingMs) };
+    const seen: Seen = { place, longestMs: Math.max(longestMs, waitingMs) };
     longestMs = 0;
     if (seen.longestMs > 0) parentPort?.postMessage(seen);
   }

@@ -1,6 +1,6 @@
 /**
- * What a client of the source feels while a limit is set for that: asked for on a thread of its own
- * (probe-worker.ts), so that what it tells does not depend on how busy this one is.
+ * What a client of the source feels: asked for on a thread of its own (probe-worker.ts), so that what
+ * it tells does not depend on how busy this one is.
  */
 import { Worker } from 'node:worker_threads';
 import type { ProbeData, Seen } from './probe-worker.js';

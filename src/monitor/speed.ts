@@ -43,13 +43,13 @@ export function speedometer(): Speedometer {
 
   return {
     read(snapshot, nowMs, isPaused = false) {
-      const { moved, startedAtMs, progress } = snapshot;
+      const { moved, startedAtMs, progress, earlierShare } = snapshot;
       const now = { atMs: nowMs, keys: moved, bytes: snapshot.bytes, share: Math.min(1, progress) };
       if (isPaused) {
         last = now;
         return standing;
       }
-      const before = last ?? { atMs: startedAtMs, keys: 0, bytes: 0, share: 0 };
+      const before = last ?? { atMs: startedAtMs, keys: 0, bytes: 0, share: earlierShare };
       const elapsedMs = now.atMs - before.atMs;
       if (elapsedMs > 0) {
         keys.add((now.keys - before.keys) / elapsedMs, elapsedMs);
@@ -57,10 +57,12 @@ export function speedometer(): Speedometer {
         share.add((now.share - before.share) / elapsedMs, elapsedMs);
         last = now;
       }
-      const averageRate = now.share / (nowMs - startedAtMs);
+      // What an earlier run had done took none of this one's time.
+      const ownShare = now.share - earlierShare;
+      const averageRate = ownShare / (nowMs - startedAtMs);
       const isKnown =
         nowMs - startedAtMs >= knownAfterMs &&
-        now.share >= knownAfterShare &&
+        ownShare >= knownAfterShare &&
         share.value() > averageRate * stalledBelow;
       const leftMs = isKnown ? (1 - now.share) / share.value() : Infinity;
       return {

@@ -79,9 +79,9 @@ function moverLine({ mover }: RunFacts, width: number, { dim }: Colors): string 
   return dim(fit(`${mover.name}: ${harmless(why)}`, width));
 }
 
-/** The last of those that are kept, as they appear. */
+/** The latest ones. */
 function troubleLines({ snapshot }: Sample, width: number, colours: Colors): string[] {
-  const last = snapshot.failures.slice(-shownFailures).map((failure) => {
+  const last = snapshot.latestFailures.slice(-shownFailures).map((failure) => {
     const paint = failure.class === 'conflict' ? colours.yellow : colours.red;
     return paint(fit(failureLine(failure), width));
   });

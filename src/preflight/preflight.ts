@@ -10,6 +10,7 @@ import { readServerFacts } from '../redis/server.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import { leftOut } from './databases.js';
 import { openDump } from './dump.js';
+import { limitBelowDistance } from './distance-limit.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
@@ -170,6 +171,8 @@ async function meet(
     masters.map(({ node, modules }) => ({ address: node.address, modules })),
   );
   if (lacking !== undefined) warn(lacking);
+  const tooFar = await limitBelowDistance(source.control, options.maxSourceLatencyMs);
+  if (tooFar !== undefined) warn(tooFar);
   const refusal = options.byElements
     ? 'as asked for'
     : await payloadRefusal(

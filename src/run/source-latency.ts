@@ -1,52 +1,21 @@
 /**
- * How long the source's clients wait: a PING a second while nobody minds, and many from a thread of
- * their own while a limit is set, which the amount under way then follows (engine/allowance.ts).
+ * How long the source's clients wait: a few PINGs a second while nobody minds, and many while a limit
+ * is set, which the amount under way then follows (engine/allowance.ts).
  */
 import type { Allowance } from '../engine/allowance.js';
-import { probeLatency } from '../monitor/latency.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 
 /** The probe tells ten times a second; people are told the longest wait of a second. */
 const toldOver = 10;
+const askEveryMs = { limited: 5, unlimited: 100 } as const;
+/** Runs that are over by then need no thread for this. */
+const unlimitedAfterMs = 500;
 
 export interface SourceLatency {
   /** From now on this is the most; undefined: nobody minds. */
   limit(latencyMs: number | undefined): void;
   stop(): void;
-}
-
-function followLatency(
-  { control, endpoint }: SourceFacts,
-  timeoutMs: number,
-  allowance: Allowance,
-  tell: (seconds: number) => void,
-): SourceLatency {
-  let probe = start();
-
-  function start(): Probe {
-    if (allowance.limitMs === undefined) return probeLatency(() => control.call('PING'), tell);
-    const last: number[] = [];
-    return startProbe({ endpoint, timeoutMs }, ({ longestMs }) => {
-      allowance.note(longestMs);
-      last.push(longestMs);
-      if (last.length > toldOver) last.shift();
-      tell(Math.max(...last) / 1000);
-    });
-  }
-
-  return {
-    limit(latencyMs) {
-      const wasLimited = allowance.limitMs !== undefined;
-      allowance.limit(latencyMs);
-      if (wasLimited === (latencyMs !== undefined)) return;
-      probe.stop();
-      probe = start();
-    },
-    stop() {
-      probe.stop();
-    },
-  };
 }
 
 /** A server that keys are taken from, whatever its databases. */
@@ -62,19 +31,38 @@ export function followServers(
   timeoutMs: number,
   tell: (seconds: number) => void,
 ): SourceLatency {
-  const lastSeconds = new Map<FollowedServer, number>();
-  const followed = servers.map((server) =>
-    followLatency(server.source, timeoutMs, server.allowance, (seconds) => {
-      lastSeconds.set(server, seconds);
-      tell(Math.max(...lastSeconds.values()));
-    }),
-  );
+  const endpoints = servers.map(({ source }) => source.endpoint);
+  const last = servers.map((): number[] => []);
+  const isLimited = (): boolean => servers.some(({ allowance }) => allowance.limitMs !== undefined);
+  let probe: Probe | undefined;
+  const later = setTimeout(start, unlimitedAfterMs).unref();
+  if (isLimited()) start();
+
+  function start(): void {
+    clearTimeout(later);
+    probe?.stop();
+    probe = undefined;
+    if (endpoints.length === 0) return;
+    const every = isLimited() ? askEveryMs.limited : askEveryMs.unlimited;
+    const data = { endpoints, timeoutMs, askEveryMs: every };
+    probe = startProbe(data, ({ place, longestMs }) => {
+      servers[place]?.allowance.note(longestMs);
+      const waits = last[place] ?? [];
+      waits.push(longestMs);
+      if (waits.length > toldOver) waits.shift();
+      tell(Math.max(...last.flat()) / 1000);
+    });
+  }
+
   return {
     limit(latencyMs) {
-      for (const one of followed) one.limit(latencyMs);
+      const wasLimited = isLimited();
+      for (const { allowance } of servers) allowance.limit(latencyMs);
+      if (wasLimited !== isLimited()) start();
     },
     stop() {
-      for (const one of followed) one.stop();
+      clearTimeout(later);
+      probe?.stop();
     },
   };
 }

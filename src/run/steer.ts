@@ -5,6 +5,7 @@
 import type { Allowance } from '../engine/allowance.js';
 import type { Throttle } from '../engine/throttle.js';
 import type { Steered } from '../monitor/sample.js';
+import { UsageError } from '../errors.js';
 import type { Orders } from '../steering/orders.js';
 
 export interface Steering {
@@ -12,8 +13,14 @@ export interface Steering {
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;
+  /** @throws UsageError when there is nothing that the orders could be about. */
   obey(orders: Orders): void;
+  /** The run has ended, and only what it shows is up. */
+  end(): void;
 }
+
+const nothingToSteer =
+  'The run has ended, and only its metrics are still up: there is nothing left to hold or to limit.';
 
 export interface Steerable {
   readonly throttle: Throttle;
@@ -28,11 +35,16 @@ export interface Steerable {
 export function createSteering(steerable: Steerable): Steering {
   const { throttle, allowances, announce } = steerable;
 
+  let hasEnded = false;
+
   function pause(): void {
-    if (throttle.isPaused) return;
+    if (hasEnded) announce(nothingToSteer);
+    if (hasEnded || throttle.isPaused) return;
     throttle.pause();
     announce('Paused; SIGUSR2 or `cluster-import ctl resume` goes on.');
   }
+
+  const isPaused = (): boolean => !hasEnded && throttle.isPaused;
 
   function resume(): void {
     if (!throttle.isPaused) return;
@@ -41,6 +53,11 @@ export function createSteering(steerable: Steerable): Steering {
   }
 
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
+    if (maxSourceLatency && allowances.length === 0) {
+      throw new UsageError(
+        'The run reads files, which have no clients who could wait: --max-source-latency is for servers.',
+      );
+    }
     const { keysPerSecond, bytesPerSecond } = throttle.limits;
     if (rate !== undefined || bandwidth !== undefined) {
       throttle.limit({
@@ -54,7 +71,7 @@ export function createSteering(steerable: Steerable): Steering {
   return {
     steered: {
       get isPaused() {
-        return throttle.isPaused;
+        return isPaused();
       },
       get keysPerSecond() {
         return throttle.limits.keysPerSecond;
@@ -71,11 +88,17 @@ export function createSteering(steerable: Steerable): Steering {
       },
     },
     get isPaused() {
-      return throttle.isPaused;
+      return isPaused();
     },
     pause,
     resume,
+    end() {
+      hasEnded = true;
+    },
     obey(orders) {
+      if (hasEnded && Object.values(orders).some((order) => order !== undefined)) {
+        throw new UsageError(nothingToSteer);
+      }
       limit(orders);
       if (orders.paused === true) pause();
       if (orders.paused === false) resume();

@@ -143,6 +143,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     steering,
     hush(report) {
       final = report;
+      steering.end();
       sampler.end(report.status);
       clearInterval(looking);
       latency.stop();

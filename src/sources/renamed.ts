@@ -21,6 +21,9 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
     get progress() {
       return source.progress;
     },
+    get earlierShare() {
+      return source.earlierShare;
+    },
     async *pages() {
       for await (const page of source.pages()) yield named(page);
     },

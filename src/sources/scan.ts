@@ -39,6 +39,7 @@ type Scanned = Page & { readonly server: string };
  */
 export function scanSource(link: Link, options: ScanOptions): ScanSource {
   let progress = 0;
+  let earlierShare = scanPosition(options.startAt?.cursor ?? '0');
   let position: ScanPosition | undefined;
   let { startAt } = options;
   let linked: Promise<Linked> | undefined;
@@ -71,14 +72,16 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
   async function firstCursor(): Promise<string> {
     const earlier = startAt;
     startAt = undefined;
-    if (!earlier) return '0';
-    const { identity } = await (linked ??= link.open());
-    return identity === earlier.server ? earlier.cursor : '0';
+    const identity = earlier && (await (linked ??= link.open())).identity;
+    if (earlier && identity === earlier.server) return earlier.cursor;
+    earlierShare = 0;
+    return '0';
   }
 
   async function* pages(): AsyncIterable<Keys> {
-    progress = 0;
-    let next = page(await firstCursor());
+    const first = await firstCursor();
+    progress = earlierShare;
+    let next = page(first);
     for (;;) {
       const { cursor, keys, server } = await next;
       position = server === '' ? undefined : { cursor, server };
@@ -104,6 +107,9 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
     expectedKeys: options.estimatedKeys * (1 - scanPosition(options.startAt?.cursor ?? '0')),
     get progress() {
       return progress;
+    },
+    get earlierShare() {
+      return earlierShare;
     },
     get position() {
       return position;

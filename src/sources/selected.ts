@@ -75,6 +75,9 @@ export function selectedSource(source: Source, link: Link, selection: Selection)
     get progress() {
       return source.progress;
     },
+    get earlierShare() {
+      return source.earlierShare;
+    },
     async *pages() {
       for await (const page of source.pages()) yield await filtered(page);
     },

@@ -51,6 +51,9 @@ withTools(['chromium'], 'the page', ({ chromium }) => {
     await page.locator('#status', { hasText: 'incomplete' }).waitFor();
     expect(await page.locator('#percent').innerText()).toBe('100.0 %');
     expect(await page.locator('#numbers').innerText()).toContain('20,000');
+    const balance =
+      /^bars: shares of all keys so far, 3\d\.\d to 3\d\.\d %; equal ones would be 33\.3 %$/;
+    expect(await page.locator('#balance').innerText()).toMatch(balance);
     const row = page.locator('#failures tr').nth(1);
     expect(await row.locator('.key').innerText()).toBe(JSON.stringify(hostile));
     expect(await row.locator('.class').innerText()).toBe('conflict');

@@ -5,6 +5,8 @@ import { type Probe, startProbe } from '../../src/monitor/probe.js';
 import { parseEndpoint } from '../../src/redis/endpoint.js';
 import { fillStrings } from '../support/bulk.js';
 import { startCli } from '../support/cli.js';
+import { startProxy } from '../support/proxy.js';
+import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
 
@@ -26,7 +28,8 @@ describe('the probe', () => {
   async function probing(): Promise<number[]> {
     const seen: number[] = [];
     const endpoint = parseEndpoint(stage.source.address, '--from');
-    probe = startProbe({ endpoint, timeoutMs: 10_000 }, ({ longestMs }) => seen.push(longestMs));
+    const data = { endpoints: [endpoint], timeoutMs: 10_000, askEveryMs: 5 };
+    probe = startProbe(data, ({ longestMs }) => seen.push(longestMs));
     await waitFor('the first word', () => seen.length > 0);
     return seen;
   }
@@ -96,6 +99,27 @@ describe('--max-source-latency', () => {
     const stats = await client.info('commandstats');
     expect(stats).toContain('cmdstat_hscan');
     expect(stats).not.toContain('cmdstat_dump');
+  });
+
+  it('says before the start that the way alone takes longer', async () => {
+    await stage.source.client.mset({ a: '1', b: '2' });
+    const proxy = await startProxy(stage.source);
+    try {
+      proxy.faults.delayMs = { up: 10, down: 10 };
+      const words = ['--from', proxy.address, '--to', stage.cluster.seed];
+      const { code, report } = await runJson([...words, '--max-source-latency', '5']);
+      expect(code).toBe(0);
+      expect(report.warnings).toEqual([
+        expect.stringMatching(
+          /takes 2\d\.\d ms there and back.*--max-source-latency 5 .*more than [4-6]\d ms/,
+        ),
+      ]);
+      expect(
+        (await runJson([...words, '--max-source-latency', '500', '--replace'])).report.warnings,
+      ).toBeUndefined();
+    } finally {
+      await proxy.stop();
+    }
   });
 
   it('is a time', async () => {

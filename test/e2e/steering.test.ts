@@ -8,6 +8,7 @@ import { tell } from '../../src/steering/ask.js';
 import type { State } from '../../src/steering/orders.js';
 import { fillStrings } from '../support/bulk.js';
 import { type CliRun, runCli, startCli } from '../support/cli.js';
+import { startProxy } from '../support/proxy.js';
 import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
@@ -144,6 +145,56 @@ describe('a pause', () => {
     await waitFor('its end', async () => !(await tell(socket, {})).paused);
     await ctl('--rate', 'none');
     expect((await run.done).code).toBe(0);
+  });
+
+  it('may be asked for before the run has begun', async () => {
+    const proxy = await startProxy(stage.source);
+    try {
+      proxy.stall();
+      const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--mover', 'relay'];
+      const run = startCli(words, env());
+      started.push(run);
+      await waitFor('a question', () => proxy.connections > 0);
+      run.signal('SIGUSR2');
+      await run.output(/It will be paused as soon as it has begun\./);
+      proxy.resume();
+      await run.output(/Paused; SIGUSR2/);
+      expect((await ctl()).stdout).toMatch(/^paused · 0\.0 % · 0 keys/m);
+      await ctl('resume');
+      expect((await run.done).code).toBe(0);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('is refused where the run has ended, and only its metrics are up', async () => {
+    const { run, socket } = await startRun(['--metrics', '0', '--metrics-linger', '60']);
+    await ctl('--rate', 'none');
+    await waitFor('its end', async () => (await tell(socket, {})).report.status === 'complete');
+    for (const words of [['pause'], ['--rate', '5']]) {
+      const { code, stderr } = await ctl(...words);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(
+        /^cluster-import: The run has ended, and only its metrics are still up/,
+      );
+    }
+    run.signal('SIGUSR2');
+    await run.output(/The run has ended, and only/);
+    expect((await ctl()).stdout).toMatch(/^complete · 100\.0 %/m);
+    run.signal('SIGINT');
+    expect((await run.done).code).toBe(0);
+  });
+
+  it('holds the import of a file too, which has no clients to wait', async () => {
+    await stage.source.client.call('SAVE');
+    const { socket } = await startRun([], join(stage.source.directory, 'dump.rdb'));
+    expect((await ctl('pause')).stdout).toMatch(
+      /^copying .*dump\.rdb → .* by restore .*\npaused · /,
+    );
+    expect((await tell(socket, {})).latencyMs).toBeNull();
+    const { code, stderr } = await ctl('--max-source-latency', '5');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/The run reads files, .*--max-source-latency is for servers\./);
   });
 
   it('does not keep a run from being stopped', async () => {

@@ -19,6 +19,8 @@ const snapshot: TallySnapshot = {
     { address: '10.0.0.2:7000', keys: 990, bytes: 1_000_000, inflightKeys: 0, retries: 0 },
   ],
   failures: [],
+  latestFailures: [],
+  earlierShare: 0,
   progress: 1,
   sourceKeysLeft: 0,
 };

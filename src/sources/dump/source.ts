@@ -46,6 +46,7 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
   let handedOut = 0;
   let isDone = false;
   let at: RdbPosition | undefined;
+  let earlierShare = 0;
 
   async function readPage(): Promise<boolean> {
     try {
@@ -60,7 +61,9 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
 
   async function* list(): AsyncIterable<Keys> {
     try {
-      await reader.begin(positionOf(options.startAt, input.identity));
+      const earlier = positionOf(options.startAt, input.identity);
+      await reader.begin(earlier);
+      if (earlier) earlierShare = input.progress ?? 0;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // A stream that was stopped looks cut off.
@@ -90,6 +93,9 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
       if (isDone) return 1;
       const share = input.progress ?? handedOut / Math.max(1, pages.announcedKeys, handedOut);
       return Math.min(share, 0.999);
+    },
+    get earlierShare() {
+      return earlierShare;
     },
     get position() {
       return at && input.identity !== undefined

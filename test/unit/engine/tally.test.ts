@@ -37,6 +37,36 @@ describe('the tally', () => {
     expect(() => count(changes)).toThrow(/^of a batch of 10 keys .* were accounted for/);
   });
 
+  it('keeps the first and the latest hundred of what failed', () => {
+    const tally = createTally(sourceOf(1000), 'move');
+    for (let nth = 0; nth < 3; nth++) {
+      const batch = batchOf(someKeys(150));
+      tally.started(batch);
+      const failed = failures(150).map(({ key, ...rest }) => ({
+        ...rest,
+        key: Buffer.concat([key, Buffer.from(`/${String(nth)}`)]),
+      }));
+      tally.ended(batch, 'relay', outcome({ failed: 150, failures: failed }), 5);
+    }
+    const { failures: first, latestFailures: latest } = tally.snapshot();
+    expect([first.length, latest.length]).toEqual([100, 100]);
+    expect(first.map(({ key }) => key.toString())).toContain('99/0');
+    expect(latest.map(({ key }) => key.toString()).slice(-2)).toEqual(['148/2', '149/2']);
+    expect(latest[0]?.key.toString()).toBe('50/2');
+  });
+
+  it('begins where an earlier run had come to', () => {
+    const tally = createTally(
+      { ...sourceOf(100), progress: 1, expectedKeys: 20, earlierShare: 0.8 },
+      'copy',
+    );
+    expect(tally.snapshot()).toMatchObject({ progress: 0.8, earlierShare: 0.8 });
+    const batch = batchOf(someKeys(10));
+    tally.started(batch);
+    tally.ended(batch, 'relay', outcome({ moved: 10 }), 5);
+    expect(tally.snapshot().progress).toBeCloseTo(0.9);
+  });
+
   it('adds up what became of a batch', () => {
     const { snapshot } = count({
       ...{ moved: 1, gone: 2, repeated: 1, conflicting: 1, failed: 2, bytes: 99 },

@@ -34,7 +34,9 @@ export const snapshot: TallySnapshot = {
   redirects: 0,
   nodes: [],
   failures: [],
+  latestFailures: [],
   progress: 0,
+  earlierShare: 0,
   sourceKeysLeft: 0,
 };
 

@@ -1,6 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createHistory } from '../../../src/monitor/history.js';
-import { probeLatency } from '../../../src/monitor/latency.js';
 import { createMetrics } from '../../../src/monitor/metrics.js';
 import { createSampler } from '../../../src/monitor/sample.js';
 import { someKeys } from '../engine/given.js';
@@ -76,27 +75,5 @@ describe('the history', () => {
     const history = createHistory();
     for (let tenth = 1; tenth <= 50; tenth++) note(history, tenth / 10);
     expect(history.course().atMs).toHaveLength(5);
-  });
-});
-
-describe('in time', () => {
-  beforeEach(() => {
-    vi.useFakeTimers();
-  });
-  afterEach(() => {
-    vi.useRealTimers();
-  });
-
-  it('the source is asked once a second, and its silence tells nothing', async () => {
-    const answers = [() => Promise.resolve(), () => Promise.reject(new Error('lost'))];
-    const told: number[] = [];
-    const probe = probeLatency(
-      () => answers.shift()?.() ?? new Promise(() => undefined),
-      (seconds) => told.push(seconds),
-    );
-    await vi.advanceTimersByTimeAsync(10_000);
-    probe.stop();
-    expect(told).toHaveLength(1);
-    expect(answers).toHaveLength(0);
   });
 });

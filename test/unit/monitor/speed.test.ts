@@ -35,6 +35,15 @@ describe('the speed', () => {
     expect(speedometer().read(at(1, { progress: 0.01 }), 4_000_000).leftMs).toBeUndefined();
   });
 
+  it('does not count what an earlier run had done as its own', () => {
+    const meter = speedometer();
+    const resumed = (seconds: number) =>
+      meter.read(at(seconds, { progress: 0.8 + seconds / 500, earlierShare: 0.8 }), seconds * 1000);
+    resumed(0.1);
+    expect(resumed(1).leftMs).toBeUndefined();
+    expect(resumed(10).leftMs).toBeCloseTo(90_000);
+  });
+
   it('is none while the run is paused, and what it was before from then on', () => {
     const meter = speedometer();
     for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);

@@ -20,7 +20,7 @@ const nodes: readonly NodeTally[] = Array.from({ length: 3 }, (_, nth) => ({
 const conflict = { key: Buffer.from('user:42'), class: 'conflict', message: 'is there' } as const;
 const running = sampleOf({ snapshot: at(30, { moved: 1_234_567, nodes }) });
 const troubled = sampleOf({
-  snapshot: at(30, { nodes, conflicting: 3, failed: 1, failures: [conflict, conflict] }),
+  snapshot: at(30, { nodes, conflicting: 3, failed: 1, latestFailures: [conflict, conflict] }),
 });
 
 describe('the view', () => {
@@ -66,7 +66,7 @@ describe('the view', () => {
       ...(nodes[0] as NodeTally),
       address: `10.0.1.${String(nth)}:7000`,
     }));
-    const sample = sampleOf({ snapshot: at(30, { nodes: many, failures: [conflict] }) });
+    const sample = sampleOf({ snapshot: at(30, { nodes: many, latestFailures: [conflict] }) });
     const lines = viewLines(sample, { columns: 100, rows }, plain);
     expect(lines.length).toBeLessThanOrEqual(Math.max(1, rows - 1));
     if (rows === 24) expect(lines.join('\n')).toMatch(/… and 18\d more/);
@@ -84,7 +84,7 @@ describe('the view', () => {
       class: 'other',
       message: 'a\u001b[2Jb',
     } as const;
-    const sample = sampleOf({ snapshot: at(1, { failed: 1, failures: [failure] }) });
+    const sample = sampleOf({ snapshot: at(1, { failed: 1, latestFailures: [failure] }) });
     const text = viewLines(sample, { columns: 140, rows: 40 }, plain).join('\n');
 
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
