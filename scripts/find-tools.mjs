@@ -9,6 +9,8 @@ const names = {
   pushgateway: ['prometheus-pushgateway', 'pushgateway'],
   // A terminal for a program that has none; a part of util-linux.
   script: ['script'],
+  // A module of types that servers do not have by themselves.
+  redisearch: ['redisearch.so'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome'],
 };
 
@@ -22,5 +24,8 @@ export const toolNames = /** @type {Tool[]} */ (Object.keys(names));
  */
 export function findTool(name) {
   const path = (process.env['PATH'] ?? '').split(delimiter).filter((place) => place !== '');
-  return findProgram(names[name], [...path, join(toolsDirectory, 'usr', 'bin'), '/usr/bin']);
+  const unpacked = [join('usr', 'bin'), join('usr', 'lib', 'redis', 'modules')];
+  const usual = unpacked.map((place) => join('/', place));
+  const places = [...path, ...unpacked.map((place) => join(toolsDirectory, place)), ...usual];
+  return findProgram(names[name], places);
 }

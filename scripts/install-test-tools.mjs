@@ -1,10 +1,10 @@
 /**
  * `npm run setup:tools`: what some tests need besides Redis. promtool, Prometheus and its Pushgateway
- * prove the metrics, the rules and the dashboard; Chromium proves the page. Where one is missing,
- * `npm test` says so and leaves those tests out; continuous integration runs this first.
+ * prove the metrics, the rules and the dashboard; Chromium proves the page; RediSearch is a module with
+ * types of its own. Where one is missing, `npm test` says so and leaves those tests out; continuous integration runs this first.
  *
- * Debian's packages of the first three start services when they are installed, so they are only
- * unpacked, into the project's own folder, without root. Chromium starts nothing, and is installed.
+ * Debian's packages of all but Chromium start services when they are installed, or bring what does, so
+ * they are only unpacked, into the project's own folder, without root. Chromium starts nothing, and is installed.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
@@ -12,7 +12,11 @@ import { join } from 'node:path';
 import { toolsDirectory } from './find-redis.mjs';
 import { findTool, toolNames } from './find-tools.mjs';
 
-const packages = { promtool: 'prometheus', pushgateway: 'prometheus-pushgateway' };
+const packages = {
+  promtool: 'prometheus',
+  pushgateway: 'prometheus-pushgateway',
+  redisearch: 'redis-redisearch',
+};
 const missing = toolNames.filter((name) => findTool(name) === undefined);
 
 if (missing.length > 0) install();

@@ -1,41 +1,75 @@
 /**
- * Values of a module's type: named when the cluster lacks the module. Modules are not in the system's
- * packages, so this runs where REDIS_MODULE names one that was built from Redis' own
- * src/modules/hellotype.c.
+ * Values of a module's types: they arrive where the cluster has the module, and are named where it
+ * lacks it. The module is RediSearch, whose indexes are such values.
  */
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { lackingModules, nameTypes } from '../../src/preflight/modules.js';
-import { startCluster } from '../support/cluster.js';
+import { startCluster, type TestCluster } from '../support/cluster.js';
 import { runJson } from '../support/reports.js';
-import { startServer, using } from '../support/servers.js';
+import { type Server, startServer } from '../support/servers.js';
+import { forgetRuns } from '../support/state.js';
+import { withTools } from '../support/tools.js';
 
-const module = process.env['REDIS_MODULE'];
+withTools(['redisearch'], 'with a real module', ({ redisearch }) => {
+  const config = [`loadmodule ${redisearch}`];
+  let source: Server;
+  let lacking: TestCluster;
+  let having: TestCluster;
 
-const suite =
-  module === undefined ? 'left out: REDIS_MODULE names no module' : 'with a real module';
-describe(suite, () => {
-  if (module === undefined) {
-    it(suite, () => {
-      expect(process.env['REDIS_MODULE']).toBeUndefined();
-    });
-    return;
-  }
+  beforeAll(async () => {
+    [source, lacking, having] = await Promise.all([
+      startServer({ config }),
+      startCluster({ masters: 1 }),
+      startCluster({ masters: 1, config }),
+    ]);
+  });
+  afterAll(() => Promise.all([source, lacking, having].map((one) => one.stop())));
+  beforeEach(async () => {
+    forgetRuns();
+    await Promise.all([source.client.flushall(), lacking.flush(), having.flush()]);
+    const { client } = source;
+    await client.call('FT.CREATE', 'pages', 'SCHEMA', 'title', 'TEXT');
+    const [words, fields] = [
+      ['pages', 'page', '1.0'],
+      ['title', 'slots and their keys'],
+    ];
+    await client.call('FT.ADD', ...words, 'FIELDS', ...fields);
+    await client.set('usual', 'value');
+  });
+
+  /** The index, one key for each word, the page itself, and `usual`. */
+  const types = async ({ client }: Server): Promise<Readonly<Record<string, string>>> => {
+    const keys = (await client.keys('*')).sort();
+    const rows = await Promise.all(keys.map(async (key) => [key, await client.type(key)] as const));
+    return Object.fromEntries(rows);
+  };
+
   it.each(['relay', 'migrate'])('its keys stay, and are named, by %s', async (mover) => {
-    await using(startServer({ config: [`loadmodule ${module}`] }), async (source) => {
-      await using(startCluster(), async (cluster) => {
-        await source.client.call('HELLOTYPE.INSERT', 'strange', 7);
-        await source.client.set('usual', 'value');
-        const { code, report } = await runJson([
-          ...['--from', source.address, '--to', cluster.seed, '--mover', mover],
-        ]);
-        expect(code).toBe(1);
-        expect(report.keys).toMatchObject({ moved: 1, failed: 1 });
-        expect(report.warnings?.[0]).toMatch(/module that .* lack: hellotype\./);
-        expect(report.failures[0]?.key).toBe('strange');
-        expect(report.failures[0]?.message).toMatch(/type is hellotype/);
-        expect(await source.client.exists('strange')).toBe(1);
-      });
-    });
+    const before = await types(source);
+    expect(before).toMatchObject({ 'idx:pages': 'ft_index0', 'ft:pages/slots': 'ft_invidx' });
+    const ends = ['--from', source.address, '--to', lacking.seed];
+    const { code, report } = await runJson([...ends, '--mover', mover]);
+    expect(code).toBe(1);
+    const left = Object.keys(before).filter((key) => before[key]?.startsWith('ft_'));
+    expect(report.keys).toMatchObject({ moved: 2, failed: left.length });
+    expect(report.warnings?.[0]).toMatch(/module that .* lacks: ft\./);
+    for (const { key, message } of report.failures) {
+      expect(message).toContain(`its type is ${before[key] ?? ''}`);
+    }
+    expect(Object.keys(await types(source))).toEqual(left);
+  });
+
+  it.each(['relay', 'migrate'])('its keys arrive where the nodes have it, by %s', async (mover) => {
+    const before = await types(source);
+    const ends = ['--from', source.address, '--to', having.seed];
+    const { code, report } = await runJson([...ends, '--mover', mover]);
+    expect(report.failures).toEqual([]);
+    expect(code).toBe(0);
+    expect(report.warnings).toBeUndefined();
+    const [node] = having.masters;
+    expect(node && (await types(node))).toEqual(before);
+    const found = await node?.client.call('FT.SEARCH', 'pages', 'keys', 'NOCONTENT');
+    expect(found).toEqual([1, 'page']);
   });
 });
 
