@@ -1,28 +1,40 @@
 /**
- * Moves from other versions than the system's, where somebody has them: an opt-in, since nobody's
- * machine has them all.
+ * Moves from and to other versions than the system's, where somebody has them: an opt-in, since
+ * nobody's machine has them all.
  *
  *   REDIS_SERVERS=/opt/redis-2.8/redis-server:/opt/redis-6.2/redis-server npm run test:matrix
  *
- * Each of them is a source in turn, by each mover; values are compared, and the connections that
- * the nodes accepted meanwhile are counted. KEYS says how many keys there are besides (20000).
+ * Each of them is a source in turn, by each mover and in each way that its build knows (ways.ts);
+ * values are compared, and the connections that the nodes accepted meanwhile are counted. Further
+ * variables: TARGET_SERVER is what the cluster is made of (the system's), KEYS how many keys there
+ * are besides those of every type (20000), MOVERS and WAYS leave some out (MOVERS=relay
+ * WAYS=none,TLS), and VERBOSE=1 tells what differs.
  */
 import { delimiter } from 'node:path';
-import type { Redis } from 'ioredis';
+import { createAuthority } from '../support/certificates.js';
 import { runCli } from '../support/cli.js';
-import { fillStrings } from '../support/bulk.js';
+import { stringValue } from '../support/bulk.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
-import { differences, type Snapshot, snapshotOfAll } from '../support/compare.js';
+import { differences } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { type Server, startServer, using } from '../support/servers.js';
 import type { Report } from '../../src/report.js';
+import { contentsOf } from './contents.js';
+import { type Way, waysOf } from './ways.js';
 
 const binaries = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
+const targetServer = process.env['TARGET_SERVER'];
 const keyCount = Number(process.env['KEYS'] ?? 20_000);
+const listed = (name: string): readonly string[] | undefined => process.env[name]?.split(',');
 
 async function fieldOf(server: Server, section: string, field: string): Promise<string> {
   const info = await server.client.info(section);
   return new RegExp(`^${field}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? '';
+}
+
+async function versionOf(server: Server): Promise<string> {
+  const valkey = await fieldOf(server, 'server', 'valkey_version');
+  return valkey === '' ? fieldOf(server, 'server', 'redis_version') : `Valkey ${valkey}`;
 }
 
 async function connectionsTo(cluster: TestCluster): Promise<number[]> {
@@ -32,81 +44,84 @@ async function connectionsTo(cluster: TestCluster): Promise<number[]> {
   );
 }
 
-async function move(source: Server, cluster: TestCluster, mover: string): Promise<string[]> {
+/** Over the test's own client, which has the password. */
+async function fillMany({ client }: Server): Promise<void> {
+  for (let first = 0; first < keyCount; first += 1000) {
+    const pairs = Array.from({ length: Math.min(1000, keyCount - first) }, (_, at) => [
+      `key:${String(first + at)}`,
+      stringValue(first + at, 64),
+    ]);
+    await client.mset(...pairs.flat());
+  }
+}
+
+async function move(
+  source: Server,
+  cluster: TestCluster,
+  mover: string,
+  way: Way,
+): Promise<string[]> {
   await Promise.all([source.client.flushall(), cluster.flush()]);
   await fillEveryType(source.client, 'older');
-  await fillStrings(source, { count: keyCount, valueBytes: 64 });
+  await fillMany(source);
   const before = await contentsOf([source]);
   const accepted = await connectionsTo(cluster);
-  const args = ['--from', source.address, '--to', cluster.seed, '--mover', mover];
-  const { code, stdout, stderr } = await runCli([...args, '--json', '--quiet']);
+  const ends = [...way.source.words(source.address), ...way.nodes.words(cluster.seed)];
+  const { code, stdout, stderr } = await runCli([...ends, '--mover', mover, '--json', '--quiet'], {
+    ...way.source.env,
+    ...way.nodes.env,
+  });
   const sockets = (await connectionsTo(cluster)).map((now, at) => now - (accepted[at] ?? 0));
   if (stdout === '') return ['refused', '', '', stderr.trim()];
   const report = JSON.parse(stdout) as Report;
   const found = await contentsOf(cluster.masters);
   const different = differences(before, found);
   if (process.env['VERBOSE'] === '1') console.error(different.join('\n').slice(0, 5000));
-  const wrong = different.length + (await source.client.dbsize());
+  const left = await source.client.dbsize();
+  const counts = `${String(different.length)} differ, ${String(left)} left, ${String(report.keys.failed)} failed`;
   const result =
-    code === 0 && wrong === 0 ? 'equal' : `exit ${String(code)}, ${String(wrong)} differ`;
+    code === 0 && different.length + left === 0 ? 'equal' : `exit ${String(code)}, ${counts}`;
+  const classes = [...new Set(report.failures.map((failure) => failure.class))].join(' ');
   const rate = `${report.keysPerSecond.toLocaleString('en')} keys/s`;
-  return [result, rate, sockets.join(' '), `${report.mover}: ${report.moverReason}`];
+  return [result, rate, sockets.join(' '), `${report.mover}: ${report.moverReason} ${classes}`];
 }
 
-/**
- * Streams by their entries and pending ones, because what else XINFO tells differs between versions;
- * scores as numbers, because versions write them differently.
- */
-async function contentsOf(servers: readonly Server[]): Promise<Snapshot> {
-  const contents = new Map(await snapshotOfAll(servers.map(({ client }) => client)));
-  for (const [key, { type, deadlineMs }] of contents) {
-    const read = readers[type];
-    if (!read) continue;
-    const told = await Promise.all(servers.map(({ client }) => read(client, key)));
-    contents.set(key, { type, value: told.join(''), deadlineMs });
+async function moveFromAll(cluster: TestCluster, way: Way): Promise<void> {
+  const target = await versionOf(cluster.masters[0] as Server);
+  for (const binary of binaries) {
+    const { config, tls } = way.source;
+    const options = { binary, ...(config && { config }), ...(tls && { tls }) };
+    // A build without TLS does not start with it.
+    const started = await startServer(options).catch(() => undefined);
+    if (!started) continue;
+    await using(Promise.resolve(started), async (source) => {
+      const version = await versionOf(source);
+      for (const mover of listed('MOVERS') ?? ['relay', 'migrate', 'auto']) {
+        const cells = await move(source, cluster, mover, way).catch((error: unknown) => [
+          String(error),
+        ]);
+        console.log(`| ${[version, target, mover, way.name, ...cells].join(' | ')} |`);
+      }
+    });
   }
-  return contents;
-}
-
-const readers: Readonly<Record<string, (client: Redis, key: string) => Promise<string>>> = {
-  stream: entriesOf,
-  zset: scoresOf,
-};
-
-async function entriesOf(client: Redis, key: string): Promise<string> {
-  if ((await client.exists(key).catch(() => 0)) === 0) return '';
-  const groups = (await client.call('XINFO', 'GROUPS', key)) as unknown[][];
-  const pending = groups.map((group) => client.call('XPENDING', key, String(group[1])));
-  return JSON.stringify([await client.xrange(key, '-', '+'), ...(await Promise.all(pending))]);
-}
-
-async function scoresOf(client: Redis, key: string): Promise<string> {
-  const items = await client.zrange(key, '0', '-1', 'WITHSCORES').catch((): string[] => []);
-  return items
-    .map((item, at) => {
-      if (at % 2 === 0) return JSON.stringify(item);
-      const score = Number(item.replace('inf', 'Infinity'));
-      return Object.is(score, -0) ? '-0' : String(score);
-    })
-    .join(' ');
 }
 
 if (binaries.length === 0) {
   console.error('REDIS_SERVERS names no redis-server: see the top of test/matrix/run.ts.');
   process.exit(2);
 }
-await using(startCluster(), async (cluster) => {
-  const target = await fieldOf(cluster.masters[0] as Server, 'server', 'redis_version');
-  console.log(`| source | mover | to ${target} | rate | sockets to each node | by |`);
-  console.log('| --- | --- | --- | --- | --- | --- |');
-  for (const binary of binaries) {
-    await using(startServer({ binary }), async (source) => {
-      const version = await fieldOf(source, 'server', 'redis_version');
-      for (const mover of ['relay', 'migrate', 'auto']) {
-        const cells = await move(source, cluster, mover).catch((error: unknown) => [String(error)]);
-        console.log(`| ${[version, mover, ...cells].join(' | ')} |`);
-      }
-    });
-  }
-});
+const authority = await createAuthority();
+const ways = waysOf(authority, await authority.sign(['127.0.0.1']));
+console.log('| source | target | mover | auth, TLS | outcome | rate | sockets to each node | by |');
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
+for (const way of ways) {
+  if (listed('WAYS')?.includes(way.name) === false) continue;
+  const { config, tls } = way.nodes;
+  const options = {
+    ...(targetServer !== undefined && { binary: targetServer }),
+    ...(config && { config }),
+    ...(tls && { tls }),
+  };
+  await using(startCluster(options), (cluster) => moveFromAll(cluster, way));
+}
 process.exit();

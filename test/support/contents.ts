@@ -37,6 +37,8 @@ function digest(bytes: Buffer): string {
 async function readValue(client: Redis, key: Buffer, type: string): Promise<unknown> {
   const read = async (name: string, ...args: (string | number)[]) =>
     asText(await client.callBuffer(name, key, ...args));
+  const xinfo = async (...words: (string | number)[]) =>
+    asText(await client.callBuffer('XINFO', 'STREAM', key, ...words));
   switch (type) {
     case 'string':
       return read('GET');
@@ -49,9 +51,8 @@ async function readValue(client: Redis, key: Buffer, type: string): Promise<unkn
     case 'zset':
       return read('ZRANGE', 0, -1, 'WITHSCORES');
     case 'stream':
-      return withoutLayout(
-        asText(await client.callBuffer('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0)),
-      );
+      // Before 6.0 there is no FULL.
+      return withoutLayout(await xinfo('FULL', 'COUNT', 0).catch(() => xinfo()));
     default:
       throw new Error(`cannot compare values of type ${type}`);
   }
