@@ -87,9 +87,7 @@ async function compareKey(source: Side, target: Side, key: Buffer, name: Buffer)
   if (here.type === 'none') return 'absent';
   if (there.type === 'none') return 'missing';
   if (here.type !== there.type) return 'different';
-  const bothExpire = here.ttlMs >= 0 && there.ttlMs >= 0;
-  if (!bothExpire && here.ttlMs !== there.ttlMs) return 'different';
-  if (bothExpire && Math.abs(here.ttlMs - there.ttlMs) > toleranceMs) return 'different';
+  if (!isSameDeadline(here, there)) return 'different';
   const [one, other] = await Promise.all([
     digest(source, key, here.type),
     digest(target, name, here.type),
@@ -107,9 +105,30 @@ async function compareKey(source: Side, target: Side, key: Buffer, name: Buffer)
 
 const inTurn = pLimit(1);
 
-async function outline(side: Side, key: Buffer): Promise<{ type: string; ttlMs: number }> {
+interface Outline {
+  readonly type: string;
+  /** A server may have looked when it was asked, when its answer came, or in between. -1: no TTL. */
+  readonly earliestMs: number;
+  readonly latestMs: number;
+}
+
+async function outline(side: Side, key: Buffer): Promise<Outline> {
+  const askedMs = Date.now();
   const [type, ttl] = await Promise.all([ask(side, ['TYPE', key]), ask(side, ['PTTL', key])]);
-  return { type: textOf(type), ttlMs: typeof ttl === 'number' ? ttl : -1 };
+  const expires = typeof ttl === 'number' && ttl >= 0;
+  return {
+    type: textOf(type),
+    earliestMs: expires ? askedMs + ttl : -1,
+    latestMs: expires ? Date.now() + ttl : -1,
+  };
+}
+
+/** As far as can be told: a busy server's answer is as good as it is quick. */
+function isSameDeadline(one: Outline, other: Outline): boolean {
+  if (one.latestMs < 0 || other.latestMs < 0) return one.latestMs === other.latestMs;
+  const apartMs =
+    Math.max(one.earliestMs, other.earliestMs) - Math.min(one.latestMs, other.latestMs);
+  return apartMs <= toleranceMs;
 }
 
 interface Digest {
