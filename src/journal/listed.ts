@@ -104,7 +104,9 @@ export function listedKeys(path: string, limitBytes = defaultLimitBytes): Listed
     watch: (source, record) => ({
       name: source.name,
       estimatedKeys: source.estimatedKeys,
-      expectedKeys: source.expectedKeys,
+      get expectedKeys() {
+        return source.expectedKeys;
+      },
       pages: () => pages(source, record),
       get progress() {
         return source.progress;

@@ -17,7 +17,9 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
   return {
     name: source.name,
     estimatedKeys: source.estimatedKeys,
-    expectedKeys: source.expectedKeys,
+    get expectedKeys() {
+      return source.expectedKeys;
+    },
     get progress() {
       return source.progress;
     },

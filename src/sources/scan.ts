@@ -104,7 +104,9 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
     pages,
     estimatedKeys: options.estimatedKeys,
     // From where an earlier scan had come to, only the rest.
-    expectedKeys: options.estimatedKeys * (1 - scanPosition(options.startAt?.cursor ?? '0')),
+    get expectedKeys() {
+      return options.estimatedKeys * (1 - earlierShare);
+    },
     get progress() {
       return progress;
     },

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { keyAt } from '../../../src/redis/keys.js';
+import type { Reader } from '../../../src/redis/reader.js';
 import { type Page, PageReader } from '../../../src/sources/page.js';
-import { scanPosition } from '../../../src/sources/scan.js';
+import { scanPosition, scanSource } from '../../../src/sources/scan.js';
 import { feed } from '../../fuzz/feed.js';
 
 function read(text: string) {
@@ -82,5 +83,36 @@ describe('the position of a scan', () => {
     const positions = Array.from({ length: 1024 }, (_, nth) => scanPosition(String(reversed(nth))));
     expect(positions).toEqual(positions.toSorted((a, b) => a - b));
     expect(new Set(positions).size).toBe(1024);
+  });
+});
+
+describe('a scan that goes on where an earlier one had come to', () => {
+  const lastPage = Buffer.from('*2\r\n$1\r\n0\r\n*1\r\n$3\r\nkey\r\n');
+  /** Answers each SCAN with the last page. */
+  const connection = {
+    lost: undefined,
+    out: { append: () => undefined },
+    expect: (reader: Reader) => reader.take(lastPage, 0, lastPage.length),
+  };
+  const scanOf = (identity: string) =>
+    scanSource({ open: () => Promise.resolve({ identity, connection }) } as never, {
+      name: 'mock:1/0',
+      estimatedKeys: 1000,
+      pageKeys: () => 10,
+      // Its bits reversed: three quarters of the table.
+      startAt: { cursor: '3', server: 'the same' },
+    });
+
+  it('counts what that had done as done, and expects the rest', async () => {
+    const scan = scanOf('the same');
+    expect([scan.earlierShare, scan.expectedKeys]).toEqual([0.75, 250]);
+    for await (const keys of scan.pages()) expect(keys.count).toBe(1);
+    expect([scan.earlierShare, scan.progress]).toEqual([0.75, 1]);
+  });
+
+  it('begins anew at another server', async () => {
+    const scan = scanOf('restarted');
+    for await (const keys of scan.pages()) expect(keys.count).toBe(1);
+    expect([scan.earlierShare, scan.expectedKeys]).toEqual([0, 1000]);
   });
 });
