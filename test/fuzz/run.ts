@@ -1,9 +1,17 @@
 /**
- * Feeds random and mutated replies to every reader of the data plane, in a thread of its own that is
- * watched from here: for a hang, which nothing inside that thread could report, and for memory.
+ * Feeds random and mutated inputs to readers, in a thread of its own that is watched from here: for a
+ * hang, which nothing inside that thread could report, and for memory.
  */
 import { Worker } from 'node:worker_threads';
 import type { Fed } from './feed.js';
+
+/** Which fuzzer it is. */
+export interface Program {
+  /** Tries the inputs of its job, one by one, and posts its endings. */
+  readonly worker: URL;
+  /** As which npm knows it. */
+  readonly script: string;
+}
 
 export interface FuzzOptions {
   readonly seed: number;
@@ -32,16 +40,20 @@ export interface FuzzReport {
 const lookEveryMs = 50;
 
 /** Threads do not take over that this one reads TypeScript. */
-const bootstrap = `import('tsx/esm/api').then(({ register }) => {
+const bootstrapOf = (worker: URL): string => `import('tsx/esm/api').then(({ register }) => {
   register();
-  return import(${JSON.stringify(new URL('./worker.ts', import.meta.url).href)});
+  return import(${JSON.stringify(worker.href)});
 });`;
 
 /** @throws Error that names the input at which a reader failed. */
-export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz(program: Program, options: FuzzOptions): Promise<FuzzReport> {
   const current = new Int32Array(new SharedArrayBuffer(4));
   const job: FuzzJob = { ...options, current };
-  const worker = new Worker(bootstrap, { eval: true, workerData: job });
+  const bootstrap = bootstrapOf(program.worker);
+  const worker = new Worker(bootstrap, {
+    ...{ eval: true, workerData: job },
+    resourceLimits: { maxOldGenerationSizeMb: Math.ceil(options.limitBytes / 1e6) },
+  });
   let peakBytes = 0;
   let watch: NodeJS.Timeout | undefined;
   try {
@@ -49,7 +61,11 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       const fail = (what: string, cause?: unknown): void => {
         const nth = String(Atomics.load(current, 0));
         const again = `--seed ${String(options.seed)} --from ${nth} --inputs 1`;
-        reject(new Error(`input ${nth}: ${what} (again: npm run fuzz -- ${again})`, { cause }));
+        reject(
+          new Error(`input ${nth}: ${what} (again: npm run ${program.script} -- ${again})`, {
+            cause,
+          }),
+        );
       };
       let last = -1;
       let sinceMs = performance.now();

@@ -1,0 +1,86 @@
+/** Reads a dump as an import does, up to what would be sent to nodes; nothing is sent. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formOf, forms, frameStart, largeOf } from '../../../src/redis/brought.js';
+import { keyAt } from '../../../src/redis/keys.js';
+import { largeKeeper } from '../../../src/sources/dump/large.js';
+import { type DumpInput, openInput } from '../../../src/sources/dump/input.js';
+import { dumpSource } from '../../../src/sources/dump/source.js';
+import type { Keys } from '../../../src/types.js';
+
+export interface Read {
+  /** What would be sent, in order: `db key`, form, deadline and value. */
+  readonly sent: readonly string[];
+  readonly damage: Error | undefined;
+  readonly isUnsummed: boolean;
+}
+
+/** @param pieceBytes how many bytes come at one time. */
+export function readDump(file: Buffer, pieceBytes: number): Promise<Read> {
+  let at = 0;
+  return readInput({
+    ...{ file: undefined, identity: undefined, progress: undefined },
+    read(into, place) {
+      const count = file.copy(into, place, at, Math.min(file.length, at + pieceBytes));
+      at += count;
+      return Promise.resolve(count);
+    },
+    stop: () => undefined,
+    close: () => Promise.resolve(),
+  });
+}
+
+/** The same of one that is compressed, which is a file then. */
+export async function readPacked(file: Buffer): Promise<Read> {
+  writeFileSync(packedFile, file);
+  return readInput(await openInput(packedFile));
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'cluster-import-fuzz-'));
+process.once('exit', () => {
+  rmSync(folder, { recursive: true, force: true });
+});
+const packedFile = join(folder, 'dump.rdb.gz');
+
+async function readInput(input: DumpInput): Promise<Read> {
+  const large = largeKeeper(input.file);
+  const sent: string[] = [];
+  const source = dumpSource(input, {
+    ...{ name: 'a.rdb', large, payloadVersion: 10 },
+    wants: () => true,
+    prefixFor: () => undefined,
+    onLibraries: () => Promise.resolve(),
+  });
+  try {
+    for await (const page of source.pages()) {
+      for (let place = 0; place < page.count; place++) sent.push(await told(page, place));
+    }
+    return { sent, damage: source.damage, isUnsummed: source.isUnsummed };
+  } finally {
+    source.stop();
+    await large.close();
+    await input.close();
+  }
+
+  async function told({ values, ...keys }: Keys, place: number): Promise<string> {
+    if (!values) throw new Error('no values were brought along');
+    const at = values.starts[place] as number;
+    const end = values.starts[place + 1] as number;
+    const head = values.bytes.toString('latin1', at, frameStart(at));
+    const key = keyAt(keys, place).toString('latin1');
+    if (formOf(values.bytes, at) !== forms.large) {
+      const value = values.bytes.toString('latin1', frameStart(at), end);
+      const [, size = '', rest = ''] = /^\$(\d+)\r\n([^]*)\r\n$/.exec(value) ?? [];
+      if (Number(size) !== rest.length || size === '') throw new Error('what is sent is no frame');
+      return `${key} ${head} ${value}`;
+    }
+    const { id, size } = largeOf(values.bytes, at);
+    const whole: Buffer[] = [];
+    for await (const piece of large.pieces(id)) whole.push(Buffer.from(piece));
+    large.tried(id, true);
+    const value = Buffer.concat(whole);
+    if (value.length !== size) throw new Error('a large value is not of its size');
+    return `${key} ${head.slice(0, 1)} ${value.toString('latin1')}`;
+  }
+}
