@@ -43,7 +43,7 @@ export async function verifyKeys(
   };
   let scene: VerifyScene;
   try {
-    scene = await openVerify(options, warn);
+    scene = await openVerify(options, warn, signal);
   } catch (error) {
     throw asPreflightError(error);
   }

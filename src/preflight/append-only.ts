@@ -5,10 +5,13 @@
  * manifest that names a base (mostly a dump) and increments.
  */
 import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { cp, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../errors.js';
 import { identityOf } from '../sources/dump/input.js';
+import { isPacked, unpacked } from '../sources/dump/unpack.js';
 import { RdbReader } from '../sources/rdb/reader.js';
 
 export interface AppendOnly {
@@ -21,6 +24,8 @@ export interface AppendOnly {
   readonly memoryBytes: number;
   /** Set where all of it is a dump: that file. */
   readonly dump: string | undefined;
+  /** It is no append-only file, but a dump that a server is to load. */
+  readonly isDump?: true;
 }
 
 const looked = 1024;
@@ -28,6 +33,8 @@ const looked = 1024;
 const memoryPerByte = 2;
 /** What the server that wrote a dump took, against what one that loads it may take. */
 const spare = 1.2;
+/** What a packed dump may unpack to: a guess. */
+const packedRatio = 4;
 const manifestEnd = '.manifest';
 
 /** @returns undefined when it is none. */
@@ -54,6 +61,16 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
     memoryBytes: memoryOf(head, end) + (found.size - Math.max(0, end)) * memoryPerByte,
     dump: end === found.size ? path : undefined,
   };
+}
+
+/** A dump as what a server loads: for what can't be done while reading it once. */
+export async function dumpAt(path: string): Promise<AppendOnly> {
+  const found = await stat(path);
+  const head = await headOf(path);
+  const size = found.size * (isPacked(Buffer.from(head.slice(0, 4), 'latin1')) ? packedRatio : 1);
+  const memoryBytes = memoryOf(head, size);
+  const identity = identityOf(found);
+  return { path, isFolder: false, bytes: size, identity, memoryBytes, dump: path, isDump: true };
 }
 
 async function folderAt(path: string): Promise<AppendOnly> {
@@ -142,7 +159,15 @@ async function dumpEnd(path: string): Promise<number> {
 }
 
 /** Copies it into a server's folder. @returns lines for that server's redis.conf. */
-export async function copyInto(folder: string, { path, isFolder }: AppendOnly): Promise<string[]> {
+export async function copyInto(
+  folder: string,
+  { path, isFolder, isDump }: AppendOnly,
+): Promise<string[]> {
+  if (isDump) {
+    const copy = createWriteStream(join(folder, 'dump.rdb'));
+    await pipeline(unpacked(createReadStream(path)), copy);
+    return ['appendonly no', 'dbfilename dump.rdb'];
+  }
   if (!isFolder) {
     // Servers from 7.0 on take a single file over when there is no folder yet.
     await cp(path, join(folder, 'appendonly.aof'));

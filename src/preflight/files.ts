@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
-import { appendOnlyAt } from './append-only.js';
+import { appendOnlyAt, dumpAt } from './append-only.js';
 import { readDatabases } from './databases.js';
 import { dumpsIn, jobOfFile } from './dump-names.js';
 import type { NamedServer } from './origins.js';
@@ -16,8 +16,18 @@ export interface OpenedFiles {
   stop(): void;
 }
 
-/** @throws UsageError or PreflightError when a file can't be used; no server is left then. */
-export async function openFiles(options: ImportOptions, loading: Loading): Promise<OpenedFiles> {
+/** The flags that say which files, and how they are read. */
+export type FileOptions = Pick<ImportOptions, 'from' | 'redisServer' | 'db'>;
+
+/**
+ * @param dumps whether dumps are read as they are, or loaded by servers too.
+ * @throws UsageError or PreflightError when a file can't be used; no server is left then.
+ */
+export async function openFiles(
+  options: FileOptions,
+  loading: Loading,
+  dumps: 'read' | 'load' = 'read',
+): Promise<OpenedFiles> {
   const { warn } = loading;
   const read: { path: string; file: string }[] = [];
   const servers: NamedServer[] = [];
@@ -29,16 +39,23 @@ export async function openFiles(options: ImportOptions, loading: Loading): Promi
   try {
     for (const path of dumpsIn(options)) {
       const appendOnly = path === '-' ? undefined : await appendOnlyAt(path);
-      if (!appendOnly || appendOnly.dump !== undefined) {
+      const isRead = !appendOnly || appendOnly.dump !== undefined;
+      if (isRead && dumps === 'read') {
         read.push({ path, file: appendOnly?.dump ?? path });
         continue;
       }
-      if (appendOnly.bytes === 0) warn(`${path} is empty: there is nothing in it to import.`);
+      if (path === '-') {
+        throw new UsageError(
+          'What comes on standard input can be read only once, and has to be looked up: save it in a file, and give that in --from.',
+        );
+      }
+      const file = appendOnly ?? (await dumpAt(path));
+      if (file.bytes === 0) warn(`${path} is empty: there is nothing in it to import.`);
       // One after the other: each takes the memory that the next one's check has to see.
-      const scratch = await startScratch(appendOnly, options.redisServer, loading);
+      const scratch = await startScratch(file, options.redisServer, loading);
       started.push(scratch);
       if (scratch.warning !== undefined) warn(scratch.warning);
-      const job = jobOfFile(path, appendOnly.identity, String(readDatabases(options.db) ?? 0));
+      const job = jobOfFile(path, file.identity, String(readDatabases(options.db) ?? 0));
       servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path, job });
     }
     return { read, servers, stop };

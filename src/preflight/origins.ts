@@ -4,6 +4,7 @@
  * The databases of one server are different sources, each with its own connections, because a
  * connection is in one database at a time.
  */
+import type { AccessOptions } from '../access.js';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
@@ -22,6 +23,8 @@ export interface Origin {
   readonly inCluster: boolean;
   /** The file that the server was started for; undefined: it is a server of its own. */
   readonly file?: string;
+  /** What stood in `--from`; undefined: it was found otherwise. */
+  readonly given?: string;
   /**
    * What it was given as, without secrets: that stays the same from one start to the next, while the
    * databases that hold keys, or the server that is the master, may not.
@@ -31,6 +34,10 @@ export interface Origin {
 
 /** A server whose databases are still to be told apart. */
 export type NamedServer = Omit<Origin, 'job'> & { readonly job?: string };
+
+/** The flags that name sources. */
+export type OriginOptions = AccessOptions &
+  Pick<ImportOptions, 'from' | 'fromCluster' | 'db' | 'timeoutMs'>;
 
 /** What the files among the sources have come to. */
 export interface Files {
@@ -46,7 +53,7 @@ export interface Files {
  *   RefusedError when a server can't be asked.
  */
 export async function readOrigins(
-  options: ImportOptions,
+  options: OriginOptions,
   warn: (sentence: string) => void,
   files: Files,
 ): Promise<readonly Origin[]> {
@@ -88,7 +95,7 @@ function jobOf(
 }
 
 async function namedServers(
-  options: ImportOptions,
+  options: OriginOptions,
   warn: (sentence: string) => void,
 ): Promise<NamedServer[]> {
   const servers: NamedServer[] = [];
@@ -101,13 +108,15 @@ async function namedServers(
     }
     const given = await readEndpoint(text, 'from', options);
     tellRisk(given, warn);
-    servers.push({ endpoint: await locate(given, options.timeoutMs), inCluster: false });
+    servers.push({
+      ...{ endpoint: await locate(given, options.timeoutMs), inCluster: false, given: text },
+    });
   }
   return servers;
 }
 
 async function mastersOf(
-  options: ImportOptions,
+  options: OriginOptions,
   warn: (sentence: string) => void,
 ): Promise<NamedServer[]> {
   const { fromCluster, timeoutMs } = options;

@@ -49,7 +49,7 @@ export async function startScratch(
   const binary = program ?? findServer();
   if (binary === undefined) {
     throw new UsageError(
-      `--from ${file.path} is an append-only file, which a redis-server has to load, and there is none on PATH: name one in --redis-server, at least as new as the one that wrote the file.`,
+      `--from ${file.path} is ${file.isDump ? 'a dump' : 'an append-only file'}, which a redis-server has to load, and there is none on PATH: name one in --redis-server, at least as new as the one that wrote the file.`,
     );
   }
   await checkRoom(file);

@@ -65,7 +65,8 @@ export async function readSource(
   };
 }
 
-function databaseIn(file: string, db: number): string {
+/** How a database of a file is named. */
+export function databaseIn(file: string, db: number): string {
   return db === 0 ? file : `${file}/${String(db)}`;
 }
 

@@ -1,16 +1,23 @@
 /** The way back: keys of the cluster that no source has, and keys on nodes that don't own their slot. */
-import { chosen, keyAt, keyStart } from '../redis/keys.js';
+import { keyAt, keyStart } from '../redis/keys.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
-import { textOf } from '../redis/reply.js';
+import { ErrorReply, textOf } from '../redis/reply.js';
 import { slotOf } from '../redis/slot.js';
 import type { Keys, Node } from '../types.js';
 import type { Cluster } from './cluster.js';
 import type { Difference } from './difference.js';
+import { inScope, type Scope } from './scope.js';
 import { askHowMany, askNumbers } from './questions.js';
 import { askAt, type Server } from './server.js';
 
+/** A source, and which keys it answers for. */
+interface Answering {
+  readonly of: Server;
+  readonly scope: Scope;
+}
+
 export interface WayBack {
-  readonly sources: readonly Server[];
+  readonly sources: readonly Answering[];
   readonly cluster: Cluster;
   readonly toleranceMs: number;
 }
@@ -18,14 +25,21 @@ export interface WayBack {
 /** Looks at keys that a node has listed. */
 export async function extras(node: Node, keys: Keys, back: WayBack): Promise<Difference[]> {
   const strays = await misplaced(node, keys, back.cluster);
-  let left = keys;
-  for (const source of back.sources) {
-    if (left.count === 0) break;
-    left = await absentAt(source, left);
+  let left: readonly number[] = [...Array(keys.count).keys()];
+  /** Those that some source answers for. */
+  const ours = new Set<number>();
+  for (const { of, scope } of back.sources) {
+    if (left.length === 0) break;
+    const own = inScope(scope, keys, left);
+    const absent = new Set((await absentAt(of, own.keys)).map((at) => own.places[at]));
+    const present = new Set(own.places.filter((place) => !absent.has(place)));
+    for (const place of own.places) ours.add(place);
+    left = left.filter((place) => !present.has(place));
   }
   const found: Difference[] = [];
-  for (let place = 0; place < left.count; place++) {
-    const key = keyAt(left, place);
+  for (const place of left) {
+    if (!ours.has(place)) continue;
+    const key = keyAt(keys, place);
     if (await isExtra(key, back)) {
       found.push({
         key,
@@ -41,23 +55,33 @@ function nowhere(sources: number): string {
   return sources === 1 ? 'not at the source' : 'at none of the sources';
 }
 
-async function absentAt(source: Server, keys: Keys): Promise<Keys> {
+/** The places of those that the source does not have. */
+async function absentAt(source: Server, keys: Keys): Promise<readonly number[]> {
+  if (keys.count === 0) return [];
   const connection = await source.connection();
-  if ((await askHowMany(connection, keys)) === keys.count) return chosen(keys, []);
+  if ((await askHowMany(connection, keys)) === keys.count) return [];
   const there = await askNumbers(connection, 'EXISTS', keys);
   const places: number[] = [];
   for (let place = 0; place < keys.count; place++) if (there[place] !== 1) places.push(place);
-  return chosen(keys, places);
+  return places;
 }
 
 /** Asked once more: it may have been deleted meanwhile, or be about to expire. */
-async function isExtra(key: Buffer, { sources, cluster, toleranceMs }: WayBack): Promise<boolean> {
-  const ttlMs = Number(textOf(await cluster.ask(key, ['PTTL', key])));
+async function isExtra(name: Buffer, { sources, cluster, toleranceMs }: WayBack): Promise<boolean> {
+  const ttlMs = Number(textOf(await cluster.ask(name, ['PTTL', name])));
   if (ttlMs === -2 || (ttlMs >= 0 && ttlMs <= toleranceMs)) return false;
-  for (const source of sources) {
-    if ((await askAt(await source.connection(), ['EXISTS', key])) !== 0) return false;
+  const type = textOf(await cluster.ask(name, ['TYPE', name]));
+  let isOurs = false;
+  for (const { of, scope } of sources) {
+    const key = scope.keyOf(name);
+    if (!key) continue;
+    const answer = await askAt(await of.connection(), ['EXISTS', key]);
+    // Another master of the source's own cluster would have it.
+    const isElsewhere = answer instanceof ErrorReply && answer.code === 'MOVED';
+    if (answer !== 0 && !isElsewhere) return false;
+    isOurs ||= scope.types.length === 0 || scope.types.includes(type);
   }
-  return true;
+  return isOurs;
 }
 
 async function misplaced(node: Node, keys: Keys, cluster: Cluster): Promise<Difference[]> {

@@ -28,11 +28,11 @@ export async function lookClosely(
   signal: AbortSignal,
   size: 'small' | 'large' = 'small',
 ): Promise<Looks> {
-  const { of: source, budget } = sources[index] as ListedSource;
+  const { of: source, budget, scope } = sources[index] as ListedSource;
   const by = { source, cluster, toleranceMs, fast };
   const [equal, gone, apart] = [[], [], []] as [Buffer[], Buffer[], Difference[]];
   await forEach(keys, signal, looksAtOnce, async (key) => {
-    const look = () => persist('from', patience, signal, () => examine(key, by));
+    const look = () => persist('from', patience, signal, () => examine(key, by, scope.nameOf(key)));
     const found = await (size === 'large' ? budget.spend(sliceBytes, look) : look());
     if (found === 'gone') gone.push(key);
     else if (found) apart.push({ key, ...found, source: index });

@@ -4,6 +4,7 @@ import type { Node, Source } from '../types.js';
 import type { Budget } from './budget.js';
 import type { Cluster } from './cluster.js';
 import type { Findings } from './findings.js';
+import type { Scope } from './scope.js';
 import type { Patience, Server } from './server.js';
 import type { Structures } from './structures.js';
 
@@ -13,6 +14,7 @@ export interface Listed<Of> {
 }
 
 export interface ListedSource extends Listed<Server> {
+  readonly scope: Scope;
   readonly sizes: Sizes;
   readonly budget: Budget;
   readonly structures: Structures;

@@ -2,6 +2,7 @@
  * Keys that more than one source has, with different values: in the cluster there is room for one of
  * them only, and which one that should be is not for us to say.
  */
+import { ErrorReply } from '../redis/reply.js';
 import { refusing } from './contents/asker.js';
 import { compareBoth } from './examine.js';
 import { askAt, persist, type Server } from './server.js';
@@ -17,25 +18,35 @@ export async function rivalsOf(
   keys: readonly Buffer[],
   signal: AbortSignal,
 ): Promise<readonly (number | undefined)[]> {
-  const own = sources[index]?.of;
+  const { of: own, scope } = sources[index] ?? {};
   const rivals: (number | undefined)[] = keys.map(() => undefined);
-  if (!own) return rivals;
-  for (const [other, { of }] of sources.entries()) {
+  if (!own || !scope) return rivals;
+  for (const [other, { of, scope: theirs }] of sources.entries()) {
     if (of === own) continue;
     await forEach(keys, signal, looksAtOnce, async (key, at) => {
-      const differs = await persist('from', patience, signal, () => isApart(key, own, of));
+      const differs = await persist('from', patience, signal, () => {
+        // Only what would have the same name is in its way.
+        const same = theirs.keyOf(scope.nameOf(key));
+        return same ? isApart(key, own, same, of) : Promise.resolve(false);
+      });
       if (differs) rivals[at] ??= other;
     });
   }
   return rivals;
 
-  async function isApart(key: Buffer, one: Server, other: Server): Promise<boolean> {
+  async function isApart(key: Buffer, one: Server, name: Buffer, other: Server): Promise<boolean> {
     const [here, there] = await Promise.all([one.connection(), other.connection()]);
-    if ((await askAt(there, ['EXISTS', key])) === 0) return false;
+    const exists = await askAt(there, ['EXISTS', name]);
+    if (exists === 0 || (exists instanceof ErrorReply && exists.code === 'MOVED')) return false;
     const found = await compareBoth(
       key,
       refusing(one.name, (words) => askAt(here, words)),
-      refusing(other.name, (words) => askAt(there, words)),
+      refusing(other.name, (words) =>
+        askAt(
+          there,
+          words.map((word) => (word === key ? name : word)),
+        ),
+      ),
       { toleranceMs, fast: false },
     );
     // What has gone from either meanwhile is no rival any more.

@@ -2,7 +2,7 @@
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
  * at the sources. What is in doubt is looked at one by one (examine.ts), where the difference is told.
  */
-import { chosen, keyAt, keyStart } from '../redis/keys.js';
+import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
 import { doubtful } from './batch.js';
 import type { Cluster } from './cluster.js';
@@ -67,7 +67,7 @@ async function wayBack(
   signal: AbortSignal,
 ): Promise<void> {
   const some = sampler(share);
-  const back = { sources: sources.map(({ of }) => of), cluster, toleranceMs };
+  const back = { sources, cluster, toleranceMs };
   await sweep(keys.pages(), signal, async (page) => {
     const wanted = chosen(page, some(page));
     const found = await persist('from', patience, signal, () => extras(node, wanted, back));
@@ -78,7 +78,7 @@ async function wayBack(
 
 function byOwner(keys: Keys, { ownerOf }: Cluster): ReadonlyMap<number, Keys> {
   const places = new Map<number, number[]>();
-  const { bytes, starts } = keys;
+  const { bytes, starts } = namesOf(keys);
   for (let place = 0; place < keys.count; place++) {
     const start = keyStart(bytes, starts[place] as number);
     const owner = ownerOf(bytes, start, (starts[place + 1] as number) - 2);

@@ -24,7 +24,7 @@ export async function runFuzzer(program: Program, { inputs, memoryMb }: Defaults
       from: Number(values.from),
       inputs: Number(values.inputs),
       limitBytes: Number(values['memory-mb']) * 1e6,
-      hangMs: 10_000,
+      hangMs: 30_000,
     });
     const rows = Object.entries(endings).sort(([one], [other]) => one.localeCompare(other));
     const sum = (ending: 'done' | 'waiting' | 'refused'): number =>

@@ -38,6 +38,7 @@ export interface FuzzReport {
 }
 
 const lookEveryMs = 50;
+const notBegun = -1;
 
 /** Threads do not take over that this one reads TypeScript. */
 const bootstrapOf = (worker: URL): string => `import('tsx/esm/api').then(({ register }) => {
@@ -47,7 +48,7 @@ const bootstrapOf = (worker: URL): string => `import('tsx/esm/api').then(({ regi
 
 /** @throws Error that names the input at which a reader failed. */
 export async function fuzz(program: Program, options: FuzzOptions): Promise<FuzzReport> {
-  const current = new Int32Array(new SharedArrayBuffer(4));
+  const current = new Int32Array(new SharedArrayBuffer(4)).fill(notBegun);
   const job: FuzzJob = { ...options, current };
   const bootstrap = bootstrapOf(program.worker);
   const worker = new Worker(bootstrap, {
@@ -74,7 +75,8 @@ export async function fuzz(program: Program, options: FuzzOptions): Promise<Fuzz
         peakBytes = Math.max(peakBytes, bytes);
         if (bytes > options.limitBytes) fail(`${(bytes / 1e6).toFixed(0)} MB of memory`);
         const nth = Atomics.load(current, 0);
-        if (nth !== last) sinceMs = performance.now();
+        // Loading the program may take its time.
+        if (nth === notBegun || nth !== last) sinceMs = performance.now();
         else if (performance.now() - sinceMs > options.hangMs) fail('a hang');
         last = nth;
       }, lookEveryMs);

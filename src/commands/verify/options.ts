@@ -17,15 +17,31 @@ import {
 /** How many keys to look at. */
 export type Sample = { readonly keys: number } | { readonly share: number };
 
+const fromWords = {
+  flag: '--from <endpoint>',
+  help: 'a source whose keys must be in the cluster, or a dump or append-only file; may be repeated',
+};
+
 export const verifyRows = {
   /** The sources, or copies of them. */
-  from: sources({
-    flag: '--from <endpoint>',
-    help: 'a source whose keys must be in the cluster; may be repeated',
-  }),
+  from: list(fromWords),
+  fromCluster: importRows.fromCluster,
+  db: { ...importRows.db, help: importRows.db.help.replace('to move', 'to compare') },
   /** Any node of the cluster. */
   to: given({ flag: '--to <endpoint>', help: 'any node of the cluster' }),
   ...accessRows,
+  redisServer: {
+    ...importRows.redisServer,
+    help: 'the redis-server that loads files given in --from (default: the one on PATH)',
+  },
+  match: importRows.match,
+  exclude: importRows.exclude,
+  type: importRows.type,
+  minTtlMs: importRows.minTtlMs,
+  keyPrefix: {
+    ...importRows.keyPrefix,
+    help: 'what an import with --key-prefix has put ahead of each name; {db} and {from} as there',
+  },
   /** Only some keys; undefined: all. */
   sample: sample({
     flag: '--sample <n|percent>',
@@ -56,18 +72,16 @@ export const verifyRows = {
 export type VerifyOptions = Values<typeof verifyRows>;
 
 export type GivenVerifyOptions = Readonly<Record<string, unknown>> & {
-  readonly from: string | readonly string[];
+  readonly from?: string | readonly string[];
+  readonly fromCluster?: string;
   readonly to: string;
 };
 
 /** @throws UsageError naming the flag. */
 export function readVerifyOptions(options: Readonly<Record<string, unknown>>): VerifyOptions {
-  return readRows(verifyRows, options);
-}
-
-/** At least one. */
-function sources(words: { readonly flag: string; readonly help: string }): Row<readonly string[]> {
-  return { ...list(words), fallback: () => [given(words).fallback()] };
+  const read = readRows(verifyRows, options);
+  if (read.from.length === 0 && read.fromCluster === undefined) given(fromWords).fallback();
+  return read;
 }
 
 function sample(words: { readonly flag: string; readonly help: string }): Row<Sample | undefined> {

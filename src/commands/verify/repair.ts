@@ -119,7 +119,8 @@ export function createRepair(options: VerifyOptions, scene: VerifyScene): Repair
     await importKeys(
       {
         ...(Object.fromEntries(access) as object),
-        from: options.from[index],
+        ...scene.given[index],
+        keyPrefix: options.keyPrefix,
         to: options.to,
         copy: true,
         replace: true,
@@ -145,7 +146,10 @@ async function lookAgain(
   for (const other of parts.sources.keys()) {
     if (other === index || equal.length === 0) continue;
     // Those that the other one lacks are none of its business.
-    const { apart } = await lookClosely(parts, other, equal, signal);
+    const [own, theirs] = [parts.sources[index], parts.sources[other]];
+    const isSame = (key: Buffer): boolean =>
+      own !== undefined && theirs?.scope.keyOf(own.scope.nameOf(key))?.equals(key) === true;
+    const { apart } = await lookClosely(parts, other, equal.filter(isSame), signal);
     for (const difference of apart) parts.findings.add(difference);
     const isApart = new Set(apart.map(({ key }) => key));
     equal = equal.filter((key) => !isApart.has(key));

@@ -2,20 +2,27 @@
 import { PreflightError, RefusedError, UsageError } from '../../errors.js';
 import { createSizes } from '../../movers/elements/sizes.js';
 import { type Control, openControl } from '../../redis/control.js';
-import { type Endpoint, printable } from '../../redis/endpoint.js';
+import { addressOf, type Endpoint, printable } from '../../redis/endpoint.js';
 import { createLink } from '../../redis/link.js';
 import { parseNat } from '../../redis/nat.js';
-import { locate } from '../../redis/sentinel.js';
 import { readServerFacts } from '../../redis/server.js';
 import { openTopology } from '../../redis/topology.js';
+import { renamedSource } from '../../sources/renamed.js';
 import { scanSource } from '../../sources/scan.js';
+import { selectedSource, selectsAll } from '../../sources/selected.js';
 import type { Source } from '../../types.js';
 import { createBudget } from '../../verify/budget.js';
 import { openCluster } from '../../verify/cluster.js';
 import type { VerifyParts } from '../../verify/parts.js';
+import { createScope } from '../../verify/scope.js';
 import { createServer } from '../../verify/server.js';
 import { createStructures } from '../../verify/structures.js';
+import { isDump } from '../../preflight/dump-names.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
+import { openFiles } from '../../preflight/files.js';
+import { checkPrefix, filledPrefix } from '../../preflight/key-prefix.js';
+import { type Origin, readOrigins } from '../../preflight/origins.js';
+import { databaseIn } from '../../preflight/source-facts.js';
 import type { Sample, VerifyOptions } from './options.js';
 
 const pageKeys = 1000;
@@ -27,6 +34,8 @@ export interface VerifyScene {
   /** `host:port/db` of each source. */
   readonly names: readonly string[];
   readonly databases: readonly number[];
+  /** What an import is told to have these keys again, for each source. */
+  readonly given: readonly { readonly from: string; readonly db?: string }[];
   /** `host:port` of the seed. */
   readonly seed: string;
   close(): void;
@@ -36,17 +45,18 @@ export interface VerifyScene {
 export async function openVerify(
   options: VerifyOptions,
   warn: (sentence: string) => void,
+  signal: AbortSignal,
 ): Promise<VerifyScene> {
   const { timeoutMs, retryForMs, ttlToleranceMs: toleranceMs, fast } = options;
   const patience = { timeoutMs, retryForMs };
-  const froms = await Promise.all(options.from.map((one) => readEndpoint(one, 'from', options)));
   const to = await readEndpoint(options.to, 'to', options);
   if (to.db !== 0) {
     throw new UsageError('A cluster has only database 0: take the database out of --to.');
   }
-  for (const risk of [insecurity(to, 'to'), ...froms.map((one) => insecurity(one, 'from'))]) {
-    if (risk !== undefined) warn(risk);
-  }
+  const risk = insecurity(to, 'to');
+  if (risk !== undefined) warn(risk);
+  checkPrefix(options.keyPrefix);
+  checkRepair(options);
   const closing: { close(): void }[] = [];
   const kept = <T extends { close(): void }>(one: T): T => {
     closing.push(one);
@@ -56,10 +66,12 @@ export async function openVerify(
     for (const one of closing) one.close();
   };
 
-  function listing(endpoint: Endpoint, name: string, estimatedKeys: number): Source {
+  const listing = (endpoint: Endpoint, name: string, estimatedKeys: number) => {
     const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
-    return scanSource(link, { name, estimatedKeys, pageKeys: () => pageKeys });
-  }
+    const scan = scanSource(link, { name, estimatedKeys, pageKeys: () => pageKeys });
+    return { link, scan };
+  };
+  const selection = { ...options, types: options.type };
 
   try {
     let expires = false;
@@ -70,22 +82,37 @@ export async function openVerify(
     let fieldDeadlines = false;
     for (const node of topology.masters) {
       const endpoint = topology.endpointOf(node);
-      const facts = await look(endpoint, 'to');
+      const facts = await look({ endpoint, inCluster: false }, 'to');
       expires ||= facts.expires;
       fieldDeadlines ||= facts.has.hpexpiretime;
-      masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys) });
+      masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys).scan });
     }
+    const files = await openFiles(options, { timeoutMs, signal, tell: warn, warn }, 'load');
+    kept({
+      close() {
+        files.stop();
+      },
+    });
+    const origins = await readOrigins(options, warn, { servers: files.servers, dumps: 0 });
     const sources = [];
-    for (const endpoint of froms) {
-      const name = printable(endpoint);
-      const facts = await look(await locate(endpoint, timeoutMs), 'from');
+    for (const origin of origins) {
+      const { endpoint, file } = origin;
+      const name = file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db);
+      const facts = await look(origin, 'from');
       expires ||= facts.expires;
       fieldDeadlines ||= facts.has.hpexpiretime;
       const budget = createBudget(askedBytes);
       const memoryUsage = facts.has.memory;
+      const { link, scan } = listing(endpoint, name, facts.keys);
+      const wanted = selectsAll(selection) ? scan : selectedSource(scan, link, selection);
+      const prefix =
+        options.keyPrefix === undefined
+          ? undefined
+          : filledPrefix(options.keyPrefix, endpoint.db, file ?? addressOf(endpoint));
       sources.push({
         of: kept(createServer(endpoint, name, patience)),
-        keys: listing(endpoint, name, facts.keys),
+        keys: prefix ? renamedSource(wanted, prefix) : wanted,
+        scope: createScope({ ...selection, prefix }),
         sizes: createSizes({ limitBytes: askedBytes, ofStrings: true, memoryUsage }),
         budget,
         structures: createStructures({ budget, fieldDeadlines }),
@@ -100,7 +127,11 @@ export async function openVerify(
     return {
       parts: { sources, masters, cluster, expires, toleranceMs, fast, share, patience },
       names: sources.map(({ of }) => of.name),
-      databases: froms.map(({ db }) => db),
+      databases: origins.map(({ endpoint }) => endpoint.db),
+      given: origins.map(({ given, endpoint: { db } }) => ({
+        from: given ?? '',
+        ...(options.db.length > 0 && { db: String(db) }),
+      })),
       seed: seed.address,
       close,
     };
@@ -109,21 +140,24 @@ export async function openVerify(
     throw error;
   }
 
-  async function look(endpoint: Endpoint, side: 'from' | 'to') {
+  async function look(
+    { endpoint, inCluster }: Pick<Origin, 'endpoint' | 'inCluster'>,
+    side: 'from' | 'to',
+  ) {
     const control = await openControl(endpoint, { side, timeoutMs });
     try {
-      return await readSide(control, endpoint.db, side);
+      return await readSide(control, endpoint.db, side === 'to' || inCluster);
     } finally {
       control.close();
     }
   }
 }
 
-async function readSide(control: Control, db: number, side: 'from' | 'to') {
+async function readSide(control: Control, db: number, mayBeNode: boolean) {
   const facts = await readServerFacts(control);
-  if (side === 'from' && facts.clusterEnabled) {
+  if (!mayBeNode && facts.clusterEnabled) {
     throw new PreflightError(
-      `${control.address} is a node of a cluster: --from must be a server that is not cluster-enabled.`,
+      `${control.address} is a node of a cluster: name it in --from-cluster, which compares all of its masters.`,
     );
   }
   if (!facts.has.scan) {
@@ -155,6 +189,16 @@ async function tryReading(control: Control): Promise<void> {
       if (!isElsewhere) throw error;
     }
   }
+}
+
+/** What is copied again is copied by an import of just these keys, which needs a server that has them. */
+function checkRepair({ repair, from, fromCluster }: VerifyOptions): void {
+  const file = from.find(isDump);
+  if (!repair || (file === undefined && fromCluster === undefined)) return;
+  const what = file === undefined ? '--from-cluster' : `a file (--from ${file})`;
+  throw new UsageError(
+    `--repair can't copy from ${what}: leave it out, and import once more with --copy --replace.`,
+  );
 }
 
 /** A number of keys is the same share on both sides; most keys are on both. */

@@ -5,7 +5,7 @@ import { readAll } from '../../support/rdb.js';
 import { type Random, randomFrom } from '../random.js';
 import { mutated, summedUp } from './mutate.js';
 import { type Read, readDump, readPacked } from './read.js';
-import { type Specimen, specimens } from './specimens.js';
+import { largeSpecimen, type Specimen, specimens } from './specimens.js';
 
 export interface TriedDump {
   readonly name: string;
@@ -24,7 +24,7 @@ const originals = new Map<Specimen, Promise<Original>>();
 /** @throws Error that says what is wrong with the reading. */
 export async function tryDump(seed: number, nth: number): Promise<TriedDump> {
   const random = randomFrom(seed, nth);
-  const specimen = random.pick(specimens);
+  const specimen = random.oneIn(100) ? largeSpecimen : random.pick(specimens);
   const { name, file } = specimen;
   const original = await (originals.get(specimen) ?? readOriginal(specimen));
   const changed = mutated(file, random);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { randomFrom } from '../../fuzz/random.js';
 import { mutated } from '../../fuzz/dump/mutate.js';
 import { readDump } from '../../fuzz/dump/read.js';
-import { specimens } from '../../fuzz/dump/specimens.js';
+import { largeSpecimen, specimens } from '../../fuzz/dump/specimens.js';
 import { tryDump } from '../../fuzz/dump/trial.js';
 
 test('are imported as they stand, or end in a clear error', async () => {
@@ -20,7 +20,7 @@ test('are told apart by the same seed, and by another one', () => {
 });
 
 test('of every version are read whole where they are as they were written', async () => {
-  for (const { name, file } of specimens) {
+  for (const { name, file } of [...specimens, largeSpecimen]) {
     const { damage, sent } = await readDump(file, 1000);
     expect(damage, name).toBeUndefined();
     expect(sent.length, name).toBeGreaterThan(11);
