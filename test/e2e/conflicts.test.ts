@@ -2,7 +2,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
-import { startProxy } from '../support/proxy.js';
 import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 
@@ -132,31 +131,4 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(report.keys).toMatchObject({ scanned: 1, moved: 0, conflicting: 1 });
     expect(await stage.source.client.hget('key', 'field')).toBe('value');
   });
-});
-
-it('takes a TTL for the same one whose source answers late', async () => {
-  await stage.source.client.mset({ same: 'value', later: 'value' });
-  await atCluster('same').set('same', 'value');
-  await atCluster('later').set('later', 'value');
-  const deadlineMs = Date.now() + 1_000_000;
-  for (const client of [stage.source.client, atCluster('same')]) {
-    await client.pexpireat('same', deadlineMs);
-  }
-  await stage.source.client.pexpireat('later', deadlineMs);
-  await atCluster('later').pexpireat('later', deadlineMs + 10_000);
-  const proxy = await startProxy(stage.source);
-  try {
-    // Only what is asked about TTLs when values have been: all else is quick.
-    proxy.faults.corrupt = (chunk, direction) => {
-      if (direction === 'up' && chunk.includes('MGET')) proxy.faults.delayMs.up = 1500;
-      if (direction === 'up' && chunk.includes('PTTL')) proxy.faults.delayMs.up = 0;
-      return chunk;
-    };
-    const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed];
-    const { report } = await runJson([...endpoints, '--mover', 'relay', '--no-replace']);
-    expect(report.keys).toMatchObject({ scanned: 2, moved: 1, conflicting: 1 });
-    expect(report.failures).toEqual([expect.objectContaining({ key: 'later' })]);
-  } finally {
-    await proxy.stop();
-  }
 });
