@@ -12,6 +12,7 @@ import { machineLine, describeMachine } from '../report/machine.js';
 import { saveResult } from '../report/results.js';
 import { short, table } from '../report/table.js';
 import { cases } from './cases.js';
+import { findCounter } from './instructions.js';
 
 const keys = 512_000;
 const largeKeys = 25_600;
@@ -21,17 +22,21 @@ const program = fileURLToPath(new URL('case-process.ts', import.meta.url));
 const machine = describeMachine();
 console.log(machineLine(machine));
 const [only] = process.argv.slice(2);
-const counts = canCount();
-if (!counts) {
-  console.log('Instructions are not counted: "perf stat -e instructions:u" does not work here.');
-}
+const counter = findCounter();
+console.log(
+  counter
+    ? `Instructions are counted by ${counter.name}.`
+    : 'Instructions are not counted: neither "perf stat -e instructions:u" nor valgrind works here.',
+);
 const measured = Object.keys(cases)
   .filter((name) => only === undefined || name === only)
   .map((name) => measure(name, name.includes('KB') ? largeKeys : keys));
 const rows = measured.map((one) => [one.name, short(one.nsPerKey), short(one.instructionsPerKey)]);
 console.log(`\n${table(['data plane', 'ns a key', 'instructions a key'], rows)}`);
 if (only === undefined) {
-  const result = { measuredAt: new Date().toISOString(), quick: false, machine, measured };
+  const countedBy = counter?.name;
+  const circumstances = { measuredAt: new Date().toISOString(), quick: false, machine };
+  const result = { ...circumstances, countedBy, measured };
   const folder = fileURLToPath(new URL('../results', import.meta.url));
   console.log(`Written: ${saveResult(folder, 'micro', result)}`);
 }
@@ -44,11 +49,15 @@ interface Measured {
 
 function measure(name: string, count: number): Measured {
   const nsPerKey = median(Array.from({ length: rounds }, () => Number(once(name, count, count))));
-  if (!counts) return { name, nsPerKey, instructionsPerKey: undefined };
-  const differences = Array.from({ length: rounds }, () => {
-    return instructions(name, 2 * count, 2 * count) - instructions(name, count, 2 * count);
-  });
-  return { name, nsPerKey, instructionsPerKey: median(differences) / count };
+  if (!counter) return { name, nsPerKey, instructionsPerKey: undefined };
+  const some = count * counter.share;
+  const instructions = (of: number): number => counter.count(words(name, of, 2 * some));
+  const times = counter.isExact ? 1 : rounds;
+  const differences = Array.from(
+    { length: times },
+    () => instructions(2 * some) - instructions(some),
+  );
+  return { name, nsPerKey, instructionsPerKey: median(differences) / some };
 }
 
 function once(name: string, count: number, most: number): string {
@@ -57,21 +66,4 @@ function once(name: string, count: number, most: number): string {
 
 function words(name: string, count: number, most: number): string[] {
   return ['--import', 'tsx', program, name, String(count), String(most)];
-}
-
-/** Of the process, by the processor's own count, its own code only. */
-function instructions(name: string, count: number, most: number): number {
-  // The accounts go to standard error, so that nothing of the program's mixes with them: it says nothing there.
-  const script = 'exec perf stat -x, -e instructions:u -- "$@" 2>&1 >/dev/null';
-  const args = ['-c', script, 'sh', process.execPath, ...words(name, count, most)];
-  return Number(/^(\d+),/m.exec(execFileSync('sh', args, { encoding: 'utf8' }))?.[1] ?? NaN);
-}
-
-function canCount(): boolean {
-  try {
-    const script = 'perf stat -x, -e instructions:u -- true 2>&1';
-    return /^\d+,/m.test(execFileSync('sh', ['-c', script], { encoding: 'utf8' }));
-  } catch {
-    return false;
-  }
 }
