@@ -100,7 +100,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     function lose(error: ImportError): void {
       if (lost) return;
       lost = error;
-      socket.destroy();
+      cutOff();
       out.abandon();
       const waiting = readers.slice(head);
       readers = [];
@@ -108,6 +108,18 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       if (!connected) reject(error);
       for (const reader of waiting) reader.fail(error);
       for (const callback of lossCallbacks) callback(error);
+    }
+
+    /**
+     * What was sent and not answered is sent again elsewhere, or over another connection. A server
+     * that stood still must not come upon it later: it would write an old value over a newer one. So
+     * what the system still holds for it is taken back, which a reset does, and an ordinary end
+     * doesn't. (There is none for TLS.)
+     */
+    function cutOff(): void {
+      const isOwed = connected && head < readers.length;
+      if (isOwed && !endpoint.tls && endpoint.socket === undefined) socket.resetAndDestroy();
+      else socket.destroy();
     }
 
     function consume(end: number): void {

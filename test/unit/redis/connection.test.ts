@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { ImportError } from '../../../src/errors.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
@@ -40,6 +41,22 @@ describe('a connection', () => {
       message: `${address} refused the connection: ${answer.slice(1, -2)}`,
     });
     expect(String(error)).not.toContain('secret');
+  });
+
+  it('takes back what a silent server has not come to read', async () => {
+    const server: { heardBytes: number; wake?: () => Promise<unknown> } = { heardBytes: 0 };
+    const { endpoint } = await mockServer((socket) => {
+      socket.pause();
+      socket.on('data', (chunk) => (server.heardBytes += chunk.length));
+      server.wake = () => once(socket.resume(), 'close');
+    });
+    const connection = await connect(endpoint, { timeoutMs });
+    const value = Buffer.alloc(1024 * 1024, 'x');
+    for (let at = 0; at < 32; at++) connection.call('SET', 'key', value).catch(() => undefined);
+    await loss(connection);
+    // An ordinary end would go on sending what the system holds, some megabytes.
+    await server.wake?.();
+    expect(server.heardBytes).toBeLessThan(1024 * 1024);
   });
 
   it('gives each command its own reply, however they are cut on the way', async () => {
