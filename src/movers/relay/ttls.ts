@@ -4,12 +4,14 @@
 import { ProtocolError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import type { Reader } from '../../redis/reader.js';
-import { COLON, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
-import { lineText } from '../../redis/reply.js';
+import { COLON, command, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
+import { lineText, type Reply, ReplyReader } from '../../redis/reply.js';
 import { withSlack } from '../../redis/short-copy.js';
 import type { Keys } from '../../types.js';
+import { clockOf } from './source-clock.js';
 
 const pttlHead = withSlack(commandHead(1, 'PTTL'));
+const timeCommand = command('TIME');
 
 /**
  * The servers' latest deadline is 2^63 - 1. What is beyond this one keeps clear of it by some weeks,
@@ -18,22 +20,32 @@ const pttlHead = withSlack(commandHead(1, 'PTTL'));
 const latestMs = 2 ** 63 - 2 ** 32;
 
 /**
- * Asks for each key's TTL.
+ * Asks for each key's TTL, and then for the time, so that a line that stands still stretches none.
  * @returns for each key the ms since the epoch (by this machine's clock) at which it expires, 0 for
  *   never; filled by the time replies to later commands arrive.
  */
 export function askDeadlines(source: Connection, keys: Keys): Float64Array {
   const deadlines = new Float64Array(keys.count);
+  const clock = clockOf(source);
+  const ttls = new PttlReader(deadlines, source);
   source.out.askEach(pttlHead, keys);
-  source.expect(new PttlReader(deadlines, source));
+  source.expect(ttls);
+  if (clock.isRefused) return deadlines;
+  source.out.append(timeCommand);
+  const settle = (reply: Reply): void => {
+    ttls.givenAt(clock.answeredMs(reply, ttls.sentMs));
+  };
+  // Whoever asks for the values on this connection hears of its loss too.
+  source.expect(new ReplyReader(settle, () => undefined));
   return deadlines;
 }
 
 class PttlReader implements Reader {
   done = false;
+  readonly sentMs = Date.now();
   #place = 0;
-
-  readonly #sentMs = Date.now();
+  /** When TTLs are taken to have been given. */
+  #givenMs = this.sentMs;
   readonly #pausesBefore: number;
 
   constructor(
@@ -49,10 +61,6 @@ class PttlReader implements Reader {
   }
 
   take(bytes: Buffer, from: number, end: number): number {
-    // An answer is read when it comes, unless reading was paused: then it may have lain for long, and
-    // the source gave it soon after it was asked.
-    const wasPaused = this.source.pauseCount !== this.#pausesBefore;
-    const nowMs = wasPaused ? this.#sentMs : Date.now();
     let at = from;
     while (at < end && this.#place < this.deadlines.length) {
       const type = bytes[at];
@@ -61,7 +69,7 @@ class PttlReader implements Reader {
         if (cr === -1) return at;
         const ttlMs = headerNumber(bytes, at, cr);
         // -1: no TTL; -2: no such key, which its value's reply will say.
-        if (ttlMs >= 0) this.deadlines[this.#place] = Math.min(nowMs + ttlMs, latestMs);
+        if (ttlMs >= 0) this.deadlines[this.#place] = Math.min(this.sentMs + ttlMs, latestMs);
         else if (ttlMs < -2) throw new ProtocolError('an answer to PTTL that is none');
         at = cr + 2;
       } else {
@@ -72,6 +80,22 @@ class PttlReader implements Reader {
       this.#place++;
     }
     this.done = this.#place === this.deadlines.length;
+    // An answer is read when it comes, unless reading was paused: then it may have lain for long, and
+    // the source gave it soon after it was asked.
+    const wasPaused = this.source.pauseCount !== this.#pausesBefore;
+    if (this.done) this.givenAt(wasPaused ? this.sentMs : Date.now());
     return at;
+  }
+
+  /** @param ms undefined: nothing better is known than what was said before. */
+  givenAt(ms: number | undefined): void {
+    if (ms === undefined) return;
+    const laterMs = ms - this.#givenMs;
+    this.#givenMs = ms;
+    if (laterMs === 0) return;
+    for (let place = 0; place < this.deadlines.length; place++) {
+      const deadlineMs = this.deadlines[place] as number;
+      if (deadlineMs !== 0) this.deadlines[place] = Math.min(deadlineMs + laterMs, latestMs);
+    }
   }
 }

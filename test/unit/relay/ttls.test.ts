@@ -14,6 +14,24 @@ function ask(answer: string, ...keys: string[]) {
   return { deadlines: [...deadlines], ending, sent: source.sent() };
 }
 
+/** The source's clock is an hour ahead, and tells microseconds. */
+const time = (ms: number): string => {
+  const seconds = String(Math.floor((ms + 3_600_000) / 1000));
+  const micros = String(((ms + 3_600_000) % 1000) * 1000);
+  return `*2\r\n$${String(seconds.length)}\r\n${seconds}\r\n$${String(micros.length)}\r\n${micros}\r\n`;
+};
+
+/** One question on a connection: answered by the source at one moment, and read at another. */
+function askAlong(source: ReturnType<typeof mockConnection>, answeredMs: number, readMs: number) {
+  const first = source.readers.length;
+  const deadlines = askDeadlines(source, keysOf('a', 'b'));
+  vi.setSystemTime(readMs);
+  const [ttls, clock] = source.readers.slice(first);
+  feed(ttls as Reader, Buffer.from(':60000\r\n:-1\r\n'));
+  if (clock) feed(clock, Buffer.from(time(answeredMs)));
+  return [...deadlines];
+}
+
 describe('deadlines', () => {
   beforeEach(() => {
     vi.useFakeTimers({ now: nowMs });
@@ -28,8 +46,42 @@ describe('deadlines', () => {
     expect(sent).toBe(
       ['1\r\na', '1\r\nb', '1\r\nc', '0\r\n']
         .map((key) => `*2\r\n$4\r\nPTTL\r\n$${key}\r\n`)
-        .join(''),
+        .join('')
+        .concat('*1\r\n$4\r\nTIME\r\n'),
     );
+  });
+
+  it('are not stretched by a line that stands still, on the way there or back', () => {
+    const source = mockConnection();
+    const soon = askAlong(source, nowMs + 1, nowMs + 2);
+    expect(soon).toEqual([nowMs + 2 + 60_000, 0]);
+    vi.setSystemTime(nowMs + 100);
+    expect(askAlong(source, nowMs + 101, nowMs + 9000)).toEqual([nowMs + 102 + 60_000, 0]);
+    vi.setSystemTime(nowMs + 10_000);
+    expect(askAlong(source, nowMs + 18_999, nowMs + 19_000)).toEqual([nowMs + 19_000 + 60_000, 0]);
+  });
+
+  it('stay between question and answer, whatever the source’s clock does', () => {
+    const source = mockConnection();
+    askAlong(source, nowMs, nowMs);
+    for (const leapMs of [-(10 ** 8), 10 ** 8]) {
+      vi.setSystemTime(nowMs + 100);
+      const [deadline = 0] = askAlong(source, nowMs + leapMs, nowMs + 300);
+      expect(deadline).toBeGreaterThanOrEqual(nowMs + 100 + 60_000);
+      expect(deadline).toBeLessThanOrEqual(nowMs + 300 + 60_000);
+    }
+  });
+
+  it('are counted from their arrival where the source doesn’t tell the time, and it is asked once', () => {
+    const source = mockConnection();
+    const deadlines = askDeadlines(source, keysOf('a'));
+    vi.setSystemTime(nowMs + 50);
+    feed(source.readers[0] as Reader, Buffer.from(':1000\r\n'));
+    feed(source.readers[1] as Reader, Buffer.from('-NOPERM no time\r\n'));
+    expect([...deadlines]).toEqual([nowMs + 1050]);
+    askDeadlines(source, keysOf('a'));
+    expect(source.readers).toHaveLength(3);
+    expect(source.sent().match(/TIME/g)).toHaveLength(1);
   });
 
   it('as late as a server knows stay within what a node takes', () => {
