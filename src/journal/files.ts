@@ -24,7 +24,7 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /** So that the new name outlives a power cut too; not every system lets folders be synced. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, 'r');
     await folder.sync().finally(() => folder.close());

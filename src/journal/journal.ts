@@ -10,8 +10,8 @@ import { readFile, rm } from 'node:fs/promises';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
 import { makeFolder, replaceFile } from './files.js';
-import { type ListedKeys, listedFiles, listedKeys } from './listed.js';
 import { takeLock } from './lock.js';
+import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
 import {
   format,
   formatVersion,
@@ -38,7 +38,7 @@ export interface Done {
 }
 
 export interface Troubles {
-  /** Another run has taken the job over: this one must end. */
+  /** Another run has taken the job over, or what is moved can't be put on file: this one must end. */
   lost(error: ImportError): void;
   /** The journal can't be written for now; what it said last still holds. */
   failed(error: ImportError): void;
@@ -47,7 +47,7 @@ export interface Troubles {
 export interface Journal {
   /** What an earlier run of this job has left. */
   readonly earlier: JournalState | undefined;
-  readonly listed: ListedKeys;
+  readonly moved: MovedKeys;
   /**
    * Writes the decision, and from then on what was done.
    * @throws UsageError when it can't be written.
@@ -65,7 +65,8 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
     await makeFolder(path);
     return takeLock(`${path}.lock`);
   });
-  const listed = listedKeys(path);
+  let troubles: Troubles | undefined;
+  const moved = movedKeys(path, (error) => troubles?.lost(error));
   let earlier: JournalState | undefined;
   let timer: NodeJS.Timeout | undefined;
   let saving: Promise<void> = Promise.resolve();
@@ -83,14 +84,14 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
     get earlier() {
       return earlier;
     },
-    listed,
-    async begin(decision, done, troubles) {
+    moved,
+    async begin(decision, done, told) {
+      troubles = told;
       const before = decision.goesOn ? earlier : undefined;
-      if (!before) await removeAll([path, ...listedFiles(path)]);
+      if (!before) await removeAll([path, ...movedFiles(path)]);
       const startedAt = before?.startedAt ?? new Date().toISOString();
       write = async () => {
-        await listed.sync();
-        const { moved, bytes, scans } = done();
+        const { moved: keys, bytes, scans } = done();
         const { replaceSaid, replace, startedEmpty } = decision;
         const state: JournalState = {
           format,
@@ -103,7 +104,7 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
           replace,
           startedEmpty,
           runs: (before?.runs ?? 0) + 1,
-          moved: (before?.moved ?? 0) + moved,
+          moved: (before?.moved ?? 0) + keys,
           bytes: (before?.bytes ?? 0) + bytes,
           startedAt,
           savedAt: new Date().toISOString(),
@@ -118,25 +119,25 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
         else {
           clearInterval(timer);
           write = () => Promise.resolve();
-          troubles.lost(new ImportError(`Another run of this job has taken over ${path}.`));
+          told.lost(new ImportError(`Another run of this job has taken over ${path}.`));
         }
       };
       timer = setInterval(() => {
         saving = saving.then(save).catch((error: unknown) => {
-          troubles.failed(unwritable(path, error, ImportError));
+          told.failed(unwritable(path, error, ImportError));
         });
       }, saveEveryMs).unref();
     },
     async end(isOver) {
       clearInterval(timer);
       await saving;
-      if (isOver) await removeAll([path, ...listedFiles(path)]);
+      if (isOver) await removeAll([path, ...movedFiles(path)]);
       else await write();
     },
     async release() {
       clearInterval(timer);
       await saving;
-      await listed.close();
+      await moved.close();
       await lock.release();
     },
   };

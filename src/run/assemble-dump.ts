@@ -38,7 +38,7 @@ export function assembleDump(
   ready: Ready,
   dump: Dump,
   { options, logger, throttle, record, names, several }: Shared & { readonly several: boolean },
-  { startAt }: Omit<Extras, 'listed'>,
+  { startAt }: Omit<Extras, 'moved'>,
 ): Part {
   const { topology, masters } = ready.target;
   const { timeoutMs, retryForMs } = options;

@@ -8,7 +8,7 @@ import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/record.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';
-import type { ListedKeys } from '../journal/listed.js';
+import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';
@@ -47,8 +47,8 @@ export interface Part {
 
 /** What comes from outside of the servers: from files, and from earlier runs. */
 export interface Extras {
-  /** Where listed keys are kept, and those of earlier runs recalled from. */
-  readonly listed?: ListedKeys | undefined;
+  /** Where moved keys are kept, and those of earlier runs recalled from. */
+  readonly moved?: MovedKeys | undefined;
   /** Where an earlier run's scan had come to. */
   readonly startAt?: ScanPosition | undefined;
   /** Just these keys, instead of all that the source has. */
@@ -77,7 +77,7 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 export function assemble(
   ready: Ready,
   { options, logger, throttle, allowance, record, names }: Shared,
-  { listed, startAt, onlyKeys }: Extras = {},
+  { moved, startAt, onlyKeys }: Extras = {},
 ): Part {
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
@@ -112,8 +112,7 @@ export function assemble(
   const selection = { ...options, types: options.type };
   const wanted = selectsAll(selection) ? all : selectedSource(all, link, selection);
   const prefix = keyPrefix(options, ready.source);
-  const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
-  const source = listed ? listed.watch(named, record) : named;
+  const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const checkpoints =
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
@@ -122,7 +121,7 @@ export function assemble(
   const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
   const isNoted = noting(names);
   const own = { ready, options, link, connectNode, aside, distance, census };
-  const parts = { ...own, isHeldBack, isNoted };
+  const parts = { ...own, isHeldBack, isNoted, beforeDeletes: moved?.note };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
 
   return {

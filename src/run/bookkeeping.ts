@@ -74,7 +74,8 @@ export async function openBooks(
     return {
       given: {
         plan,
-        listed: plan.keepsListed ? journal?.listed : undefined,
+        moved: plan.keepsMoved ? journal?.moved : undefined,
+        movedBefore: plan.goesOn ? (earlier?.moved ?? 0) : 0,
         of: (source) => ({ startAt: positions[source], onlyKeys }),
       },
       earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
@@ -122,7 +123,11 @@ export async function openBooks(
 /** A dry run keeps none. */
 export function noBooks(): Books {
   return {
-    given: { plan: { overwrites: false, startedEmpty: false, goesOn: false }, of: () => ({}) },
+    given: {
+      plan: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
+      movedBefore: 0,
+      of: () => ({}),
+    },
     earlier: undefined,
     begin: () => Promise.resolve(),
     end: () => Promise.resolve(),

@@ -9,7 +9,7 @@
  * overwrite them, because with it the source always counts.
  *
  * Where `--replace` was said for a cluster with keys of its own, that holds on, except for keys that
- * an earlier run has listed (journal/listed.ts). Who names single keys (`--only-keys`) and says
+ * an earlier run has moved (journal/moved.ts). Who names single keys (`--only-keys`) and says
  * `--replace` means it, though.
  */
 import { PreflightError } from '../errors.js';
@@ -30,8 +30,10 @@ export interface Situation {
 export interface Plan extends Decision {
   /** Whether this run overwrites keys that the cluster has. */
   readonly overwrites: boolean;
-  /** Whether listed keys have to be kept on file, and those of earlier runs be recalled. */
-  readonly keepsListed: boolean;
+  /** Whether moved keys have to be kept on file, for this job's next run. */
+  readonly keepsMoved: boolean;
+  /** Whether those of earlier runs are recalled from there, so that they are not overwritten. */
+  readonly recallsMoved: boolean;
 }
 
 /** @throws PreflightError when `--replace` or `--no-replace` must be said. */
@@ -39,6 +41,8 @@ export function decide(situation: Situation): Plan {
   const { replace, copy, onlyKeys, clusterKeys, earlier } = situation;
   // An emptied cluster holds nothing of the earlier run, and who says something else wants it so.
   const said = replace ?? null;
+  // Some keys by name are a part of the job that is on file, whatever is said for them.
+  const isPart = onlyKeys && clusterKeys > 0 && keepsMoved(copy, earlier);
   const goesOn =
     earlier !== undefined &&
     clusterKeys > 0 &&
@@ -51,7 +55,8 @@ export function decide(situation: Situation): Plan {
       replace: earlier.replace,
       startedEmpty,
       overwrites: earlier.replace && (copy || !(startedEmpty || onlyKeys)),
-      keepsListed: earlier.replace && !(copy || startedEmpty || onlyKeys),
+      keepsMoved: keepsMoved(copy, earlier),
+      recallsMoved: keepsMoved(copy, earlier),
     };
   }
   if (clusterKeys > 0 && replace === undefined) {
@@ -61,12 +66,21 @@ export function decide(situation: Situation): Plan {
   }
   const startedEmpty = clusterKeys === 0;
   const overwrites = replace ?? true;
+  const isNew = !onlyKeys && keepsMoved(copy, { replace: overwrites, startedEmpty });
   return {
     goesOn,
     replaceSaid: said,
     replace: overwrites,
     startedEmpty,
     overwrites,
-    keepsListed: overwrites && !(copy || startedEmpty || onlyKeys),
+    keepsMoved: isNew || isPart,
+    recallsMoved: isNew,
   };
+}
+
+function keepsMoved(
+  copy: boolean,
+  job: Pick<JournalState, 'replace' | 'startedEmpty'> | undefined,
+): boolean {
+  return !copy && job?.replace === true && !job.startedEmpty;
 }

@@ -10,7 +10,7 @@ import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
 import { relay } from '../movers/relay/relay.js';
-import { guardedRemoval, plainRemoval } from '../movers/relay/removal.js';
+import { guardedRemoval, plainRemoval, type Removal } from '../movers/relay/removal.js';
 import { newShapes } from '../movers/relay/shapes.js';
 import { watchedRemoval } from '../movers/relay/watch.js';
 import { createWindow } from '../movers/relay/window.js';
@@ -18,7 +18,7 @@ import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
-import type { Mover, MoverName, Node } from '../types.js';
+import type { Keys, Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
 import type { Distance } from './distance.js';
@@ -49,6 +49,8 @@ export interface Parts {
   /** Whether the run is kept from being as fast as it can. */
   readonly isHeldBack: () => boolean;
   readonly isNoted: CountingOptions['isNoted'];
+  /** What has to be done before the source is told to delete keys, if anything. */
+  readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
 }
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
@@ -96,16 +98,17 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
       scripts: has.eval,
       silentPersist: ready.source.versionNumber < firstToTellOfPersist,
     });
-    return { source, sourceRun, removal };
+    return { source, sourceRun, removal: after(parts.beforeDeletes, removal) };
   };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
-    return options.guard
+    const removal = options.guard
       ? guardedRemoval(source, word, {
           sameSlot: inCluster,
           limitKeys: () => distance.removedKeys(),
         })
       : plainRemoval(source, word, inCluster);
+    return after(parts.beforeDeletes, removal);
   };
   return relay({
     ...aside,
@@ -145,6 +148,18 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   });
 }
 
+/** The same removal, which begins only when this is done. */
+function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
+  if (!first) return removal;
+  return {
+    ...removal,
+    async remove(keys, ticket) {
+      await first(keys);
+      return removal.remove(keys, ticket);
+    },
+  };
+}
+
 /**
  * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
  * another node are taken there only right after ASKING, keys that their node has already have to be
@@ -152,7 +167,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
  * payloads.
  */
 function migrateOf(
-  { ready, options, link, aside }: Parts,
+  { ready, options, link, aside, beforeDeletes }: Parts,
   timeoutMs: number,
   byRelay: Mover,
 ): Mover {
@@ -177,6 +192,7 @@ function migrateOf(
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     otherwise: (batch) => byRelay.move(batch),
+    beforeDeletes,
   });
   return {
     name: mover.name,

@@ -53,9 +53,11 @@ export interface Parts {
 }
 
 /** What comes from earlier runs and from files, by source. */
-export interface Given extends Pick<Extras, 'listed'> {
-  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty' | 'goesOn'>;
-  readonly of: (source: string) => Omit<Extras, 'listed'>;
+export interface Given extends Pick<Extras, 'moved'> {
+  /** How many keys they have moved. */
+  readonly movedBefore: number;
+  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
+  readonly of: (source: string) => Omit<Extras, 'moved'>;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
@@ -63,7 +65,7 @@ export function assembleParts(
   { sources, target }: Facts,
   options: ImportOptions,
   logger: Logger,
-  { plan, listed, of }: Given,
+  { plan, moved, movedBefore, of }: Given,
 ): Parts {
   // Of all databases, an earlier run may have emptied all but one.
   const several = sources.length > 1 || readDatabases(options.db) === 'all';
@@ -74,7 +76,10 @@ export function assembleParts(
     bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
-  const common = listingRecord(keyCount, replacesOthers ? 'sparse' : 'usual');
+  // With room for those that earlier runs have moved: they may be recalled.
+  const newRecord = () =>
+    listingRecord(keyCount + movedBefore, replacesOthers ? 'sparse' : 'usual');
+  const common = newRecord();
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, FollowedServer>();
   const all = sources.map((source) => {
@@ -97,7 +102,7 @@ export function assembleParts(
     if (source.dump) {
       return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
     }
-    return assemble(ready, shared, { listed, ...of(source.name) });
+    return assemble(ready, shared, { moved, ...of(source.name) });
   });
   const running = new Set<Part>();
 
@@ -137,7 +142,7 @@ export function assembleParts(
       signal.addEventListener('abort', () => {
         throttle.release();
       });
-      await listed?.recall(common);
+      if (plan.recallsMoved) await moved?.recall(common, newRecord);
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
       const ends = byServer(all).map((parts) =>
         limit(async () => {

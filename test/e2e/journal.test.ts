@@ -34,14 +34,18 @@ const command = (...more: string[]): string[] => [
 /** Slow enough for a run to be there still when it is to be killed. */
 const slowly = ['--max-rate', '4000'];
 
-/** Starts the command and kills it when so many keys have arrived. */
-async function killedAfter(arrived: number, args: readonly string[]): Promise<void> {
+/** Starts the command and ends it when so many keys have arrived. */
+async function killedAfter(
+  arrived: number,
+  args: readonly string[],
+  signal: NodeJS.Signals = 'SIGKILL',
+): Promise<void> {
   const left = (await stage.source.client.dbsize()) - arrived;
   proxy.faults.delayMs.down = 20;
   const run = startCli([...args, ...slowly, '--quiet']);
   const isLeft = async (): Promise<boolean> => (await stage.source.client.dbsize()) <= left;
   await ended(run, waitFor('so many keys to arrive', isLeft, { everyMs: 1 }));
-  run.signal('SIGKILL');
+  run.signal(signal);
   await run.done;
   proxy.faults.delayMs.down = 0;
   proxy.cut();
@@ -100,6 +104,28 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(await stage.source.client.get(key)).toBe('written again');
     if (flags.length > 0) expect(await atCluster('own').get('own')).toBe('of the source');
   });
+});
+
+it.each<[string, NodeJS.Signals]>([
+  ['relay', 'SIGTERM'],
+  ['relay', 'SIGKILL'],
+  ['migrate', 'SIGTERM'],
+])('replaces what it had not come to: by %s, ended by %s', async (mover, signal) => {
+  // The cluster has other values of the very same keys.
+  const count = 12_000;
+  await fillStrings(stage.source, { count, valueBytes: 30 });
+  expect((await runJson(command('--copy', '--mover', 'relay'))).code).toBe(0);
+  await fillStrings(stage.source, { count, valueBytes: 20 });
+  const before = await digestOf([stage.source.client]);
+  const args = command('--replace', '--mover', mover);
+  await killedAfter(500, args, signal);
+  expect(await stage.source.client.dbsize()).toBeGreaterThan(count / 4);
+  const { code, report } = await runJson(args);
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  expect(report.earlier?.runs).toBe(1);
+  expect(await stage.source.client.dbsize()).toBe(0);
+  expect(await digestOf(stage.cluster.masters.map(({ client }) => client))).toBe(before);
 });
 
 it('copies from where it was, and not once more what was copied already', async () => {

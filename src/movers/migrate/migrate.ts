@@ -33,6 +33,8 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
   otherwise(batch: Batch): Promise<Outcome>;
   /** Whether the node takes shorter values than usual: it hangs up on the source that sends a longer one. */
   isNarrow(node: Node): boolean;
+  /** What has to be done before keys are sent, which deletes them at the source; if anything. */
+  readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
   /** Whether one MIGRATE may hold several keys, which not every version does safely. */
   readonly severalKeys: boolean;
   /** Whether the source lets scripts run. */
@@ -130,6 +132,7 @@ export function migrate(options: MigrateOptions): Mover {
 
   async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
     const own = outcomeBuilder(part.sourceRun);
+    await options.beforeDeletes?.(part.keys);
     try {
       // Keys that were tried or listed before need an answer each.
       const isFresh = part.batch.attempt === 0 && !part.batch.relisted;

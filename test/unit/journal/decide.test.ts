@@ -19,7 +19,7 @@ describe('without an earlier run', () => {
       goesOn: false,
       overwrites: true,
       startedEmpty: true,
-      keepsListed: false,
+      keepsMoved: false,
     });
   });
 
@@ -31,10 +31,10 @@ describe('without an earlier run', () => {
   it('keeps a list of keys where others may be overwritten', () => {
     expect(decide({ ...situation, replace: true })).toMatchObject({
       overwrites: true,
-      keepsListed: true,
+      keepsMoved: true,
     });
-    expect(decide({ ...situation, replace: true, copy: true }).keepsListed).toBe(false);
-    expect(decide({ ...situation, replace: false }).keepsListed).toBe(false);
+    expect(decide({ ...situation, replace: true, copy: true }).keepsMoved).toBe(false);
+    expect(decide({ ...situation, replace: false }).keepsMoved).toBe(false);
   });
 });
 
@@ -45,7 +45,7 @@ describe('after an earlier run', () => {
       replace: true,
       startedEmpty: true,
       overwrites: false,
-      keepsListed: false,
+      keepsMoved: false,
     });
   });
 
@@ -58,7 +58,7 @@ describe('after an earlier run', () => {
       goesOn: true,
       replaceSaid: true,
       overwrites: true,
-      keepsListed: true,
+      keepsMoved: true,
     });
   });
 
@@ -66,7 +66,7 @@ describe('after an earlier run', () => {
     expect(decide({ ...situation, replace: true, earlier: empty })).toMatchObject({
       goesOn: false,
       overwrites: true,
-      keepsListed: true,
+      keepsMoved: true,
     });
     expect(decide({ ...situation, replace: false, earlier: empty })).toMatchObject({
       goesOn: false,
@@ -82,11 +82,11 @@ describe('after an earlier run', () => {
 describe('for some keys by name', () => {
   const some = { ...situation, onlyKeys: true };
 
-  it('takes --replace at its word, whatever an earlier run listed', () => {
+  it('takes --replace at its word, whatever an earlier run moved', () => {
     expect(decide({ ...some, replace: true, earlier: occupied })).toMatchObject({
       goesOn: false,
       overwrites: true,
-      keepsListed: false,
+      recallsMoved: false,
     });
   });
 
@@ -95,5 +95,14 @@ describe('for some keys by name', () => {
       goesOn: true,
       overwrites: false,
     });
+  });
+
+  it.each([undefined, true])('keeps what is moved on the list of the job, said: %s', (replace) => {
+    expect(decide({ ...some, replace, earlier: occupied }).keepsMoved).toBe(true);
+    expect(decide({ ...some, replace, earlier: empty }).keepsMoved).toBe(false);
+  });
+
+  it('keeps no list of its own', () => {
+    expect(decide({ ...some, replace: true }).keepsMoved).toBe(false);
   });
 });
