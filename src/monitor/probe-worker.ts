@@ -9,14 +9,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Connection } from '../redis/connection.js';
+import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { createLink } from '../redis/link.js';
 
 export interface ProbeData {
   readonly endpoints: readonly Endpoint[];
   readonly timeoutMs: number;
   readonly askEveryMs: number;
+  readonly tellEveryMs: number;
 }
 
 /** What was seen since the last word. */
@@ -26,23 +26,27 @@ export interface Seen {
   readonly longestMs: number;
 }
 
-const tellEveryMs = 100;
 const againAfterMs = 500;
 
-const { endpoints, timeoutMs, askEveryMs } = workerData as ProbeData;
+const { endpoints, timeoutMs, askEveryMs, tellEveryMs } = workerData as ProbeData;
 await Promise.all(endpoints.map(follow));
 
 async function follow(endpoint: Endpoint, place: number): Promise<never> {
   for (;;) {
-    // One that gave up stays so; the probe never does.
-    const link = createLink(endpoint, { timeoutMs, retryForMs: 0, mustBeWritable: false });
     try {
-      await watch((await link.open()).connection, place);
+      await watch(await connect(await located(endpoint), { timeoutMs }), place);
     } catch {
       // A lost source is the pipeline's to tell.
       await delay(againAfterMs);
     }
   }
+}
+
+/** What asks Sentinels takes several times as long to load as all the rest. */
+async function located(endpoint: Endpoint): Promise<Endpoint> {
+  if (!endpoint.sentinels) return endpoint;
+  const { locate } = await import('../redis/sentinel.js');
+  return locate(endpoint, timeoutMs);
 }
 
 /** Until it is lost. */

@@ -6,15 +6,20 @@ import type { Allowance } from '../engine/allowance.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 
-/** The probe tells ten times a second; people are told the longest wait of a second. */
-const toldOver = 10;
-const askEveryMs = { limited: 5, unlimited: 100 } as const;
+/** Often enough for a run to follow; and for people, who are told the longest wait of a second. */
+const paces = {
+  limited: { askEveryMs: 5, tellEveryMs: 100 },
+  unlimited: { askEveryMs: 200, tellEveryMs: 1000 },
+} as const;
+const toldOverMs = 1000;
 /** Runs that are over by then need no thread for this. */
 const unlimitedAfterMs = 500;
 
 export interface SourceLatency {
   /** From now on this is the most; undefined: nobody minds. */
   limit(latencyMs: number | undefined): void;
+  /** Somebody wants to be told, though there is no limit. */
+  begin(): void;
   stop(): void;
 }
 
@@ -35,17 +40,19 @@ export function followServers(
   const last = servers.map((): number[] => []);
   const isLimited = (): boolean => servers.some(({ allowance }) => allowance.limitMs !== undefined);
   let probe: Probe | undefined;
-  const later = setTimeout(start, unlimitedAfterMs).unref();
+  let later: NodeJS.Timeout | undefined;
+  let isStopped = false;
   if (isLimited()) start();
 
   function start(): void {
     clearTimeout(later);
     probe?.stop();
     probe = undefined;
-    if (endpoints.length === 0) return;
-    const every = isLimited() ? askEveryMs.limited : askEveryMs.unlimited;
-    const data = { endpoints, timeoutMs, askEveryMs: every };
-    probe = startProbe(data, ({ place, longestMs }) => {
+    if (endpoints.length === 0 || isStopped) return;
+    const pace = isLimited() ? paces.limited : paces.unlimited;
+    const toldOver = toldOverMs / pace.tellEveryMs;
+    for (const waits of last) waits.length = 0;
+    probe = startProbe({ endpoints, timeoutMs, ...pace }, ({ place, longestMs }) => {
       servers[place]?.allowance.note(longestMs);
       const waits = last[place] ?? [];
       waits.push(longestMs);
@@ -60,7 +67,11 @@ export function followServers(
       for (const { allowance } of servers) allowance.limit(latencyMs);
       if (wasLimited !== isLimited()) start();
     },
+    begin() {
+      if (!probe && !isStopped) later ??= setTimeout(start, unlimitedAfterMs).unref();
+    },
     stop() {
+      isStopped = true;
       clearTimeout(later);
       probe?.stop();
     },

@@ -83,6 +83,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   const latency = followServers(parts.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
+  if (!options.quiet || metrics) latency.begin();
   const ear = await takeOrders();
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
@@ -119,6 +120,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     try {
       const opened = await listenForOrders(run, (orders) => {
         steering.obey(orders);
+        latency.begin();
         return { ...standing(sampler, final), pid: process.pid };
       });
       voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
