@@ -104,6 +104,41 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
       ),
     );
   }
+  const countOf = (...names: string[]): number =>
+    commandStats
+      .filter(({ command }) => names.includes(command))
+      .reduce((sum, { calls }) => sum + calls, 0);
+  const refused = commandStats.filter(({ concern }) => concern === 'refused');
+  if (refused.length > 0) {
+    findings.push(
+      note(
+        `${named(refused)}: a node of a cluster refuses that; who follows whom is set with CLUSTER REPLICATE.`,
+      ),
+    );
+  }
+  const selects = commandStats.find(({ command }) => command === 'select');
+  if (selects && !selects.watched) {
+    const how = watch ? 'it was not seen while watching' : 'say --watch 60s to see which';
+    findings.push(
+      note(
+        `SELECT was used (${formatCount(selects.calls)}×): a cluster takes SELECT 0 only; ${how}.`,
+      ),
+    );
+  }
+  if (countOf('wait', 'waitaof') > 0) {
+    findings.push(
+      note(
+        'WAIT or WAITAOF was used: in a cluster it speaks of the one node it is sent to, so it has to follow the write on the same connection.',
+      ),
+    );
+  }
+  if (countOf('subscribe', 'psubscribe') > 0) {
+    findings.push(
+      note(
+        'Subscriptions were used: messages reach every node of a cluster, but events of keys (__keyspace@0__, __keyevent@0__) only come from the node that has the key, so they have to be subscribed to at every master.',
+      ),
+    );
+  }
   const perNode = commandStats
     .filter(({ concern, command, watched }) => {
       return concern === 'per-node' && (!ownToo.has(command) || watched);

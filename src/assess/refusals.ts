@@ -14,6 +14,7 @@ export function refusalOf(words: readonly string[]): Refusal | undefined {
   const name = (words[0] ?? '').toUpperCase();
   if (name === 'SORT' || name === 'SORT_RO') return sortRefusal(name, words);
   if (name === 'SELECT') return words[1] === '0' ? undefined : database('SELECT', words[1] ?? '');
+  if (name === 'SUBSCRIBE' || name === 'PSUBSCRIBE') return eventsRefusal(name, words.slice(1));
   if (name === 'SWAPDB') return database('SWAPDB', ...words.slice(1, 3));
   if (name === 'MOVE') return database('MOVE', shapeOf(words[1] ?? ''), words[2] ?? '');
   if (name === 'COPY') {
@@ -23,6 +24,12 @@ export function refusalOf(words: readonly string[]): Refusal | undefined {
     return database('COPY', ...words.slice(1, 3).map(shapeOf), 'DB', db);
   }
   return undefined;
+}
+
+/** Events of other databases: nobody tells of any in a cluster. */
+function eventsRefusal(name: string, channels: readonly string[]): Refusal | undefined {
+  const other = channels.find((channel) => /^__key(?:space|event)@[1-9]\d*__:/.test(channel));
+  return other === undefined ? undefined : database(name, shapeOf(other));
 }
 
 /** A cluster takes BY only where it says not to sort (BY nosort), and no GET. */

@@ -15,6 +15,7 @@ export type Concern =
   | 'script'
   | 'database' // a cluster has only database 0
   | 'per-node' // answers for one node only
+  | 'refused' // a node of a cluster refuses it
   | 'blocking'
   | 'pub/sub';
 
@@ -28,19 +29,20 @@ const concerns: Readonly<Record<Concern, string>> = {
   script: 'eval evalsha eval_ro evalsha_ro fcall fcall_ro',
   database: 'select move swapdb',
   'per-node': 'keys scan randomkey dbsize flushall flushdb',
-  blocking: 'blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait',
+  refused: 'replicaof slaveof',
+  blocking: 'blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait waitaof',
   'pub/sub': 'publish subscribe psubscribe ssubscribe spublish',
 };
 
 /** What may take several keys, which a cluster serves only if they share a slot. */
 const decisive: ReadonlySet<Concern> = new Set(['multi-key', 'transaction', 'script', 'blocking']);
 
-/** Whether it depends on a command's keys if a cluster runs it. WAIT blocks, and has none. */
+/** Whether it depends on a command's keys if a cluster runs it. WAIT and WAITAOF block, and have none. */
 export function isDecisive({
   command,
   concern,
 }: Pick<CommandCount, 'command' | 'concern'>): boolean {
-  return decisive.has(concern) && command !== 'wait';
+  return decisive.has(concern) && command !== 'wait' && command !== 'waitaof';
 }
 
 /** The same by its name. */

@@ -83,6 +83,8 @@ it.each([
   ['select 3', 'SELECT 3'],
   ['MOVE key:1 2', 'MOVE key:<n> 2'],
   ['SWAPDB 0 1', 'SWAPDB 0 1'],
+  ['PSUBSCRIBE news __keyspace@3__:user:7', 'PSUBSCRIBE __keyspace@<n>__:user:<n>'],
+  ['SUBSCRIBE __keyevent@0__:expired', undefined],
   ['COPY a b REPLACE', undefined],
   ['COPY a b DB 0', undefined],
   ['COPY a b DB 1', 'COPY a b DB 1'],

@@ -37,6 +37,18 @@ it.each([
   expect(verdict({ commandStats: [one] }).status).toBe(status);
 });
 
+it.each([
+  ['wait', 'blocking', /speaks of the one node/],
+  ['waitaof', 'blocking', /speaks of the one node/],
+  ['psubscribe', 'pub/sub', /subscribed to at every master/],
+  ['select', 'database', /a cluster takes SELECT 0 only/],
+  ['replicaof', 'refused', /CLUSTER REPLICATE/],
+] as const)('tells what %s means in a cluster, and lets it move', (command, concern, words) => {
+  const { status, findings } = verdict({ commandStats: [count(command, concern)] });
+  expect(status).toBe('can-move');
+  expect(findings.map(({ message }) => message).join()).toMatch(words);
+});
+
 it('needs to have seen what was counted', () => {
   const unseen = [count('sunionstore', 'multi-key', { watched: 0, duringWatch: 0 })];
   expect(verdict({ watch, commandStats: unseen })).toMatchObject({ status: 'undecided' });
