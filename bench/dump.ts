@@ -1,20 +1,30 @@
 /**
- * `npm run bench:dump -- [keys]`: a dump straight into a cluster, against a server that loads it and
- * the import from that, both timed from the file on disk to the last key in the cluster.
+ * `npm run bench:dump -- --keys 5000000 --rounds 3`: a dump straight into a cluster, against a server
+ * that loads it and the import from that, both timed from the file on disk to the last key in the
+ * cluster. The two take turns, after one round to warm up; medians are shown.
  */
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { fillStrings } from '../test/support/bulk.js';
 import { program } from '../test/support/cli.js';
 import { startCluster, type TestCluster } from '../test/support/cluster.js';
 import { startServer, using } from '../test/support/servers.js';
+import { knownMedian, median } from './lab/medians.js';
 import { run } from './lab/process.js';
 import { say } from './lab/say.js';
 import { megabytes, short, table } from './report/table.js';
 
 const valueBytes = 64;
-const keys = Number(process.argv[2] ?? 1_000_000);
+const { values } = parseArgs({
+  options: {
+    keys: { type: 'string', default: '5000000' },
+    rounds: { type: 'string', default: '3' },
+  },
+});
+const keys = Number(values.keys);
+const rounds = Number(values.rounds);
 
 interface Way {
   readonly name: string;
@@ -33,6 +43,20 @@ async function importFrom(from: string, cluster: TestCluster): Promise<Omit<Way,
   return ended;
 }
 
+/** From the start of a server on the file on. */
+async function loadAndImport(file: string, cluster: TestCluster): Promise<Omit<Way, 'name'>> {
+  const startedMs = performance.now();
+  return using(startServer(), async (server) => {
+    copyFileSync(file, join(server.directory, 'dump.rdb'));
+    // It starts empty, because its folder is made with it; DEBUG RELOAD would write the file anew.
+    await server.crash();
+    await server.revive();
+    const loadedMs = performance.now() - startedMs;
+    const way = await importFrom(server.address, cluster);
+    return { ...way, seconds: way.seconds + loadedMs / 1000 };
+  });
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'cluster-import-bench-'));
 try {
   const file = join(folder, 'dump.rdb');
@@ -45,28 +69,32 @@ try {
   say(`${megabytes(statSync(file).size)} MB`);
   const ways: Way[] = [];
   await using(startCluster(), async (cluster) => {
-    say('straight from the file');
-    ways.push({ name: 'the dump itself', ...(await importFrom(file, cluster)) });
-    say('by a server that loads it');
-    const startedMs = performance.now();
-    const loading = startServer();
-    await using(loading, async (server) => {
-      copyFileSync(file, join(server.directory, 'dump.rdb'));
-      // It starts empty, because its folder is made with it; DEBUG RELOAD would write the file anew.
-      await server.crash();
-      await server.revive();
-      const loadedMs = performance.now() - startedMs;
-      const way = await importFrom(server.address, cluster);
-      ways.push({ name: 'loaded, then imported', ...way, seconds: way.seconds + loadedMs / 1000 });
-    });
+    const way = async (name: string, made: Promise<Omit<Way, 'name'>>): Promise<Way> => {
+      const one = { name, ...(await made) };
+      say(`${name}: ${short(one.seconds)} s`);
+      return one;
+    };
+    // The first round is there to warm up, unless it is the only one.
+    for (let round = rounds > 1 ? 0 : 1; round <= rounds; round++) {
+      const both = [
+        await way('the dump itself', importFrom(file, cluster)),
+        await way('loaded, then imported', loadAndImport(file, cluster)),
+      ];
+      if (round > 0) ways.push(...both);
+    }
   });
-  const rows = ways.map(({ name, seconds, cpuSeconds, peakBytes }) => [
-    name,
-    short(seconds),
-    Math.round(keys / seconds).toLocaleString('en'),
-    short((cpuSeconds / keys) * 1e6),
-    megabytes(peakBytes),
-  ]);
+  const rows = [...new Set(ways.map(({ name }) => name))].map((name) => {
+    const own = ways.filter((way) => way.name === name);
+    const seconds = median(own.map((way) => way.seconds));
+    const cpuSeconds = median(own.map((way) => way.cpuSeconds));
+    return [
+      name,
+      short(seconds),
+      Math.round(keys / seconds).toLocaleString('en'),
+      short((cpuSeconds / keys) * 1e6),
+      megabytes(knownMedian(own.map((way) => way.peakBytes))),
+    ];
+  });
   const heads = ['way', 'seconds', 'keys/s', 'µs of client CPU per key', 'peak MB'];
   console.log(`\n${table(heads, rows)}`);
 } finally {
