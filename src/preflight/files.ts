@@ -20,13 +20,13 @@ export interface OpenedFiles {
 export type FileOptions = Pick<ImportOptions, 'from' | 'redisServer' | 'db'>;
 
 /**
- * @param dumps whether dumps are read as they are, or loaded by servers too.
+ * @param isLoaded whether a dump is loaded by a server too, rather than read as it is.
  * @throws UsageError or PreflightError when a file can't be used; no server is left then.
  */
 export async function openFiles(
   options: FileOptions,
   loading: Loading,
-  dumps: 'read' | 'load' = 'read',
+  isLoaded: (dump: string) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<OpenedFiles> {
   const { warn } = loading;
   const read: { path: string; file: string }[] = [];
@@ -39,9 +39,9 @@ export async function openFiles(
   try {
     for (const path of dumpsIn(options)) {
       const appendOnly = path === '-' ? undefined : await appendOnlyAt(path);
-      const isRead = !appendOnly || appendOnly.dump !== undefined;
-      if (isRead && dumps === 'read') {
-        read.push({ path, file: appendOnly?.dump ?? path });
+      const dump = appendOnly ? appendOnly.dump : path;
+      if (dump !== undefined && !(await isLoaded(dump))) {
+        read.push({ path, file: dump });
         continue;
       }
       if (path === '-') {

@@ -7,9 +7,11 @@ import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
+import type { Endpoint } from '../redis/endpoint.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import { leftOut } from './databases.js';
 import { openDump } from './dump.js';
+import { dumpsIn } from './dump-names.js';
 import { limitBelowDistance } from './distance-limit.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
@@ -18,6 +20,7 @@ import { checkPrefix } from './key-prefix.js';
 import { lackingModules, modulesOf } from './modules.js';
 import { readOrigins } from './origins.js';
 import { payloadRefusal } from './payloads.js';
+import { rdbVersionOf, versionOfDump } from './rdb-versions.js';
 import { checkNodeElements, checkSourceElements } from './rights.js';
 import { unknownTypes } from './type-names.js';
 import { checkSource, followers, readSource, type SourceFacts } from './source-facts.js';
@@ -85,7 +88,11 @@ export async function preflight(
     return control;
   };
   const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
-  const files = await openFiles(options, { timeoutMs, signal, tell, warn });
+  const loading = { timeoutMs, signal, tell, warn };
+  const isLoaded = await loadedDumps(to, options).catch((error: unknown) => {
+    throw asPreflightError(error);
+  });
+  const files = await openFiles(options, loading, isLoaded);
   try {
     for (const file of files.read) found.push(await openDump(file, options, { warn, signal }));
     const asServers = { servers: files.servers, dumps: files.read.length };
@@ -126,6 +133,25 @@ export async function preflight(
     for (const { dump, control } of found) if (dump) control.close();
     files.stop();
     throw asPreflightError(error);
+  }
+}
+
+/**
+ * Which dumps a server has to load: those that are too new for the cluster, where one was named for it.
+ * What only the version of their types keeps from going there as it is then goes element by element.
+ */
+async function loadedDumps(
+  to: Endpoint,
+  { redisServer, from, timeoutMs }: ImportOptions,
+): Promise<(dump: string) => Promise<boolean>> {
+  if (redisServer === undefined || dumpsIn({ from }).length === 0)
+    return () => Promise.resolve(false);
+  const seed = await openControl(to, { side: 'to', timeoutMs });
+  try {
+    const taken = rdbVersionOf((await readServerFacts(seed)).versionNumber);
+    return async (dump) => dump !== '-' && (await versionOfDump(dump)) > taken;
+  } finally {
+    seed.close();
   }
 }
 

@@ -37,7 +37,15 @@ const nothingListed: ListingRecord = {
 export function assembleDump(
   ready: Ready,
   dump: Dump,
-  { options, logger, throttle, record, names, several }: Shared & { readonly several: boolean },
+  {
+    options,
+    logger,
+    throttle,
+    record,
+    names,
+    libraries,
+    several,
+  }: Shared & { readonly several: boolean },
   { startAt }: Omit<Extras, 'moved'>,
 ): Part {
   const { topology, masters } = ready.target;
@@ -56,7 +64,7 @@ export function assembleDump(
     payloadVersion: payloadVersionOf(masters),
     wants: wantedBy(options, databases, others),
     prefixFor: prefixes(options, ready.source.name),
-    onLibraries: (codes) => loadLibraries(codes, ready, options, dump.warn),
+    onLibraries: (codes) => loadLibraries(codes, ready, options, libraries, dump.warn),
   });
   const checkpoints = createCheckpoints(() => source.position, startAt);
   const tally = createTally(source, 'copy');

@@ -1,38 +1,35 @@
 /** What of a dump is no key: function libraries, other databases, data of modules. */
-import { SourceError } from '../errors.js';
+import { PreflightError, SourceError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-
-/** The RDB version of servers from a version on (rdb.h). */
-const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
-  [70400, 12],
-  [70200, 11],
-  [70000, 10],
-  [50000, 9],
-  [40000, 8],
-  [30200, 7],
-];
-const oldestRdbVersion = 6;
+import { rdbVersionOf } from '../preflight/rdb-versions.js';
+import { checkNode } from './functions.js';
 
 /** Which version all nodes take: a payload may say so, whatever wrote it. */
 export function payloadVersionOf(masters: readonly MasterFacts[]): number {
-  const versions = masters.map(
-    ({ versionNumber }) =>
-      rdbVersions.find(([since]) => versionNumber >= since)?.[1] ?? oldestRdbVersion,
-  );
-  return Math.min(...versions);
+  return Math.min(...masters.map(({ versionNumber }) => rdbVersionOf(versionNumber)));
 }
 
-/** Loads the libraries on every master, if that was asked for. */
+/** The libraries that the dumps of a run have brought so far, by name: their code, and of which dump. */
+export type BroughtLibraries = Map<string, { readonly code: string; readonly from: string }>;
+
+const nameOf = (code: Buffer): string =>
+  /name=(\S+)/.exec(code.toString('latin1').split('\n', 1)[0] ?? '')?.[1] ?? '?';
+
+/**
+ * Loads the libraries on every master, if that was asked for.
+ * @throws SourceError when another dump, or a node, has a library of that name with other code.
+ */
 export async function loadLibraries(
   codes: readonly Buffer[],
   { source, target }: Ready,
   options: ImportOptions,
+  brought: BroughtLibraries,
   warn: (sentence: string) => void,
 ): Promise<void> {
-  const names = codes.map((code) => /name=(\S+)/.exec(code.toString('latin1'))?.[1] ?? '?');
+  const names = codes.map(nameOf);
   const which = `function ${codes.length === 1 ? 'library' : 'libraries'} ${names.join(', ')}`;
   if (!options.functions || options.dryRun) {
     warn(
@@ -40,13 +37,25 @@ export async function loadLibraries(
     );
     return;
   }
+  for (const code of codes) {
+    const name = nameOf(code);
+    const other = brought.get(name);
+    if (other && other.code !== code.toString('latin1')) {
+      throw new SourceError(
+        `${other.from} and ${source.name} have function library ${name} with different code, and a cluster can have one of them only: leave --functions out, and load the right one yourself.`,
+      );
+    }
+    brought.set(name, { code: code.toString('latin1'), from: source.name });
+  }
   for (const { node } of target.masters) {
     const endpoint = target.topology.endpointOf(node);
     const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
     try {
-      const replace = options.replace === false ? [] : ['REPLACE'];
-      for (const code of codes) await control.call('FUNCTION', 'LOAD', ...replace, code);
+      const libraries = new Map(codes.map((code) => [nameOf(code), code.toString('utf8')]));
+      await checkNode(control, libraries, options);
+      for (const code of codes) await control.call('FUNCTION', 'LOAD', 'REPLACE', code);
     } catch (error) {
+      if (error instanceof PreflightError) throw new SourceError(error.message, { cause: error });
       const words = error instanceof Error ? error.message : String(error);
       throw new SourceError(`The ${which} of ${source.name} could not be brought along: ${words}`, {
         cause: error,

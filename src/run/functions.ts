@@ -37,12 +37,30 @@ export async function bringFunctions(
   let masters = 0;
   // All databases of a server have the same.
   const servers = new Map(sources.map((source) => [addressOf(source.endpoint), source]));
+  if (options.functions) await checkAlike([...servers.values()]);
   for (const source of servers.values()) {
     const brought = await bringFrom(source, target, options, warn);
     for (const name of brought?.libraries ?? []) libraries.add(name);
     masters = Math.max(masters, brought?.masters ?? 0);
   }
   return options.functions ? { libraries: [...libraries], masters } : undefined;
+}
+
+/** @throws PreflightError when two sources have a library of one name with different code. */
+async function checkAlike(sources: readonly SourceFacts[]): Promise<void> {
+  const known = new Map<string, { readonly code: string; readonly of: string }>();
+  for (const { control, name: of } of sources) {
+    const libraries = await librariesOf(control).catch(() => undefined);
+    for (const [name, code] of libraries ?? []) {
+      const other = known.get(name);
+      if (other && other.code !== code) {
+        throw new PreflightError(
+          `${other.of} and ${of} have function library ${name} with different code, and a cluster can have one of them only: leave --functions out, and load the right one yourself.`,
+        );
+      }
+      known.set(name, { code, of });
+    }
+  }
 }
 
 async function bringFrom(
@@ -85,7 +103,12 @@ async function bringFrom(
   }
 }
 
-async function checkNode(node: Control, wanted: Libraries, options: ImportOptions): Promise<void> {
+/** @throws PreflightError when the node can't take these libraries, or has others of their names. */
+export async function checkNode(
+  node: Control,
+  wanted: Libraries,
+  options: ImportOptions,
+): Promise<void> {
   const there = await librariesOf(node).catch(() => undefined);
   if (!there) {
     throw new PreflightError(

@@ -54,12 +54,26 @@ it('imports aof-1 … aof-3 of masters that are gone', async () => {
     });
   }
   const before = files.map((file) => readFileSync(file));
-  const { code, report } = await runJson([...files.flatMap((file) => ['--from', file]), ...to()]);
+  // As the README has it.
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [first = [], second = []] = [
+    ...readme.matchAll(/^cluster-import (.*--from aof-1 .*)$/gm),
+  ].map(([, line = '']) =>
+    line
+      .replace('10.0.1.1:7000', stage.cluster.seed)
+      .replace(/aof-(\d)/g, (_, nth: string) => files[Number(nth) - 1] ?? '')
+      .split(' '),
+  );
+  const { code, report } = await runJson([...first, ...server]);
   expect(code).toBe(0);
   expect(report.from).toEqual(files);
   expect(report.keys.moved).toBe(15);
   expect(await stage.missingIn(all)).toEqual([]);
   expect(files.map((file) => readFileSync(file))).toEqual(before);
+  expect(second[0]).toBe('verify');
+  const verified = await runCli([...second, ...server, '--quiet']);
+  expect(verified.stdout).toContain('Equal: nothing differs');
+  expect(verified.code).toBe(0);
 });
 
 it('imports a folder with a manifest, and reads one that is only a dump as one', async () => {
@@ -164,7 +178,7 @@ it('stops while a server loads it, and leaves nothing behind', async () => {
   await waitFor('the server', () => readdirSync(TMPDIR).length > 0);
   run.signal('SIGTERM');
   expect((await run.done).code).toBe(143);
-  expect(readdirSync(TMPDIR)).toEqual([]);
+  await waitFor('the folder to vanish', () => readdirSync(TMPDIR).length === 0);
 });
 
 it('names the file when the server that has loaded it ends', async () => {

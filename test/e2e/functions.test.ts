@@ -1,10 +1,15 @@
 /** Function libraries: with `--functions` they are on every master, before the keys are. */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { runCli } from '../support/cli.js';
+import { setFolder } from '../support/folder.js';
 import { runJson } from '../support/reports.js';
+import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage();
+const path = setFolder();
 const library = (name: string, answer: string) =>
   `#!lua name=${name}\nredis.register_function('${name}', function() return '${answer} ñ' end)`;
 
@@ -70,4 +75,47 @@ it('that are not there are no trouble either', async () => {
   const { code, report } = await runJson([...stage.endpoints, '--functions']);
   expect(code).toBe(0);
   expect(report.functions).toEqual({ libraries: [], masters: 0 });
+});
+
+it('of two sources, or two dumps, that have other code under one name are told of', async () => {
+  await using(startServer(), async (other) => {
+    await other.client.set('other', 'value');
+    await other.client.call('FUNCTION', 'LOAD', library('second', 'another'));
+    const live = [stage.source, other].flatMap(({ address }) => ['--from', address]);
+    const sentence = /have function library second with different code/;
+    const to = ['--to', stage.cluster.seed, '--functions', '--replace'];
+    const refused = await runCli([...live, ...to]);
+    expect(refused.stderr).toMatch(sentence);
+    expect(refused.code).toBe(2);
+    expect(await stage.cluster.size()).toBe(0);
+
+    const files: string[] = [];
+    for (const { client, directory } of [stage.source, other]) {
+      await client.call('SAVE');
+      const file = path('dump.rdb');
+      copyFileSync(join(directory, 'dump.rdb'), file);
+      files.push(file);
+    }
+    const dumps = await runJson([...files.flatMap((file) => ['--from', file]), ...to]);
+    expect(dumps.code).toBe(3);
+    expect(dumps.report.error).toMatch(sentence);
+  });
+});
+
+it('of a dump are brought before its keys, and do not overwrite others unless told to', async () => {
+  const { client, directory } = stage.source;
+  await client.call('SAVE');
+  const file = path('dump.rdb');
+  copyFileSync(join(directory, 'dump.rdb'), file);
+  const [, , third] = stage.cluster.masters;
+  await third?.client.call('FUNCTION', 'LOAD', library('second', 'another'));
+  const args = ['--from', file, '--to', stage.cluster.seed, '--functions'];
+  const refused = await runJson(args);
+  expect(refused.code).toBe(3);
+  expect(refused.report.error).toMatch(/library second with other code: say --replace/);
+  expect(await stage.cluster.size()).toBe(0);
+  const { code } = await runJson([...args, '--replace']);
+  expect(code).toBe(0);
+  expect(await answers('second')).toEqual(Array(3).fill('two ñ'));
+  expect(await stage.cluster.size()).toBe(1);
 });

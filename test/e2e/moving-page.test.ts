@@ -27,7 +27,7 @@ async function commands(): Promise<ReadonlyMap<string, readonly string[]>> {
 it('runs every command of the page', async () => {
   await using(startServer({ config: ['appendonly yes'] }), async (other) => {
     const sections = await commands();
-    expect([...sections.values()].map(({ length }) => length)).toEqual([5, 5, 2, 2]);
+    expect([...sections.values()].map(({ length }) => length)).toEqual([5, 5, 3, 2]);
     for (const [heading, lines] of sections) {
       await Promise.all([stage.source.client.flushall(), stage.cluster.flush()]);
       await fillMixed(stage.source, 600);

@@ -87,7 +87,9 @@ export async function openVerify(
       fieldDeadlines ||= facts.has.hpexpiretime;
       masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys).scan });
     }
-    const files = await openFiles(options, { timeoutMs, signal, tell: warn, warn }, 'load');
+    const files = await openFiles(options, { timeoutMs, signal, tell: warn, warn }, () =>
+      Promise.resolve(true),
+    );
     kept({
       close() {
         files.stop();

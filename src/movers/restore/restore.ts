@@ -36,6 +36,8 @@ export interface RestoreOptions {
 }
 
 const moduleType = 7;
+const wayOfNewer =
+  ' (a redis-server as new as the file, named in --redis-server, gets it across if the node can hold it)';
 
 export function restore(options: RestoreOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
@@ -191,7 +193,7 @@ export function restore(options: RestoreOptions): Mover {
       if (verdict.kind !== 'failed') continue;
       outcome.fail(chosen(keys, [place]), {
         class: verdict.class,
-        message: `${ofModule(keys, place)}${node.address} answered: ${text ?? ''}`,
+        message: `${ofModule(keys, place)}${node.address} answered: ${text ?? ''}${verdict.class === 'version' ? wayOfNewer : ''}`,
       });
     }
     const passing = others.map(({ place, text }) => ({ place, text: text ?? '' }));

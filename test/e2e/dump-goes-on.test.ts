@@ -1,0 +1,64 @@
+/** Imports of dumps that don't come to their end at once: stopped, killed, or of files that are too new. */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { findRedis } from '../../scripts/find-redis.mjs';
+import { fillStrings } from '../support/bulk.js';
+import { runCli, startCli } from '../support/cli.js';
+import { snapshot } from '../support/compare.js';
+import { setFolder } from '../support/folder.js';
+import { runJson } from '../support/reports.js';
+import { setStage } from '../support/stage.js';
+import { waitFor } from '../support/wait.js';
+
+const stage = setStage();
+const path = setFolder();
+const keys = 12_000;
+
+it.each(['SIGINT', 'SIGKILL'] as const)('goes on after %s, with two files', async (signal) => {
+  const { client, directory } = stage.source;
+  const files: string[] = [];
+  const before = new Map<string, never>();
+  for (const prefix of ['one:', 'two:']) {
+    await client.flushall();
+    await fillStrings(stage.source, { count: keys / 2, valueBytes: 64, prefix });
+    for (const [key, contents] of await snapshot(client)) before.set(key, contents as never);
+    await client.call('SAVE');
+    const file = path('dump.rdb');
+    copyFileSync(join(directory, 'dump.rdb'), file);
+    files.push(file);
+  }
+  const args = [
+    ...files.flatMap((file) => ['--from', file]),
+    ...['--to', stage.cluster.seed, '--state', path('journal')],
+  ];
+  const run = startCli([...args, '--max-rate', '2000', '--quiet']);
+  await waitFor('half of them', async () => (await stage.cluster.size()) > keys / 2);
+  run.signal(signal);
+  expect((await run.done).code).toBe(signal === 'SIGINT' ? 130 : undefined);
+  const arrived = await stage.cluster.size();
+  expect(arrived).toBeLessThan(keys);
+
+  const { code, report } = await runJson(args);
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  expect(await stage.missingIn(before)).toEqual([]);
+});
+
+it('tells of what a dump has that is too new, and has it loaded by the server that was named', async () => {
+  const file = fileURLToPath(new URL('../fuzz/dump/specimens/version-12.rdb', import.meta.url));
+  const args = ['--from', file, '--to', stage.cluster.seed];
+  const { code, report } = await runJson(args);
+  expect(code).toBe(1);
+  expect(report.keys).toMatchObject({ moved: 20, failed: 4 });
+  for (const failure of report.failures) {
+    expect(failure.class).toBe('version');
+    expect(failure.message).toContain('as new as the file, named in --redis-server');
+  }
+  // One that is too old for the file as well says so.
+  const server = findRedis('redis-server') ?? '';
+  const refused = await runCli([...args, '--replace', '--redis-server', server]);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain("Can't handle RDB format version 12");
+});
