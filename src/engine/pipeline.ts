@@ -11,22 +11,11 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoppedError } from '../errors.js';
-import { keyAt } from '../redis/keys.js';
-import type {
-  Batch,
-  KeyFailure,
-  Keys,
-  Logger,
-  Mover,
-  Node,
-  Outcome,
-  Retry,
-  Source,
-  Topology,
-} from '../types.js';
+import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
 import { batcher, regroup } from './batcher.js';
 import { createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
+import { failuresOf, refused } from './given-up.js';
 import { createHeld } from './held.js';
 import type { ListingRecord } from './record.js';
 import { nodeHealth, nodeTroubles } from './retry.js';
@@ -89,6 +78,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   });
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
+  /** What can't be listed anew is still dealt with once it was read: a later run goes on behind it. */
+  const dropping = (): boolean =>
+    fatal !== undefined || (signal.aborted && options.isOnePass !== true);
+  let leftAny = false;
   const barrier = createBarrier();
   const held = createHeld({ barrier, dispatch, beforeRelease: dispatchFresh });
 
@@ -107,7 +100,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
     await flight.room(batch.node.address);
     await options.throttle?.turn(batch.keys.count);
-    if (stopping() && batch.attempt === 0) {
+    if (dropping() && batch.attempt === 0) {
       // Others may wait for what it weighs.
       options.throttle?.weigh(batch.keys.count, 0);
       return { life: Promise.resolve() };
@@ -137,11 +130,16 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       for (const retry of outcome.retries) goRound(retry, batch, rounds);
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
-      if (error instanceof StoppedError) tally.leftBehind(batch.keys.count);
+      if (error instanceof StoppedError) leaveBehind(batch.keys);
       endWith(error);
     } finally {
       options.throttle?.weigh(batch.keys.count, valueBytes);
     }
+  }
+
+  function leaveBehind({ count }: Keys): void {
+    leftAny = true;
+    tally.leftBehind(count);
   }
 
   function endWith(error: unknown): void {
@@ -150,7 +148,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   function goRound(retry: Retry, batch: Batch, rounds: Promise<void>[]): void {
     if (stopping()) {
-      tally.leftBehind(retry.keys.count);
+      leaveBehind(retry.keys);
       return;
     }
     const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
@@ -196,7 +194,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   async function pass(): Promise<void> {
     health.passBegins();
     for await (const page of source.pages()) {
-      if (stopping()) break;
+      if (dropping()) break;
       for (const batch of sorter.add(page)) {
         await (batch.relisted ? held.add(batch) : dispatch(batch));
       }
@@ -205,8 +203,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       if (stopping()) break;
       if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
     }
-    if (!stopping()) await dispatchRest();
+    if (!dropping()) await dispatchRest();
     await flight.idle();
+    if (signal.aborted && options.isOnePass === true) options.checkpoint?.reached(allArrived());
   }
 
   async function dispatchFresh(): Promise<void> {
@@ -226,8 +225,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const late = delay(checkpointPatienceMs, false, enough).catch(() => false);
     const isIdle = await Promise.race([flight.idle().then(() => true), late]);
     enough.abort();
+    checkpoint.reached(isIdle && !stopping() && allArrived());
+  }
+
+  function allArrived(): boolean {
     const { conflicting, failed } = tally.snapshot();
-    checkpoint.reached(isIdle && !sorter.hasDeferred && !stopping() && conflicting + failed === 0);
+    return !leftAny && !fatal && !sorter.hasDeferred && conflicting + failed === 0;
   }
 
   /** Whether another pass may find keys that were added behind the scan's position. */
@@ -273,20 +276,4 @@ function traceOf(retry: Retry, batch: Batch): Pick<Batch, 'ours' | 'doubt' | 'so
   if (retry.ours === true) return { ours: true, sourceRun };
   if (retry.doubt) return { ours: false, doubt: retry.doubt, sourceRun };
   return { ours: batch.ours, doubt: batch.doubt, sourceRun: batch.sourceRun };
-}
-
-/** What a batch for a node that was given up ends with. */
-function refused(batch: Batch): Outcome {
-  const message = `${batch.node.address} could not be used for too long`;
-  const failures = failuresOf(batch.keys, 'unavailable', message);
-  const none = { moved: 0, gone: 0, repeated: 0, conflicting: 0, bytes: 0, retries: [] };
-  return { ...none, failed: failures.length, failures };
-}
-
-function failuresOf(keys: Keys, why: KeyFailure['class'], message: string): KeyFailure[] {
-  return Array.from({ length: keys.count }, (_, place) => ({
-    key: Buffer.from(keyAt(keys, place)),
-    class: why,
-    message,
-  }));
 }
