@@ -65,6 +65,9 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
           `${name} has become a read-only replica, from which nothing can be moved: start again with its master in --from.`,
         );
       }
+      // INFO is answered by a server that is still reading its data, and nothing else is.
+      const sign = await connection.call('PING');
+      if (sign instanceof ErrorReply && sign.code === 'LOADING') await refusing(sign, name);
       const roundTripMs = await measureRoundTrip(connection);
       opened.add(connection);
       connection.onLost(() => opened.delete(connection));
@@ -121,7 +124,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
 }
 
 /** LOADING and the like pass: they count as not having answered. */
-async function refusing<T>(answer: Promise<T>, name: string): Promise<T> {
+async function refusing<T>(answer: Promise<T> | T, name: string): Promise<T> {
   const reply = await answer;
   if (reply instanceof ErrorReply) throw new ConnectionError(`${name} answered: ${reply.text}`);
   return reply;
