@@ -140,6 +140,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
       ),
     overwrite: ready.replace,
     copy: options.copy,
+    copiesAgain: options.copy && ready.replace && ready.isOnlySource,
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => distance.askedKeys()),
     shapes: newShapes(payloadRefusal !== undefined),
@@ -196,7 +197,11 @@ function migrateOf(
   });
   return {
     name: mover.name,
-    move: (batch) => (batch.asking ? byRelay : mover).move(batch),
+    move(batch) {
+      // What it copied before must not be counted once more, which MIGRATE can't tell.
+      const isAgain = options.copy && batch.relisted && batch.ours;
+      return (batch.asking || isAgain ? byRelay : mover).move(batch);
+    },
     close() {
       mover.close();
       byRelay.close();

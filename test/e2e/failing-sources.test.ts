@@ -3,12 +3,15 @@
  * connections are cut is tested in stopping.test.ts, and failovers with Sentinels in sentinel.test.ts.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fillMixed } from '../support/bulk.js';
+import { fillMixed, fillStrings } from '../support/bulk.js';
 import { type Snapshot, snapshot } from '../support/compare.js';
-import { startHalfway } from '../support/halfway.js';
+import { startCli } from '../support/cli.js';
+import { startHalfway, unlessEnded } from '../support/halfway.js';
+import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { type Reported, reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
+import { waitFor } from '../support/wait.js';
 
 const stage = setStage({ source: { config: ['appendonly yes', 'appendfsync always'] } });
 const count = 6000;
@@ -79,4 +82,28 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     }
     await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
   });
+});
+
+it('is killed while it is copied, and what was written to since is copied again', async () => {
+  // So many that the listing is not over at a third of the way: it begins anew.
+  const many = 100_000;
+  await fillStrings(stage.source, { count: many, valueBytes: 20 });
+  const held = stallAfter(proxy, 1_500_000);
+  const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed];
+  const run = startCli([...endpoints, '--copy', '--mover', 'relay', '--json', '--quiet']);
+  await unlessEnded(run, held);
+  const [node] = stage.cluster.masters;
+  const copied = async () => (await node?.client.randomkey()) ?? '';
+  await waitFor('keys to be copied', async () => (await copied()) !== '');
+  const key = await copied();
+  await stage.source.client.set(key, 'as it is now');
+  await stage.source.crash();
+  proxy.resume();
+  await stage.source.revive();
+  const { code, report } = reportOf(await run.done);
+  expect(report.error).toBeUndefined();
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  expect(report.keys).toMatchObject({ scanned: count + many, moved: count + many });
+  expect(await stage.cluster.clientFor(key).get(key)).toBe('as it is now');
 });

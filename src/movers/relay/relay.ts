@@ -193,12 +193,14 @@ export function relay(options: RelayOptions): Mover {
     beforeRemoval();
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
     if (again) await keep(batch, outcome, 'changed', again);
+    // What was copied before, and now once more, was counted then.
+    const as = options.copiesAgain && batch.relisted && batch.ours ? 'repeated' : 'moved';
     if (removed === 'removed') {
-      outcome.moved += acknowledged.count;
+      outcome[as] += acknowledged.count;
       return again !== undefined;
     }
     const places = removed.places ?? [...Array(acknowledged.count).keys()];
-    outcome.moved += acknowledged.count - places.length;
+    outcome[as] += acknowledged.count - places.length;
     const storedCount = leaving.stored.count;
     await keep(batch, outcome, removed.why, {
       stored: chosen(

@@ -36,6 +36,8 @@ export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   readonly overwrite: boolean;
   /** Whether the source keeps its keys. */
   readonly copy: boolean;
+  /** What the source keeps, and no other one has, replaces what was copied of it before. */
+  readonly copiesAgain: boolean;
   readonly expiry: Expiry;
   readonly window: Window;
   readonly shapes: Shapes;
@@ -256,7 +258,10 @@ export async function store(
     retryRefused(outcome, batch.node, existing, compared.refused);
     const gone = `${batch.node.address} had it, and lost it before it was compared`;
     outcome.retry(compared.missing, { class: 'changing', message: gone });
-    outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
+    if (options.copiesAgain && batch.relisted) {
+      const why = 'it was written to since it was copied';
+      outcome.retry(compared.different, { class: 'changing', message: why, ours: true });
+    } else outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
     if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
     else found.push(compared.equal);
