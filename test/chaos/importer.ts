@@ -28,8 +28,13 @@ export function keepImporting(args: readonly string[], tell: (what: string) => v
   let current: CliRun | undefined;
   let ending = false;
 
+  // Once all was in the cluster the job is over. Whatever is written at the source from then on is
+  // another one's, which must not touch what has arrived.
+  const isComplete = (): boolean => runs.some(({ code }) => code === 0);
+  const again = [...args.filter((word) => word !== '--replace'), '--no-replace'];
+
   async function once(): Promise<Run> {
-    current = startCli([...args, '--json', '--quiet']);
+    current = startCli([...(isComplete() ? again : args), '--json', '--quiet']);
     const { code, stdout, stderr } = await current.done;
     current = undefined;
     const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;

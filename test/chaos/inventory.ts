@@ -1,6 +1,7 @@
 /** Reads everything that a server holds, as states of keys. */
 import type { Redis } from 'ioredis';
 import { fieldsText, type Kind, type State } from './state.js';
+import { groupName, streamText } from './stream.js';
 import { kindOf } from './writes.js';
 
 const atOnce = 500;
@@ -40,5 +41,17 @@ const readers: Readonly<Record<Kind, Read>> = {
   async list(client, key) {
     const items = await client.lrange(key, 0, -1);
     return items.length === 0 ? undefined : items.map((item) => `${item} `).join('');
+  },
+  async stream(client, key) {
+    if ((await client.exists(key)) === 0) return undefined;
+    const entries = (await client.xrange(key, '-', '+')).map(([id, fields]): [string, string] => [
+      id,
+      fields[1] ?? '',
+    ]);
+    const [group] = (await client.xinfo('GROUPS', key)) as unknown[][];
+    if (!group) return streamText({ entries, group: undefined });
+    const pending = (await client.xpending(key, groupName, '-', '+', 100_000)) as [string][];
+    const lastDelivered = String(group[group.indexOf('last-delivered-id') + 1]);
+    return streamText({ entries, group: { lastDelivered, pending: pending.map(([id]) => id) } });
   },
 };

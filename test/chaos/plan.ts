@@ -35,6 +35,10 @@ export interface Plan {
   /** How long bytes are under way between the import and the source. */
   readonly delayMs: number;
   readonly keys: number;
+  /** Keys per second; held to a rate, a run goes in small pieces. Undefined: as fast as it can. */
+  readonly maxRate: number | undefined;
+  /** The cluster has other values of the same keys, which are to be replaced. */
+  readonly occupied: boolean;
   readonly tracks: readonly (readonly Fault[])[];
   /**
    * Whether nothing happens that may leave a copy behind in the cluster, or hide whether a key has
@@ -85,6 +89,9 @@ export function planOf(seed: number): Plan {
     mover: cast === 'replicas' ? 'relay' : random.pick(['auto', 'relay', 'relay', 'migrate']),
     delayMs: random.pick([0, 1, 3, 8]),
     keys: 1000 + random.int(3000),
+    // Drawn apart, so that the rest of a seed's plan stays what it was.
+    occupied: randomFrom(seed, 2_000).oneIn(4),
+    maxRate: randomFrom(seed, 1_000).pick([undefined, undefined, 2000]),
     tracks: [trackOf('import'), trackOf('source'), trackOf('cluster')],
     strict: !faults.some(({ kind }) => rows[kind].interrupts),
   };

@@ -5,6 +5,7 @@ import { waitFor } from '../support/wait.js';
 import { inject, type Scene } from './faults.js';
 import { type Importer, keepImporting, type Run } from './importer.js';
 import { inspect, type Inspection } from './inspection.js';
+import { occupy } from './occupant.js';
 import type { Fault, Plan } from './plan.js';
 import type { Theatre } from './theatre.js';
 import { createWriter, type Writer } from './writer.js';
@@ -49,6 +50,13 @@ export async function playRound(
   let importer: Importer | undefined;
   try {
     await Promise.all(writers.map((writer) => writer.fill(plan.keys / writerCount)));
+    if (plan.occupied) {
+      const clients = (await theatre.masters()).map(({ client }) => client);
+      await occupy(
+        clients,
+        writers.flatMap(({ ledger }) => [...ledger.keys.keys()]),
+      );
+    }
     proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
     for (const writer of writers) writer.start();
     const masters = await theatre.masters();
@@ -57,6 +65,8 @@ export async function playRound(
         ...['--from', proxy.address, '--to', masters[0]?.address ?? theatre.cluster.seed],
         ...['--state', `${theatre.source.directory}/round-${String(plan.seed)}`],
         ...['--mover', plan.mover, '--timeout', '1s', '--retry-for', '20s'],
+        ...(plan.occupied ? ['--replace'] : []),
+        ...(plan.maxRate === undefined ? [] : ['--max-rate', String(plan.maxRate)]),
         ...(theatre.cast === 'replicas' ? ['--wait-replicas', '1'] : []),
         ...flags,
       ],

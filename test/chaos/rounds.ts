@@ -75,7 +75,7 @@ export async function playRounds(options: RoundsOptions): Promise<Totals> {
 function lineOf({ plan, runs, complaints, durationMs, ...counts }: RoundResult): string {
   const words = [
     `seed ${String(plan.seed)}`,
-    `${plan.mover}, ${plan.cast}${plan.strict ? ', strict' : ''}`,
+    `${plan.mover}, ${plan.cast}${plan.maxRate === undefined ? '' : ', in pieces'}${plan.occupied ? ', occupied' : ''}${plan.strict ? ', strict' : ''}`,
     faultsOf(plan).join(' ') || 'no faults',
     `runs ${runs.map(({ code }) => code ?? 'killed').join(' ')}`,
     `${String(counts.acknowledged)} writes`,

@@ -14,9 +14,9 @@ export interface State {
   readonly deadline: Deadline | undefined;
 }
 
-export type Kind = 'counter' | 'text' | 'hash' | 'list';
+export type Kind = 'counter' | 'text' | 'hash' | 'list' | 'stream';
 
-export const kinds: readonly Kind[] = ['counter', 'text', 'hash', 'list'];
+export const kinds: readonly Kind[] = ['counter', 'text', 'hash', 'list', 'stream'];
 
 /** The span of time in which a write was carried out. */
 export interface Span {
@@ -40,15 +40,21 @@ export function append(key: string, token: string): Write {
   return changing(['APPEND', key, token], (value) => value + token, length);
 }
 
-export function push(key: string, token: string): Write {
+export function push(key: string, ...tokens: string[]): Write {
   const count = (value: string): number => value.split(' ').length - 1;
-  return changing(['RPUSH', key, token], (value) => `${value}${token} `, count);
+  const added = tokens.map((token) => `${token} `).join('');
+  return changing(['RPUSH', key, ...tokens], (value) => value + added, count);
 }
 
-export function setField(key: string, field: string, token: string): Write {
-  return changing(['HSET', key, field, token], (value) => {
+export function setFields(key: string, ...pairs: [field: string, token: string][]): Write {
+  return changing(['HSET', key, ...pairs.flat()], (value) => {
     const fields = new Map(value === '' ? [] : (JSON.parse(value) as [string, string][]));
-    return fieldsText(fields.set(field, token));
+    return fieldsText(
+      [...fields, ...pairs].reduce(
+        (all, [field, token]) => all.set(field, token),
+        new Map<string, string>(),
+      ),
+    );
   });
 }
 

@@ -5,6 +5,8 @@ import { isState, mayHaveExpired, type State } from './state.js';
 export interface Found {
   readonly source: State | undefined;
   readonly cluster: State | undefined;
+  /** That is what the cluster had before the import. */
+  readonly isOccupied: boolean;
 }
 
 export interface Judgement {
@@ -27,7 +29,11 @@ export function judge(worlds: readonly World[], found: Found, nowMs: number): Ju
   return best;
 }
 
-function judgeWorld(world: World, { source, cluster }: Found, nowMs: number): Judgement {
+function judgeWorld(
+  world: World,
+  { source, cluster, isOccupied }: Found,
+  nowMs: number,
+): Judgement {
   const { alive, moved, history } = world;
   const say = (verdict: Judgement['verdict'], reason: string): Judgement => ({
     verdict,
@@ -44,7 +50,8 @@ function judgeWorld(world: World, { source, cluster }: Found, nowMs: number): Ju
   const owed = source || !alive ? moved : [...moved, alive];
   const missing = owed.find((state) => !over(state) && !(cluster && isState(cluster, state)));
   if (missing) return say('lost', `nobody has ${text(missing)}`);
-  if (!cluster || owed.some((state) => isState(cluster, state))) return say('right', '');
+  if (!cluster || isOccupied || owed.some((state) => isState(cluster, state)))
+    return say('right', '');
   if (knows(history, cluster)) {
     return { ...say('right', ''), leftover: source ? 'stale' : 'ghost' };
   }

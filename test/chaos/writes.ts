@@ -9,9 +9,10 @@ import {
   persist,
   push,
   remove,
-  setField,
+  setFields,
   type Write,
 } from './state.js';
+import { acknowledge, addEntry, handOut, makeGroup } from './stream.js';
 
 type KeyWrite = readonly [key: string, write: Write];
 
@@ -19,6 +20,8 @@ type KeyWrite = readonly [key: string, write: Write];
 export interface Territory {
   /** A write to a key that no other write knew. */
   found(random: Random): KeyWrite;
+  /** Numbers streams' entries, which only may go up. */
+  nextEntry(): number;
   /** One of the keys so far. */
   any(random: Random): string;
 }
@@ -28,12 +31,14 @@ const hotKeys = 40;
 
 export function createTerritory(prefix: string): Territory {
   const keys: string[] = [];
+  let entries = 0;
   return {
+    nextEntry: () => ++entries,
     found(random) {
       const kind = random.pick(kinds);
       const key = `${kind}:${prefix}:${String(keys.length)}`;
       keys.push(key);
-      return [key, changeOf(kind, key, random)];
+      return [key, changeOf(kind, key, random, this)];
     },
     any: (random) =>
       keys[random.int(random.oneIn(3) ? keys.length : Math.min(hotKeys, keys.length))] ?? '',
@@ -48,7 +53,7 @@ export function nextWrite(random: Random, territory: Territory): KeyWrite {
   if (chance < 18) return [key, expire(key, 100_000 + random.int(1_000_000))];
   if (chance < 20) return [key, expire(key, 200 + random.int(3000))];
   if (chance < 23) return [key, persist(key)];
-  return [key, changeOf(kindOf(key), key, random)];
+  return [key, changeOf(kindOf(key), key, random, territory)];
 }
 
 export function kindOf(key: string): Kind {
@@ -58,20 +63,39 @@ export function kindOf(key: string): Kind {
   return kind;
 }
 
-function changeOf(kind: Kind, key: string, random: Random): Write {
+function changeOf(kind: Kind, key: string, random: Random, territory: Territory): Write {
   // Hardly ever the same twice, so that no two states of a key look alike.
-  const token = random
-    .int(2 ** 32)
-    .toString(36)
-    .padEnd(random.oneIn(40) ? 4000 : 8, '.');
+  const newToken = (): string =>
+    random
+      .int(2 ** 32)
+      .toString(36)
+      .padEnd(random.oneIn(40) ? 4000 : 8, '.');
+  const token = newToken();
+  // Of several elements in one write, all are there or none.
+  const more = Array.from({ length: random.oneIn(3) ? 1 + random.int(5) : 0 }, newToken);
   switch (kind) {
     case 'counter':
       return increase(key);
     case 'text':
       return append(key, token);
     case 'list':
-      return push(key, token);
+      return push(key, token, ...more);
     case 'hash':
-      return setField(key, String(random.int(6)), token);
+      return setFields(
+        key,
+        ...[token, ...more].map((one): [string, string] => [String(random.int(6)), one]),
+      );
+    case 'stream':
+      return changeOfStream(key, token, random, territory);
   }
+}
+
+function changeOfStream(key: string, token: string, random: Random, territory: Territory): Write {
+  const chance = random.int(10);
+  if (chance < 2) return makeGroup(key);
+  if (chance < 5) return handOut(key);
+  const number = territory.nextEntry();
+  // Of the entries that came last, some are this key's own.
+  if (chance < 7) return acknowledge(key, Math.max(1, number - random.int(200)));
+  return addEntry(key, number, token);
 }
