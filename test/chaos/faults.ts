@@ -7,7 +7,7 @@ import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import type { Importer } from './importer.js';
-import type { Fault, FaultKind } from './plan.js';
+import { type Fault, type FaultKind, longestStopMs } from './plan.js';
 import type { Theatre } from './theatre.js';
 
 export interface Scene {
@@ -67,7 +67,7 @@ const acts: Readonly<Record<FaultKind, Act>> = {
   },
 
   async 'stop-target'({ theatre }, random) {
-    await stopFor(random.pick(await theatre.masters()), 100 + random.int(2500));
+    await stopFor(random.pick(await theatre.masters()), 100 + random.int(longestStopMs - 100));
     await theatre.allWell();
   },
 

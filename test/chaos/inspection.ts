@@ -4,7 +4,7 @@ import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
 import type { Ledger } from './ledger.js';
 import { isOccupant } from './occupant.js';
-import type { Plan } from './plan.js';
+import { longestStopMs, type Plan } from './plan.js';
 import type { State } from './state.js';
 import type { Theatre } from './theatre.js';
 import { judge, text } from './verdict.js';
@@ -44,11 +44,13 @@ export async function inspect(
   };
   complaints.push(...twice);
   let unreplaced = 0;
+  const hasStopped = plan.tracks.flat().some(({ kind }) => kind === 'stop-target');
+  const lateMs = plan.mover !== 'relay' && hasStopped ? longestStopMs : 0;
 
   for (const [key, worlds] of ledgers.flatMap(({ keys }) => [...keys])) {
     const there = cluster.get(key);
     const isOccupied = plan.occupied && there !== undefined && isOccupant(key, there);
-    const found = { source: source.get(key), cluster: there, isOccupied };
+    const found = { source: source.get(key), cluster: there, isOccupied, lateMs };
     if (isOccupied && found.source) unreplaced++;
     const { verdict, reason, recreated, leftover } = judge(worlds, found, nowMs);
     counts.keys++;

@@ -42,16 +42,25 @@ const readers: Readonly<Record<Kind, Read>> = {
     const items = await client.lrange(key, 0, -1);
     return items.length === 0 ? undefined : items.map((item) => `${item} `).join('');
   },
-  async stream(client, key) {
-    if ((await client.exists(key)) === 0) return undefined;
-    const entries = (await client.xrange(key, '-', '+')).map(([id, fields]): [string, string] => [
-      id,
-      fields[1] ?? '',
-    ]);
-    const [group] = (await client.xinfo('GROUPS', key)) as unknown[][];
-    if (!group) return streamText({ entries, group: undefined });
-    const pending = (await client.xpending(key, groupName, '-', '+', 100_000)) as [string][];
-    const lastDelivered = String(group[group.indexOf('last-delivered-id') + 1]);
-    return streamText({ entries, group: { lastDelivered, pending: pending.map(([id]) => id) } });
-  },
+  stream: (client, key) => readStream(client, key).catch(unlessGone),
 };
+
+const readStream: Read = async (client, key) => {
+  const entries = (await client.xrange(key, '-', '+')).map(([id, fields]): [string, string] => [
+    id,
+    fields[1] ?? '',
+  ]);
+  const [group] = (await client.xinfo('GROUPS', key)) as unknown[][];
+  if (!group) return streamText({ entries, group: undefined });
+  const pending = (await client.xpending(key, groupName, '-', '+', 100_000)) as [string][];
+  const lastDelivered = String(group[group.indexOf('last-delivered-id') + 1]);
+  // It may have expired between two questions.
+  if ((await client.exists(key)) === 0) return undefined;
+  return streamText({ entries, group: { lastDelivered, pending: pending.map(([id]) => id) } });
+};
+
+/** What is asked of a stream that has expired meanwhile is refused. */
+function unlessGone(error: unknown): undefined {
+  if (!/no such key|NOGROUP/i.test(String(error))) throw error;
+  return undefined;
+}

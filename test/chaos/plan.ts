@@ -47,6 +47,9 @@ export interface Plan {
   readonly strict: boolean;
 }
 
+/** How long a node may stand still: within the time-outs, or beyond. */
+export const longestStopMs = 2600;
+
 interface Row {
   readonly track: 'import' | 'source' | 'cluster';
   /** Cuts short what the import was doing, so that it can't know how far it came. */

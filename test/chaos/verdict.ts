@@ -7,6 +7,8 @@ export interface Found {
   readonly cluster: State | undefined;
   /** That is what the cluster had before the import. */
   readonly isOccupied: boolean;
+  /** By how much the TTL of a copy that was given up may be stretched. */
+  readonly lateMs: number;
 }
 
 export interface Judgement {
@@ -31,7 +33,7 @@ export function judge(worlds: readonly World[], found: Found, nowMs: number): Ju
 
 function judgeWorld(
   world: World,
-  { source, cluster, isOccupied }: Found,
+  { source, cluster, isOccupied, lateMs }: Found,
   nowMs: number,
 ): Judgement {
   const { alive, moved, history } = world;
@@ -52,7 +54,7 @@ function judgeWorld(
   if (missing) return say('lost', `nobody has ${text(missing)}`);
   if (!cluster || isOccupied || owed.some((state) => isState(cluster, state)))
     return say('right', '');
-  if (knows(history, cluster)) {
+  if (knows(history, cluster, lateMs)) {
     return { ...say('right', ''), leftover: source ? 'stale' : 'ghost' };
   }
   return say('doubled', 'the cluster has what was never written');
@@ -61,14 +63,19 @@ function judgeWorld(
 /**
  * Whether the key once had this value. A copy that was cut off may lack the deadline, or have that of
  * another moment: value and TTL are read one behind the other, and only the guard, which the import
- * never came to ask, tells whether somebody wrote in between.
+ * never came to ask, tells whether somebody wrote in between. MIGRATE sends what is left of a TTL, and
+ * a node that stood still counts that from when it goes on.
  */
-function knows(history: History | undefined, { value, deadline }: State): boolean {
+function knows(history: History | undefined, { value, deadline }: State, lateMs: number): boolean {
   let valueIsKnown = false;
   let deadlineIsKnown = deadline === undefined;
   for (let past = history; past; past = past.earlier) {
     valueIsKnown ||= past.state.value === value;
-    deadlineIsKnown ||= isState({ value: '', deadline }, { ...past.state, value: '' });
+    const known = past.state.deadline && {
+      ...past.state.deadline,
+      toMs: past.state.deadline.toMs + lateMs,
+    };
+    deadlineIsKnown ||= isState({ value: '', deadline }, { value: '', deadline: known });
   }
   return valueIsKnown && deadlineIsKnown;
 }
