@@ -4,7 +4,13 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { catchSignals, endOnTheUnforeseen, outliveStreams, stoppedWith } from './cli/process.js';
+import {
+  catchSignals,
+  endOnTheUnforeseen,
+  leave,
+  outliveStreams,
+  stoppedWith,
+} from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
 import { exitCodeFor, UsageError } from './errors.js';
@@ -23,7 +29,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     exitCode = complain(error, argv);
   }
   // Whatever is still open has nothing more to say.
-  process.stdout.write('', () => process.exit(exitCode));
+  process.stdout.write('', () => {
+    leave(exitCode);
+  });
 }
 
 async function parse(argv: readonly string[]): Promise<number> {

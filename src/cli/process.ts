@@ -1,8 +1,10 @@
 /**
  * What the process owes to whoever started it, whatever the verb: an orderly end when a signal asks
  * for one, no harm from streams that nobody reads any more, and a sentence when something happens
- * that nobody foresaw. Only this file and `cli.ts` exit.
+ * that nobody foresaw. Only this file exits.
  */
+import { closeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import type { Stop } from './verb.js';
 
 /** SIGHUP: the terminal was closed, or the connection to it was lost. */
@@ -31,11 +33,23 @@ export function endOnTheUnforeseen(isDebugging: boolean): void {
     const words = error instanceof Error ? error.message : String(error);
     process.stderr.write(
       `cluster-import: something unforeseen: ${words}. Nothing is lost; the same command goes on.\n`,
-      () => process.exit(unforeseenCode),
+      () => leave(unforeseenCode),
     );
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
+}
+
+/** Of standard input, output and error those that are a terminal to begin with. */
+const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+
+/**
+ * Ends the process. Node sets terminals back while it exits, and aborts where one was closed meanwhile
+ * (ResetStdio in node.cc bears no EIO); what is closed here it leaves alone.
+ */
+export function leave(exitCode: number): never {
+  for (const descriptor of terminals) if (!isatty(descriptor)) closeSync(descriptor);
+  process.exit(exitCode);
 }
 
 let caught: number | undefined;
@@ -52,7 +66,7 @@ export function catchSignals(say: (signal: string) => void): Stop {
     process.on(name, () => {
       // A terminal that closes tells by its shell and by itself: that is not somebody in a hurry.
       if (caught !== undefined && name === 'SIGHUP') return;
-      if (caught !== undefined) process.exit(code);
+      if (caught !== undefined) leave(code);
       caught = code;
       stop.abort();
       say(name);

@@ -1,15 +1,21 @@
 /** The view, on real terminals. */
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fillStrings } from '../support/bulk.js';
+import { program } from '../support/cli.js';
+import { setFolder } from '../support/folder.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { setStage } from '../support/stage.js';
 import { runOnTerminal } from '../support/terminal.js';
 import { withTools } from '../support/tools.js';
+import { waitFor } from '../support/wait.js';
 
 const conflicting = 'key:7';
 
 withTools(['script'], 'the view on a terminal', ({ script }) => {
   const stage = setStage();
+  const newPath = setFolder();
   let proxy: Proxy;
   let words: readonly string[];
   beforeEach(async () => {
@@ -49,5 +55,22 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
     expect(plain.raw).not.toMatch(/\u001b\[[\d;]*m/);
     const quiet = await runOnTerminal(script, size, [...words, '--replace', '--quiet']);
     expect(quiet.raw).not.toMatch(/━|\u001b/);
+  });
+
+  it('is nothing that a run needs: one that is closed changes no exit code', async () => {
+    const told = newPath('exit-code');
+    const command = [process.execPath, program, ...words, '--replace'].join(' ');
+    // A shell that outlives its terminal, and does not hand on that this was closed.
+    const shell = `trap : HUP; stty cols 80 rows 24; ${command}; echo $? > '${told}'`;
+    const terminal = spawn(script, ['-qfc', shell, '/dev/null']);
+    await new Promise<void>((resolve) => {
+      terminal.stdout.on('data', (text: Buffer) => {
+        if (text.includes('━')) resolve();
+      });
+    });
+    terminal.kill('SIGKILL');
+    const code = await waitFor('its end', () => readFile(told, 'utf8').catch(() => undefined));
+    expect(code).toBe('0\n');
+    expect(await stage.cluster.size()).toBe(20_000);
   });
 });
