@@ -168,7 +168,7 @@ function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
  * payloads.
  */
 function migrateOf(
-  { ready, options, link, aside, beforeDeletes }: Parts,
+  { ready, options, link, aside, distance, beforeDeletes }: Parts,
   timeoutMs: number,
   byRelay: Mover,
 ): Mover {
@@ -190,6 +190,7 @@ function migrateOf(
     copy: options.copy,
     timeoutMs,
     maxBlockMs: options.maxBlockMs,
+    roundTripMs: () => distance.sourceMs,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     otherwise: (batch) => byRelay.move(batch),

@@ -46,6 +46,8 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
   readonly timeoutMs: number;
   /** How long the source may be blocked by one call. */
   readonly maxBlockMs: number;
+  /** How far the source is; 0 while that was not measured. */
+  roundTripMs(): number;
   /** The nodes' credentials. */
   readonly username?: string;
   readonly password?: string;
@@ -65,6 +67,8 @@ interface SourceEnd {
 }
 
 const mostKeys = 1000;
+/** No call is taken to be quicker. */
+const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
 const callsAtOnce = 2;
 const errorFromTarget = 'ERR Target instance replied with error: ';
@@ -82,6 +86,7 @@ export function migrate(options: MigrateOptions): Mover {
   const waiting: ((ends: SourceEnds) => void)[] = [];
   let keysPerCall = 1;
   let lastAnswerMs = 0;
+  let shortestWaitMs = Infinity;
   /** Nodes that refuse all of the source's payloads. */
   const refusing = new Set<string>();
 
@@ -223,9 +228,13 @@ export function migrate(options: MigrateOptions): Mover {
   /** Cuts the next calls so that each blocks the source for about as long as it may. */
   function adapt(keyCount: number, sentMs: number): void {
     const nowMs = performance.now();
-    const tookMs = nowMs - Math.max(sentMs, lastAnswerMs);
+    const waitedMs = nowMs - sentMs;
+    shortestWaitMs = Math.min(shortestWaitMs, waitedMs);
+    // The way there and back blocks nobody. It can't be longer than all that was waited for once.
+    const wayMs = Math.min(options.roundTripMs(), shortestWaitMs);
+    const tookMs = Math.max(leastMs, Math.min(waitedMs - wayMs, nowMs - lastAnswerMs));
     lastAnswerMs = nowMs;
-    if (keyCount < keysPerCall / 2 || tookMs <= 0) return;
+    if (keyCount < keysPerCall / 2) return;
     const fitting = (keyCount * options.maxBlockMs) / tookMs;
     const next = Math.min(fitting, keysPerCall * 2);
     keysPerCall = Math.max(1, Math.min(mostKeys, Math.floor(next)));
