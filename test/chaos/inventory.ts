@@ -12,14 +12,16 @@ export async function inventory(client: Redis): Promise<Map<string, State>> {
   for (let at = 0; at < keys.length; at += atOnce) {
     await Promise.all(
       keys.slice(at, at + atOnce).map(async (key) => {
+        const askedMs = Date.now();
         const [value, ttlMs] = await Promise.all([
           readers[kindOf(key)](client, key),
           client.pttl(key),
         ]);
         // It has expired meanwhile.
         if (ttlMs === -2 || value === undefined) return;
-        const nowMs = Date.now();
-        const deadline = ttlMs < 0 ? undefined : { fromMs: nowMs + ttlMs, toMs: nowMs + ttlMs };
+        // On a busy machine the server may have looked long before its answer is read.
+        const deadline =
+          ttlMs < 0 ? undefined : { fromMs: askedMs + ttlMs, toMs: Date.now() + ttlMs };
         states.set(key, { value, deadline });
       }),
     );
