@@ -67,6 +67,11 @@ interface SourceEnd {
 }
 
 const mostKeys = 1000;
+/**
+ * The same where keys are put on file before they are sent, because the cluster has others by their
+ * names: whether a call that was cut off has moved its keys nobody can tell then, so they stay.
+ */
+const mostNotedKeys = 20;
 /** No call is taken to be quicker. */
 const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
@@ -75,6 +80,7 @@ const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
   const { copy, timeoutMs } = options;
+  const callLimit = options.beforeDeletes ? mostNotedKeys : mostKeys;
   const credentials = {
     ...(options.username !== undefined && { username: options.username }),
     ...(options.password !== undefined && { password: options.password }),
@@ -237,7 +243,7 @@ export function migrate(options: MigrateOptions): Mover {
     if (keyCount < keysPerCall / 2) return;
     const fitting = (keyCount * options.maxBlockMs) / tookMs;
     const next = Math.min(fitting, keysPerCall * 2);
-    keysPerCall = Math.max(1, Math.min(mostKeys, Math.floor(next)));
+    keysPerCall = Math.max(1, Math.min(callLimit, Math.floor(next)));
   }
 
   return {
