@@ -10,7 +10,7 @@ import type { ImportOptions } from '../options.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
-import { matchesGlob } from '../sources/glob.js';
+import { nameFilter } from '../sources/glob.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
@@ -135,9 +135,7 @@ function wantedBy(
   databases: Dump['databases'],
   others: Map<number, number>,
 ): (entry: Entry) => boolean {
-  const [wanted, unwanted] = [match, exclude].map((globs) =>
-    globs.map((glob) => Buffer.from(glob)),
-  );
+  const isNameWanted = nameFilter({ match, exclude });
   const types = new Set(type);
   return (entry) => {
     const { db, deadlineMs } = entry;
@@ -147,10 +145,9 @@ function wantedBy(
     }
     if (minTtlMs > 0 && deadlineMs >= 0 && deadlineMs - Date.now() < minTtlMs) return false;
     if (types.size > 0 && !types.has(valueTypes.get(entry.type)?.name ?? '')) return false;
-    if (!wanted || !unwanted || wanted.length + unwanted.length === 0) return true;
-    const key = entry.key.subarray(entry.keyFrom, entry.keyEnd);
-    if (wanted.length > 0 && !wanted.some((glob) => matchesGlob(glob, key))) return false;
-    return !unwanted.some((glob) => matchesGlob(glob, key));
+    // Without globs no key has to be cut out for them.
+    if (match.length + exclude.length === 0) return true;
+    return isNameWanted(entry.key.subarray(entry.keyFrom, entry.keyEnd));
   };
 }
 

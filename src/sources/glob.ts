@@ -65,3 +65,17 @@ function matchClass(pattern: Buffer, start: number, byte: number): number | unde
   }
   return found === negated ? undefined : at + 1;
 }
+
+/** Which names are wanted: globs one of which a key must match (none: every key does), and others that it may not. */
+export interface NameGlobs {
+  readonly match: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export function nameFilter(globs: NameGlobs): (key: Buffer) => boolean {
+  const match = globs.match.map((glob) => Buffer.from(glob));
+  const exclude = globs.exclude.map((glob) => Buffer.from(glob));
+  return (key) =>
+    (match.length === 0 || match.some((glob) => matchesGlob(glob, key))) &&
+    !exclude.some((glob) => matchesGlob(glob, key));
+}

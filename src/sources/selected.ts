@@ -7,13 +7,9 @@ import { chosen, keyAt } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
 import { type Reply, textOf } from '../redis/reply.js';
 import type { Keys, Source } from '../types.js';
-import { matchesGlob } from './glob.js';
+import { type NameGlobs, nameFilter } from './glob.js';
 
-export interface Selection {
-  /** Globs, one of which a key must match; none: every key does. */
-  readonly match: readonly string[];
-  /** Globs, none of which it may match. */
-  readonly exclude: readonly string[];
+export interface Selection extends NameGlobs {
   /** Types as TYPE names them; none: any. */
   readonly types: readonly string[];
   /** Keys that expire sooner are left out; those that never expire are not. */
@@ -26,15 +22,9 @@ export function selectsAll({ match, exclude, types, minTtlMs }: Selection): bool
 
 /** @param link gives a connection for asking types and TTLs. */
 export function selectedSource(source: Source, link: Link, selection: Selection): Source {
-  const match = selection.match.map((glob) => Buffer.from(glob));
-  const exclude = selection.exclude.map((glob) => Buffer.from(glob));
+  const isWanted = nameFilter(selection);
   const types = new Set(selection.types);
   let open: Promise<Connection> | undefined;
-
-  function isWanted(key: Buffer): boolean {
-    if (match.length > 0 && !match.some((glob) => matchesGlob(glob, key))) return false;
-    return !exclude.some((glob) => matchesGlob(glob, key));
-  }
 
   async function askEach(keys: Keys, word: string): Promise<Reply[]> {
     const connection = await (open ??= link.open().then((linked) => linked.connection));

@@ -5,7 +5,7 @@
  */
 import { frame } from '../redis/frames.js';
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
-import { matchesGlob } from '../sources/glob.js';
+import { type NameGlobs, nameFilter } from '../sources/glob.js';
 import type { Keys } from '../types.js';
 
 export interface Scope {
@@ -19,26 +19,17 @@ export interface Scope {
   readonly types: readonly string[];
 }
 
-export interface ScopeOptions {
+export interface ScopeOptions extends NameGlobs {
   /** What was put ahead of each name. */
   readonly prefix: Buffer | undefined;
-  readonly match: readonly string[];
-  readonly exclude: readonly string[];
   readonly types: readonly string[];
 }
 
 export function createScope({ prefix, types, ...globs }: ScopeOptions): Scope {
-  const [match, exclude] = [globs.match, globs.exclude].map((texts) =>
-    texts.map((text) => Buffer.from(text)),
-  ) as [Buffer[], Buffer[]];
-
-  function isWanted(key: Buffer): boolean {
-    if (match.length > 0 && !match.some((glob) => matchesGlob(glob, key))) return false;
-    return !exclude.some((glob) => matchesGlob(glob, key));
-  }
+  const isWanted = nameFilter(globs);
 
   return {
-    isAll: !prefix && match.length + exclude.length === 0,
+    isAll: !prefix && globs.match.length + globs.exclude.length === 0,
     types,
     nameOf: (key) => (prefix ? Buffer.concat([prefix, key]) : key),
     keyOf(name) {
