@@ -24,7 +24,7 @@ import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
-import type { BroughtLibraries } from './dump-extras.js';
+import type { KnownLibraries } from './functions.js';
 import { moverOf } from './movers.js';
 import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
@@ -66,7 +66,7 @@ export interface Shared {
   /** What has been listed so far. */
   readonly record: ListingRecord;
   /** The function libraries of dumps. */
-  readonly libraries: BroughtLibraries;
+  readonly libraries: KnownLibraries;
   /** For `--dry-run` of several sources: the names that they have in the cluster. */
   readonly names: ListingRecord | undefined;
 }

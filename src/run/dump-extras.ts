@@ -5,15 +5,12 @@ import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
 import { rdbVersionOf } from '../preflight/rdb-versions.js';
-import { checkNode } from './functions.js';
+import { checkNode, clashOf, type KnownLibraries } from './functions.js';
 
 /** Which version all nodes take: a payload may say so, whatever wrote it. */
 export function payloadVersionOf(masters: readonly MasterFacts[]): number {
   return Math.min(...masters.map(({ versionNumber }) => rdbVersionOf(versionNumber)));
 }
-
-/** The libraries that the dumps of a run have brought so far, by name: their code, and of which dump. */
-export type BroughtLibraries = Map<string, { readonly code: string; readonly from: string }>;
 
 const nameOf = (code: Buffer): string =>
   /name=(\S+)/.exec(code.toString('latin1').split('\n', 1)[0] ?? '')?.[1] ?? '?';
@@ -26,32 +23,26 @@ export async function loadLibraries(
   codes: readonly Buffer[],
   { source, target }: Ready,
   options: ImportOptions,
-  brought: BroughtLibraries,
+  brought: KnownLibraries,
   warn: (sentence: string) => void,
 ): Promise<void> {
-  const names = codes.map(nameOf);
-  const which = `function ${codes.length === 1 ? 'library' : 'libraries'} ${names.join(', ')}`;
+  const named = (encoding: 'latin1' | 'utf8') =>
+    new Map(codes.map((code) => [nameOf(code), code.toString(encoding)]));
+  const which = `function ${codes.length === 1 ? 'library' : 'libraries'} ${codes.map(nameOf).join(', ')}`;
   if (!options.functions || options.dryRun) {
     warn(
       `${source.name} has ${which}, which don't travel with the keys: say --functions to bring them along.`,
     );
     return;
   }
-  for (const code of codes) {
-    const name = nameOf(code);
-    const other = brought.get(name);
-    if (other && other.code !== code.toString('latin1')) {
-      throw new SourceError(
-        `${other.from} and ${source.name} have function library ${name} with different code, and a cluster can have one of them only: leave --functions out, and load the right one yourself.`,
-      );
-    }
-    brought.set(name, { code: code.toString('latin1'), from: source.name });
-  }
+  // Byte by byte, which only this encoding keeps apart.
+  const clash = clashOf(brought, named('latin1'), source.name);
+  if (clash !== undefined) throw new SourceError(clash);
+  const libraries = named('utf8');
   for (const { node } of target.masters) {
     const endpoint = target.topology.endpointOf(node);
     const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
     try {
-      const libraries = new Map(codes.map((code) => [nameOf(code), code.toString('utf8')]));
       await checkNode(control, libraries, options);
       for (const code of codes) await control.call('FUNCTION', 'LOAD', 'REPLACE', code);
     } catch (error) {

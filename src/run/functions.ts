@@ -22,6 +22,9 @@ export interface Functions {
 /** The code of each library by its name. */
 type Libraries = ReadonlyMap<string, string>;
 
+/** The libraries that the sources of a run have, by name: their code, and whose it is. */
+export type KnownLibraries = Map<string, { readonly code: string; readonly of: string }>;
+
 /**
  * Restores the sources' libraries on every master.
  * @returns undefined when it was not asked for.
@@ -37,7 +40,12 @@ export async function bringFunctions(
   let masters = 0;
   // All databases of a server have the same.
   const servers = new Map(sources.map((source) => [addressOf(source.endpoint), source]));
-  if (options.functions) await checkAlike([...servers.values()]);
+  const known: KnownLibraries = new Map();
+  for (const { control, name } of options.functions ? servers.values() : []) {
+    const libraries = await librariesOf(control).catch(() => undefined);
+    const clash = libraries && clashOf(known, libraries, name);
+    if (clash !== undefined) throw new PreflightError(clash);
+  }
   for (const source of servers.values()) {
     const brought = await bringFrom(source, target, options, warn);
     for (const name of brought?.libraries ?? []) libraries.add(name);
@@ -46,21 +54,23 @@ export async function bringFunctions(
   return options.functions ? { libraries: [...libraries], masters } : undefined;
 }
 
-/** @throws PreflightError when two sources have a library of one name with different code. */
-async function checkAlike(sources: readonly SourceFacts[]): Promise<void> {
-  const known = new Map<string, { readonly code: string; readonly of: string }>();
-  for (const { control, name: of } of sources) {
-    const libraries = await librariesOf(control).catch(() => undefined);
-    for (const [name, code] of libraries ?? []) {
-      const other = known.get(name);
-      if (other && other.code !== code) {
-        throw new PreflightError(
-          `${other.of} and ${of} have function library ${name} with different code, and a cluster can have one of them only: leave --functions out, and load the right one yourself.`,
-        );
-      }
-      known.set(name, { code, of });
+/**
+ * Adds a source's libraries to those that are known.
+ * @returns what to say when another source has one of that name with different code.
+ */
+export function clashOf(
+  known: KnownLibraries,
+  libraries: Libraries,
+  of: string,
+): string | undefined {
+  for (const [name, code] of libraries) {
+    const other = known.get(name);
+    if (other && other.code !== code) {
+      return `${other.of} and ${of} have function library ${name} with different code, and a cluster can have one of them only: leave --functions out, and load the right one yourself.`;
     }
+    known.set(name, { code, of });
   }
+  return undefined;
 }
 
 async function bringFrom(

@@ -22,7 +22,7 @@ import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
-import type { BroughtLibraries } from './dump-extras.js';
+import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/databases.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
@@ -83,7 +83,7 @@ export function assembleParts(
   const common = newRecord();
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, FollowedServer>();
-  const libraries: BroughtLibraries = new Map();
+  const libraries: KnownLibraries = new Map();
   const all = sources.map((source) => {
     const ready: Ready = {
       source,
