@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Connection } from '../redis/connection.js';
+import { type DeadlineSpan, deadlineSpan, msApart } from '../redis/deadline.js';
 import { command } from '../redis/frames.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../redis/reply.js';
@@ -107,28 +108,19 @@ const inTurn = pLimit(1);
 
 interface Outline {
   readonly type: string;
-  /** A server may have looked when it was asked, when its answer came, or in between. -1: no TTL. */
-  readonly earliestMs: number;
-  readonly latestMs: number;
+  /** Undefined: it has no TTL. */
+  readonly deadline: DeadlineSpan | undefined;
 }
 
 async function outline(side: Side, key: Buffer): Promise<Outline> {
   const askedMs = Date.now();
   const [type, ttl] = await Promise.all([ask(side, ['TYPE', key]), ask(side, ['PTTL', key])]);
-  const expires = typeof ttl === 'number' && ttl >= 0;
-  return {
-    type: textOf(type),
-    earliestMs: expires ? askedMs + ttl : -1,
-    latestMs: expires ? Date.now() + ttl : -1,
-  };
+  const ttlMs = typeof ttl === 'number' ? ttl : -1;
+  return { type: textOf(type), deadline: deadlineSpan(ttlMs, askedMs) };
 }
 
-/** As far as can be told: a busy server's answer is as good as it is quick. */
-function isSameDeadline(one: Outline, other: Outline): boolean {
-  if (one.latestMs < 0 || other.latestMs < 0) return one.latestMs === other.latestMs;
-  const apartMs =
-    Math.max(one.earliestMs, other.earliestMs) - Math.min(one.latestMs, other.latestMs);
-  return apartMs <= toleranceMs;
+function isSameDeadline({ deadline: one }: Outline, { deadline: other }: Outline): boolean {
+  return one && other ? msApart(one, other) <= toleranceMs : one === other;
 }
 
 interface Digest {

@@ -2,6 +2,7 @@
  * A close look at one key: whether it really differs, and in what. What differs is looked at twice,
  * so that a key that was written, or expired, between the two sides' answers is not reported.
  */
+import { type DeadlineSpan, deadlineSpan, msApart } from '../redis/deadline.js';
 import { type Reply, textOf } from '../redis/reply.js';
 import { formatDuration } from '../format.js';
 import type { Cluster } from './cluster.js';
@@ -66,7 +67,7 @@ export async function compareBoth(
   if (here.type !== there.type) {
     return found('type', `a ${here.type} ${places.here}, a ${there.type} ${places.there}`);
   }
-  const deadline = ttlsApart(here.ttlMs, there.ttlMs, by.toleranceMs, places);
+  const deadline = ttlsApart(here, there, by.toleranceMs, places);
   const value = by.fast
     ? undefined
     : await contentsApart(key, here.type, ours, theirs, { ...by, places });
@@ -84,23 +85,26 @@ interface Outline {
   readonly type: string;
   /** Less than 0: it does not expire. */
   readonly ttlMs: number;
+  readonly deadline: DeadlineSpan | undefined;
 }
 
 async function outline(ask: Asker, key: Buffer): Promise<Outline> {
-  const [type, ttlMs] = await Promise.all([ask(['TYPE', key]), ask(['PTTL', key])]);
-  return { type: textOf(type), ttlMs: Number(textOf(ttlMs)) };
+  const askedMs = Date.now();
+  const [type, ttl] = await Promise.all([ask(['TYPE', key]), ask(['PTTL', key])]);
+  const ttlMs = Number(textOf(ttl));
+  return { type: textOf(type), ttlMs, deadline: deadlineSpan(ttlMs, askedMs) };
 }
 
 function ttlsApart(
-  one: number,
-  other: number,
+  { ttlMs: one, deadline }: Outline,
+  { ttlMs: other, deadline: otherDeadline }: Outline,
   toleranceMs: number,
   { here, there }: Places,
 ): string | undefined {
-  if (one < 0 && other < 0) return undefined;
-  if (other < 0) return `expires in ${formatDuration(one)} ${here}, never ${there}`;
-  if (one < 0) return `never expires ${here}, in ${formatDuration(other)} ${there}`;
-  if (Math.abs(one - other) <= toleranceMs) return undefined;
+  if (!deadline && !otherDeadline) return undefined;
+  if (!otherDeadline) return `expires in ${formatDuration(one)} ${here}, never ${there}`;
+  if (!deadline) return `never expires ${here}, in ${formatDuration(other)} ${there}`;
+  if (msApart(deadline, otherDeadline) <= toleranceMs) return undefined;
   const when = other < one ? 'earlier' : 'later';
   return `expires ${formatDuration(Math.abs(one - other))} ${when} ${there}`;
 }
