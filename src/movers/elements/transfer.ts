@@ -6,6 +6,7 @@ import { RefusedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
+import { clockOf } from '../relay/source-clock.js';
 import { copyHash } from './hash.js';
 import { createPace } from './pace.js';
 import type { Abilities, Copier } from './passage.js';
@@ -58,12 +59,16 @@ export async function transfer(work: Transfer): Promise<Transferred> {
   const writer = createWriter(node, work.asking, work.abilities.largestBytes);
   const temporary = createTemporary(writer, work.temporary);
   try {
-    const [type, ttlMs] = await Promise.all([
+    const clock = clockOf(source);
+    const askedMs = Date.now();
+    const [type, ttlMs, time] = await Promise.all([
       askReply(source, ['TYPE', key]),
       askReply(source, ['PTTL', key]),
+      clock.isRefused ? undefined : source.call('TIME'),
     ]);
+    const givenMs = clock.answeredMs(time, askedMs) ?? Date.now();
     if (type === 'none') return { kind: 'absent' };
-    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(Date.now() + Number(ttlMs), latestMs) : 0;
+    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(givenMs + Number(ttlMs), latestMs) : 0;
     const copier = copiers[textOf(type)];
     if (!copier) return foreign(`its type is ${textOf(type)}`);
     const { obstacle, bytes } = await copy(work, copier, writer, temporary);
