@@ -25,8 +25,9 @@ const nothing = Buffer.alloc(0);
 const tinyBytes = 12;
 
 const nowhere = new Uint32Array(0);
-/** Of no keys. */
-const one = new Uint32Array(1);
+
+/** A run without keys. */
+export const noKeys: Keys = { bytes: nothing, starts: new Uint32Array(1), count: 0 };
 
 /**
  * @param expectedCount how many keys a run usually holds; it grows when more come.
@@ -103,7 +104,11 @@ export function keysBuilder(expectedCount: number, expectedBytes?: number): Keys
       }
     },
     take() {
-      const keys = { bytes: bytes.subarray(0, used), starts: count > 0 ? starts : one, count };
+      const keys = {
+        bytes: bytes.subarray(0, used),
+        starts: count > 0 ? starts : noKeys.starts,
+        count,
+      };
       // An eighth more, so that the next run finds room.
       usualBytes = used + (used >>> 3) + slackBytes;
       bytes = nothing;

@@ -4,7 +4,7 @@
  * was written to meanwhile: then the copy is stale, and the key goes round again as it always does.
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, keyAt } from '../../redis/keys.js';
+import { chosen, joined, keyAt, noKeys } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys } from '../../types.js';
 import type { Place } from '../aside.js';
@@ -41,8 +41,6 @@ export interface Confirmed {
 /** What consumer groups do touches no watched key: streams get another chance, so many times. */
 const triesOfStreams = 12;
 
-const none: Keys = { bytes: Buffer.alloc(0), starts: new Uint32Array(1), count: 0 };
-
 /** Compares what was stored now; what was there before was compared to be known as equal. */
 export async function confirmed(
   confirmation: Confirmation,
@@ -75,11 +73,11 @@ export async function confirmed(
   // Asking has ended the watch, without which nothing may be deleted.
   if (guarded.removal?.watches === true) {
     const again = { stored: isStale ? joined([equal, different]) : equal, found };
-    return { leaving: { stored: none, found: none }, again };
+    return { leaving: { stored: noKeys, found: noKeys }, again };
   }
   return {
     leaving: { stored: equal, found },
-    again: isStale ? { stored: different, found: none } : undefined,
+    again: isStale ? { stored: different, found: noKeys } : undefined,
   };
 }
 

@@ -9,7 +9,7 @@
  * source's payloads, goes element by element (../elements).
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, slice } from '../../redis/keys.js';
+import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { Batch, Keys, Node } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
@@ -57,8 +57,6 @@ export interface Stored {
   readonly apart: Keys;
 }
 
-const none: Keys = { bytes: Buffer.alloc(0), starts: new Uint32Array(1), count: 0 };
-
 /**
  * Of keys that are not in what it returns, `outcome` tells.
  * @param apart these are to go element by element.
@@ -81,7 +79,7 @@ export async function store(
   const setApart: Keys[] = [];
   if (apart) {
     const keys = await storeAs('elements', batch.keys, undefined);
-    return { keys, found: joined([none, ...found]), apart: none };
+    return { keys, found: joined([noKeys, ...found]), apart: noKeys };
   }
 
   const parts: Promise<Keys>[] = [];
@@ -95,12 +93,12 @@ export async function store(
     from += keys.count;
   }
   const keys = joined(await Promise.all(parts));
-  return { keys, found: joined([none, ...found]), apart: joined([none, ...setApart]) };
+  return { keys, found: joined([noKeys, ...found]), apart: joined([noKeys, ...setApart]) };
 
   async function storePart(all: Keys): Promise<Keys> {
     const asksFirst = form === 'payload' || sizes?.ofStrings === true;
     const keys = asksFirst ? await entered(all) : all;
-    if (keys.count === 0) return none;
+    if (keys.count === 0) return noKeys;
     if (form === 'payload' && shapes.payloadsRefused) return storeAs('elements', keys, undefined);
     const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
     const passing = pass(keys, form, ttls);
@@ -114,7 +112,7 @@ export async function store(
       outcome.retry(stored, { ...why, ours: true });
       if (form === 'payload') await countGone(keys, first);
       else outcome.retry(chosen(keys, first.absent), why);
-      return none;
+      return noKeys;
     }
     if (form === 'payload' || first.refusedBySource !== undefined) {
       await countGone(keys, first);
@@ -134,7 +132,7 @@ export async function store(
 
   /** Those that may stay in the window, into which all have gone. */
   async function entered(all: Keys): Promise<Keys> {
-    let keys = none;
+    let keys = noKeys;
     try {
       const places = await placesInOnePiece(all);
       keys = places ? chosen(all, places) : all;
@@ -223,13 +221,13 @@ export async function store(
       const known = batch.ours || batch.doubt ? {} : { doubt: 'stored' as const };
       const trace = isStored ? { ours: true } : known;
       outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
-      return none;
+      return noKeys;
     }
     for (const { place, why, class: failure } of passed.unmovable ?? []) {
       outcome.fail(chosen(keys, [place]), { class: failure, message: `it can't be moved: ${why}` });
     }
     if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
-    let existing = none;
+    let existing = noKeys;
     const stored = [storedOf(keys, passed)];
     for (const { keys: refused, reason, text } of reasonsOf(keys, passed)) {
       const message = `${address} answered: ${text}`;
