@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { fillStrings } from '../test/support/bulk.js';
 import { program } from '../test/support/cli.js';
 import { startCluster, type TestCluster } from '../test/support/cluster.js';
+import { saveTo } from '../test/support/rdb.js';
 import { startServer, using } from '../test/support/servers.js';
 import { knownMedian, median } from './lab/medians.js';
 import { run } from './lab/process.js';
@@ -63,8 +64,7 @@ try {
   say(`a dump of ${keys.toLocaleString('en')} strings of ${String(valueBytes)} bytes`);
   await using(startServer(), async (server) => {
     await fillStrings(server, { count: keys, valueBytes });
-    await server.client.call('SAVE');
-    copyFileSync(join(server.directory, 'dump.rdb'), file);
+    await saveTo(file, server);
   });
   say(`${megabytes(statSync(file).size)} MB`);
   const ways: Way[] = [];

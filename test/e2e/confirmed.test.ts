@@ -2,8 +2,6 @@
  * `--verify`: what has arrived is compared before it is deleted at the source. Differences come from a
  * proxy in front of the nodes that changes a value on its way.
  */
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fillStrings } from '../support/bulk.js';
 import { runCli } from '../support/cli.js';
@@ -11,6 +9,7 @@ import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
+import { saveTo } from '../support/rdb.js';
 import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 
@@ -57,13 +56,6 @@ function spoil(wanted: string, instead: string, meanwhile?: () => Promise<unknow
       return changed;
     };
   }
-}
-
-async function save(): Promise<string> {
-  await stage.source.client.call('SAVE');
-  const file = path('dump.rdb');
-  copyFileSync(join(stage.source.directory, 'dump.rdb'), file);
-  return file;
 }
 
 it('moves every type, and says why not by MIGRATE', async () => {
@@ -148,7 +140,7 @@ describe('a copy that differs', () => {
 
   it('is told of where it came from a dump', async () => {
     await stage.source.client.rpush('list', 'an element like no other', 'another');
-    const file = await save();
+    const file = await saveTo(path('dump.rdb'), stage.source);
     spoil('a value like no other', 'A value');
     const first = await runJson(['--from', file, ...viaProxies()]);
     expect(first.code).toBe(1);
@@ -161,7 +153,7 @@ describe('a copy that differs', () => {
 it('compares what a dump brings, of every type', async () => {
   await fillEveryType(stage.source.client);
   const before = await snapshot(stage.source.client);
-  const file = await save();
+  const file = await saveTo(path('dump.rdb'), stage.source);
   const { code, report } = await runJson(['--from', file, ...viaProxies()]);
   expect(report.failures).toEqual([]);
   expect(code).toBe(0);

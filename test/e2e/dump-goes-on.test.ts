@@ -1,6 +1,4 @@
 /** Imports of dumps that don't come to their end at once: stopped, killed, or of files that are too new. */
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
@@ -8,6 +6,7 @@ import { fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { setFolder } from '../support/folder.js';
+import { saveTo } from '../support/rdb.js';
 import { runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
@@ -17,17 +16,14 @@ const path = setFolder();
 const keys = 12_000;
 
 it.each(['SIGINT', 'SIGKILL'] as const)('goes on after %s, with two files', async (signal) => {
-  const { client, directory } = stage.source;
+  const { client } = stage.source;
   const files: string[] = [];
   const before = new Map<string, never>();
   for (const prefix of ['one:', 'two:']) {
     await client.flushall();
     await fillStrings(stage.source, { count: keys / 2, valueBytes: 64, prefix });
     for (const [key, contents] of await snapshot(client)) before.set(key, contents as never);
-    await client.call('SAVE');
-    const file = path('dump.rdb');
-    copyFileSync(join(directory, 'dump.rdb'), file);
-    files.push(file);
+    files.push(await saveTo(path('dump.rdb'), stage.source));
   }
   const args = [
     ...files.flatMap((file) => ['--from', file]),

@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, createReadStream, readFileSync, statSync, truncateSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { fillStrings } from '../support/bulk.js';
@@ -11,6 +10,7 @@ import { type CliResult, program, runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
+import { saveTo } from '../support/rdb.js';
 import { oldRecords, rdbFile } from '../support/rdb-file.js';
 import { type Reported, reportOf, runJson } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
@@ -20,12 +20,7 @@ const stage = setStage();
 const path = setFolder();
 
 /** Saves what the source holds, in a file of its own. */
-async function save(): Promise<string> {
-  await stage.source.client.call('SAVE');
-  const file = path('dump.rdb');
-  copyFileSync(join(stage.source.directory, 'dump.rdb'), file);
-  return file;
-}
+const save = (): Promise<string> => saveTo(path('dump.rdb'), stage.source);
 
 /** Runs with a file on standard input. */
 async function runPiped(args: readonly string[], file: string): Promise<Reported> {

@@ -1,9 +1,8 @@
 /** Function libraries: with `--functions` they are on every master, before the keys are. */
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { runCli } from '../support/cli.js';
 import { setFolder } from '../support/folder.js';
+import { saveTo } from '../support/rdb.js';
 import { runJson } from '../support/reports.js';
 import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
@@ -89,13 +88,9 @@ it('of two sources, or two dumps, that have other code under one name are told o
     expect(refused.code).toBe(2);
     expect(await stage.cluster.size()).toBe(0);
 
-    const files: string[] = [];
-    for (const { client, directory } of [stage.source, other]) {
-      await client.call('SAVE');
-      const file = path('dump.rdb');
-      copyFileSync(join(directory, 'dump.rdb'), file);
-      files.push(file);
-    }
+    const files = await Promise.all(
+      [stage.source, other].map((server) => saveTo(path('dump.rdb'), server)),
+    );
     const dumps = await runJson([...files.flatMap((file) => ['--from', file]), ...to]);
     expect(dumps.code).toBe(3);
     expect(dumps.report.error).toMatch(sentence);
@@ -103,10 +98,7 @@ it('of two sources, or two dumps, that have other code under one name are told o
 });
 
 it('of a dump are brought before its keys, and do not overwrite others unless told to', async () => {
-  const { client, directory } = stage.source;
-  await client.call('SAVE');
-  const file = path('dump.rdb');
-  copyFileSync(join(directory, 'dump.rdb'), file);
+  const file = await saveTo(path('dump.rdb'), stage.source);
   const [, , third] = stage.cluster.masters;
   await third?.client.call('FUNCTION', 'LOAD', library('second', 'another'));
   const args = ['--from', file, '--to', stage.cluster.seed, '--functions'];

@@ -2,7 +2,7 @@
  * Verifying what imports have done that renamed keys or took only some, that came from several places,
  * or from files: nothing is missing that was to be there, and nothing extra that is not theirs.
  */
-import { copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
@@ -12,6 +12,7 @@ import { runCli } from '../support/cli.js';
 import { startCluster } from '../support/cluster.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
+import { saveTo } from '../support/rdb.js';
 import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 
@@ -125,11 +126,8 @@ it('compares the masters of a cluster', async () => {
 });
 
 it('compares dumps, as a server loads them', async () => {
-  const { client, directory } = stage.source;
-  const keys = await fillEveryType(client);
-  await client.call('SAVE');
-  const dump = path('dump.rdb');
-  copyFileSync(join(directory, 'dump.rdb'), dump);
+  const keys = await fillEveryType(stage.source.client);
+  const dump = await saveTo(path('dump.rdb'), stage.source);
   const packed = path('dump.rdb.gz');
   writeFileSync(packed, gzipSync(readFileSync(dump)));
   await copyFrom('--from', dump);

@@ -2,7 +2,7 @@
  * A round: a server is filled at random and writes its data to a file, the file is imported into an
  * empty cluster, and what arrived is compared with the server's own data, value for value.
  */
-import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { importKeys } from '../../src/commands/import.js';
@@ -10,6 +10,7 @@ import { verifyKeys } from '../../src/commands/verify.js';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import type { Random } from '../fuzz/random.js';
 import type { TestCluster } from '../support/cluster.js';
+import { saveTo } from '../support/rdb.js';
 import type { Server } from '../support/servers.js';
 import { forgetRuns } from '../support/state.js';
 import { waitFor } from '../support/wait.js';
@@ -83,16 +84,11 @@ export async function playRound(
 }
 
 async function write(source: Server, writing: Writing, folder: string): Promise<string> {
-  const { client, directory } = source;
-  if (writing === 'SAVE') {
-    await client.call('SAVE');
-    copyFileSync(join(directory, 'dump.rdb'), join(folder, 'dump.rdb'));
-    return join(folder, 'dump.rdb');
-  }
+  if (writing === 'SAVE') return saveTo(join(folder, 'dump.rdb'), source);
   if (writing === 'rewritten, with a dump') await rewrite(source, 'yes');
   if (writing === 'rewritten as commands') await rewrite(source, 'no');
   const copy = join(folder, 'appendonlydir');
-  cpSync(join(directory, 'appendonlydir'), copy, { recursive: true });
+  cpSync(join(source.directory, 'appendonlydir'), copy, { recursive: true });
   return copy;
 }
 

@@ -1,5 +1,5 @@
 /** RDB files for tests: written by a real server, and read by the reader from memory. */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Crc64 } from '../../src/sources/rdb/crc64.js';
 import type { RdbSink } from '../../src/sources/rdb/entry.js';
@@ -10,6 +10,13 @@ import type { Server } from './servers.js';
 export async function saved({ client, directory }: Server): Promise<Buffer> {
   await client.call('SAVE');
   return readFileSync(join(directory, 'dump.rdb'));
+}
+
+/** The same as a file. @returns its path. */
+export async function saveTo(file: string, { client, directory }: Server): Promise<string> {
+  await client.call('SAVE');
+  copyFileSync(join(directory, 'dump.rdb'), file);
+  return file;
 }
 
 /** What a reader found in a file. */
