@@ -10,7 +10,21 @@ const numbers = [
 ]; // prettier-ignore
 const alphabet = Array.from('$*+-:\r\n0123456789OK_,#!=%~>|(');
 
-type Mutation = (reply: string, random: Random) => string;
+/** One way to change something. */
+export type Mutation<T> = (original: T, random: Random) => T;
+
+/** Up to three of these changes, one upon the other, as long as there is something left to change. */
+export function mutatedBy<T extends { readonly length: number }>(
+  mutations: readonly Mutation<T>[],
+  original: T,
+  random: Random,
+): T {
+  let result = original;
+  for (let left = 1 + random.int(3); left > 0 && result.length > 0; left--) {
+    result = random.pick(mutations)(result, random);
+  }
+  return result;
+}
 
 const noise = (random: Random): string => {
   let text = '';
@@ -20,7 +34,7 @@ const noise = (random: Random): string => {
 const cut = (reply: string, at: number, length: number, instead: string): string =>
   reply.slice(0, at) + instead + reply.slice(at + length);
 
-const mutations: readonly Mutation[] = [
+const mutations: readonly Mutation<string>[] = [
   // Truncated.
   (reply, random) => reply.slice(0, random.int(reply.length)),
   // One byte, or some, replaced, added, lost or doubled.
@@ -45,13 +59,7 @@ const mutations: readonly Mutation[] = [
     random.oneIn(200) ? cut(reply, 1, 0, 'a'.repeat(random.int(300_000))) : reply + noise(random),
 ];
 
-export function mutated(reply: string, random: Random): string {
-  let result = reply;
-  for (let left = 1 + random.int(3); left > 0 && result.length > 0; left--) {
-    result = random.pick(mutations)(result, random);
-  }
-  return result;
-}
+export const mutated: Mutation<string> = (reply, random) => mutatedBy(mutations, reply, random);
 
 /** No reply at all, but of the bytes that replies are made of. */
 export function garbage(random: Random): string {

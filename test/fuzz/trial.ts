@@ -1,15 +1,10 @@
 /** One input: what it is, and whether a reader treats it as it must. */
 import { isDeepStrictEqual } from 'node:util';
-import { type Fed, feed } from './feed.js';
+import { feed } from './feed.js';
+import type { Tried } from './job.js';
 import { garbage, mutated } from './mutate.js';
 import { type Random, randomFrom } from './random.js';
-import { type Specimen, specimens } from './readers.js';
-
-export interface Tried {
-  readonly specimen: Specimen;
-  readonly stream: Buffer;
-  readonly ending: Fed['ending'];
-}
+import { specimens } from './readers.js';
 
 /** @throws Error that says what is wrong with the reader. */
 export function tryInput(seed: number, nth: number): Tried {
@@ -40,7 +35,7 @@ export function tryInput(seed: number, nth: number): Tried {
       throw new Error('in several pieces it becomes something else');
     }
   }
-  return { specimen, stream, ending: first.ending };
+  return { name: specimen.name, ending: first.ending };
 }
 
 function bordersOf(length: number, random: Random): number[] {

@@ -1,6 +1,6 @@
 /** What a full disk, a broken one, or somebody hostile makes of a dump. */
 import { sumOf } from '../../support/rdb-file.js';
-import type { Random } from '../random.js';
+import { type Mutation, mutatedBy } from '../mutate.js';
 
 const sumBytes = 8;
 
@@ -14,13 +14,11 @@ const lies: readonly (readonly number[])[] = [
   ...[[7], [15], [18], [19], [21], [24], [25], [26], [100], [0]],
 ]; // prettier-ignore
 
-type Mutation = (file: Buffer, random: Random) => Buffer;
-
 function replaced(file: Buffer, at: number, length: number, instead: readonly number[]): Buffer {
   return Buffer.concat([file.subarray(0, at), Buffer.from(instead), file.subarray(at + length)]);
 }
 
-const mutations: readonly Mutation[] = [
+const mutations: readonly Mutation<Buffer>[] = [
   // Truncated.
   (file, random) => file.subarray(0, random.int(file.length)),
   // A byte, or some, replaced, added, lost or doubled.
@@ -50,13 +48,7 @@ const mutations: readonly Mutation[] = [
   (file, random) => Buffer.concat([file, file.subarray(random.int(file.length))]),
 ];
 
-export function mutated(file: Buffer, random: Random): Buffer {
-  let result = file;
-  for (let left = 1 + random.int(3); left > 0 && result.length > 0; left--) {
-    result = random.pick(mutations)(result, random);
-  }
-  return result;
-}
+export const mutated: Mutation<Buffer> = (file, random) => mutatedBy(mutations, file, random);
 
 /** The same under a checksum that says that all is well. */
 export function summedUp(file: Buffer): Buffer {

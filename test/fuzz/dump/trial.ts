@@ -2,16 +2,11 @@
 import { gzipSync } from 'node:zlib';
 import { ImportError } from '../../../src/errors.js';
 import { readAll } from '../../support/rdb.js';
+import type { Tried } from '../job.js';
 import { type Random, randomFrom } from '../random.js';
 import { mutated, summedUp } from './mutate.js';
 import { type Read, readDump, readPacked } from './read.js';
 import { largeSpecimen, type Specimen, specimens } from './specimens.js';
-
-export interface TriedDump {
-  readonly name: string;
-  /** Imported whole; up to where it is cut off; up to what is wrong. */
-  readonly ending: 'done' | 'waiting' | 'refused';
-}
 
 interface Original {
   readonly sent: readonly string[];
@@ -21,8 +16,11 @@ interface Original {
 
 const originals = new Map<Specimen, Promise<Original>>();
 
-/** @throws Error that says what is wrong with the reading. */
-export async function tryDump(seed: number, nth: number): Promise<TriedDump> {
+/**
+ * @returns `done`: imported whole; `waiting`: up to where it is cut off; `refused`: up to what is wrong.
+ * @throws Error that says what is wrong with the reading.
+ */
+export async function tryDump(seed: number, nth: number): Promise<Tried> {
   const random = randomFrom(seed, nth);
   const specimen = random.oneIn(100) ? largeSpecimen : random.pick(specimens);
   const { name, file } = specimen;
