@@ -48,13 +48,8 @@ export function push(key: string, ...tokens: string[]): Write {
 
 export function setFields(key: string, ...pairs: [field: string, token: string][]): Write {
   return changing(['HSET', key, ...pairs.flat()], (value) => {
-    const fields = new Map(value === '' ? [] : (JSON.parse(value) as [string, string][]));
-    return fieldsText(
-      [...fields, ...pairs].reduce(
-        (all, [field, token]) => all.set(field, token),
-        new Map<string, string>(),
-      ),
-    );
+    const fields = value === '' ? [] : (JSON.parse(value) as [string, string][]);
+    return fieldsText(new Map([...fields, ...pairs]));
   });
 }
 

@@ -22,7 +22,7 @@ export function streamText({ entries, group }: Stream): string {
   return JSON.stringify([entries, group ? [group.lastDelivered, group.pending] : null]);
 }
 
-export const entryId = (number: number): string => `${String(number)}-1`;
+const entryId = (number: number): string => `${String(number)}-1`;
 
 export function addEntry(key: string, number: number, token: string): Write {
   const id = entryId(number);
