@@ -111,19 +111,10 @@ const kinds: readonly ((key: Word, random: Random) => readonly Command[])[] = [
 
 function streamCommands(key: Word, random: Random): readonly Command[] {
   const entries = 1 + random.int(40);
-  const added = Array.from(
-    { length: entries },
-    (_, at): Command =>
-      [
-        ...[
-          'XADD',
-          key,
-          `${String(at + 1)}-${String(random.int(5) + 1)}`,
-          'field',
-          textFor(random),
-        ],
-      ] as unknown as Command,
-  );
+  const added = Array.from({ length: entries }, (_, at): Command => {
+    const id = `${String(at + 1)}-${String(random.int(5) + 1)}`;
+    return ['XADD', key, id, 'field', textFor(random)];
+  });
   const read = (consumer: string): Command => [
     ...(['XREADGROUP', 'GROUP', 'workers', consumer, 'COUNT', 1 + random.int(5)] as const),
     ...(['STREAMS', key, '>'] as const),
