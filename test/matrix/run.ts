@@ -89,10 +89,8 @@ async function move(
 async function moveFromAll(cluster: TestCluster, way: Way): Promise<void> {
   const target = await versionOf(cluster.masters[0] as Server);
   for (const binary of binaries) {
-    const { config, tls } = way.source;
-    const options = { binary, ...(config && { config }), ...(tls && { tls }) };
     // A build without TLS does not start with it.
-    const started = await startServer(options).catch(() => undefined);
+    const started = await startServer({ binary, ...way.source.options }).catch(() => undefined);
     if (!started) continue;
     await using(Promise.resolve(started), async (source) => {
       const version = await versionOf(source);
@@ -116,12 +114,9 @@ console.log('| source | target | mover | auth, TLS | outcome | rate | sockets to
 console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
 for (const way of ways) {
   if (listed('WAYS')?.includes(way.name) === false) continue;
-  const { config, tls } = way.nodes;
-  const options = {
-    ...(targetServer !== undefined && { binary: targetServer }),
-    ...(config && { config }),
-    ...(tls && { tls }),
-  };
-  await using(startCluster(options), (cluster) => moveFromAll(cluster, way));
+  const binary = targetServer !== undefined && { binary: targetServer };
+  await using(startCluster({ ...binary, ...way.nodes.options }), (cluster) =>
+    moveFromAll(cluster, way),
+  );
 }
 process.exit();

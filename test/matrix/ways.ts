@@ -2,8 +2,10 @@
 import type { Authority, Certificate } from '../support/certificates.js';
 import type { ServerOptions } from '../support/servers.js';
 
-/** What one side gets besides its version, and what the command line is told of it. */
-export interface Lock extends Pick<ServerOptions, 'config' | 'tls'> {
+export interface Lock {
+  /** What one side gets besides its version. */
+  readonly options: Pick<ServerOptions, 'config' | 'tls'>;
+  /** What the command line is told of it. */
   readonly env: Readonly<Record<string, string>>;
   /** The address as `--from` or `--to` takes it, and flags. */
   words(address: string): readonly string[];
@@ -20,22 +22,28 @@ type Side = 'from' | 'to';
 /** What trips up whoever puts it into a command or a URL. */
 const passwords = { from: 'a b%40 source', to: "a cluster's ü %" };
 
-const open = (side: Side): Lock => ({ env: {}, words: (address) => [`--${side}`, address] });
+const open = (side: Side): Lock => ({
+  options: {},
+  env: {},
+  words: (address) => [`--${side}`, address],
+});
 
 function withPassword(side: Side): Lock {
   return {
     ...open(side),
     // The server's own client of a test takes it from this line.
-    config: [`requirepass "${passwords[side]}"`],
+    options: { config: [`requirepass "${passwords[side]}"`] },
     env: { [`CLUSTER_IMPORT_${side.toUpperCase()}_PASSWORD`]: passwords[side] },
   };
 }
 
 export function waysOf(authority: Authority, certificate: Certificate): readonly Way[] {
   const withTls = (side: Side): Lock => ({
-    tls: { authority, certificate },
-    // A source's MIGRATE speaks TLS only if it is told to.
-    ...(side === 'from' && { config: ['tls-cluster yes'] }),
+    options: {
+      tls: { authority, certificate },
+      // A source's MIGRATE speaks TLS only if it is told to.
+      ...(side === 'from' && { config: ['tls-cluster yes'] }),
+    },
     env: {},
     words: (address) => [
       `--${side}`,
