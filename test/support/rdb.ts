@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Crc64 } from '../../src/sources/rdb/crc64.js';
 import type { RdbSink } from '../../src/sources/rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../../src/sources/rdb/reader.js';
+import type { ByteInput } from '../../src/sources/rdb/window.js';
 import type { Server } from './servers.js';
 
 /** What a server saves now. */
@@ -29,6 +30,18 @@ export interface Found {
   readonly positions: RdbPosition[];
 }
 
+/** A file in memory as the reader takes it: so many bytes come at one time. */
+export function inPieces(file: Buffer, pieceBytes: number): ByteInput {
+  let at = 0;
+  return {
+    read(into, place) {
+      const count = file.copy(into, place, at, Math.min(file.length, at + pieceBytes));
+      at += count;
+      return Promise.resolve(count);
+    },
+  };
+}
+
 /**
  * Reads a whole file.
  * @param pieceBytes how many bytes come at one time.
@@ -41,17 +54,7 @@ export async function readAll(
   const found: Found = {
     ...{ values: new Map(), deadlines: new Map(), libraries: [], skipped: [], positions: [] },
   };
-  let at = 0;
-  const reader = new RdbReader(
-    {
-      read(into, place) {
-        const count = file.copy(into, place, at, Math.min(file.length, at + pieceBytes));
-        at += count;
-        return Promise.resolve(count);
-      },
-    },
-    'a.rdb',
-  );
+  const reader = new RdbReader(inPieces(file, pieceBytes), 'a.rdb');
   let keys = 0;
   let pieces: Buffer[] = [];
   const sink: RdbSink = {

@@ -8,6 +8,7 @@ import { largeKeeper } from '../../../src/sources/dump/large.js';
 import { type DumpInput, openInput } from '../../../src/sources/dump/input.js';
 import { dumpSource } from '../../../src/sources/dump/source.js';
 import type { Keys } from '../../../src/types.js';
+import { inPieces } from '../../support/rdb.js';
 
 export interface Read {
   /** What would be sent, in order: `db key`, form, deadline and value. */
@@ -18,14 +19,9 @@ export interface Read {
 
 /** @param pieceBytes how many bytes come at one time. */
 export function readDump(file: Buffer, pieceBytes: number): Promise<Read> {
-  let at = 0;
   return readInput({
     ...{ file: undefined, identity: undefined, progress: undefined },
-    read(into, place) {
-      const count = file.copy(into, place, at, Math.min(file.length, at + pieceBytes));
-      at += count;
-      return Promise.resolve(count);
-    },
+    ...inPieces(file, pieceBytes),
     stop: () => undefined,
     close: () => Promise.resolve(),
   });
