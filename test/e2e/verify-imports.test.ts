@@ -13,6 +13,7 @@ import { startCluster } from '../support/cluster.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
 import { saveTo } from '../support/rdb.js';
+import { type Verified, verifyJson } from '../support/reports.js';
 import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 
@@ -20,12 +21,8 @@ const stage = setStage({ source: { config: ['appendonly yes', 'save ""'] } });
 const path = setFolder();
 const server = ['--redis-server', findRedis('redis-server') ?? ''];
 
-async function verify(...words: string[]): Promise<{ code?: number; report: VerifyReport }> {
-  const args = ['verify', '--to', stage.cluster.seed, '--json', '--quiet', ...words];
-  const { code, stdout, stderr } = await runCli(args);
-  if (stdout === '') throw new Error(stderr);
-  return { ...(code !== undefined && { code }), report: JSON.parse(stdout) as VerifyReport };
-}
+const verify = (...words: string[]): Promise<Verified> =>
+  verifyJson(['--to', stage.cluster.seed, ...words]);
 
 async function copyFrom(...words: string[]): Promise<void> {
   const args = ['--to', stage.cluster.seed, '--copy', '--quiet', '--replace', ...words];

@@ -1,7 +1,6 @@
 /** Verifying finds every difference and invents none, tells what differs, and repairs what can be. */
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import type { VerifyReport } from '../../src/verify/report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import { digestConfig } from '../support/digest.js';
@@ -9,6 +8,7 @@ import { fillEveryType } from '../support/every-type.js';
 import type { ClusterNode } from '../support/cluster.js';
 import { differing, keepExpired, kinds, plant } from '../support/planted.js';
 import { startProxy } from '../support/proxy.js';
+import { type Verified, verifyJson } from '../support/reports.js';
 import { beginSlotMove, moveSlot } from '../support/reshard.js';
 import { startServer, using } from '../support/servers.js';
 import { slotOf } from '../support/slot.js';
@@ -22,16 +22,8 @@ async function copyAll(): Promise<void> {
   expect(code).toBe(0);
 }
 
-const verify = (...flags: string[]): ReturnType<typeof verifyAll> =>
-  verifyAll([...stage.endpoints, '--json', '--quiet', ...flags]);
-
-async function verifyAll(
-  words: readonly string[],
-): Promise<{ code: number | undefined; report: VerifyReport }> {
-  const { code, stdout, stderr } = await runCli(['verify', ...words]);
-  if (stdout === '') throw new Error(stderr);
-  return { code, report: JSON.parse(stdout) as VerifyReport };
-}
+const verify = (...flags: string[]): Promise<Verified> =>
+  verifyJson([...stage.endpoints, ...flags]);
 
 const sides = {
   get source() {
@@ -264,9 +256,9 @@ it('ends with 3 when a server fails midway, and tells how far it came', async ()
   await fillStrings(stage.source, { count: 20_000, valueBytes: 64 });
   await using(startProxy(stage.source), async (proxy) => {
     proxy.faults.cutAfterBytes.down = 400_000;
-    const { code, report } = await verifyAll([
+    const { code, report } = await verifyJson([
       ...['--from', proxy.address, '--to', stage.cluster.seed],
-      ...['--json', '--quiet', '--retry-for', '300ms'],
+      ...['--retry-for', '300ms'],
     ]);
     expect(code).toBe(3);
     expect(report.status).toBe('failed');

@@ -1,6 +1,7 @@
 /** Runs of the command line that end with a report, and what must be true of every report. */
 import { expect } from 'vitest';
 import type { Report } from '../../src/report.js';
+import type { VerifyReport } from '../../src/verify/report.js';
 import { type CliResult, runCli } from './cli.js';
 
 export interface Reported {
@@ -22,6 +23,18 @@ export function reportOf({ code, stdout, stderr }: CliResult): Reported {
   const report = JSON.parse(stdout) as Report;
   expectSums(report);
   return { code, report, stderr };
+}
+
+export interface Verified {
+  readonly code: number | undefined;
+  readonly report: VerifyReport;
+}
+
+/** Runs `verify` with `--json`. */
+export async function verifyJson(args: readonly string[]): Promise<Verified> {
+  const { code, stdout, stderr } = await runCli(['verify', ...args, '--json', '--quiet']);
+  if (stdout === '') throw new Error(stderr);
+  return { code, report: JSON.parse(stdout) as VerifyReport };
 }
 
 /** Every key is accounted for, once. */
