@@ -7,7 +7,8 @@ import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import { fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
-import { type Snapshot, snapshot } from '../support/compare.js';
+import { snapshot } from '../support/compare.js';
+import type { Contents } from '../support/contents.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
 import { reportOf, runJson } from '../support/reports.js';
@@ -34,7 +35,7 @@ const to = (): string[] => ['--to', stage.cluster.seed, ...server];
 
 it('imports aof-1 … aof-3 of masters that are gone', async () => {
   const files: string[] = [];
-  const all = new Map<string, Snapshot extends ReadonlyMap<string, infer T> ? T : never>();
+  const all = new Map<string, Contents>();
   for (const nth of [1, 2, 3]) {
     await using(startWriting(), async (master) => {
       const { client } = master;

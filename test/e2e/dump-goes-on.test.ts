@@ -5,6 +5,7 @@ import { findRedis } from '../../scripts/find-redis.mjs';
 import { fillStrings } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
+import type { Contents } from '../support/contents.js';
 import { setFolder } from '../support/folder.js';
 import { saveTo } from '../support/rdb.js';
 import { runJson } from '../support/reports.js';
@@ -18,11 +19,11 @@ const keys = 12_000;
 it.each(['SIGINT', 'SIGKILL'] as const)('goes on after %s, with two files', async (signal) => {
   const { client } = stage.source;
   const files: string[] = [];
-  const before = new Map<string, never>();
+  const before = new Map<string, Contents>();
   for (const prefix of ['one:', 'two:']) {
     await client.flushall();
     await fillStrings(stage.source, { count: keys / 2, valueBytes: 64, prefix });
-    for (const [key, contents] of await snapshot(client)) before.set(key, contents as never);
+    for (const [key, contents] of await snapshot(client)) before.set(key, contents);
     files.push(await saveTo(path('dump.rdb'), stage.source));
   }
   const args = [
