@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import { fillStrings } from '../support/bulk.js';
+import { copyCommands, rewrite } from '../support/append-only.js';
 import { runCli, startCli } from '../support/cli.js';
 import { snapshot } from '../support/compare.js';
 import type { Contents } from '../support/contents.js';
@@ -23,13 +24,7 @@ const startWriting = (): Promise<Server> =>
   startServer({ config: ['appendonly yes', 'aof-use-rdb-preamble yes', 'save ""'] });
 
 /** The commands since the start, as one file. */
-function commandsOf({ directory }: Server): string {
-  const folder = join(directory, 'appendonlydir');
-  const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof')) ?? '';
-  const copy = path('appendonly.aof');
-  cpSync(join(folder, name), copy);
-  return copy;
-}
+const commandsOf = (from: Server): string => copyCommands(path('appendonly.aof'), from);
 
 const to = (): string[] => ['--to', stage.cluster.seed, ...server];
 
@@ -78,13 +73,10 @@ it('imports aof-1 … aof-3 of masters that are gone', async () => {
 });
 
 it('imports a folder with a manifest, and reads one that is only a dump as one', async () => {
-  await using(startWriting(), async ({ client, directory }) => {
+  await using(startWriting(), async (writing) => {
+    const { client, directory } = writing;
     await fillEveryType(client);
-    await client.bgrewriteaof();
-    await waitFor('the rewriting', async () => {
-      const info = await client.info('persistence');
-      return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info);
-    });
+    await rewrite(writing);
     const rewritten = path('appendonlydir');
     mkdirSync(rewritten);
     cpSync(join(directory, 'appendonlydir'), rewritten, { recursive: true });

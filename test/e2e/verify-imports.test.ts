@@ -2,12 +2,12 @@
  * Verifying what imports have done that renamed keys or took only some, that came from several places,
  * or from files: nothing is missing that was to be there, and nothing extra that is not theirs.
  */
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import type { VerifyReport } from '../../src/verify/report.js';
+import { copyCommands } from '../support/append-only.js';
 import { runCli } from '../support/cli.js';
 import { startCluster } from '../support/cluster.js';
 import { fillEveryType } from '../support/every-type.js';
@@ -139,12 +139,8 @@ it('compares dumps, as a server loads them', async () => {
 });
 
 it('compares append-only files with what was taken of them', async () => {
-  const { client, directory } = stage.source;
-  await fillEveryType(client);
-  const folder = join(directory, 'appendonlydir');
-  const increment = readdirSync(folder).find((file) => file.endsWith('.incr.aof')) ?? '';
-  const commands = path('appendonly.aof');
-  cpSync(join(folder, increment), commands);
+  await fillEveryType(stage.source.client);
+  const commands = copyCommands(path('appendonly.aof'), stage.source);
   const selected = ['--match', 'string:*', '--key-prefix', 'new:', ...server];
   await copyFrom('--from', commands, ...selected);
   await expectEqual(12, '--from', commands, ...selected);

@@ -9,11 +9,11 @@ import { importKeys } from '../../src/commands/import.js';
 import { verifyKeys } from '../../src/commands/verify.js';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import type { Random } from '../fuzz/random.js';
+import { rewrite } from '../support/append-only.js';
 import type { TestCluster } from '../support/cluster.js';
 import { saveTo } from '../support/rdb.js';
 import type { Server } from '../support/servers.js';
 import { forgetRuns } from '../support/state.js';
-import { waitFor } from '../support/wait.js';
 import { fillAtRandom } from './data.js';
 
 /** How a server writes its data. */
@@ -56,7 +56,7 @@ export async function playRound(
   await Promise.all([client.flushall(), cluster.flush()]);
   forgetRuns();
   // A new base, without what earlier rounds have done.
-  await rewrite(source, 'no');
+  await rewriteWith('no', source);
   const folder = mkdtempSync(join(tmpdir(), 'cluster-import-round-'));
   try {
     await fillAtRandom(client, random, count);
@@ -85,20 +85,16 @@ export async function playRound(
 
 async function write(source: Server, writing: Writing, folder: string): Promise<string> {
   if (writing === 'SAVE') return saveTo(join(folder, 'dump.rdb'), source);
-  if (writing === 'rewritten, with a dump') await rewrite(source, 'yes');
-  if (writing === 'rewritten as commands') await rewrite(source, 'no');
+  if (writing === 'rewritten, with a dump') await rewriteWith('yes', source);
+  if (writing === 'rewritten as commands') await rewriteWith('no', source);
   const copy = join(folder, 'appendonlydir');
   cpSync(join(source.directory, 'appendonlydir'), copy, { recursive: true });
   return copy;
 }
 
-async function rewrite({ client }: Server, preamble: 'yes' | 'no'): Promise<void> {
-  await client.config('SET', 'aof-use-rdb-preamble', preamble);
-  await client.bgrewriteaof();
-  await waitFor('the rewriting', async () => {
-    const info = await client.info('persistence');
-    return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info);
-  });
+async function rewriteWith(preamble: 'yes' | 'no', source: Server): Promise<void> {
+  await source.client.config('SET', 'aof-use-rdb-preamble', preamble);
+  await rewrite(source);
 }
 
 async function encodingsOf({ client }: Server): Promise<ReadonlySet<string>> {
