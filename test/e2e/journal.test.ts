@@ -5,10 +5,11 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../support/bulk.js';
-import { type CliRun, runCli, startCli } from '../support/cli.js';
+import { runCli, startCli } from '../support/cli.js';
 import { differences, snapshot, snapshotOfAll } from '../support/compare.js';
 import { digestConfig, digestOf } from '../support/digest.js';
 import { setFolder } from '../support/folder.js';
+import { unlessEnded } from '../support/halfway.js';
 import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { runJson } from '../support/reports.js';
@@ -44,21 +45,13 @@ async function killedAfter(
   proxy.faults.delayMs.down = 20;
   const run = startCli([...args, ...slowly, '--quiet']);
   const isLeft = async (): Promise<boolean> => (await stage.source.client.dbsize()) <= left;
-  await ended(run, waitFor('so many keys to arrive', isLeft, { everyMs: 1 }));
+  await unlessEnded(run, waitFor('so many keys to arrive', isLeft, { everyMs: 1 }));
   run.signal(signal);
   await run.done;
   proxy.faults.delayMs.down = 0;
   proxy.cut();
   const size = () => stage.source.client.dbsize();
   await waitFor('what was sent to have its effect', async () => (await size()) === (await size()));
-}
-
-/** Waits, unless the run is over before. */
-async function ended(run: CliRun, moment: Promise<unknown>): Promise<void> {
-  const tooEarly = run.done.then(({ stderr }) => {
-    throw new Error(`it ended too early: ${stderr}`);
-  });
-  await Promise.race([moment, tooEarly]);
 }
 
 describe.each(['relay', 'migrate'])('with %s', (mover) => {
@@ -142,17 +135,17 @@ it('copies from where it was, and not once more what was copied already', async 
   // Positions are noted every few seconds: it is held until the time has come, and let go on a bit.
   const begun = stallAfter(proxy, 200_000);
   const run = startCli([...args, '--quiet']);
-  await ended(run, begun);
+  await unlessEnded(run, begun);
   const { savedAt } = saved();
-  await ended(
+  await unlessEnded(
     run,
     waitFor('the journal to be written again', () => saved().savedAt !== savedAt),
   );
   const further = stallAfter(proxy, 3_000_000);
   proxy.resume();
-  await ended(run, further);
+  await unlessEnded(run, further);
   const isNoted = () => Object.keys(saved().scans).length > 0;
-  await ended(run, waitFor('a position in the journal', isNoted));
+  await unlessEnded(run, waitFor('a position in the journal', isNoted));
   run.signal('SIGKILL');
   await run.done;
   proxy.cut();
@@ -246,7 +239,7 @@ it('refuses a second run of the job while the first is at it', async () => {
   await fillStrings(stage.source, { count: 30_000, valueBytes: 20 });
   const held = stallAfter(proxy, 150_000);
   const first = startCli(command('--quiet'));
-  await ended(first, held);
+  await unlessEnded(first, held);
   // Past the proxy, whose connections stand still.
   const [, , ...rest] = command('--quiet');
   const refused = await runCli(['--from', stage.source.address, ...rest]);
