@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { runCli, startCli } from '../support/cli.js';
+import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { expectSums } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
@@ -64,13 +65,7 @@ it('writes the report to a file too, the same', async () => {
 
 it('shows progress on standard error, and nothing but the report on standard output', async () => {
   // Nothing comes any more from somewhere in the middle, until a line about it was written.
-  proxy.faults.corrupt = (chunk) => {
-    if (proxy.bytes.down > 100_000) {
-      proxy.faults.corrupt = undefined;
-      proxy.stall();
-    }
-    return chunk;
-  };
+  void stallAfter(proxy, 100_000);
   const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--json'];
   const run = startCli(words);
   await run.output(/\d % · [\d,]+ keys · [\d,]+ keys\/s/);
