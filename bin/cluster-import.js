@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 // at the same speed (npm run bench -- --memory).
 setFlagsFromString('--optimize-for-size');
 
-const built = new URL('../dist/cli.js', import.meta.url);
+const built = new URL('../dist/cli.bundle.js', import.meta.url);
 if (existsSync(built)) {
   const { main } = await import(built.href);
   await main(process.argv);

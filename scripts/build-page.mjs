@@ -2,9 +2,10 @@
  * Makes the page that shows a run out of page/: its script with the chart library and its style are
  * put into one HTML file, dist/page.html, so that nothing is loaded from anywhere else.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { replaceFile } from './replace-file.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -35,7 +36,4 @@ const page = readFileSync(`${root}page/index.html`, 'utf8')
   .replace('<style></style>', () => `<style>${style}</style>`)
   .replace('<script></script>', () => `<script>${script}</script>`);
 mkdirSync(`${root}dist`, { recursive: true });
-// Whoever reads it meanwhile gets the old one or the new one, and never half of it.
-const unfinished = `${root}dist/page.html.${String(process.pid)}`;
-writeFileSync(unfinished, page);
-renameSync(unfinished, `${root}dist/page.html`);
+replaceFile(`${root}dist/page.html`, page);

@@ -15,7 +15,7 @@ import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
 import { exitCodeFor, UsageError } from './errors.js';
 import { flagName, type Row, type Rows } from './rows.js';
-import { version } from './version.js';
+import { version } from './installed.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.

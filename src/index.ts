@@ -24,4 +24,4 @@ export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
 export type { Difference, DifferenceKind, ReportedDifference } from './verify/difference.js';
 export { summarizeVerify, type VerifyReport } from './verify/report.js';
-export { version } from './version.js';
+export { version } from './installed.js';

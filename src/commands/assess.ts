@@ -12,7 +12,7 @@ import { locate } from '../redis/sentinel.js';
 import { readServerFacts } from '../redis/server.js';
 import { readRows } from '../rows.js';
 import type { Logger } from '../types.js';
-import { version } from '../version.js';
+import { version } from '../installed.js';
 import { type AssessOptions, assessRows, type GivenAssessOptions } from './assess/options.js';
 import { openPage } from './assess/page.js';
 import { meetTarget } from './assess/target.js';

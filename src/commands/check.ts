@@ -11,7 +11,7 @@ import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import { flag, given, readRows, type Rows, type Values } from '../rows.js';
 import type { Logger } from '../types.js';
-import { version } from '../version.js';
+import { version } from '../installed.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 
 export const checkRows = {

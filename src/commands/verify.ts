@@ -4,7 +4,7 @@
  */
 import { ConnectionError, ImportError, PreflightError } from '../errors.js';
 import type { Logger } from '../types.js';
-import { version } from '../version.js';
+import { version } from '../installed.js';
 import type { Difference } from '../verify/difference.js';
 import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
 import { createFindings } from '../verify/findings.js';

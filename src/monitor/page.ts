@@ -4,13 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { pageFile } from '../installed.js';
 import type { Answer } from './http.js';
 
-// The built one, both from src/ and from dist/.
-const file = new URL('../../dist/page.html', import.meta.url);
-
 export async function readPage(): Promise<Answer> {
-  const body = await readFile(file, 'utf8');
+  const body = await readFile(pageFile, 'utf8');
   const policy = [
     "default-src 'none'",
     `script-src ${hashesOf(body, 'script')}`,

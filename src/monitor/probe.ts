@@ -3,18 +3,16 @@
  * it tells does not depend on how busy this one is.
  */
 import { Worker } from 'node:worker_threads';
+import { probeWorkerFile } from '../installed.js';
 import type { ProbeData, Seen } from './probe-worker.js';
 
 export interface Probe {
   stop(): void;
 }
 
-// The built one, both from src/ and from dist/.
-const program = new URL('../../dist/monitor/probe-worker.js', import.meta.url);
-
 /** @param tell hears several times a second what was seen since. */
 export function startProbe(data: ProbeData, tell: (seen: Seen) => void): Probe {
-  const worker = new Worker(program, { workerData: data, name: 'source-probe' });
+  const worker = new Worker(probeWorkerFile, { workerData: data, name: 'source-probe' });
   worker.on('message', tell);
   // Without it a run is only less careful than it was asked to be, and says nothing of latency.
   worker.on('error', () => undefined);

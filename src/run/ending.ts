@@ -1,7 +1,7 @@
 /** The report of a run, made from how its parts ended. */
 import type { ImportOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
-import { version } from '../version.js';
+import { version } from '../installed.js';
 import { nameTypes } from '../preflight/modules.js';
 import type { PartEnd, Parts } from './parts.js';
 import type { Facts } from '../preflight/preflight.js';

@@ -15,7 +15,7 @@ import { screenOf } from '../monitor/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { type Ear, listenForOrders } from '../steering/listen.js';
-import { version } from '../version.js';
+import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';
 import { followServers } from './source-latency.js';

@@ -1,0 +1,12 @@
+/** Writes a file so that whoever reads it meanwhile gets the old one or the new one, never half of it. */
+import { renameSync, writeFileSync } from 'node:fs';
+
+/**
+ * @param {string} path
+ * @param {string | Uint8Array} contents
+ */
+export function replaceFile(path, contents) {
+  const unfinished = `${path}.${String(process.pid)}`;
+  writeFileSync(unfinished, contents);
+  renameSync(unfinished, path);
+}
