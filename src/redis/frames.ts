@@ -4,6 +4,7 @@
  * The wire format is that of https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
  */
 import { ProtocolError } from '../errors.js';
+import { withSlack } from './short-copy.js';
 
 export const CR = 13;
 export const LF = 10;
@@ -41,6 +42,22 @@ export function commandHead(
     whole.subarray(whole.indexOf('\r\n')),
   ]);
 }
+
+/** The head of a command about one key, whose frame follows; with slack for quick copies of it. */
+export function keyCommandHead(...words: readonly string[]): Buffer {
+  return withSlack(commandHead(1, ...words));
+}
+
+/** What stands ahead of a bulk string of so many bytes; most are short, and made once. */
+export function bulkHead(byteLength: number): Buffer {
+  const known = bulkHeads[byteLength];
+  if (known) return known;
+  const head = Buffer.from(`$${String(byteLength)}\r\n`, 'latin1');
+  if (byteLength < knownHeads) bulkHeads[byteLength] = head;
+  return head;
+}
+const knownHeads = 1024;
+const bulkHeads: (Buffer | undefined)[] = Array.from({ length: knownHeads });
 
 /** One bulk string frame around these bytes. */
 export function frame(bytes: Buffer): Buffer {

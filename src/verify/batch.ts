@@ -14,7 +14,7 @@ import { type Budget, bytesOf, inParts } from './budget.js';
 import type { Doubts, Ends } from './doubts.js';
 import { askNumbers, askTogether, askTypes, askValues } from './questions.js';
 import type { Structures } from './structures.js';
-import { isSame, isThere } from './values.js';
+import { areSame, isSame, isThere } from './values.js';
 
 export interface BatchOptions {
   /** Whether either side has keys that expire. */
@@ -82,19 +82,15 @@ async function stringsApart(
   keys: Keys,
   part: readonly number[],
 ): Promise<{ doubts: number[]; others: number[] }> {
-  const ours = await askTogether(source, chosen(keys, part));
-  const strings = part.flatMap((place, at) => (isThere(ours, at) ? [{ place, at }] : []));
-  const others = part.filter((_, at) => !isThere(ours, at));
-  if (strings.length === 0) return { doubts: [], others };
-  const some = chosen(
-    namesOf(keys),
-    strings.map(({ place }) => place),
-  );
-  const theirs = await askValues(node, 'GET', some);
-  const doubts = strings.flatMap(({ place, at }, other) =>
-    isSame(ours, at, theirs, other) ? [] : [place],
-  );
-  return { doubts, others };
+  const some = chosen(keys, part);
+  const ours = await askTogether(source, some);
+  const there = placesOf(part.length, (at) => isThere(ours, at));
+  const others = ours.absentCount === 0 ? [] : part.filter((_, at) => !isThere(ours, at));
+  if (there.length === 0) return { doubts: [], others };
+  const theirs = await askValues(node, 'GET', chosen(namesOf(some), there));
+  if (areSame(ours, theirs)) return { doubts: [], others };
+  const apart = there.filter((at, other) => !isSame(ours, at, theirs, other));
+  return { doubts: apart.map((at) => part[at] as number), others };
 }
 
 async function ttlsApart(

@@ -25,13 +25,16 @@ export interface WayBack {
 /** Looks at keys that a node has listed. */
 export async function extras(node: Node, keys: Keys, back: WayBack): Promise<Difference[]> {
   const strays = await misplaced(node, keys, back.cluster);
-  let left: readonly number[] = [...Array(keys.count).keys()];
+  let left: readonly number[] = Array.from({ length: keys.count }, (_, place) => place);
   /** Those that some source answers for. */
   const ours = new Set<number>();
   for (const { of, scope } of back.sources) {
     if (left.length === 0) break;
     const own = inScope(scope, keys, left);
-    const absent = new Set((await absentAt(of, own.keys)).map((at) => own.places[at]));
+    const absentPlaces = await absentAt(of, own.keys);
+    // As a rule nothing is missing, and nothing has to be put down.
+    if (absentPlaces.length === 0 && own.places.length === left.length) return strays;
+    const absent = new Set(absentPlaces.map((at) => own.places[at]));
     const present = new Set(own.places.filter((place) => !absent.has(place)));
     for (const place of own.places) ours.add(place);
     left = left.filter((place) => !present.has(place));

@@ -2,18 +2,18 @@
 import { ProtocolError } from '../errors.js';
 import { NumbersReader } from '../movers/elements/numbers.js';
 import type { Connection } from '../redis/connection.js';
-import { command, commandHead, PLUS } from '../redis/frames.js';
+import { command, commandHead, keyCommandHead, PLUS } from '../redis/frames.js';
 import type { Reader } from '../redis/reader.js';
 import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { type Values, valuesReader } from './values.js';
 
 const heads = {
-  GET: commandHead(1, 'GET'),
-  DUMP: commandHead(1, 'DUMP'),
-  PTTL: commandHead(1, 'PTTL'),
-  TYPE: commandHead(1, 'TYPE'),
-  EXISTS: commandHead(1, 'EXISTS'),
+  GET: keyCommandHead('GET'),
+  DUMP: keyCommandHead('DUMP'),
+  PTTL: keyCommandHead('PTTL'),
+  TYPE: keyCommandHead('TYPE'),
+  EXISTS: keyCommandHead('EXISTS'),
 };
 
 /** Version and checksum at the end of a DUMP payload. */
@@ -33,7 +33,7 @@ export function askValues(
   word: 'GET' | 'DUMP',
   keys: Keys,
 ): Promise<Values> {
-  askEach(connection, word, keys);
+  connection.out.askEach(heads[word], keys);
   return new Promise((resolve, reject) => {
     const cut = word === 'DUMP' ? trailerBytes : 0;
     connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
@@ -46,7 +46,7 @@ export function askNumbers(
   word: 'PTTL' | 'EXISTS',
   keys: Keys,
 ): Promise<Float64Array> {
-  askEach(connection, word, keys);
+  connection.out.askEach(heads[word], keys);
   return new Promise((resolve, reject) => {
     connection.expect(new NumbersReader(keys.count, resolve, reject));
   });
@@ -54,7 +54,7 @@ export function askNumbers(
 
 /** Their types as TYPE names them; where the server refuses, what it says. */
 export function askTypes(connection: Connection, keys: Keys): Promise<readonly string[]> {
-  askEach(connection, 'TYPE', keys);
+  connection.out.askEach(heads.TYPE, keys);
   return new Promise((resolve, reject) => {
     connection.expect(linesReader(keys.count, resolve, reject));
   });
@@ -107,12 +107,6 @@ export function askReplies(
     }
   });
 }
-
-function askEach(connection: Connection, word: keyof typeof heads, keys: Keys): void {
-  writeEach(connection, keys, { head: heads[word], tail: nothing });
-}
-
-const nothing = Buffer.alloc(0);
 
 function writeEach(
   { out }: Connection,

@@ -1,8 +1,9 @@
 /** Goes through pages of keys with a few of them under way at a time: memory has a bound, and so has waiting. */
+import { chosen } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 
 /** So many keys are asked for at one time; SCAN's pages are about as large. */
-const pagesAtOnce = 6;
+const pagesAtOnce = 12;
 
 /** @throws what the work throws first, once all that had begun is over. */
 export async function sweep(
@@ -52,12 +53,11 @@ export async function forEach<T>(
  * A random part of the keys.
  * @param share 0 to 1; of any number of keys about that many are taken.
  */
-export function sampler(share: number): (page: Keys) => readonly number[] {
-  return ({ count }) => {
+export function sampler(share: number): (page: Keys) => Keys {
+  if (share >= 1) return (page) => page;
+  return (page) => {
     const places: number[] = [];
-    for (let place = 0; place < count; place++) {
-      if (share >= 1 || Math.random() < share) places.push(place);
-    }
-    return places;
+    for (let place = 0; place < page.count; place++) if (Math.random() < share) places.push(place);
+    return chosen(page, places);
   };
 }

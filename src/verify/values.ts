@@ -4,10 +4,14 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
+import { keysBuilder } from '../redis/keys.js';
 import type { Reader } from '../redis/reader.js';
+import type { Keys } from '../types.js';
 
 /** Frames up to this are held; hashing something so small would cost more than comparing it. */
 const heldBytes = 1024;
+/** What a frame is taken for ahead of the first one. */
+const usualBytes = 80;
 
 const nil = -1;
 const refused = -2;
@@ -15,13 +19,13 @@ const refused = -2;
 export interface Values {
   /** Bytes of each value; less than 0: there is none. */
   readonly lengths: Float64Array;
-  /** Where a held value begins and ends in `bytes`. */
-  readonly starts: Uint32Array;
-  readonly ends: Uint32Array;
-  bytes: Buffer;
-  readonly hashes: Map<number, string>;
+  /** The frame of each, as far as it matters; empty where there is none, or a hash of it. */
+  readonly held: Keys;
+  readonly hashes: ReadonlyMap<number, string>;
   /** What servers said instead of a value. */
-  readonly refusals: Map<number, string>;
+  readonly refusals: ReadonlyMap<number, string>;
+  /** How many have no value. */
+  readonly absentCount: number;
 }
 
 /**
@@ -35,61 +39,69 @@ export function valuesReader(
   resolve: (values: Values) => void,
   reject: (error: Error) => void,
 ): Reader {
-  const values: Values = {
-    lengths: new Float64Array(count),
-    starts: new Uint32Array(count),
-    ends: new Uint32Array(count),
-    bytes: Buffer.allocUnsafe(count * 64),
-    hashes: new Map(),
-    refusals: new Map(),
-  };
+  const lengths = new Float64Array(count);
+  const held = keysBuilder(count, count * usualBytes);
+  const hashes = new Map<number, string>();
+  const refusals = new Map<number, string>();
   let place = 0;
-  let used = 0;
+  let absentCount = 0;
   let hash: Hash | undefined;
   /** Bytes of the frame that still matter. */
   let wanted = 0;
 
-  function hold(bytes: Buffer, start: number, end: number): void {
-    if (used + end - start > values.bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(values.bytes.length * 2, used + end - start));
-      values.bytes.copy(larger, 0, 0, used);
-      values.bytes = larger;
-    }
-    bytes.copy(values.bytes, used, start, end);
-    used += end - start;
+  function open(valueBytes: number): void {
+    lengths[place] = valueBytes;
+    wanted = String(valueBytes).length + 3 + Math.max(0, valueBytes - cut);
+    hash = wanted > heldBytes ? createHash('sha1') : undefined;
+  }
+
+  function piece(bytes: Buffer, start: number, end: number): void {
+    const stop = Math.min(end, start + wanted);
+    wanted -= stop - start;
+    if (stop === start) return;
+    if (hash) hash.update(bytes.subarray(start, stop));
+    else held.piece(bytes, start, stop);
+  }
+
+  function shut(): void {
+    if (hash) hashes.set(place, hash.digest('base64'));
+    held.seal();
+    place++;
+  }
+
+  function none(length: typeof nil | typeof refused): void {
+    lengths[place++] = length;
+    held.seal();
+    absentCount++;
   }
 
   const sink: FrameSink = {
-    open(valueBytes) {
-      values.lengths[place] = valueBytes;
-      values.starts[place] = used;
-      wanted = String(valueBytes).length + 3 + Math.max(0, valueBytes - cut);
-      hash = wanted > heldBytes ? createHash('sha1') : undefined;
-    },
-    bytes(bytes, start, end) {
-      const stop = Math.min(end, start + wanted);
-      wanted -= stop - start;
-      if (stop === start) return;
-      if (hash) hash.update(bytes.subarray(start, stop));
-      else hold(bytes, start, stop);
-    },
-    shut() {
-      if (hash) values.hashes.set(place, hash.digest('base64'));
-      values.ends[place++] = used;
+    open,
+    bytes: piece,
+    shut,
+    whole(bytes, start, end, valueBytes) {
+      if (end - start > heldBytes) {
+        open(valueBytes);
+        piece(bytes, start, end);
+        shut();
+        return;
+      }
+      lengths[place++] = valueBytes;
+      held.add(bytes, start, end - 2 - Math.min(cut, valueBytes));
     },
     nil() {
-      values.lengths[place++] = nil;
+      none(nil);
     },
     refused(text) {
       // In the place of an array it stands for all of it.
       const last = shape === 'array' ? count : place + 1;
-      for (; place < last; place++) {
-        values.lengths[place] = refused;
-        values.refusals.set(place, text);
+      while (place < last) {
+        refusals.set(place, text);
+        none(refused);
       }
     },
     end() {
-      resolve(values);
+      resolve({ lengths, held: held.take(), hashes, refusals, absentCount });
     },
     fail: reject,
   };
@@ -100,13 +112,21 @@ export function isThere(values: Values, place: number): boolean {
   return (values.lengths[place] as number) >= 0;
 }
 
+/** Whether both have as many values, and the same at each place. */
+export function areSame(one: Values, other: Values): boolean {
+  const held = [one, other].every(({ hashes, absentCount }) => hashes.size + absentCount === 0);
+  // Each frame begins with its length, so what is the same as a whole is the same in each part.
+  return held && one.held.bytes.equals(other.held.bytes);
+}
+
 /** Whether both have a value, and the same: one at this place, the other at that. */
 export function isSame(one: Values, place: number, other: Values, otherPlace: number): boolean {
   const length = one.lengths[place] as number;
   if (length < 0 || length !== other.lengths[otherPlace]) return false;
   const hash = one.hashes.get(place);
   if (hash !== undefined) return hash === other.hashes.get(otherPlace);
-  const [from, end] = [one.starts[place], one.ends[place]];
-  const [otherFrom, otherEnd] = [other.starts[otherPlace], other.ends[otherPlace]];
-  return one.bytes.compare(other.bytes, otherFrom, otherEnd, from, end) === 0;
+  const [bytes, otherBytes] = [one.held, other.held];
+  const [from, end] = [bytes.starts[place], bytes.starts[place + 1]];
+  const [otherFrom, otherEnd] = [otherBytes.starts[otherPlace], otherBytes.starts[otherPlace + 1]];
+  return bytes.bytes.compare(otherBytes.bytes, otherFrom, otherEnd, from, end) === 0;
 }

@@ -34,7 +34,7 @@ async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal):
   const some = sampler(share);
 
   async function compare(page: Keys): Promise<void> {
-    const wanted = chosen(page, some(page));
+    const wanted = some(page);
     const groups = byOwner(wanted, cluster);
     await Promise.all([...groups].map(([owner, group]) => compareAt(owner, group)));
   }
@@ -69,7 +69,7 @@ async function wayBack(
   const some = sampler(share);
   const back = { sources, cluster, toleranceMs };
   await sweep(keys.pages(), signal, async (page) => {
-    const wanted = chosen(page, some(page));
+    const wanted = some(page);
     const found = await persist('from', patience, signal, () => extras(node, wanted, back));
     for (const difference of found) findings.add(difference);
     findings.addLookedBack(wanted.count);

@@ -6,7 +6,7 @@
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from '../../redis/connection.js';
-import { commandHead } from '../../redis/frames.js';
+import { keyCommandHead } from '../../redis/frames.js';
 import { keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
@@ -31,8 +31,8 @@ export interface SizesOptions {
 /** What an element counts as where nothing but their number is known. */
 const elementBytes = 64;
 
-const memoryHead = commandHead(1, 'MEMORY', 'USAGE');
-const lengthHead = commandHead(1, 'STRLEN');
+const memoryHead = keyCommandHead('MEMORY', 'USAGE');
+const lengthHead = keyCommandHead('STRLEN');
 
 const lengthWords: Readonly<Record<string, string>> = {
   list: 'LLEN',
@@ -67,11 +67,7 @@ export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions
 
 /** NaN where the server refuses. */
 function askNumbers(source: Connection, head: Buffer, keys: Keys): Promise<Float64Array> {
-  const { out } = source;
-  for (let place = 0; place < keys.count; place++) {
-    out.copy(head, 0, head.length);
-    out.copy(keys.bytes, keys.starts[place] as number, keys.starts[place + 1] as number);
-  }
+  source.out.askEach(head, keys);
   return new Promise((resolve, reject) => {
     source.expect(new NumbersReader(keys.count, resolve, reject));
   });

@@ -8,10 +8,9 @@
  */
 import { BulksReader } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
-import { commandHead } from '../../redis/frames.js';
+import { commandHead, keyCommandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
 import type { Reader } from '../../redis/reader.js';
-import { withSlack } from '../../redis/short-copy.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { FailureClass, Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
@@ -76,7 +75,7 @@ export interface Line {
   close(): void;
 }
 
-const dumpHead = withSlack(commandHead(1, 'DUMP'));
+const dumpHead = keyCommandHead('DUMP');
 
 export function createLine(source: Connection, sourceRun: string, lanes: Lanes): Line {
   function pass(passage: Passage): Promise<Passed> {

@@ -4,13 +4,19 @@
 import { ProtocolError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import type { Reader } from '../../redis/reader.js';
-import { COLON, command, commandHead, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
+import {
+  COLON,
+  command,
+  headerEnd,
+  headerNumber,
+  keyCommandHead,
+  MINUS,
+} from '../../redis/frames.js';
 import { lineText, type Reply, ReplyReader } from '../../redis/reply.js';
-import { withSlack } from '../../redis/short-copy.js';
 import type { Keys } from '../../types.js';
 import { clockOf } from './source-clock.js';
 
-const pttlHead = withSlack(commandHead(1, 'PTTL'));
+const pttlHead = keyCommandHead('PTTL');
 const timeCommand = command('TIME');
 
 /**
