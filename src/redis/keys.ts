@@ -23,6 +23,7 @@ export interface KeysBuilder {
 const nothing = Buffer.alloc(0);
 /** For pieces of a frame, which come from many buffers: a view of each would cost more. */
 const tinyBytes = 12;
+const tinyOfAnotherBytes = 16;
 
 const nowhere = new Uint32Array(0);
 
@@ -47,7 +48,7 @@ export function keysBuilder(expectedCount: number, expectedBytes?: number): Keys
   function piece(from: Buffer, start: number, end: number): void {
     const length = end - start;
     if (used + length + slackBytes > bytes.length) makeRoom(length);
-    if (length <= tinyBytes) {
+    if (length <= tinyBytes || (length <= tinyOfAnotherBytes && from !== lastFrom)) {
       for (let at = 0; at < length; at++) bytes[used + at] = from[start + at] as number;
       used += length;
       return;

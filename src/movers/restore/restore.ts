@@ -22,7 +22,7 @@ import { createLanes } from '../relay/lanes.js';
 import type { StoreWords } from '../relay/words.js';
 import { doubtfulPlaces } from './confirmed.js';
 import { examine } from './existing.js';
-import { hasRoom, sendHeld, sendLarge, type Shipment } from './send.js';
+import { type Cargo, hasRoom, sendHeld, sendLarge } from './send.js';
 
 export interface RestoreOptions {
   readonly large: LargeValues;
@@ -95,15 +95,9 @@ export function restore(options: RestoreOptions): Mover {
     }
   }
 
-  function shipmentOf(batch: Batch, words: StoreWords): (place: number) => Shipment {
-    const names = namesOf(batch.keys);
-    const values = valuesOf(batch.keys);
-    const takesHints = options.takesHints(batch.node);
-    return (place) => ({
-      ...{ values, place, words, takesHints, asking: batch.asking, name: names.bytes },
-      nameFrom: names.starts[place] as number,
-      nameEnd: names.starts[place + 1] as number,
-    });
+  function cargoOf({ keys, node, asking }: Batch, words: StoreWords): Cargo {
+    const takesHints = options.takesHints(node);
+    return { values: valuesOf(keys), names: namesOf(keys), words, takesHints, asking };
   }
 
   const wordsOf = (batch: Batch): StoreWords =>
@@ -112,7 +106,7 @@ export function restore(options: RestoreOptions): Mover {
   async function storeHeld(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
     const lane = await lanes.to(batch.node);
     await hasRoom(lane);
-    const shipment = shipmentOf(batch, wordsOf(batch));
+    const cargo = cargoOf(batch, wordsOf(batch));
     const refusals = await new Promise<readonly Refusal[]>((resolve, reject) => {
       const acks = new AckReader(batch.keys.count, batch.asking, (error) => {
         if (error) reject(error);
@@ -120,7 +114,7 @@ export function restore(options: RestoreOptions): Mover {
       });
       lane.expect(acks);
       for (let place = 0; place < batch.keys.count; place++) {
-        sendHeld(lane, shipment(place));
+        sendHeld(lane, cargo, place);
         acks.sent(place);
       }
       acks.complete();
@@ -140,8 +134,8 @@ export function restore(options: RestoreOptions): Mover {
         isDone = true;
         return;
       }
-      const shipment = shipmentOf(batch, words)(0);
-      const reply = await inTurn(batch.node, (lane) => ship(lane, shipment));
+      const cargo = cargoOf(batch, words);
+      const reply = await inTurn(batch.node, (lane) => ship(lane, cargo));
       const refusals = reply instanceof ErrorReply ? [{ place: 0, text: reply.text }] : [];
       await settle(batch, refusals, outcome);
       isDone = outcome.build().retries.length === 0;
@@ -150,9 +144,9 @@ export function restore(options: RestoreOptions): Mover {
     }
   }
 
-  /** Sends one value over a slow lane, and gives the answer to it. */
-  async function ship(lane: Connection, shipment: Shipment): Promise<Reply> {
-    if (shipment.asking)
+  /** Sends the first value of a cargo over a slow lane, and gives the answer to it. */
+  async function ship(lane: Connection, cargo: Cargo): Promise<Reply> {
+    if (cargo.asking)
       lane.expect(
         new ReplyReader(
           () => undefined,
@@ -160,11 +154,11 @@ export function restore(options: RestoreOptions): Mover {
         ),
       );
     const answer = nextReply(lane);
-    const { values, place } = shipment;
-    const isLarge = formOf(values.bytes, values.starts[place] as number) === forms.large;
+    const { bytes, starts } = cargo.values;
     try {
-      if (isLarge) await sendLarge(lane, shipment, large);
-      else sendHeld(lane, shipment);
+      if (formOf(bytes, starts[0] as number) === forms.large) {
+        await sendLarge(lane, cargo, 0, large);
+      } else sendHeld(lane, cargo, 0);
     } catch (error) {
       // A command was cut off: nothing can follow it.
       lane.close();
@@ -212,11 +206,13 @@ export function restore(options: RestoreOptions): Mover {
 
   /** Compares what the node has under these names with what was brought along. */
   function lookAt(batch: Batch, places: readonly number[]): ReturnType<typeof examine> {
-    const asOther = shipmentOf(batch, options.wordsFor(batch.node, false));
+    const words = options.wordsFor(batch.node, false);
     return inTurn(batch.node, (lane) =>
-      examine(lane, batch, places, (place, name) =>
-        ship(lane, { ...asOther(place), name, nameFrom: 0, nameEnd: name.length }),
-      ),
+      examine(lane, batch, places, (place, name) => {
+        const cargo = cargoOf({ ...batch, keys: chosen(batch.keys, [place]) }, words);
+        const starts = Uint32Array.of(0, name.length);
+        return ship(lane, { ...cargo, names: { bytes: name, starts, count: 1 } });
+      }),
     );
   }
 

@@ -10,14 +10,15 @@ import { commandWords, type StoreWords } from '../relay/words.js';
 const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
 
-/** A value, and where it goes. */
-export interface Shipment {
+const nothing = Buffer.alloc(0);
+/** The argument of RESTORE that says: it never expires. */
+const never = frame(Buffer.from('0'));
+
+/** Values, and where they go. */
+export interface Cargo {
   readonly values: Keys;
-  readonly place: number;
-  /** The frame of the name that it gets is `name[nameFrom .. nameEnd)`. */
-  readonly name: Buffer;
-  readonly nameFrom: number;
-  readonly nameEnd: number;
+  /** What each is to be called. */
+  readonly names: Keys;
   readonly words: StoreWords;
   readonly asking: boolean;
   /** Whether the node takes hints of how much a key was used. */
@@ -25,40 +26,44 @@ export interface Shipment {
 }
 
 /** Sends a value that is at hand. */
-export function sendHeld({ out }: Connection, shipment: Shipment): void {
-  const { values, place, name, nameFrom, nameEnd, words } = shipment;
-  const at = values.starts[place] as number;
+export function sendHeld({ out }: Connection, cargo: Cargo, place: number): void {
+  const { values, names, words } = cargo;
   const { bytes } = values;
-  const valueFrom = frameStart(at);
+  const at = values.starts[place] as number;
   const valueEnd = values.starts[place + 1] as number;
-  if (shipment.asking) out.append(commandWords.asking);
   const deadlineMs = deadlineOf(bytes, at);
-  if (formOf(bytes, at) === forms.value) {
-    const { prefix, suffix } = deadlineMs >= 0 ? words.expiringValue : words.value;
-    out.append(prefix);
-    out.copy(name, nameFrom, nameEnd);
-    out.copy(bytes, valueFrom, valueEnd);
-    if (suffix.length > 0) out.append(suffix);
-    if (deadlineMs >= 0) out.integerFrame(timeOf(deadlineMs, words.valueDeadlines, words));
+  if (cargo.asking) out.append(commandWords.asking);
+  const isValue = formOf(bytes, at) === forms.value;
+  if (!isValue && (deadlineMs >= 0 || hintsFor(cargo, place).length > 0)) {
+    openRestore(out, cargo, place, deadlineMs);
+    out.copy(bytes, frameStart(at), valueEnd);
+    endRestore(out, cargo, place, deadlineMs);
     return;
   }
-  openRestore(out, shipment, deadlineMs);
-  out.copy(bytes, valueFrom, valueEnd);
-  endRestore(out, shipment, deadlineMs);
+  const { prefix, suffix } = !isValue
+    ? words.payload
+    : words[deadlineMs >= 0 ? 'expiringValue' : 'value'];
+  const nameFrom = names.starts[place] as number;
+  const nameEnd = names.starts[place + 1] as number;
+  const between = isValue ? nothing : never;
+  // prettier-ignore
+  out.store(prefix, names.bytes, nameFrom, nameEnd, between, bytes, frameStart(at), valueEnd, suffix);
+  if (deadlineMs >= 0) out.integerFrame(timeOf(deadlineMs, words.valueDeadlines, words));
 }
 
 /** Sends a value that has to be read again; nothing else may be written meanwhile. */
 export async function sendLarge(
   connection: Connection,
-  shipment: Shipment,
+  cargo: Cargo,
+  place: number,
   large: LargeValues,
 ): Promise<void> {
   const { out } = connection;
-  const at = shipment.values.starts[shipment.place] as number;
-  const { id, size } = largeOf(shipment.values.bytes, at);
-  const deadlineMs = deadlineOf(shipment.values.bytes, at);
-  if (shipment.asking) out.append(commandWords.asking);
-  openRestore(out, shipment, deadlineMs);
+  const at = cargo.values.starts[place] as number;
+  const { id, size } = largeOf(cargo.values.bytes, at);
+  const deadlineMs = deadlineOf(cargo.values.bytes, at);
+  if (cargo.asking) out.append(commandWords.asking);
+  openRestore(out, cargo, place, deadlineMs);
   out.append(Buffer.from(`$${String(size)}\r\n`, 'latin1'));
   for await (const piece of large.pieces(id)) {
     out.append(piece);
@@ -66,7 +71,7 @@ export async function sendLarge(
     if (connection.lost) return;
   }
   out.append(Buffer.from('\r\n'));
-  endRestore(out, shipment, deadlineMs);
+  endRestore(out, cargo, place, deadlineMs);
 }
 
 /** Waits while too much is unsent. */
@@ -77,22 +82,28 @@ export function hasRoom({ out }: Connection): Promise<void> | undefined {
   });
 }
 
-function openRestore(out: Connection['out'], shipment: Shipment, deadlineMs: number): void {
-  const { words, name, nameFrom, nameEnd } = shipment;
+function openRestore(
+  out: Connection['out'],
+  cargo: Cargo,
+  place: number,
+  deadlineMs: number,
+): void {
+  const { words, names } = cargo;
   const { prefix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
-  out.append(hintsFor(shipment).length > 0 ? withTwoMore(prefix) : prefix);
-  out.copy(name, nameFrom, nameEnd);
-  out.integerFrame(deadlineMs >= 0 ? timeOf(deadlineMs, words.payloadDeadlines, words) : 0);
+  out.append(hintsFor(cargo, place).length > 0 ? withTwoMore(prefix) : prefix);
+  out.copy(names.bytes, names.starts[place] as number, names.starts[place + 1] as number);
+  if (deadlineMs >= 0) out.integerFrame(timeOf(deadlineMs, words.payloadDeadlines, words));
+  else out.append(never);
 }
 
-function endRestore(out: Connection['out'], shipment: Shipment, deadlineMs: number): void {
-  const { words } = shipment;
+function endRestore(out: Connection['out'], cargo: Cargo, place: number, deadlineMs: number): void {
+  const { words } = cargo;
   const { suffix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
   if (suffix.length > 0) out.append(suffix);
-  for (const word of hintsFor(shipment)) out.append(frame(Buffer.from(String(word))));
+  for (const word of hintsFor(cargo, place)) out.append(frame(Buffer.from(String(word))));
 }
 
-function hintsFor({ takesHints, values, place }: Shipment): readonly (string | number)[] {
+function hintsFor({ takesHints, values }: Cargo, place: number): ReturnType<typeof hintsOf> {
   return takesHints ? hintsOf(values.bytes, values.starts[place] as number) : [];
 }
 

@@ -1,5 +1,6 @@
 /** Gathers what an RDB reader finds into pages of keys that bring their values along. */
 import { forms, largeEntry, writeHead } from '../../redis/brought.js';
+import { bulkHead } from '../../redis/frames.js';
 import { keysBuilder, type KeysBuilder } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import { Crc64 } from '../rdb/crc64.js';
@@ -54,7 +55,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
   }
 
   function addName(to: KeysBuilder, { key, keyFrom, keyEnd }: Entry, prefix: Buffer): void {
-    const head = Buffer.from(`$${String(prefix.length + keyEnd - keyFrom)}\r\n`, 'latin1');
+    const head = bulkHead(prefix.length + keyEnd - keyFrom);
     to.piece(head, 0, head.length);
     if (prefix.length > 0) to.piece(prefix, 0, prefix.length);
     to.piece(key, keyFrom, keyEnd);
@@ -62,14 +63,22 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
     to.seal();
   }
 
-  function addFrame(head: Buffer, ...parts: readonly (readonly [Buffer, number, number])[]): void {
-    const size = parts.reduce((whole, [, from, end]) => whole + end - from, 0);
-    const opening = Buffer.from(`$${String(size)}\r\n`, 'latin1');
+  /** Begins the frame of a value of so many bytes, behind what is to be known of it. */
+  function openFrame(head: Buffer, size: number): void {
+    const opening = bulkHead(size);
     values.piece(head, 0, head.length);
     values.piece(opening, 0, opening.length);
-    for (const [bytes, from, end] of parts) values.piece(bytes, from, end);
+  }
+
+  function shutFrame(): void {
     values.piece(crlf, 0, 2);
     values.seal();
+  }
+
+  function addString(head: Buffer, bytes: Buffer, from: number, end: number): void {
+    openFrame(head, end - from);
+    values.piece(bytes, from, end);
+    shutFrame();
   }
 
   /** The two bytes of the version and the checksum over all, which `sum` has up to them. */
@@ -98,10 +107,10 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
         const head = writeHead(forms.value, entry);
         if ((value[valueFrom] as number) >= 0xc0) {
           takeString(value, valueFrom, valueEnd);
-          addFrame(head, [text.bytes, text.from, text.end]);
+          addString(head, text.bytes, text.from, text.end);
         } else {
           const from = takeStringHead(value, valueFrom, valueEnd);
-          addFrame(head, [value, from, from + length.value]);
+          addString(head, value, from, from + length.value);
         }
         return;
       }
@@ -110,8 +119,11 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
       sum.update(typeByte, 0, 1);
       sum.update(value, valueFrom, valueEnd);
       finishTrailer(type);
-      const head = writeHead(forms.payload, entry);
-      addFrame(head, [typeByte, 0, 1], [value, valueFrom, valueEnd], [trailer, 0, trailerBytes]);
+      openFrame(writeHead(forms.payload, entry), 1 + valueEnd - valueFrom + trailerBytes);
+      values.piece(typeByte, 0, 1);
+      values.piece(value, valueFrom, valueEnd);
+      values.piece(trailer, 0, trailerBytes);
+      shutFrame();
     },
     piece: large.piece,
     large(entry, extent) {
