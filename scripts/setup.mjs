@@ -80,10 +80,9 @@ function installPackages() {
   else run('npm', words, { shell: process.platform === 'win32' });
 }
 
-/** tsc remembers in dist/ what it has built: with nothing changed this takes a second. */
+/** With nothing changed this takes a second or two. */
 function build() {
-  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`]);
-  run(process.execPath, [`${root}scripts/build-page.mjs`]);
+  run(process.execPath, [`${root}scripts/build.mjs`]);
 }
 
 /**
