@@ -44,7 +44,9 @@ export async function openTheatre(cast: Cast): Promise<Theatre> {
     }),
   ]);
 
-  const masters = (): Promise<readonly ClusterNode[]> => mastersNow(cluster);
+  /** One that another track has just killed answers later. */
+  const masters = (): Promise<readonly ClusterNode[]> =>
+    waitFor('every node to say what it is', () => mastersNow(cluster));
 
   async function allWell(): Promise<void> {
     await Promise.all(cluster.nodes.map(isWell));
