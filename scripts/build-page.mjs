@@ -2,7 +2,7 @@
  * Makes the page that shows a run out of page/: its script with the chart library and its style are
  * put into one HTML file, dist/page.html, so that nothing is loaded from anywhere else.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { replaceFile } from './replace-file.mjs';
@@ -35,5 +35,4 @@ const [script, style] = await Promise.all([
 const page = readFileSync(`${root}page/index.html`, 'utf8')
   .replace('<style></style>', () => `<style>${style}</style>`)
   .replace('<script></script>', () => `<script>${script}</script>`);
-mkdirSync(`${root}dist`, { recursive: true });
 replaceFile(`${root}dist/page.html`, page);

@@ -31,10 +31,10 @@ export async function extras(node: Node, keys: Keys, back: WayBack): Promise<Dif
   for (const { of, scope } of back.sources) {
     if (left.length === 0) break;
     const own = inScope(scope, keys, left);
-    const absentPlaces = await absentAt(of, own.keys);
+    const missing = await absentAt(of, own.keys);
     // As a rule nothing is missing, and nothing has to be put down.
-    if (absentPlaces.length === 0 && own.places.length === left.length) return strays;
-    const absent = new Set(absentPlaces.map((at) => own.places[at]));
+    if (missing.length === 0 && own.places.length === left.length) return strays;
+    const absent = new Set(missing.map((at) => own.places[at]));
     const present = new Set(own.places.filter((place) => !absent.has(place)));
     for (const place of own.places) ours.add(place);
     left = left.filter((place) => !present.has(place));

@@ -1,6 +1,6 @@
 /** One question about many keys, pipelined; the keys go out as the frames that they are. */
 import { ProtocolError } from '../errors.js';
-import { NumbersReader } from '../movers/elements/numbers.js';
+import { askNumbers as askNumbersBy } from '../movers/elements/numbers.js';
 import type { Connection } from '../redis/connection.js';
 import { command, commandHead, keyCommandHead, PLUS } from '../redis/frames.js';
 import type { Reader } from '../redis/reader.js';
@@ -46,10 +46,7 @@ export function askNumbers(
   word: 'PTTL' | 'EXISTS',
   keys: Keys,
 ): Promise<Float64Array> {
-  connection.out.askEach(heads[word], keys);
-  return new Promise((resolve, reject) => {
-    connection.expect(new NumbersReader(keys.count, resolve, reject));
-  });
+  return askNumbersBy(connection, heads[word], keys);
 }
 
 /** Their types as TYPE names them; where the server refuses, what it says. */

@@ -1,8 +1,26 @@
 /** Reads as many numbers as were asked for, in one go: nothing is made for each of them. */
 import { ProtocolError } from '../../errors.js';
 import { COLON, DOLLAR, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
+import type { Connection } from '../../redis/connection.js';
 import type { Reader } from '../../redis/reader.js';
 import { lineText } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+
+/**
+ * The same question about each key, pipelined.
+ * @param head as `keyCommandHead` makes it.
+ * @returns a number for each: 0 where there was nothing, NaN where the server refused.
+ */
+export function askNumbers(
+  connection: Connection,
+  head: Buffer,
+  keys: Keys,
+): Promise<Float64Array> {
+  connection.out.askEach(head, keys);
+  return new Promise((resolve, reject) => {
+    connection.expect(new NumbersReader(keys.count, resolve, reject));
+  });
+}
 
 export class NumbersReader implements Reader {
   done = false;

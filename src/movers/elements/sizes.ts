@@ -10,7 +10,7 @@ import { keyCommandHead } from '../../redis/frames.js';
 import { keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { NumbersReader } from './numbers.js';
+import { askNumbers } from './numbers.js';
 
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */
@@ -63,14 +63,6 @@ export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions
       return placesAbove(await sizesOf(source, keys), limitBytes);
     },
   };
-}
-
-/** NaN where the server refuses. */
-function askNumbers(source: Connection, head: Buffer, keys: Keys): Promise<Float64Array> {
-  source.out.askEach(head, keys);
-  return new Promise((resolve, reject) => {
-    source.expect(new NumbersReader(keys.count, resolve, reject));
-  });
 }
 
 /** An empty string counts for a byte: it is there. */

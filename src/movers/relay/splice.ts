@@ -8,7 +8,6 @@
  */
 import type { FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
-import { frame } from '../../redis/frames.js';
 import { namesOf } from '../../redis/keys.js';
 import type { Output } from '../../redis/output.js';
 import type { Keys } from '../../types.js';
@@ -22,8 +21,7 @@ const resumeBelowBytes = 2 * 1024 * 1024;
 const lookedAtOnceIn = 16;
 
 const nothing = Buffer.alloc(0);
-/** The argument of RESTORE that says: it never expires. */
-const never = frame(Buffer.from('0'));
+const { never } = commandWords;
 
 export interface Spliced {
   readonly absent: number[];

@@ -38,7 +38,11 @@ export interface NodeAbilities {
   readonly largestBytes: number;
 }
 
-export const commandWords = { asking: command('ASKING') } as const;
+export const commandWords = {
+  asking: command('ASKING'),
+  /** The argument of RESTORE that says: it never expires. */
+  never: frame(Buffer.from('0')),
+} as const;
 
 const head = (argCount: number, word: string): Buffer => withSlack(commandHead(argCount, word));
 const frames = (...words: string[]): Buffer =>

@@ -11,8 +11,7 @@ const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
 
 const nothing = Buffer.alloc(0);
-/** The argument of RESTORE that says: it never expires. */
-const never = frame(Buffer.from('0'));
+const { never } = commandWords;
 
 /** Values, and where they go. */
 export interface Cargo {
