@@ -8,12 +8,9 @@ import { ImportError, SourceError } from '../errors.js';
 import { connect } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import type { Reader } from '../redis/reader.js';
 import { parseMonitorLine, type Seen } from './monitor-line.js';
+import { linesReader } from './monitor-reader.js';
 
-const LF = 10;
-/** What is kept of a line: keys stand ahead of most values. */
-const keptBytes = 256 * 1024;
 const probeEveryMs = 500;
 /** How long to wait for what the server has run already. */
 const catchUpMs = 5000;
@@ -128,31 +125,4 @@ export async function watchCommands(
     monitor.close();
     prober.close();
   }
-}
-
-/** Never done: lines come until the connection is closed. */
-function linesReader(
-  onLine: (line: string, isCut: boolean) => void,
-  fail: (error: Error) => void,
-): Reader {
-  let held = '';
-  let isCut = false;
-  return {
-    done: false,
-    idle: true,
-    fail,
-    take(bytes, from, end) {
-      let at = from;
-      for (let lf = bytes.indexOf(LF, at); lf !== -1 && lf < end; lf = bytes.indexOf(LF, at)) {
-        const rest = isCut ? '' : bytes.toString('latin1', at, lf > at ? lf - 1 : at);
-        onLine(held + rest, isCut);
-        held = '';
-        isCut = false;
-        at = lf + 1;
-      }
-      if (held.length < keptBytes) held += bytes.toString('latin1', at, end);
-      else isCut ||= end > at;
-      return end;
-    },
-  };
 }
