@@ -5,7 +5,8 @@
 
 /** What the fastest source hands out in a millisecond. */
 const keysPerMs = 300;
-const near = { pageKeys: 1000, inflightKeys: 4096, askedKeys: 2048, removedKeys: 2048 };
+/** Short pages: what was just listed is still in the source's cache when its value is asked for. */
+const near = { pageKeys: 250, inflightKeys: 4096, askedKeys: 2048, removedKeys: 2048 };
 const far = { pageKeys: 16_000, inflightKeys: 65_536, askedKeys: 32_768, removedKeys: 16_384 };
 
 export interface Distance {

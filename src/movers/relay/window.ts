@@ -35,10 +35,11 @@ export function createWindow(maxKeys: () => number): Window {
 
   function admit(): void {
     for (let next = waiting[0]; next; next = waiting[0]) {
-      const left = Math.min(maxKeys(), learning) - keysAsked;
-      if (keysAsked > 0 && (left <= 0 || bytesAsked >= maxBytes)) return;
+      const isFull = keysAsked >= Math.min(maxKeys(), learning) || bytesAsked >= maxBytes;
+      if (keysAsked > 0 && isFull) return;
       waiting.shift();
-      const fitting = Math.min(partKeys, Math.floor(partBytes / expectedBytes), Math.max(left, 1));
+      // Never cut to the room that is left: small parts leave small rooms, and make more of them.
+      const fitting = Math.min(partKeys, Math.floor(partBytes / expectedBytes), learning);
       const keyCount = next.isWhole ? next.keyCount : Math.min(next.keyCount, Math.max(1, fitting));
       keysAsked += keyCount;
       bytesAsked += keyCount * expectedBytes;

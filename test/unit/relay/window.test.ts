@@ -62,3 +62,10 @@ it('takes a part of a batch for what others need not wait long for', async () =>
   await mostAsked(window, 10_000, 10);
   expect(await window.enterSome(4096)).toBe(512);
 });
+
+it('does not cut a part to the room that is left, which would end in crumbs', async () => {
+  const window = createWindow(() => 256);
+  await mostAsked(window, 10_000, 10);
+  expect(await window.enterSome(200)).toBe(200);
+  expect(await window.enterSome(200)).toBe(200);
+});
