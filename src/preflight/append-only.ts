@@ -10,8 +10,8 @@ import { cp, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../errors.js';
-import { identityOf } from '../sources/dump/input.js';
-import { isPacked, unpacked } from '../sources/dump/unpack.js';
+import { headOfDump, identityOf } from '../sources/dump/input.js';
+import { unpacked } from '../sources/dump/unpack.js';
 import { RdbReader } from '../sources/rdb/reader.js';
 
 export interface AppendOnly {
@@ -66,9 +66,9 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
 /** A dump as what a server loads: for what can't be done while reading it once. */
 export async function dumpAt(path: string): Promise<AppendOnly> {
   const found = await stat(path);
-  const head = await headOf(path);
-  const size = found.size * (isPacked(Buffer.from(head.slice(0, 4), 'latin1')) ? packedRatio : 1);
-  const memoryBytes = memoryOf(head, size);
+  const isPlain = (await headOf(path)).startsWith('REDIS');
+  const size = found.size * (isPlain ? 1 : packedRatio);
+  const memoryBytes = memoryOf(await headOfDump(path, looked), size);
   const identity = identityOf(found);
   return { path, isFolder: false, bytes: size, identity, memoryBytes, dump: path, isDump: true };
 }

@@ -1,5 +1,5 @@
 /** Which versions of RDB payloads servers take, and of which version a dump is. */
-import { open } from 'node:fs/promises';
+import { headOfDump } from '../sources/dump/input.js';
 
 /** The RDB version of servers from a version on (rdb.h). */
 const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
@@ -18,14 +18,8 @@ export function rdbVersionOf(versionNumber: number): number {
   return rdbVersions.find(([since]) => versionNumber >= since)?.[1] ?? oldestRdbVersion;
 }
 
-/** @returns 0 where it does not stand at the file's head: it is packed, or no dump. */
+/** @returns 0 where it does not stand at the file's head, or that can be read only once (a pipe). */
 export async function versionOfDump(path: string): Promise<number> {
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, 0);
-    const [, digits = '0'] = /^REDIS(\d{4})/.exec(buffer.toString('latin1', 0, bytesRead)) ?? [];
-    return Number(digits);
-  } finally {
-    await file.close();
-  }
+  const [, digits = '0'] = /^REDIS(\d{4})/.exec(await headOfDump(path, headerBytes)) ?? [];
+  return Number(digits);
 }

@@ -1,5 +1,7 @@
 /** Imports of dumps that don't come to their end at once: stopped, killed, or of files that are too new. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import { fillStrings } from '../support/bulk.js';
@@ -57,7 +59,12 @@ it('tells of what a dump has that is too new, and has it loaded by the server th
   }
   // One that is too old for the file as well says so.
   const server = findRedis('redis-server') ?? '';
-  const refused = await runCli([...args, '--replace', '--redis-server', server]);
-  expect(refused.code).toBe(2);
-  expect(refused.stderr).toContain("Can't handle RDB format version 12");
+  const packed = path('version-12.rdb.gz');
+  await writeFile(packed, gzipSync(await readFile(file)));
+  for (const from of [file, packed]) {
+    const loaded = ['--from', from, '--to', stage.cluster.seed, '--replace'];
+    const refused = await runCli([...loaded, '--redis-server', server]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("Can't handle RDB format version 12");
+  }
 });

@@ -51,6 +51,27 @@ export async function openInput(path: string): Promise<DumpInput> {
   }
 }
 
+/**
+ * What a dump begins with, unpacked, one character a byte.
+ * @returns nothing of what can be read only once.
+ * @throws UsageError or SourceError when it can't be read.
+ */
+export async function headOfDump(path: string, mostBytes: number): Promise<string> {
+  const isFile = await stat(path).then((found) => found.isFile());
+  if (!isFile) return '';
+  const input = await openInput(path);
+  try {
+    const head = Buffer.alloc(mostBytes);
+    let filled = 0;
+    for (let count = -1; count !== 0 && filled < mostBytes; filled += count) {
+      count = await input.read(head, filled);
+    }
+    return head.toString('latin1', 0, filled);
+  } finally {
+    await input.close();
+  }
+}
+
 function unreadable(path: string, error: unknown): UsageError {
   return new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
 }
