@@ -66,7 +66,9 @@ export function measureDistance(
           say(`${rival.name}, ${way}: round ${String(round + 1)} of ${String(options.rounds)}`);
           begin();
           const { seconds } = await runTrial(arena, { rival, dataset: strings64, keys });
-          rates.push(keys / (seconds - startUpSeconds));
+          const rate = keys / (seconds - startUpSeconds);
+          say(`  ${short(rate)} keys/s`);
+          rates.push(rate);
         }
       }
       return report(courses, options, circumstances);

@@ -1,8 +1,8 @@
 /** Holds runs at the moments that matter, where they would be over before a test could act. */
 import type { Proxy } from './proxy.js';
 
-/** A SCAN for a thousand keys or more. */
-const manyKeys = /SCAN\r\n[^*]*COUNT\r\n\$[4-6]\r\n/;
+/** A SCAN for a hundred keys or more. */
+const manyKeys = /SCAN\r\n[^*]*COUNT\r\n\$[3-6]\r\n/;
 
 /**
  * Nothing passes any more once so many bytes have come from the source; resolves then. The run is
