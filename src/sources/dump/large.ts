@@ -42,8 +42,7 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
   let untried = 0;
   let stopped = false;
   let waiting: (() => void)[] = [];
-  let folder: Promise<string> | undefined;
-  let current: { file: FileHandle; path: string } | undefined;
+  let current: FileHandle | undefined;
 
   function wake(): void {
     const all = waiting;
@@ -52,13 +51,9 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
   }
 
   async function spool(bytes: Buffer): Promise<void> {
-    folder ??= mkdtemp(join(tmpdir(), 'cluster-import-'));
-    if (!current) {
-      const path = join(await folder, String(count + 1));
-      current = { file: await open(path, 'wx+', 0o600), path };
-    }
+    current ??= await openUnnamed();
     for (let at = 0; at < bytes.length;) {
-      at += (await current.file.write(bytes, at)).bytesWritten;
+      at += (await current.write(bytes, at)).bytesWritten;
     }
   }
 
@@ -67,11 +62,10 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
     keep({ at, size }, head, trailer) {
       const own = current;
       current = undefined;
-      const from = own ? { file: own.file, at: 0 } : source && { file: source, at };
+      const from = own ? { file: own, at: 0 } : source && { file: source, at };
       if (!from) throw new Error('a large value was not kept');
       const discard = async (): Promise<void> => {
-        await own?.file.close();
-        if (own) await rm(own.path, { force: true });
+        await own?.close();
       };
       kept.set(++count, { from, size, head, trailer, discard, isTried: false });
       untried++;
@@ -114,8 +108,17 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
     },
     async close() {
       for (const { discard } of kept.values()) await discard().catch(() => undefined);
-      await current?.file.close();
-      if (folder) await rm(await folder, { recursive: true, force: true });
+      await current?.close();
     },
   };
+}
+
+/** A file without a name: what it holds is gone with this process, however that ends. */
+async function openUnnamed(): Promise<FileHandle> {
+  const folder = await mkdtemp(join(tmpdir(), 'cluster-import-'));
+  try {
+    return await open(join(folder, 'value'), 'wx+', 0o600);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

@@ -27,17 +27,19 @@ export function readDump(file: Buffer, pieceBytes: number): Promise<Read> {
   });
 }
 
-/** The same of one that is compressed, which is a file then. */
-export async function readPacked(file: Buffer): Promise<Read> {
-  writeFileSync(packedFile, file);
-  return readInput(await openInput(packedFile));
+/** The same of one that is compressed, which is a file then: one that has no name any more once it is open. */
+export async function readPacked(packed: Buffer): Promise<Read> {
+  const folder = mkdtempSync(join(tmpdir(), 'cluster-import-fuzz-'));
+  let input: DumpInput;
+  try {
+    const file = join(folder, 'dump.rdb.gz');
+    writeFileSync(file, packed);
+    input = await openInput(file);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return readInput(input);
 }
-
-const folder = mkdtempSync(join(tmpdir(), 'cluster-import-fuzz-'));
-process.once('exit', () => {
-  rmSync(folder, { recursive: true, force: true });
-});
-const packedFile = join(folder, 'dump.rdb.gz');
 
 async function readInput(input: DumpInput): Promise<Read> {
   const large = largeKeeper(input.file);
