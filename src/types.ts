@@ -231,6 +231,6 @@ export interface Logger {
 export interface LargeValues {
   /** The whole payload of a value, piece by piece; may be asked for again. */
   pieces(id: number): AsyncIterable<Buffer>;
-  /** A try with it has ended; `isDone`: there will be no other one. */
-  tried(id: number, isDone: boolean): void;
+  /** It won't be asked for any more. */
+  done(id: number): void;
 }

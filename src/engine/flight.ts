@@ -4,11 +4,16 @@ export interface Flight {
   room(address: string): Promise<void>;
   /** Takes the room up until the work ends. */
   start(address: string, keyCount: number, work: Promise<void>): void;
-  /** Counts as under way, without taking room: keys that wait for their next try. */
-  track(work: Promise<void>): void;
+  /** Counts as under way, without taking room: keys that wait for their next try, and what they weigh. */
+  track(work: Promise<void>, keyCount?: number): void;
+  /** Waits until no more wait for their next try than can be held in memory. */
+  calm(): Promise<void>;
   /** Waits until nothing is under way. */
   idle(): Promise<void>;
 }
+
+/** Where each weighs a kilobyte (see pipeline.ts), that is 64 MB. */
+const mostWaitingKeys = 65_536;
 
 /**
  * @param limitKeys how many keys may be in flight to one node.
@@ -20,6 +25,7 @@ export function createFlight(
 ): Flight {
   const keysTo = new Map<string, number>();
   let allKeys = 0;
+  let waitingKeys = 0;
   let works = 0;
   let waiting: { isOver: () => boolean; go: () => void }[] = [];
 
@@ -36,10 +42,12 @@ export function createFlight(
     for (const one of ready) one.go();
   }
 
-  function track(work: Promise<void>): void {
+  function track(work: Promise<void>, keyCount = 0): void {
     works++;
+    waitingKeys += keyCount;
     void work.finally(() => {
       works--;
+      waitingKeys -= keyCount;
       wake();
     });
   }
@@ -58,6 +66,7 @@ export function createFlight(
       );
     },
     track,
+    calm: () => until(() => waitingKeys < mostWaitingKeys),
     idle: () => until(() => works === 0),
   };
 }

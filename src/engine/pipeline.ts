@@ -44,6 +44,8 @@ export interface PipelineOptions {
   readonly retryForMs: number;
   /** The source can't be read again: what a node does not take now is waited for. */
   readonly isOnePass?: boolean;
+  /** Told of keys that won't be tried any more: what is kept for them may go. */
+  readonly letGo?: (keys: Keys) => void;
   /** How many keys the source has now; undefined: it keeps them (copy mode). */
   readonly countLeft: (() => Promise<number>) | undefined;
   readonly checkpoint?: Checkpoint | undefined;
@@ -98,11 +100,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
   async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
+    // Keys of one pass bring their values along: a node that is away must not fill memory with them.
+    if (options.isOnePass === true && batch.attempt === 0) await flight.calm();
     await flight.room(batch.node.address);
     await options.throttle?.turn(batch.keys.count);
     if (dropping() && batch.attempt === 0) {
       // Others may wait for what it weighs.
       options.throttle?.weigh(batch.keys.count, 0);
+      options.letGo?.(batch.keys);
       return { life: Promise.resolve() };
     }
     const rounds: Promise<void>[] = [];
@@ -122,7 +127,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const startedMs = performance.now();
     let valueBytes = 0;
     try {
-      const outcome = health.isGivenUp(address) ? refused(batch) : await mover.move(batch);
+      const isGivenUp = health.isGivenUp(address);
+      if (isGivenUp) options.letGo?.(batch.keys);
+      const outcome = isGivenUp ? refused(batch) : await mover.move(batch);
       valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
       if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
@@ -131,15 +138,17 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
       if (error instanceof StoppedError) leaveBehind(batch.keys);
+      else options.letGo?.(batch.keys);
       endWith(error);
     } finally {
       options.throttle?.weigh(batch.keys.count, valueBytes);
     }
   }
 
-  function leaveBehind({ count }: Keys): void {
+  function leaveBehind(keys: Keys): void {
     leftAny = true;
-    tally.leftBehind(count);
+    tally.leftBehind(keys.count);
+    options.letGo?.(keys);
   }
 
   function endWith(error: unknown): void {
@@ -154,9 +163,13 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
     if (delayMs === undefined) giveUp(retry, batch);
     else {
-      const round = again(retry, batch, delayMs).catch(endWith);
+      const round = again(retry, batch, delayMs).catch((error: unknown) => {
+        options.letGo?.(retry.keys);
+        endWith(error);
+      });
       rounds.push(round);
-      flight.track(round);
+      // The first round lasts until the last one ends, with the same keys.
+      flight.track(round, batch.attempt === 0 ? weightOf(retry.keys) : 0);
     }
   }
 
@@ -187,6 +200,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   function giveUp(retry: Retry, batch: Batch): void {
+    options.letGo?.(retry.keys);
     const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
     tally.givenUp(retry, failuresOf(retry.keys, retry.class, message));
   }

@@ -4,6 +4,8 @@
  * once where they are read, and sent as they are.
  */
 
+import type { Keys } from '../types.js';
+
 export const forms = {
   /** The frame is the value of a string. */
   value: 0,
@@ -69,4 +71,14 @@ export function hintsOf(bytes: Buffer, at: number): readonly [] | readonly [stri
 export function largeOf(bytes: Buffer, at: number): { id: number; size: number } {
   const from = frameStart(at);
   return { id: bytes.readDoubleLE(from), size: bytes.readDoubleLE(from + 8) };
+}
+
+/** The numbers of the large values among those that keys bring along. */
+export function largeIds({ values, count }: Keys): number[] {
+  const ids: number[] = [];
+  for (let place = 0; values && place < count; place++) {
+    const at = values.starts[place] as number;
+    if (formOf(values.bytes, at) === forms.large) ids.push(largeOf(values.bytes, at).id);
+  }
+  return ids;
 }

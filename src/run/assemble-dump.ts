@@ -7,6 +7,7 @@ import type { Census } from '../movers/counting.js';
 import { countBrought } from '../movers/restore/count.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
+import { largeIds } from '../redis/brought.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
@@ -107,6 +108,9 @@ export function assembleDump(
         throttle,
         inflightKeys: () => distance.inflightKeys(),
         isOnePass: true,
+        letGo: (keys) => {
+          for (const id of largeIds(keys)) large.done(id);
+        },
         checkpoint: checkpoints,
         countLeft: undefined,
       });

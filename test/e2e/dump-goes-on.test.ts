@@ -1,4 +1,5 @@
 /** Imports of dumps that don't come to their end at once: stopped, killed, or of files that are too new. */
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -46,6 +47,35 @@ it.each(['SIGINT', 'SIGKILL'] as const)('goes on after %s, with two files', asyn
   if (signal === 'SIGINT') expect(report.keys.scanned).toBe(keys - arrived);
   expect(await stage.missingIn(before)).toEqual([]);
 });
+
+it.each(['plain', 'packed'])(
+  'ends though a node was given up that has large values of a %s one',
+  async (kind) => {
+    const { client } = stage.source;
+    for (let at = 0; at < 60; at++) {
+      await client.set(`large:${String(at)}`, randomBytes(400_000));
+    }
+    const file = await saveTo(path('dump.rdb'), stage.source);
+    const packed = path('large.rdb.gz');
+    await writeFile(packed, gzipSync(await readFile(file), { level: 1 }));
+    const [full] = stage.cluster.masters;
+    await full?.client.config('SET', 'maxmemory', '1');
+    const from = kind === 'packed' ? packed : file;
+    const args = ['--from', from, '--to', stage.cluster.seed];
+    try {
+      const { code, report } = await runJson([...args, '--retry-for', '300ms', '--max-rate', '30']);
+      expect(code).toBe(1);
+      expect(report.keys.failed).toBeGreaterThan(4);
+      expect(report.keys.moved + report.keys.failed).toBe(60);
+      expect(new Set(report.failures.map((failure) => failure.class))).not.toContain('source');
+    } finally {
+      await full?.client.config('SET', 'maxmemory', '0');
+    }
+    const { code } = await runJson(args);
+    expect(code).toBe(0);
+    expect(await stage.cluster.size()).toBe(60);
+  },
+);
 
 it('tells of what a dump has that is too new, and has it loaded by the server that was named', async () => {
   const file = fileURLToPath(new URL('../fuzz/dump/specimens/version-12.rdb', import.meta.url));

@@ -30,7 +30,9 @@ export function createCaution(watchIdle: () => Promise<void>, mainAllowed: boole
 
   async function tryMain(viaMain: () => Promise<boolean>): Promise<void> {
     await watchIdle();
-    main.trusted = !(await viaMain());
+    const isSafe = !(await viaMain());
+    // It may have been forbidden meanwhile.
+    main.trusted = isSafe && main.allowed;
     if (main.trusted) whileBatches = shortestWhile;
     else {
       watchedLeft = whileBatches;

@@ -1,5 +1,5 @@
 /** Looks at keys whose values were brought along, and stores nothing, for `--dry-run`. */
-import { formOf, forms, largeOf, typeOf } from '../../redis/brought.js';
+import { largeIds, typeOf } from '../../redis/brought.js';
 import { ImportError } from '../../errors.js';
 import type { LargeValues, Mover } from '../../types.js';
 import { countNoted, type CountingOptions } from '../counting.js';
@@ -31,9 +31,8 @@ export function countBrought(options: CountBroughtOptions): Mover {
         const at = values.starts[place] as number;
         const name = options.typeName(typeOf(values.bytes, at));
         census.types.set(name, (census.types.get(name) ?? 0) + 1);
-        if (formOf(values.bytes, at) === forms.large)
-          large.tried(largeOf(values.bytes, at).id, true);
       }
+      for (const id of largeIds(keys)) large.done(id);
       census.shared += countNoted(options.isNoted, keys);
       outcome.moved += keys.count;
       return outcome.build();

@@ -70,7 +70,7 @@ export function restore(options: RestoreOptions): Mover {
       const isLarge = formOf(values.bytes, at) === forms.large;
       if (deadlineMs >= 0 && deadlineMs <= now) {
         outcome.gone++;
-        if (isLarge) large.tried(largeOf(values.bytes, at).id, true);
+        if (isLarge) large.done(largeOf(values.bytes, at).id);
       } else (isLarge ? bulky : held).push(place);
     }
     if (held.length > 0) await guarded(chosen(keys, held), outcome, batch, storeHeld);
@@ -140,7 +140,7 @@ export function restore(options: RestoreOptions): Mover {
       await settle(batch, refusals, outcome);
       isDone = outcome.build().retries.length === 0;
     } finally {
-      large.tried(id, isDone);
+      if (isDone) large.done(id);
     }
   }
 

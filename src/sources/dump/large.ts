@@ -9,8 +9,8 @@ import type { LargeValues } from '../../types.js';
 import type { LargeExtent } from '../rdb/entry.js';
 
 const pieceBytes = 256 * 1024;
-/** How many may be on their way before the source is read on. */
-const mostUntried = 4;
+/** How many may be on their way, or wait for their node, before the source is read on. */
+const mostKept = 4;
 
 export interface LargeKeeper extends LargeValues {
   /** Undefined: pieces need not be kept. */
@@ -20,7 +20,7 @@ export interface LargeKeeper extends LargeValues {
    * @param head what stands ahead of it in its payload. @param trailer what stands behind.
    */
   keep(extent: LargeExtent, head: Buffer, trailer: Buffer): number;
-  /** Waits until few are on their way. */
+  /** Waits until few are kept. */
   room(): Promise<void>;
   /** Nobody waits any more. */
   stop(): void;
@@ -33,13 +33,11 @@ interface Kept {
   readonly head: Buffer;
   readonly trailer: Buffer;
   readonly discard: () => Promise<void>;
-  isTried: boolean;
 }
 
 export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
   const kept = new Map<number, Kept>();
   let count = 0;
-  let untried = 0;
   let stopped = false;
   let waiting: (() => void)[] = [];
   let current: FileHandle | undefined;
@@ -67,8 +65,7 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
       const discard = async (): Promise<void> => {
         await own?.close();
       };
-      kept.set(++count, { from, size, head, trailer, discard, isTried: false });
-      untried++;
+      kept.set(++count, { from, size, head, trailer, discard });
       return count;
     },
     async *pieces(id) {
@@ -86,19 +83,15 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
       }
       yield trailer;
     },
-    tried(id, isDone) {
+    done(id) {
       const value = kept.get(id);
       if (!value) return;
-      if (!value.isTried) untried--;
-      value.isTried = true;
-      if (isDone) {
-        kept.delete(id);
-        value.discard().catch(() => undefined);
-      }
+      kept.delete(id);
+      value.discard().catch(() => undefined);
       wake();
     },
     async room() {
-      while (untried >= mostUntried && !stopped) {
+      while (kept.size >= mostKept && !stopped) {
         await new Promise<void>((go) => waiting.push(go));
       }
     },

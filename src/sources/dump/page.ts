@@ -131,7 +131,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
       sum.hex = extent.sum;
       finishTrailer(entry.type);
       const id = large.keep(extent, Buffer.from([entry.type]), Buffer.from(trailer));
-      if (!wants(entry)) large.tried(id, true);
+      if (!wants(entry)) large.done(id);
       else {
         addKey(entry);
         const whole = largeEntry(entry, id, 1 + extent.size + trailerBytes);

@@ -76,7 +76,7 @@ async function readInput(input: DumpInput): Promise<Read> {
     const { id, size } = largeOf(values.bytes, at);
     const whole: Buffer[] = [];
     for await (const piece of large.pieces(id)) whole.push(Buffer.from(piece));
-    large.tried(id, true);
+    large.done(id);
     const value = Buffer.concat(whole);
     if (value.length !== size) throw new Error('a large value is not of its size');
     return `${key} ${head.slice(0, 1)} ${value.toString('latin1')}`;

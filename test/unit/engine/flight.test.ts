@@ -56,6 +56,19 @@ describe('what is in flight', () => {
     expect(await settled(room)).toBe(true);
   });
 
+  it('is calm while little waits for its next try', async () => {
+    const flight = createFlight(() => 1);
+    const [much, little] = [work(), work()];
+    flight.track(little.done, 1000);
+    expect(await settled(flight.calm())).toBe(true);
+    flight.track(much.done, 100_000);
+    const calm = flight.calm();
+    expect(await settled(calm)).toBe(false);
+    much.end();
+    expect(await settled(calm)).toBe(true);
+    little.end();
+  });
+
   it('is idle when the last work has ended, what takes no room included', async () => {
     const flight = createFlight(() => 1);
     expect(await settled(flight.idle())).toBe(true);
