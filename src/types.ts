@@ -71,20 +71,45 @@ export interface ScanPosition {
   readonly server: string;
 }
 
+/**
+ * What this run knows of the copy that a key may have at its node:
+ *
+ *   unknown        nothing: what is there under its name was there before
+ *   may-be-stored  the node was lost before it answered for the key
+ *   stored         the node has acknowledged it, and the source still had the key then
+ *   may-be-moved   the source was lost while it deleted the key, or an earlier run was killed then
+ *   moved          the source has acknowledged in this run that it deleted the key
+ */
+export type CopyState = 'unknown' | 'may-be-stored' | 'stored' | 'may-be-moved' | 'moved';
+
+/** All keys of a batch share it. What was stored of each key may stand in `Keys.values`. */
+export interface Copy {
+  readonly state: CopyState;
+  /** The run_id of the source that had the keys then; undefined: nobody knows. */
+  readonly sourceRun?: string | undefined;
+  /**
+   * The connection over which the node acknowledged the keys. As long as it is not lost, the node has
+   * not restarted: what it lacks now was deleted by its clients.
+   */
+  readonly storedOver?: { readonly lost: Error | undefined } | undefined;
+}
+
+/**
+ * When a key was listed: for the first time; for the first time by this run, and moved (or about to be) by
+ * an earlier one; or again by this run.
+ */
+export type Listing = 'first' | 'moved-earlier' | 'again';
+
 /** Keys of one owning node, bounded by count and by bytes. */
 export interface Batch {
   readonly node: Node;
   readonly keys: Keys;
   /**
-   * Every key here was (by all the run's bounded record can tell) listed before, so the cluster's
-   * copy may be the run's own: nothing may be overwritten, and what is equal there is already counted.
+   * Every key here was (by all that the run's bounded record can tell) listed before in this run, and
+   * what was begun with it then has come to rest.
    */
-  readonly relisted: boolean;
-  /** This run has stored these keys at their node already, so they are overwritten by any choice. */
-  readonly ours: boolean;
-  readonly doubt?: Doubt | undefined;
-  /** Which run of the source `ours` and `doubt` speak of (its run_id); undefined: of none. */
-  readonly sourceRun?: string | undefined;
+  readonly listedBefore: boolean;
+  readonly copy: Copy;
   /** How many times these keys have gone round already: 0 at first. */
   readonly attempt: number;
   /** The node said ASK: it takes these keys only right after ASKING. */
@@ -106,6 +131,7 @@ export interface Mover {
 export type FailureClass =
   | 'conflict' // the cluster has the key with another value
   | 'recreated' // moved by this run, then written again at the source
+  | 'diverged' // changed in the cluster since it was copied, and at the source as well
   | 'changing' // its value changed each time it was read
   | 'differs' // what arrived is not what was sent (--verify)
   | 'oom' // the node is at maxmemory
@@ -125,13 +151,6 @@ export interface KeyFailure {
   readonly message: string;
 }
 
-/**
- * What may have happened to keys whose answer was lost: the node may have `stored` them, or the
- * source may have deleted them, so that they are `moved`. A key that may have been moved and is at
- * the source may have been written there anew, so the node's copy must not be overwritten by it.
- */
-export type Doubt = 'stored' | 'moved';
-
 /** Keys that go round again, and why. */
 export interface Retry {
   readonly keys: Keys;
@@ -140,11 +159,8 @@ export interface Retry {
   readonly message: string;
   /** Set where the node named another one (ASK): try there, with ASKING, without a refresh. */
   readonly askAt?: string;
-  /** The keys are at the node already, through this run, but may be stale there. */
-  readonly ours?: boolean;
-  readonly doubt?: Doubt;
-  /** The source's run_id when it still had these keys: with `ours` and `doubt`. */
-  readonly sourceRun?: string;
+  /** What is known of their copies by now; undefined: no more than before. */
+  readonly copy?: Copy;
 }
 
 /**

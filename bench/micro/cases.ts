@@ -52,6 +52,7 @@ function batches(mostKeys: number): (keys: number) => void {
       batchKeys: () => batchKeys,
       batchBytes: 1024 * 1024,
       record: shipped.listingRecord(1_000_000),
+      copyWhenListed: () => ({ state: 'unknown' }),
       isServed: () => true,
       anyStuck: () => false,
       isStuck: () => false,

@@ -5,7 +5,7 @@
  */
 import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
 import { slotOf } from '../redis/slot.js';
-import type { Batch, Keys, Topology } from '../types.js';
+import type { Batch, Copy, Keys, Listing, Topology } from '../types.js';
 import type { ListingRecord } from './record.js';
 
 export interface BatcherOptions {
@@ -14,6 +14,10 @@ export interface BatcherOptions {
   /** Of keys, frames included. */
   readonly batchBytes: number;
   readonly record: ListingRecord;
+  /** Keys that earlier runs of the job have moved, or were about to when they were killed. */
+  readonly movedEarlier?: ListingRecord | undefined;
+  /** What is known of the copies of keys that were just listed. */
+  readonly copyWhenListed: (listing: Listing) => Copy;
   /** Keys of a node that is not to be served now are left where they are: a later pass finds them. */
   isServed(nodeIndex: number): boolean;
   /** Whether there are any of the following. */
@@ -37,6 +41,8 @@ export interface Batcher {
   takeDeferredCount(): number;
 }
 
+const listings: readonly Listing[] = ['first', 'moved-earlier', 'again'];
+
 /** The keys that are on their way into a batch, and their names in the cluster if they get others. */
 interface Collecting {
   readonly keys: KeysBuilder;
@@ -45,9 +51,12 @@ interface Collecting {
 }
 
 export function batcher(options: BatcherOptions): Batcher {
-  const { topology, record } = options;
-  const fresh: Collecting[] = [];
-  const relisted: Collecting[] = [];
+  const { topology, record, movedEarlier } = options;
+  const collections: Readonly<Record<Listing, Collecting[]>> = {
+    first: [],
+    'moved-earlier': [],
+    again: [],
+  };
   let deferred = 0;
   let handedOn = 0;
 
@@ -55,19 +64,29 @@ export function batcher(options: BatcherOptions): Batcher {
     return (into[nodeIndex] ??= { keys: keysBuilder(batchKeys) });
   }
 
-  function batchOf(from: Collecting, nodeIndex: number, isRelisted: boolean): Batch {
+  function batchOf(from: Collecting, nodeIndex: number, listing: Listing): Batch {
     const node = topology.nodes[nodeIndex];
     if (!node) throw new Error(`no node has the index ${String(nodeIndex)}`);
     const keys = named(from.keys.take(), from.names?.take());
     const taken = from.values ? { ...keys, values: from.values.take() } : keys;
-    return { node, keys: taken, relisted: isRelisted, ours: false, attempt: 0, asking: false };
+    const copy = options.copyWhenListed(listing);
+    return {
+      node,
+      keys: taken,
+      listedBefore: listing === 'again',
+      copy,
+      attempt: 0,
+      asking: false,
+    };
   }
 
-  function restOf(kind: Collecting[]): Batch[] {
+  function restOf(...wanted: Listing[]): Batch[] {
     const rest: Batch[] = [];
-    kind.forEach((one, nodeIndex) => {
-      if (one.keys.count > 0) rest.push(batchOf(one, nodeIndex, kind === relisted));
-    });
+    for (const listing of wanted) {
+      collections[listing].forEach((one, nodeIndex) => {
+        if (one.keys.count > 0) rest.push(batchOf(one, nodeIndex, listing));
+      });
+    }
     return rest;
   }
 
@@ -94,8 +113,11 @@ export function batcher(options: BatcherOptions): Batcher {
         }
         if (anyStuck && options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
         handedOn++;
-        const again = record.noted(names.bytes, nameFrom, nameEnd - 2);
-        const into = collecting(again ? relisted : fresh, nodeIndex, batchKeys);
+        let listing: Listing = record.noted(names.bytes, nameFrom, nameEnd - 2) ? 'again' : 'first';
+        if (movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true) {
+          if (listing === 'first') listing = 'moved-earlier';
+        }
+        const into = collecting(collections[listing], nodeIndex, batchKeys);
         const { keys } = into;
         keys.add(bytes, start, end);
         if (names !== page) {
@@ -112,13 +134,13 @@ export function batcher(options: BatcherOptions): Batcher {
         }
         const weight = keys.byteLength + (into.values?.byteLength ?? 0);
         if (keys.count >= batchKeys || weight >= options.batchBytes) {
-          full.push(batchOf(into, nodeIndex, again));
+          full.push(batchOf(into, nodeIndex, listing));
         }
       }
       return full;
     },
-    flushFresh: () => restOf(fresh),
-    flush: () => [...restOf(fresh), ...restOf(relisted)],
+    flushFresh: () => restOf('first', 'moved-earlier'),
+    flush: () => restOf(...listings),
     get hasDeferred() {
       return deferred > 0;
     },

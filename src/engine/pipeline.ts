@@ -12,7 +12,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoppedError } from '../errors.js';
 import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
-import { batcher, regroup } from './batcher.js';
+import { batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
 import { failuresOf, refused } from './given-up.js';
@@ -29,6 +29,8 @@ export interface PipelineOptions {
   readonly mover: Mover;
   readonly tally: EngineTally;
   readonly record: ListingRecord;
+  readonly movedEarlier?: ListingRecord | undefined;
+  readonly copyWhenListed: BatcherOptions['copyWhenListed'];
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
@@ -92,6 +94,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     batchKeys: () => options.batchKeys(),
     batchBytes: options.batchBytes,
     record: options.record,
+    movedEarlier: options.movedEarlier,
+    copyWhenListed: options.copyWhenListed,
     isServed: (index) =>
       options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
     anyStuck: () => stuck.any,
@@ -156,7 +160,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   function goRound(retry: Retry, batch: Batch, rounds: Promise<void>[]): void {
-    if (stopping()) {
+    if (stopping() && !mustBeEnded(retry)) {
       leaveBehind(retry.keys);
       return;
     }
@@ -175,14 +179,20 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
-    const next = { relisted: batch.relisted, ...traceOf(retry, batch) };
+    const { listedBefore } = batch;
+    const copy = retry.copy ?? batch.copy;
     const attempt = batch.attempt + 1;
     // Clusters that don't announce hosts leave the name out: it is the host that answered.
     const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
     if (askAt !== undefined) {
       const asked = topology.nodeAt(askAt);
       const { life } = await dispatch({
-        ...{ ...next, node: asked, keys: retry.keys, attempt, asking: true },
+        node: asked,
+        keys: retry.keys,
+        listedBefore,
+        copy,
+        attempt,
+        asking: true,
       });
       await life;
       return;
@@ -194,9 +204,18 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const lives: Promise<void>[] = [];
     for (const [index, keys] of regroup(retry.keys, topology)) {
       const node = topology.nodes[index] as Node;
-      lives.push((await dispatch({ ...next, node, keys, attempt, asking: false })).life);
+      const next = { node, keys, listedBefore, copy, attempt, asking: false };
+      lives.push((await dispatch(next)).life);
     }
     await Promise.all(lives);
+  }
+
+  /**
+   * What was stored, and is at the source still because somebody wrote there, is brought to its end even
+   * when the run stops: the next one would not know what of the copy is a client's of the cluster.
+   */
+  function mustBeEnded({ copy, class: why }: Retry): boolean {
+    return fatal === undefined && copy?.state === 'stored' && why === 'changing';
   }
 
   function giveUp(retry: Retry, batch: Batch): void {
@@ -210,7 +229,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     for await (const page of source.pages()) {
       if (dropping()) break;
       for (const batch of sorter.add(page)) {
-        await (batch.relisted ? held.add(batch) : dispatch(batch));
+        await (batch.listedBefore ? held.add(batch) : dispatch(batch));
       }
       if (page.isUrgent === true) await dispatchRest();
       // Nobody waits for a page that would not be taken.
@@ -228,7 +247,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function dispatchRest(): Promise<void> {
     for (const batch of sorter.flush()) {
-      await (batch.relisted ? held.add(batch) : dispatch(batch));
+      await (batch.listedBefore ? held.add(batch) : dispatch(batch));
     }
     await held.release();
   }
@@ -282,12 +301,4 @@ function weightOf({ count, values }: Keys): number {
 
 function hostOf({ address }: Node): string {
   return address.slice(0, address.lastIndexOf(':'));
-}
-
-/** What is known of the keys' copies at the node: the news, or what was known before. */
-function traceOf(retry: Retry, batch: Batch): Pick<Batch, 'ours' | 'doubt' | 'sourceRun'> {
-  const { sourceRun } = retry;
-  if (retry.ours === true) return { ours: true, sourceRun };
-  if (retry.doubt) return { ours: false, doubt: retry.doubt, sourceRun };
-  return { ours: batch.ours, doubt: batch.doubt, sourceRun: batch.sourceRun };
 }

@@ -25,6 +25,7 @@ const durationBuckets = [
 const classes: Readonly<Record<FailureClass, true>> = {
   conflict: true,
   recreated: true,
+  diverged: true,
   changing: true,
   differs: true,
   oom: true,

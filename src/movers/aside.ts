@@ -12,8 +12,9 @@ import { isPassing, type Refused } from './refused.js';
 /** Where to ask, and whether behind ASKING. */
 export type Place = Pick<Batch, 'node' | 'asking'>;
 
-export interface Asked {
-  readonly count: number;
+export interface Present {
+  /** Which of the keys the node has. */
+  readonly places: readonly number[];
   /** Nothing is known of these, and nothing was done to them. */
   readonly refused: readonly Refused[];
 }
@@ -21,10 +22,8 @@ export interface Asked {
 export interface Aside {
   /** Sorts keys that both sides have. */
   compare(at: Place, keys: Keys): Promise<Compared>;
-  /** How many of these keys the node has. */
-  countPresent(at: Place, keys: Keys): Promise<Asked>;
-  /** Deletes stale copies that this run left at the node; counts them. */
-  discard(at: Place, keys: Keys): Promise<Asked>;
+  /** Which of these keys the node has. */
+  present(at: Place, keys: Keys): Promise<Present>;
   /** What the node has received since the last call, by its own count; 0 if it doesn't tell. */
   receivedBytes(node: Node): Promise<number>;
 }
@@ -46,16 +45,16 @@ export function createAside(
   }
 
   /** A command for each key, because their slots differ. */
-  async function each({ node, asking }: Place, word: string, keys: Keys): Promise<Asked> {
+  async function present({ node, asking }: Place, keys: Keys): Promise<Present> {
     const connection = await known(node).open();
     const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, place) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
-        return connection.call(word, keyAt(namesOf(keys), place));
+        return connection.call('EXISTS', keyAt(namesOf(keys), place));
       }),
     );
     return {
-      count: replies.filter((reply) => reply === 1).length,
+      places: replies.flatMap((reply, place) => (reply === 1 ? [place] : [])),
       refused: replies.flatMap((reply, place) =>
         reply instanceof ErrorReply && isPassing(reply.text) ? [{ place, text: reply.text }] : [],
       ),
@@ -67,8 +66,7 @@ export function createAside(
       const target = { connection: await known(node).open(), asking };
       return compareKeys({ connection: await source(), asking: false }, target, keys);
     },
-    countPresent: (at, keys) => each(at, 'EXISTS', keys),
-    discard: (at, keys) => each(at, 'DEL', keys),
+    present,
     async receivedBytes(node) {
       const entry = known(node);
       const connection = await entry.open();

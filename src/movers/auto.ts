@@ -7,7 +7,7 @@
  * gets its keys in small portions, so that its turn ends soon all the same.
  */
 import { slice } from '../redis/keys.js';
-import type { Batch, Doubt, Mover, MoverName, Outcome } from '../types.js';
+import type { Batch, Copy, Mover, MoverName, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';
 import { createPace } from './pace.js';
 
@@ -47,7 +47,7 @@ export interface AutoOptions {
 /** How a batch was left by a mover that its probe ruled out: what the probe may have done with its first key. */
 interface Untaken {
   readonly untaken: true;
-  readonly doubt: Doubt | undefined;
+  readonly copy: Copy | undefined;
 }
 
 /** Answers within so many ms, and two round trips, are quick. */
@@ -82,7 +82,7 @@ export function autoMover(
 
   async function move(batch: Batch): Promise<Outcome> {
     const whole = outcomeBuilder();
-    let doubted: Doubt | undefined;
+    let doubted: Copy | undefined;
     for (let { keys } = batch; ;) {
       await room();
       const candidate = current;
@@ -92,11 +92,11 @@ export function autoMover(
       const startedMs = performance.now();
       try {
         pace.begin();
-        const doubt = batch.doubt ?? doubted;
-        const outcome = await moveBy(candidate, { ...batch, doubt, keys: some });
+        const copy = doubted ?? batch.copy;
+        const outcome = await moveBy(candidate, { ...batch, copy, keys: some });
         // Ruled out by its probe: the next in turn takes them, and knows what it may find.
         if ('untaken' in outcome) {
-          doubted ??= outcome.doubt;
+          doubted ??= outcome.copy;
           continue;
         }
         doubted = undefined;
@@ -152,7 +152,7 @@ export function autoMover(
     const id = `${mover.name} ${batch.node.address}`;
     const probing = probe && batch.keys.count > 1 ? probes.get(id) : Promise.resolve(true);
     if (probe && !probing) return moveProbing(probe, mover, batch, id);
-    if (!(await probing)) return { untaken: true, doubt: undefined };
+    if (!(await probing)) return { untaken: true, copy: undefined };
     const outcome = await mover.move(batch);
     note(outcome.moved);
     return outcome;
@@ -177,7 +177,7 @@ export function autoMover(
     if (found) {
       ruledOut.set(mover.name, found.message);
       endTurn();
-      return { untaken: true, doubt: found.doubt };
+      return { untaken: true, copy: found.copy };
     }
     const outcome = outcomeBuilder();
     outcome.add(await trying);

@@ -17,7 +17,7 @@ export interface Census {
   shared: number;
 }
 
-export interface CountingOptions extends Pick<Aside, 'countPresent'> {
+export interface CountingOptions extends Pick<Aside, 'present'> {
   openSource(): Promise<Connection>;
   /** Whether the cluster holds any keys. */
   readonly hasKeys: boolean;
@@ -52,12 +52,12 @@ export function counting(options: CountingOptions): Mover {
     }
     const types = replies.map(textOf).filter((type) => type !== 'none');
     outcome.gone += keys.count - types.length;
-    if (batch.relisted) {
+    if (batch.listedBefore) {
       // Mostly it was counted already.
       outcome.repeated += types.length;
       return outcome.build();
     }
-    const present = options.hasKeys ? (await options.countPresent(batch, keys)).count : 0;
+    const present = options.hasKeys ? (await options.present(batch, keys)).places.length : 0;
     // Not before the answer is there: other batches are counted meanwhile.
     census.present += present;
     for (const type of types) census.types.set(type, (census.types.get(type) ?? 0) + 1);

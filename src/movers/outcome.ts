@@ -13,15 +13,19 @@ export interface OutcomeBuilder {
   fail(keys: Keys, why: { class: FailureClass; message: string }): void;
   /** Takes over what became of some of the batch's keys. */
   add(part: Outcome): void;
-  /** The cluster has these keys with other values. */
-  conflict(keys: Keys, relisted: boolean): void;
+  /** The two sides have these keys with values that may not give way: they stay on both. */
+  leaveBoth(keys: Keys, why: keyof typeof reasons): void;
   build(): Outcome;
 }
 
-const conflictClasses: ReadonlySet<FailureClass> = new Set(['conflict', 'recreated']);
+const reasons = {
+  conflict: 'the cluster has this key with another value',
+  recreated: 'written again at the source after it was moved; the cluster has a copy of its own',
+  diverged:
+    'written to at the source after it was copied, and changed in the cluster as well: both were left as they are',
+} as const satisfies Partial<Record<FailureClass, string>>;
 
-/** @param sourceRun what a retry's trace of the keys' copies speaks of, where it leaves one. */
-export function outcomeBuilder(sourceRun?: string): OutcomeBuilder {
+export function outcomeBuilder(): OutcomeBuilder {
   const retries: Retry[] = [];
   const failures: KeyFailure[] = [];
   let conflicting = 0;
@@ -36,29 +40,18 @@ export function outcomeBuilder(sourceRun?: string): OutcomeBuilder {
       retries.push(...part.retries);
       failures.push(...part.failures);
     },
-    conflict(keys, relisted) {
-      this.fail(
-        keys,
-        relisted
-          ? {
-              class: 'recreated',
-              message:
-                'written again at the source after it was moved; the cluster has another value',
-            }
-          : { class: 'conflict', message: 'the cluster has this key with another value' },
-      );
+    leaveBoth(keys, why) {
+      this.fail(keys, { class: why, message: reasons[why] });
     },
     moved: 0,
     gone: 0,
     repeated: 0,
     bytes: 0,
     retry(keys, why) {
-      if (keys.count === 0) return;
-      const isTraced = sourceRun !== undefined && (why.ours === true || why.doubt !== undefined);
-      retries.push({ keys, ...(isTraced && { sourceRun }), ...why });
+      if (keys.count > 0) retries.push({ keys, ...why });
     },
     fail(keys, why) {
-      if (conflictClasses.has(why.class)) conflicting += keys.count;
+      if (Object.hasOwn(reasons, why.class)) conflicting += keys.count;
       // Copied, because a view would keep the whole batch's buffer as long as the report lives.
       for (let place = 0; place < keys.count; place++) {
         failures.push({ key: Buffer.from(keyAt(keys, place)), ...why });

@@ -1,5 +1,5 @@
 /** Keys about which a node would not answer: its slots move, or it is loading. They go round again. */
-import type { Doubt, Keys, Node } from '../types.js';
+import type { Copy, Keys, Node } from '../types.js';
 import { byReason, type OutcomeBuilder } from './outcome.js';
 import { verdictOf } from './replies.js';
 
@@ -19,7 +19,7 @@ export function retryRefused(
   node: Node,
   keys: Keys,
   refused: readonly Refused[],
-  doubt?: Doubt,
+  copy?: Copy,
 ): void {
   const reasons = refused.map(({ place, text }) => ({ place, id: text, reason: text }));
   for (const { keys: some, reason: text } of byReason(keys, reasons)) {
@@ -27,6 +27,6 @@ export function retryRefused(
     if (verdict.kind !== 'retry') continue;
     const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
     const message = `${node.address} answered: ${text}`;
-    outcome.retry(some, { class: verdict.class, message, ...askAt, ...(doubt && { doubt }) });
+    outcome.retry(some, { class: verdict.class, message, ...askAt, ...(copy && { copy }) });
   }
 }

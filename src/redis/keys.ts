@@ -168,9 +168,14 @@ export function joined(runs: readonly Keys[]): Keys {
     }
   }
   const isNamed = runs.some((run) => run.names);
-  const values = runs.flatMap((run) => run.values ?? []);
+  const isValued = runs.some((run) => run.values);
   const all = named(builder.take(), isNamed ? joined(runs.map(namesOf)) : undefined);
-  return values.length > 0 ? { ...all, values: joined(values) } : all;
+  return isValued ? { ...all, values: joined(runs.map(valuesOrNone)) } : all;
+}
+
+/** The values beside the keys; empty ones where there are none. */
+function valuesOrNone({ values, count }: Keys): Keys {
+  return values ?? { bytes: nothing, starts: new Uint32Array(count + 1), count };
 }
 
 /** Where the key itself starts within its frame: behind `$<length>\r\n`. */

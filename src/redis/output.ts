@@ -15,11 +15,25 @@ const pooledBlocks = 64;
 interface Block {
   readonly bytes: Buffer;
   readonly view: DataView;
+  /** How many hold it: the output, until the kernel has it, and each `Held` with a piece of it. */
+  holders: number;
+}
+
+/** Bytes that were sent, kept as they were: the blocks that they left in. */
+export interface Held {
+  readonly byteLength: number;
+  /** Not to be called once it is released. */
+  pieces(): readonly Buffer[];
+  /** Lets the blocks be used again; to be called once. */
+  release(): void;
 }
 
 const pool: Block[] = [];
 
 export interface Output {
+  /** From here on what is appended is kept as well, until `endHold`. One hold at a time. */
+  beginHold(): void;
+  endHold(): Held;
   /** Bytes that the kernel has not taken yet. */
   readonly unsentBytes: number;
   /** Appends `bytes[start .. end)`. */
@@ -64,18 +78,23 @@ export function createOutput(socket: Socket): Output {
   let inKernelQueue = 0;
   let abandoned = false;
   let waiters: { bytes: number; callback: () => void }[] = [];
+  let hold: { readonly pieces: HeldPiece[]; from: number } | undefined;
   const [prefixView, keysView, valuesView] = [lastView(), lastView(), lastView()];
 
   function flush(): void {
     if (used === 0 || abandoned) return;
     const full = block;
     const length = used;
+    if (hold) {
+      holdPiece(hold.pieces, full, hold.from, length);
+      hold.from = 0;
+    }
     block = takeBlock();
     used = 0;
     inKernelQueue += length;
     socket.write(full.bytes.subarray(0, length), () => {
       inKernelQueue -= length;
-      if (pool.length < pooledBlocks) pool.push(full);
+      letGo(full);
       if (waiters.length > 0) wake();
     });
   }
@@ -123,6 +142,15 @@ export function createOutput(socket: Socket): Output {
   return {
     get unsentBytes() {
       return inKernelQueue + used;
+    },
+    beginHold() {
+      hold = { pieces: [], from: used };
+    },
+    endHold() {
+      const { pieces, from } = hold ?? { pieces: [], from: used };
+      hold = undefined;
+      holdPiece(pieces, block, from, used);
+      return heldOf(pieces);
     },
     copy,
     append,
@@ -210,9 +238,38 @@ export function createOutput(socket: Socket): Output {
 
 function takeBlock(): Block {
   const pooled = pool.pop();
-  if (pooled) return pooled;
+  if (pooled) {
+    pooled.holders = 1;
+    return pooled;
+  }
   const bytes = Buffer.allocUnsafeSlow(blockBytes + slackBytes);
-  return { bytes, view: viewFrom(bytes) };
+  return { bytes, view: viewFrom(bytes), holders: 1 };
+}
+
+function letGo(block: Block): void {
+  if (--block.holders === 0 && pool.length < pooledBlocks) pool.push(block);
+}
+
+interface HeldPiece {
+  readonly block: Block;
+  readonly from: number;
+  readonly to: number;
+}
+
+function holdPiece(pieces: HeldPiece[], block: Block, from: number, to: number): void {
+  if (to === from) return;
+  block.holders++;
+  pieces.push({ block, from, to });
+}
+
+function heldOf(pieces: readonly HeldPiece[]): Held {
+  return {
+    byteLength: pieces.reduce((sum, { from, to }) => sum + to - from, 0),
+    pieces: () => pieces.map(({ block, from, to }) => block.bytes.subarray(from, to)),
+    release() {
+      for (const { block } of pieces) letGo(block);
+    },
+  };
 }
 
 /** Views, made anew only when others are asked for than the last time. */

@@ -5,6 +5,7 @@ import { createTally } from '../engine/tally.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';
 import { countBrought } from '../movers/restore/count.js';
+import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
 import { largeIds } from '../redis/brought.js';
@@ -20,7 +21,7 @@ import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
-import { factsOf, wordsByNode } from './movers.js';
+import { factsOf, jobPolicy, wordsByNode } from './movers.js';
 import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -72,8 +73,9 @@ export function assembleDump(
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
   const aside = createAside(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
+  const job: JobPolicy = { ...jobPolicy(ready, options), mode: 'copy' };
   const restoring = restore({
-    ...{ large, connectNode, overwrite: ready.replace, verify: options.verify },
+    ...{ large, connectNode, job, verify: options.verify },
     wordsFor: wordsByNode(ready),
     takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
   });
@@ -104,6 +106,7 @@ export function assembleDump(
       await runPipeline({
         ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
         record: isUnique ? nothingListed : record,
+        copyWhenListed: (listing) => copyWhenListed(job, listing),
         batchKeys: () => Math.min(batchKeys, throttle.pieceKeys),
         throttle,
         inflightKeys: () => distance.inflightKeys(),

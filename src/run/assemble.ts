@@ -12,6 +12,7 @@ import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';
+import { copyWhenListed } from '../movers/policy.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
@@ -25,7 +26,7 @@ import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
 import type { KnownLibraries } from './functions.js';
-import { moverOf } from './movers.js';
+import { jobPolicy, moverOf } from './movers.js';
 import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -65,6 +66,8 @@ export interface Shared {
   readonly allowance: Allowance;
   /** What has been listed so far. */
   readonly record: ListingRecord;
+  /** What earlier runs have moved, where that must be told from new keys. */
+  readonly movedEarlier: ListingRecord | undefined;
   /** The function libraries of dumps. */
   readonly libraries: KnownLibraries;
   /** For `--dry-run` of several sources: the names that they have in the cluster. */
@@ -79,7 +82,7 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(
   ready: Ready,
-  { options, logger, throttle, allowance, record, names }: Shared,
+  { options, logger, throttle, allowance, record, movedEarlier, names }: Shared,
   { moved, startAt, onlyKeys }: Extras = {},
 ): Part {
   const choice = chooseMover(ready, options);
@@ -145,6 +148,8 @@ export function assemble(
         signal,
         logger,
         record,
+        movedEarlier,
+        copyWhenListed: (listing) => copyWhenListed(jobPolicy(ready, options), listing),
         batchKeys: () => Math.min(allowance.pieceKeys, throttle.pieceKeys),
         batchBytes,
         inflightKeys: () => distance.inflightKeys(),

@@ -65,14 +65,15 @@ export function decide(situation: Situation): Plan {
     );
   }
   const startedEmpty = clusterKeys === 0;
-  const overwrites = replace ?? true;
-  const isNew = !onlyKeys && keepsMoved(copy, { replace: overwrites, startedEmpty });
+  const replaces = replace ?? true;
+  const isNew = !onlyKeys && keepsMoved(copy, { replace: replaces, startedEmpty });
   return {
     goesOn,
     replaceSaid: said,
-    replace: overwrites,
+    replace: replaces,
     startedEmpty,
-    overwrites,
+    // Who has written to a cluster that was empty at the start is a client of it.
+    overwrites: replace ?? false,
     keepsMoved: isNew || isPart,
     recallsMoved: isNew,
   };

@@ -9,6 +9,7 @@ import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
 import { createExpiry } from '../movers/relay/expiry.js';
+import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval, plainRemoval, type Removal } from '../movers/relay/removal.js';
 import { newShapes } from '../movers/relay/shapes.js';
@@ -112,8 +113,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   };
   return relay({
     ...aside,
-    ownsTarget: ready.ownsTarget,
-    mayDiscard: !options.copy && ready.isOnlySource,
+    job: jobPolicy(ready, options),
     async openMain() {
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun, removal: removalOver(source) };
@@ -138,9 +138,6 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
         options.waitFsync,
         Math.min(1000, options.timeoutMs / 2),
       ),
-    overwrite: ready.replace,
-    copy: options.copy,
-    copiesAgain: options.copy && ready.replace && ready.isOnlySource,
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => distance.askedKeys()),
     shapes: newShapes(payloadRefusal !== undefined),
@@ -173,11 +170,11 @@ function migrateOf(
   byRelay: Mover,
 ): Mover {
   const { has } = ready.source;
+  const job = jobPolicy(ready, options);
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
   const mover = migrate({
     ...aside,
-    ownsTarget: ready.ownsTarget,
-    mayDiscard: !options.copy && ready.isOnlySource,
+    job: jobPolicy(ready, options),
     async openSource() {
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun };
@@ -186,8 +183,7 @@ function migrateOf(
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,
     // Before 3.0 it can't overwrite; the relay does, where that was chosen.
-    overwrite: ready.replace && has.migrateCopy,
-    copy: options.copy,
+    replaces: has.migrateCopy,
     timeoutMs,
     maxBlockMs: options.maxBlockMs,
     roundTripMs: () => distance.sourceMs,
@@ -199,14 +195,24 @@ function migrateOf(
   return {
     name: mover.name,
     move(batch) {
-      // What it copied before must not be counted once more, which MIGRATE can't tell.
-      const isAgain = options.copy && batch.relisted && batch.ours;
-      return (batch.asking || isAgain ? byRelay : mover).move(batch);
+      // What may be at its node already, it can't compare, nor overwrite with care.
+      const isSecondCopy = mayOverwrite(job, batch) === 'if-untouched';
+      return (batch.asking || isSecondCopy ? byRelay : mover).move(batch);
     },
     close() {
       mover.close();
       byRelay.close();
     },
+  };
+}
+
+/** What the job was asked to do, as far as it decides about single keys. */
+export function jobPolicy(ready: Ready, { copy }: ImportOptions): JobPolicy {
+  return {
+    replace: ready.replace,
+    mode: copy ? 'copy' : 'move',
+    clusterStartedEmpty: ready.ownsTarget,
+    onlySource: ready.isOnlySource,
   };
 }
 

@@ -77,10 +77,12 @@ export function assembleParts(
     bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
+  // Where the cluster has keys that may be equal, a key that is taken for one listed before would stay.
+  const density = plan.startedEmpty && !plan.goesOn ? 'usual' : 'sparse';
   // With room for those that earlier runs have moved: they may be recalled.
-  const newRecord = () =>
-    listingRecord(keyCount + movedBefore, replacesOthers ? 'sparse' : 'usual');
+  const newRecord = () => listingRecord(keyCount + movedBefore, density);
   const common = newRecord();
+  const movedEarlier = plan.recallsMoved ? newRecord() : undefined;
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, FollowedServer>();
   const libraries: KnownLibraries = new Map();
@@ -93,14 +95,14 @@ export function assembleParts(
       ownsTarget: plan.startedEmpty && !plan.goesOn && !several,
       isOnlySource: !several,
     };
-    const record = several && !inTurn ? listingRecord(source.keys) : common;
+    const record = several && !inTurn ? listingRecord(source.keys, density) : common;
     const server = servers.get(serverOf(source)) ?? {
       source,
       allowance: createAllowance(options.maxSourceLatencyMs),
     };
     servers.set(serverOf(source), server);
     const { allowance } = server;
-    const shared = { options, logger, throttle, allowance, record, names, libraries };
+    const shared = { options, logger, throttle, allowance, record, movedEarlier, names, libraries };
     if (source.dump) {
       return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
     }
@@ -144,7 +146,7 @@ export function assembleParts(
       signal.addEventListener('abort', () => {
         throttle.release();
       });
-      if (plan.recallsMoved) await moved?.recall(common, newRecord);
+      if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
       const ends = byServer(all).map((parts) =>
         limit(async () => {

@@ -28,6 +28,8 @@ export function mockConnection(): MockConnection {
     get unsentBytes() {
       return connection.unsentBytes;
     },
+    beginHold: () => undefined,
+    endHold: () => ({ byteLength: 0, pieces: () => [], release: () => undefined }),
     copy: keep,
     store(prefix, keys, keyStart, keyEnd, between, values, valueStart, valueEnd, suffix) {
       out.append(prefix);

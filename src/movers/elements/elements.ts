@@ -14,10 +14,10 @@ import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import type { Durability } from '../relay/durability.js';
 import { createLanes } from '../relay/lanes.js';
-import type { Passed, Unmovable } from '../relay/line.js';
+import type { Passed, StoredPayload, Unmovable } from '../relay/line.js';
 import type { Abilities } from './passage.js';
 import { temporaryNameFor } from './temporary.js';
-import { transfer, type Transferred } from './transfer.js';
+import { type Trace, transfer, type Transferred } from './transfer.js';
 
 export interface ElementsPassage {
   /** Whose guard the keys are under; values are read over it, too. */
@@ -27,6 +27,8 @@ export interface ElementsPassage {
   readonly overwrite: boolean;
   readonly asking: boolean;
   readonly durability: Durability | undefined;
+  /** What must be known of each copy afterwards. */
+  readonly trace: Trace;
 }
 
 export interface Elements {
@@ -66,7 +68,7 @@ export function createElements(
 }
 
 async function transferAll(
-  { source, keys, overwrite, asking }: ElementsPassage,
+  { source, keys, overwrite, asking, trace }: ElementsPassage,
   node: Connection,
   abilities: Abilities,
 ): Promise<readonly Transferred[]> {
@@ -78,7 +80,7 @@ async function transferAll(
       const key = keyAt(keys, place);
       const name = keyAt(names, place);
       const temporary = temporaryNameFor(name);
-      const one = { source, node, key, name, temporary, overwrite, asking, abilities };
+      const one = { source, node, key, name, temporary, overwrite, asking, abilities, trace };
       results[place] = await transfer(one);
     }
   };
@@ -107,17 +109,23 @@ function passedOf(results: readonly Transferred[]): Passed {
   const refusals: { place: number; text: string | null }[] = [];
   const unmovable: Unmovable[] = [];
   let { refusedBySource, lost, bytes } = nothing;
+  const payloads: StoredPayload[] = [];
   for (const [place, result] of results.entries()) {
-    if (result.kind === 'stored') bytes += result.bytes;
-    else if (result.kind === 'absent') absent.push(place);
+    if (result.kind === 'stored') {
+      bytes += result.bytes;
+      const { payload, deadlineMs } = result;
+      if (payload) payloads.push({ place, payload, deadlineMs });
+    }
+    if (result.kind === 'absent') absent.push(place);
     else if (result.kind === 'exists') refusals.push({ place, text: null });
     else if (result.kind === 'unmovable') unmovable.push({ ...result, place });
     else if (result.kind === 'lost') lost = result.error;
+    else if (result.kind !== 'refused') continue;
     else if (result.by === 'node') refusals.push({ place, text: result.text });
     else {
       absent.push(place);
       refusedBySource = result.text;
     }
   }
-  return { ...nothing, absent, refusals, unmovable, refusedBySource, lost, bytes };
+  return { ...nothing, absent, refusals, unmovable, refusedBySource, lost, bytes, payloads };
 }

@@ -26,10 +26,23 @@ export interface Transfer {
   readonly overwrite: boolean;
   readonly asking: boolean;
   readonly abilities: Abilities;
+  /** What must be known of the copy afterwards. */
+  readonly trace: Trace;
 }
 
+/**
+ * `payload`: what was stored, as a payload, where that is not large. A connection: the name is watched over
+ * it from the moment on at which the copy stands there, and nobody else uses it.
+ */
+export type Trace = 'none' | 'payload' | Connection;
+
 export type Transferred =
-  | { readonly kind: 'stored'; readonly bytes: number }
+  | {
+      readonly kind: 'stored';
+      readonly bytes: number;
+      readonly deadlineMs: number;
+      readonly payload?: Buffer | undefined;
+    }
   | { readonly kind: 'absent' }
   /** The node has the key, and it may not be overwritten. */
   | { readonly kind: 'exists' }
@@ -50,6 +63,8 @@ const copiers: Readonly<Record<string, Copier>> = {
 
 /** In the servers' words, so that it goes round again like what they refuse for the moment. */
 const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
+/** Of larger values no payload is asked for: a server puts it together while everybody waits. */
+const largestTraceBytes = 1024 * 1024;
 /** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
 const latestMs = 2 ** 63 - 2 ** 32;
 
@@ -76,10 +91,18 @@ export async function transfer(work: Transfer): Promise<Transferred> {
       await temporary.discard();
       return foreign(obstacle);
     }
+    const keeps = work.trace === 'payload' && bytes <= largestTraceBytes && !work.asking;
+    const payload = keeps ? await writer.ask('DUMP', temporary.name) : undefined;
     const result = await finish(work, writer, temporary, deadlineMs);
     if (result !== 'renamed') await temporary.discard();
     if (result === 'vanished') return { kind: 'refused', by: 'node', text: vanished };
-    return result === 'exists' ? { kind: 'exists' } : { kind: 'stored', bytes };
+    if (result === 'exists') return { kind: 'exists' };
+    return {
+      kind: 'stored',
+      bytes,
+      deadlineMs,
+      payload: Buffer.isBuffer(payload) ? payload : undefined,
+    };
   } catch (error) {
     if (node.lost) return { kind: 'lost', error: node.lost };
     await temporary.discard();
@@ -131,14 +154,16 @@ async function copy(
 
 /** All that is left when the value is whole, at one stroke. */
 async function finish(
-  { name, overwrite, asking, abilities }: Transfer,
-  writer: Writer,
+  { name, overwrite, asking, abilities, trace }: Transfer,
+  building: Writer,
   temporary: Temporary,
   deadlineMs: number,
 ): Promise<'renamed' | 'exists' | 'vanished'> {
   const whole = await temporary.isWhole();
-  await writer.settled();
+  await building.settled();
   if (!whole) return 'vanished';
+  const watcher = typeof trace === 'string' || asking ? undefined : trace;
+  const writer = watcher ? createWriter(watcher, asking, abilities.largestBytes) : building;
   // In a transaction each command would need an ASKING, which no transaction takes.
   if (!asking) writer.send(['MULTI']);
   if (deadlineMs === 0) writer.send(['PERSIST', temporary.name]);
@@ -146,7 +171,10 @@ async function finish(
   // RENAME frees what it replaces while everybody waits.
   if (overwrite && abilities.unlinks && !asking) writer.send(['UNLINK', name]);
   const renaming = writer.ask(overwrite ? 'RENAME' : 'RENAMENX', temporary.name, name);
-  const [answer] = await Promise.all([asking ? renaming : writer.ask('EXEC'), renaming]);
+  const executing = asking ? renaming : writer.ask('EXEC');
+  // A server works off what came in together before it turns to others, so nothing gets in between.
+  if (watcher) writer.send(['WATCH', name]);
+  const [answer] = await Promise.all([executing, renaming]);
   try {
     await writer.settled();
   } catch (error) {

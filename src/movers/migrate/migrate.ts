@@ -11,11 +11,11 @@ import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
-import { overwrites } from '../overwrite.js';
+import { afterLostConnection, mayOverwrite } from '../policy.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
 import { migrateTogether, preparePresence } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
@@ -39,9 +39,8 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
   readonly severalKeys: boolean;
   /** Whether the source lets scripts run. */
   readonly scripts: boolean;
-  /** Whether keys that the cluster has are replaced. */
-  readonly overwrite: boolean;
-  readonly copy: boolean;
+  /** Whether the source's MIGRATE has REPLACE and COPY. */
+  readonly replaces: boolean;
   /** For each chunk written and each byte read by the source, not for the call. */
   readonly timeoutMs: number;
   /** How long the source may be blocked by one call. */
@@ -79,7 +78,8 @@ const callsAtOnce = 2;
 const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
-  const { copy, timeoutMs } = options;
+  const { job, timeoutMs } = options;
+  const copy = job.mode === 'copy';
   const callLimit = options.beforeDeletes ? mostNotedKeys : mostKeys;
   const credentials = {
     ...(options.username !== undefined && { username: options.username }),
@@ -111,7 +111,7 @@ export function migrate(options: MigrateOptions): Mover {
     const hungUp = batch.attempt > 0 && options.isNarrow(batch.node);
     if (hungUp || refusing.has(batch.node.address)) return options.otherwise(batch);
     const outcome = outcomeBuilder();
-    const overwrite = overwrites(options.overwrite, batch);
+    const overwrite = options.replaces && mayOverwrite(job, batch) === 'always';
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const parts: Promise<void>[] = [];
     for (let from = 0; from < batch.keys.count;) {
@@ -142,22 +142,21 @@ export function migrate(options: MigrateOptions): Mover {
   }
 
   async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
-    const own = outcomeBuilder(part.sourceRun);
+    const own = outcomeBuilder();
     await options.beforeDeletes?.(part.keys);
     try {
       // Keys that were tried or listed before need an answer each.
-      const isFresh = part.batch.attempt === 0 && !part.batch.relisted;
+      const isFresh = part.batch.attempt === 0 && !part.batch.listedBefore;
       const several = options.severalKeys && isFresh;
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
       outcome.add(own.build());
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
-      const doubt = copy ? (part.batch.doubt ?? 'stored') : 'moved';
+      const known = afterLostConnection(job, part.batch.copy, 'deleting', part.sourceRun);
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
-      const { sourceRun } = part;
-      outcome.retry(part.keys, { class: why, message: error.message, doubt, sourceRun });
+      outcome.retry(part.keys, { class: why, message: error.message, copy: known });
     }
   }
 
@@ -176,14 +175,20 @@ export function migrate(options: MigrateOptions): Mover {
     const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
     const left = together.left();
     if (!left) {
-      outcome.retry(keys, { class: 'unavailable', message, doubt: 'moved' });
+      outcome.retry(keys, { class: 'unavailable', message, copy: mayBeMoved(part) });
       return;
     }
     const { present, absent } = left;
     // What the source no longer has was acknowledged by the node, or had gone before.
-    await settleAbsent(options, { ...batch, doubt: 'moved' }, absent, part.sourceRun, outcome);
+    await settleAbsent(
+      options,
+      { ...batch, copy: mayBeMoved(part) },
+      absent,
+      part.sourceRun,
+      outcome,
+    );
     if (answer.code === 'IOERR') {
-      outcome.retry(present, { class: 'unavailable', message, doubt: 'stored' });
+      outcome.retry(present, { class: 'unavailable', message, copy: mayBeStored(part) });
     } else await moveEach(part, present, outcome);
   }
 
@@ -224,7 +229,9 @@ export function migrate(options: MigrateOptions): Mover {
     } else if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
     else if (verdict.kind === 'retry') {
       const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-      outcome.retry(keys, { class: verdict.class, message, ...askAt, ...traceOf(error, part) });
+      // Of a key that was sent alone, and of whose arrival the source did not hear, nothing is known.
+      const copy = error.code === 'IOERR' ? mayBeStored(part) : part.batch.copy;
+      outcome.retry(keys, { class: verdict.class, message, ...askAt, copy });
     } else {
       // Equal ones are what an earlier try left, others stay on both sides.
       outcome.add(await options.otherwise({ ...part.batch, keys }));
@@ -285,7 +292,11 @@ function sourceEnds(options: MigrateOptions): SourceEnds {
   };
 }
 
-/** A key that MIGRATE sent alone, and of whose arrival it did not hear, may be at the node. */
-function traceOf({ code }: ErrorReply, { batch }: Part): { readonly doubt?: 'stored' } {
-  return code !== 'IOERR' || batch.ours || batch.doubt ? {} : { doubt: 'stored' };
+function mayBeMoved({ sourceRun }: Part): Copy {
+  return { state: 'may-be-moved', sourceRun };
+}
+
+/** The source did not hear whether they arrived. */
+function mayBeStored({ batch, sourceRun }: Part): Copy {
+  return batch.copy.state === 'unknown' ? { state: 'may-be-stored', sourceRun } : batch.copy;
 }

@@ -47,6 +47,11 @@ export class AckReader implements Reader {
     return this.#sent;
   }
 
+  /** The place of the key that so-many-th command stores, counted from 0. */
+  placeOf(sentIndex: number): number {
+    return this.#places[sentIndex] as number;
+  }
+
   /** Nothing is owed to it: the source has not come up with the next value. */
   get idle(): boolean {
     return this.#received === this.#sent && this.#last?.done !== false;

@@ -16,11 +16,9 @@ import type { FailureClass, Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { Lanes } from './lanes.js';
+import type { SentValues } from './sent-values.js';
 import { Splice, type Spliced } from './splice.js';
-import type { StoreWords } from './words.js';
-
-/** `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
-export type Form = 'value' | 'payload';
+import type { Form, StoreWords } from './words.js';
 
 export interface Passage {
   readonly keys: Keys;
@@ -32,6 +30,8 @@ export interface Passage {
   readonly asking: boolean;
   /** What the node is asked about replicas once the last value is sent. */
   readonly durability: Durability | undefined;
+  /** Takes what is sent, to know later what the node was given. Undefined: nobody will ask. */
+  readonly sent: SentValues | undefined;
   /** Told when the node has answered for all values; whether they are durable comes later. */
   answered(valueBytes: number): void;
 }
@@ -41,6 +41,14 @@ export interface Unmovable {
   readonly place: number;
   readonly why: string;
   readonly class: FailureClass;
+}
+
+/** What a node was given element by element, as a payload. */
+export interface StoredPayload {
+  readonly place: number;
+  readonly payload: Buffer;
+  /** Ms since the epoch; 0: it does not expire. */
+  readonly deadlineMs: number;
 }
 
 /** What became of the values that were asked for together. */
@@ -54,6 +62,7 @@ export interface Passed {
   /** Places of values larger than one command may carry. */
   readonly oversized?: readonly number[] | undefined;
   readonly unmovable?: readonly Unmovable[];
+  readonly payloads?: readonly StoredPayload[];
   /** The node was lost before it had answered all. */
   readonly lost: Error | undefined;
   /** Stored, but not on as many replicas as asked for. */
@@ -121,7 +130,7 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         answered(error);
       });
       lane.expect(acks);
-      const { form, words, ttls, asking } = passage;
+      const { form, words, ttls, asking, sent } = passage;
       const sink = new Splice({
         keys,
         source,
@@ -131,6 +140,12 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         words,
         ttls,
         asking,
+        keepSent:
+          sent?.hasRoom() === true
+            ? (commands) => {
+                sent.keep({ ...commands, keys, acks, form, ttls, asking });
+              }
+            : undefined,
         settle(result) {
           read = result;
           acks.complete(askDurability());

@@ -18,13 +18,16 @@ import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import { ImportError, StoppedError } from '../../errors.js';
-import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { afterLostConnection, mayOverwrite } from '../policy.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
 import { createLine } from './line.js';
 import type { Kept } from './removal.js';
+import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
+import { createSentValues, type SentValues } from './sent-values.js';
 import { store, type StoreOptions } from './store.js';
 import { watchedKeys } from './watch.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
@@ -56,6 +59,13 @@ interface Course {
   readonly apart: Keys[] | undefined;
 }
 
+/** How far some keys have come, for the case that a connection is lost. */
+interface Progress {
+  phase: 'storing' | 'deleting';
+  /** Over which the node has acknowledged them. */
+  lane: Connection | undefined;
+}
+
 /** From this attempt on keys go under WATCH whatever the caution says. */
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
@@ -63,6 +73,8 @@ const aloneFromAttempt = 4;
 /** A key that changed in so many attempts is left at the source. */
 const lastAttempt = 12;
 const watchedLines = 4;
+/** What is moved again is compared as a whole: not more than so much together. */
+const secondCopyBytes = 4 * 1024 * 1024;
 /** How many values travel element by element at one time, each for as long as it takes. */
 const apartLines = 2;
 
@@ -97,15 +109,24 @@ export function relay(options: RelayOptions): Mover {
     const course: Course = { outcome, apart };
     const viaMain = async (): Promise<boolean> =>
       moveThrough(await mainLine(), batch, batch.keys, course);
-    if (!watchers || !caution) await viaMain();
-    else {
-      const viaWatch = (): Promise<void> => moveWatched(watchers, batch, batch.keys, course);
-      await (batch.attempt >= watchedFromAttempt ? viaWatch() : caution.choose(viaMain, viaWatch));
-    }
+    const viaWatch = (): Promise<void> =>
+      moveWatched(watchers ?? apartWatchers, batch, batch.keys, course);
+    if (isSecondCopy(batch)) await viaWatch();
+    else if (!watchers || !caution) await viaMain();
+    else if (batch.attempt >= watchedFromAttempt) await viaWatch();
+    else await caution.choose(viaMain, viaWatch);
     for (const keys of apart) {
       await moveWatched(apartWatchers, batch, keys, { outcome, apart: undefined });
     }
     return outcome.build();
+  }
+
+  /** Their node has, or may have, what this run stored there. */
+  function isSecondCopy(batch: Batch): boolean {
+    return (
+      mayOverwrite(options.job, batch) === 'if-untouched' ||
+      (batch.copy.state === 'may-be-moved' && batch.keys.values !== undefined)
+    );
   }
 
   async function moveWatched(
@@ -116,10 +137,10 @@ export function relay(options: RelayOptions): Mover {
   ): Promise<void> {
     const isAlone =
       options.sameSlot || course.apart === undefined || batch.attempt >= aloneFromAttempt;
-    const size = isAlone ? 1 : watchedKeys;
     const parts: Promise<void>[] = [];
-    for (let from = 0; from < keys.count; from += size) {
-      const some = slice(keys, from, Math.min(keys.count, from + size));
+    for (let from = 0, to = 0; from < keys.count; from = to) {
+      to = isAlone ? from + 1 : endOfPart(keys, from);
+      const some = slice(keys, from, to);
       const moving = watchers.withLine((watcher) => moveThrough(watcher, batch, some, course));
       parts.push(
         moving.catch((error: unknown) => {
@@ -140,29 +161,45 @@ export function relay(options: RelayOptions): Mover {
     { outcome, apart }: Course,
   ): Promise<boolean> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
-    const { sourceRun } = guarded.line;
-    const part = outcomeBuilder(sourceRun);
-    let removing: Doubt | undefined;
+    const part = outcomeBuilder();
+    const partApart: Keys[] = [];
+    const sent = createSentValues();
+    const progress: Progress = { phase: 'storing', lane: undefined };
     try {
-      const partApart: Keys[] = [];
       const course = { outcome: part, apart: apart && partApart };
-      const changed = await movePart(guarded, { ...batch, keys }, course, () => {
-        removing = options.copy ? undefined : 'moved';
-      });
+      const changed = isSecondCopy(batch)
+        ? await movePartAgain(guarded, { ...batch, keys }, part, progress)
+        : await movePart(guarded, { ...batch, keys }, course, sent, progress);
       apart?.push(...partApart);
       outcome.add(part.build());
       return changed;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      const news = removing ?? (batch.ours || batch.doubt ? undefined : 'stored');
+      const { source, sourceRun } = guarded.line;
+      const known = afterLostConnection(options.job, batch.copy, progress.phase, sourceRun);
+      const copy = progress.lane ? { ...known, storedOver: progress.lane } : known;
       // With the source still there it was the node that failed: what it was asked aside, say.
-      const why = guarded.line.source.lost ? 'source' : 'unavailable';
-      outcome.retry(keys, {
-        class: why,
-        message: error.message,
-        ...(news && { doubt: news, sourceRun }),
-      });
+      const why = source.lost ? 'source' : 'unavailable';
+      const again = keys.values ? keys : sent.withValues(keys);
+      outcome.retry(again, { class: why, message: error.message, copy });
       return false;
+    } finally {
+      sent.release();
+    }
+  }
+
+  /** @returns a connection to the node; undefined where there is none, of which `outcome` tells. */
+  async function laneFor(
+    { line }: GuardedLine,
+    { node, keys }: Batch,
+    outcome: OutcomeBuilder,
+  ): Promise<Connection | undefined> {
+    try {
+      return await line.laneTo(node);
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      outcome.retry(keys, { class: 'unavailable', message: error.message });
+      return undefined;
     }
   }
 
@@ -170,75 +207,99 @@ export function relay(options: RelayOptions): Mover {
     { line, removal }: GuardedLine,
     batch: Batch,
     { outcome, apart }: Course,
-    beforeRemoval: () => void,
+    sent: SentValues,
+    progress: Progress,
   ): Promise<boolean> {
-    const { node, keys } = batch;
-    let lane: Connection;
-    try {
-      lane = await line.laneTo(node);
-    } catch (error) {
-      if (!(error instanceof ImportError)) throw error;
-      outcome.retry(keys, { class: 'unavailable', message: error.message });
-      return false;
-    }
-    const ticket = removal?.begin(keys);
+    const lane = await laneFor({ line, removal }, batch, outcome);
+    if (!lane) return false;
+    const ticket = removal?.begin(batch.keys);
     const guarded = { line, removal };
-    const found = await store(options, line, lane, batch, outcome, apart === undefined);
+    const found = await store(options, line, lane, batch, outcome, sent, apart === undefined);
     if (found.apart.count > 0) apart?.push(found.apart);
     const atNode = { stored: found.keys, found: found.found };
     const { leaving, again } = options.confirmation
       ? await confirmed(options.confirmation, guarded, ticket, batch, atNode, outcome)
       : { leaving: atNode, again: undefined };
     const acknowledged = joined([leaving.stored, leaving.found]);
-    beforeRemoval();
+    if (removal) progress.phase = 'deleting';
+    progress.lane = lane;
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
-    if (again) await keep(batch, outcome, 'changed', again);
-    // What was copied before, and now once more, was counted then.
-    const as = options.copiesAgain && batch.relisted && batch.ours ? 'repeated' : 'moved';
+    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
+    const known = async (stored: Keys, found: Keys): Promise<KnownKeys[]> => [
+      ...(apart
+        ? [{ keys: sent.withValues(stored), copy }]
+        : await takeBack(options, lane, batch, outcome, stored)),
+      { keys: found, copy: batch.copy },
+    ];
+    if (again) keep(batch, outcome, 'changed', await known(again.stored, again.found));
     if (removed === 'removed') {
-      outcome[as] += acknowledged.count;
+      // By elements, the copy is watched.
+      if (!apart) await lane.call('UNWATCH');
+      outcome.moved += acknowledged.count;
       return again !== undefined;
     }
     const places = removed.places ?? [...Array(acknowledged.count).keys()];
-    outcome[as] += acknowledged.count - places.length;
+    outcome.moved += acknowledged.count - places.length;
     const storedCount = leaving.stored.count;
-    await keep(batch, outcome, removed.why, {
-      stored: chosen(
-        leaving.stored,
-        places.filter((place) => place < storedCount),
-      ),
-      found: chosen(
-        leaving.found,
-        places.map((place) => place - storedCount).filter((place) => place >= 0),
-      ),
-    });
+    const keptStored = places.filter((place) => place < storedCount);
+    const keptFound = places.map((place) => place - storedCount).filter((place) => place >= 0);
+    keep(
+      batch,
+      outcome,
+      removed.why,
+      await known(chosen(leaving.stored, keptStored), chosen(leaving.found, keptFound)),
+    );
     return removed.why === 'changed';
   }
 
+  /** The same for keys that their node has, or may have, from before. */
+  async function movePartAgain(
+    guarded: GuardedLine,
+    batch: Batch,
+    outcome: OutcomeBuilder,
+    progress: Progress,
+  ): Promise<boolean> {
+    // A slot that is on its way takes commands one by one, and no transactions.
+    if (batch.asking) {
+      const message = `${batch.node.address} is taking over the slot`;
+      outcome.retry(batch.keys, { class: 'redirected', message });
+      return false;
+    }
+    const lane = await laneFor(guarded, batch, outcome);
+    if (!lane) return false;
+    const { kept, why } = await moveAgain(options, guarded, lane, batch, outcome, () => {
+      if (guarded.removal) progress.phase = 'deleting';
+      progress.lane = lane;
+    });
+    if (why === undefined) return false;
+    const isLast = batch.attempt >= lastAttempt;
+    keep(batch, outcome, why, isLast ? await withdraw(options, lane, batch, outcome, kept) : kept);
+    return why === 'changed';
+  }
+
   /** What is at the node, and at the source still: it goes round again, or stays there. */
-  async function keep(
+  function keep(
     batch: Batch,
     outcome: OutcomeBuilder,
     why: Kept['why'],
-    { stored, found }: { readonly stored: Keys; readonly found: Keys },
-  ): Promise<void> {
+    known: readonly KnownKeys[],
+  ): void {
     const message =
       why === 'changed'
         ? 'it was written to while it was moved'
         : `copied, but the source refused to delete it: ${why.text}`;
-    if (batch.attempt < lastAttempt) {
-      // Where scripts are refused, WATCH may still be allowed.
-      if (why !== 'changed' && isForGood(why)) caution?.forbidMain();
-      outcome.retry(stored, { class: 'changing', message, ours: true });
-      outcome.retry(found, { class: 'changing', message });
-      return;
+    // Where scripts are refused, WATCH may still be allowed.
+    if (why !== 'changed' && isForGood(why)) caution?.forbidMain();
+    for (const { keys, copy } of known) {
+      if (batch.attempt < lastAttempt) {
+        outcome.retry(keys, { class: 'changing', message, copy });
+      } else {
+        outcome.fail(keys, {
+          class: why === 'changed' ? 'changing' : 'source',
+          message: `${message}, ${String(lastAttempt + 1)} times`,
+        });
+      }
     }
-    // The node's copy is stale, and the source's is the one that counts.
-    await options.discard(batch, stored);
-    outcome.fail(joined([stored, found]), {
-      class: why === 'changed' ? 'changing' : 'source',
-      message: `${message}, ${String(lastAttempt + 1)} times`,
-    });
   }
 
   return {
@@ -258,4 +319,14 @@ export function relay(options: RelayOptions): Mover {
       options.confirmation?.close();
     },
   };
+}
+
+/** Where a part that begins there ends: after so many keys, or so many bytes of values. */
+function endOfPart({ values, count }: Keys, from: number): number {
+  const most = Math.min(count, from + watchedKeys);
+  if (!values) return most;
+  const firstByte = values.starts[from] as number;
+  let to = from + 1;
+  while (to < most && (values.starts[to + 1] as number) - firstByte <= secondCopyBytes) to++;
+  return to;
 }

@@ -9,16 +9,19 @@
 import type { FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
 import { namesOf } from '../../redis/keys.js';
-import type { Output } from '../../redis/output.js';
+import type { Held, Output } from '../../redis/output.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
-import { commandWords, type StoreWords } from './words.js';
+import { commandWords, type Form, type StoreWords } from './words.js';
 
 /** How many bytes may wait for a node before its source is read no further, and when it goes on. */
 const pauseAboveBytes = 8 * 1024 * 1024;
 const resumeBelowBytes = 2 * 1024 * 1024;
 /** Whether too much waits for the node is looked at once in so many short values. */
 const lookedAtOnceIn = 16;
+
+/** Larger values are not kept. */
+const largestKeptBytes = 16 * 1024 * 1024;
 
 const nothing = Buffer.alloc(0);
 const { never } = commandWords;
@@ -31,17 +34,25 @@ export interface Spliced {
   readonly bytes: number;
 }
 
+/** Commands as they were sent, one behind the other; the last one may be cut off. */
+export interface SentCommands {
+  readonly held: Held;
+  /** Which of the part's commands the first one is, counted from 0. */
+  readonly first: number;
+}
+
 export interface SpliceOptions {
   readonly keys: Keys;
   readonly source: Connection;
   readonly target: Connection;
   readonly acks: AckReader;
-  /** `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
-  readonly form: 'value' | 'payload';
+  readonly form: Form;
   readonly words: StoreWords;
   /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
   readonly ttls: Float64Array | undefined;
   readonly asking: boolean;
+  /** Takes over the commands that were sent. Undefined: they are not kept. */
+  readonly keepSent?: ((sent: SentCommands) => void) | undefined;
   settle(result: Spliced): void;
   fail(error: Error): void;
 }
@@ -64,6 +75,10 @@ export class Splice implements FrameSink {
   #place = 0;
   #bytes = 0;
   #suffix: Buffer;
+  /** The next command is to be kept, and the hold does not last yet. */
+  #holdsNext: boolean;
+  #isHolding = false;
+  #firstHeld = 0;
 
   constructor(options: SpliceOptions) {
     this.#options = options;
@@ -77,6 +92,7 @@ export class Splice implements FrameSink {
     this.#asking = options.asking;
     this.#acks = options.acks;
     this.#suffix = options.words.value.suffix;
+    this.#holdsNext = options.keepSent !== undefined;
   }
 
   open(valueBytes: number): void {
@@ -89,6 +105,8 @@ export class Splice implements FrameSink {
       (this.#oversized ??= []).push(place);
       return;
     }
+    if (valueBytes > largestKeptBytes) this.#endHold();
+    else if (this.#holdsNext) this.#beginHold();
     const expires = ttls !== undefined && ttls[place] !== 0;
     if (this.#asking) out.append(commandWords.asking);
     const start = this.#starts[place] as number;
@@ -118,6 +136,7 @@ export class Splice implements FrameSink {
       this.shut();
       return;
     }
+    if (this.#holdsNext) this.#beginHold();
     const { prefix, suffix } = this.#isValue ? this.#words.value : this.#words.payload;
     const keyStart = this.#starts[place] as number;
     const keyEnd = this.#starts[place + 1] as number;
@@ -167,6 +186,7 @@ export class Splice implements FrameSink {
   end(): void {
     // One refusal may stand for all that were asked for.
     while (this.#place < this.#options.keys.count) this.#absent.push(this.#place++);
+    this.#endHold();
     this.#options.settle({
       absent: this.#absent,
       refused: this.#refused,
@@ -176,7 +196,23 @@ export class Splice implements FrameSink {
   }
 
   fail(error: Error): void {
+    this.#endHold();
     this.#options.fail(error);
+  }
+
+  #beginHold(): void {
+    this.#out.beginHold();
+    this.#holdsNext = false;
+    this.#isHolding = true;
+    this.#firstHeld = this.#acks.sentCount;
+  }
+
+  /** The next command that may be kept begins another hold. */
+  #endHold(): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
+    this.#holdsNext = true;
+    this.#options.keepSent?.({ held: this.#out.endHold(), first: this.#firstHeld });
   }
 
   #ttlOf(place: number): number {

@@ -9,35 +9,31 @@
  * source's payloads, goes element by element (../elements).
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
-import type { Batch, Keys, Node } from '../../types.js';
+import { frame } from '../../redis/frames.js';
+import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
+import type { Batch, Copy, Keys, Node } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
-import { overwrites } from '../overwrite.js';
+import { afterLostConnection, mayOverwrite, onDifferent, onEqual } from '../policy.js';
 import { retryRefused } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
-import { type Form, type Line, type Passed, storedOf } from './line.js';
+import { type Line, type Passed, storedOf } from './line.js';
 import { askDeadlines } from './ttls.js';
+import { type SentValues, valueRecord } from './sent-values.js';
 import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
 import type { Window } from './window.js';
-import type { StoreWords } from './words.js';
+import type { Form, StoreWords } from './words.js';
 
 export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   /** What the node must confirm before keys are deleted at the source. */
   durabilityOf(node: Node): Durability | undefined;
-  /** Whether keys that the cluster has are replaced. */
-  readonly overwrite: boolean;
-  /** Whether the source keeps its keys. */
-  readonly copy: boolean;
-  /** What the source keeps, and no other one has, replaces what was copied of it before. */
-  readonly copiesAgain: boolean;
   readonly expiry: Expiry;
   readonly window: Window;
   readonly shapes: Shapes;
@@ -59,6 +55,7 @@ export interface Stored {
 
 /**
  * Of keys that are not in what it returns, `outcome` tells.
+ * @param sentValues keeps what the node is given; undefined: nobody will ask for it.
  * @param apart these are to go element by element.
  */
 export async function store(
@@ -67,11 +64,14 @@ export async function store(
   lane: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
+  sentValues: SentValues | undefined,
   apart: boolean,
 ): Promise<Stored> {
   const { window, shapes, sizes } = options;
   const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
-  const overwrite = overwrites(options.overwrite, batch);
+  const { job } = options;
+  const overwrite = mayOverwrite(job, batch) === 'always';
+  const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
   const words = options.wordsFor(batch.node, overwrite);
   const durability = options.durabilityOf(batch.node);
 
@@ -105,29 +105,29 @@ export async function store(
     const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
     noTtls?.catch(() => undefined);
     const first = await passing;
-    const stored = await settle(keys, first, form);
+    const whole = await settle(keys, first, form);
     if (noTtls && !(await noTtls)) {
       // One has got a TTL since the last part: all go round again, and are asked for theirs.
       const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
-      outcome.retry(stored, { ...why, ours: true });
+      outcome.retry(withSent(whole), { ...why, copy: stored });
       if (form === 'payload') await countGone(keys, first);
       else outcome.retry(chosen(keys, first.absent), why);
       return noKeys;
     }
     if (form === 'payload' || first.refusedBySource !== undefined) {
       await countGone(keys, first);
-      return stored;
+      return whole;
     }
     noteStrings(shapes, keys.count - first.absent.length, keys.count);
-    if (first.absent.length === 0) return stored;
+    if (first.absent.length === 0) return whole;
     const others = chosen(keys, first.absent);
     const inOnePiece = asksFirst ? undefined : await placesInOnePiece(others);
     const places = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
-    if (places.length === 0) return stored;
+    if (places.length === 0) return whole;
     await window.enter(places.length);
     const as = shapes.payloadsRefused ? 'elements' : 'payload';
     const theirTtls = ttls && Float64Array.from(places, (place) => ttls[place] as number);
-    return joined([stored, await storeAs(as, chosen(keys, places), theirTtls)]);
+    return joined([whole, await storeAs(as, chosen(keys, places), theirTtls)]);
   }
 
   /** Those that may stay in the window, into which all have gone. */
@@ -182,12 +182,16 @@ export async function store(
         as === 'elements'
           ? await options.elements.pass({
               ...{ source: line.source, keys, node, overwrite, asking, durability },
+              trace: apart ? lane : sentValues ? 'payload' : 'none',
             })
           : await line.pass({
-              ...{ keys, node, lane, form: as, words, ttls, asking, durability },
+              ...{ keys, node, lane, form: as, words, ttls, asking, durability, sent: sentValues },
               answered,
             });
       bytes = passed.bytes;
+      for (const { place, payload, deadlineMs } of passed.payloads ?? []) {
+        sentValues?.note(keyAt(keys, place), valueRecord('payload', deadlineMs, frame(payload)));
+      }
       const sent = keys.count - passed.absent.length;
       // What each value weighed is not kept: those that were refused count as average ones.
       const taken = passed.lost ? 0 : sent - passed.refusals.length;
@@ -209,18 +213,23 @@ export async function store(
     }
   }
 
+  function withSent(keys: Keys): Keys {
+    return sentValues ? sentValues.withValues(keys) : keys;
+  }
+
   /** @returns the keys that are whole at the node by this. */
   async function settle(keys: Keys, passed: Passed, as: Form | 'elements'): Promise<Keys> {
     const { address } = batch.node;
     const trouble = passed.lost?.message ?? passed.undurable;
     if (trouble !== undefined) {
       const absent = new Set(passed.absent);
-      const sent = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
+      const places = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
       const message = passed.lost ? trouble : `${address}: ${trouble}`;
       const isStored = passed.lost === undefined && passed.refusals.length === 0;
-      const known = batch.ours || batch.doubt ? {} : { doubt: 'stored' as const };
-      const trace = isStored ? { ours: true } : known;
-      outcome.retry(chosen(keys, sent), { class: 'unavailable', message, ...trace });
+      const copy = isStored
+        ? stored
+        : afterLostConnection(job, batch.copy, 'storing', line.sourceRun);
+      outcome.retry(withSent(chosen(keys, places)), { class: 'unavailable', message, copy });
       return noKeys;
     }
     for (const { place, why, class: failure } of passed.unmovable ?? []) {
@@ -228,17 +237,17 @@ export async function store(
     }
     if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
     let existing = noKeys;
-    const stored = [storedOf(keys, passed)];
+    const whole = [storedOf(keys, passed)];
     for (const { keys: refused, reason, text } of reasonsOf(keys, passed)) {
       const message = `${address} answered: ${text}`;
       if (reason.kind === 'exists') existing = refused;
       else if (as !== 'elements' && travelsOtherwise(reason)) {
         // What is moved aside is deleted aside, which the guard of this line takes for a stranger's
         // writes. So only what is large goes that way, and copies, whose guard is another one there.
-        if (isVersionRefusal(text) && !options.copy) {
+        if (isVersionRefusal(text) && job.mode === 'move') {
           shapes.payloadsRefused = true;
           await window.enter(refused.count);
-          stored.push(await storeAs('elements', refused, undefined));
+          whole.push(await storeAs('elements', refused, undefined));
         } else setApart.push(refused);
       } else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
       else {
@@ -247,7 +256,7 @@ export async function store(
       }
     }
     if (existing.count > 0) await settleExisting(existing);
-    return joined(stored);
+    return joined(whole);
   }
 
   /** Equal keys are what an earlier try left; different ones stay as they are, on both sides. */
@@ -256,13 +265,14 @@ export async function store(
     retryRefused(outcome, batch.node, existing, compared.refused);
     const gone = `${batch.node.address} had it, and lost it before it was compared`;
     outcome.retry(compared.missing, { class: 'changing', message: gone });
-    if (options.copiesAgain && batch.relisted) {
-      const why = 'it was written to since it was copied';
-      outcome.retry(compared.different, { class: 'changing', message: why, ours: true });
-    } else outcome.conflict(compared.different, batch.relisted || batch.doubt === 'moved');
     await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
-    if (batch.relisted && options.copy) outcome.repeated += compared.equal.count;
-    else found.push(compared.equal);
+    const different = onDifferent(job, batch);
+    if (different === 'repeated') outcome.repeated += compared.different.count;
+    else outcome.leaveBoth(compared.different, different);
+    const equal = onEqual(job, batch);
+    if (equal === 'done') found.push(compared.equal);
+    else if (equal === 'repeated') outcome.repeated += compared.equal.count;
+    else outcome.leaveBoth(compared.equal, equal);
   }
 }
 

@@ -6,6 +6,9 @@
 import { commandHead, frame, command } from '../../redis/frames.js';
 import { withSlack } from '../../redis/short-copy.js';
 
+/** How a value travels. `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
+export type Form = 'value' | 'payload';
+
 export interface Words {
   /** Up to, not including, the key's frame. */
   readonly prefix: Buffer;

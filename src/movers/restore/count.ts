@@ -19,7 +19,7 @@ export function countBrought(options: CountBroughtOptions): Mover {
       const { keys } = batch;
       const outcome = outcomeBuilder();
       try {
-        const present = options.hasKeys ? (await options.countPresent(batch, keys)).count : 0;
+        const present = options.hasKeys ? (await options.present(batch, keys)).places.length : 0;
         census.present += present;
       } catch (error) {
         if (!(error instanceof ImportError)) throw error;

@@ -14,7 +14,7 @@ import { moduleTypeAt } from '../../redis/module-type.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
-import { overwrites } from '../overwrite.js';
+import { type JobPolicy, mayOverwrite } from '../policy.js';
 import { retryRefused } from '../refused.js';
 import { verdictOf } from '../replies.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
@@ -29,8 +29,7 @@ export interface RestoreOptions {
   connectNode(node: Node): Promise<Connection>;
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   takesHints(node: Node): boolean;
-  /** Whether keys that the cluster has are replaced. */
-  readonly overwrite: boolean;
+  readonly job: JobPolicy;
   /** Whether what was stored is compared with what was brought along. */
   readonly verify: boolean;
 }
@@ -101,7 +100,7 @@ export function restore(options: RestoreOptions): Mover {
   }
 
   const wordsOf = (batch: Batch): StoreWords =>
-    options.wordsFor(batch.node, overwrites(options.overwrite, batch));
+    options.wordsFor(batch.node, mayOverwrite(options.job, batch) === 'always');
 
   async function storeHeld(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
     const lane = await lanes.to(batch.node);
@@ -228,7 +227,7 @@ export function restore(options: RestoreOptions): Mover {
     if (doubtful.length === 0) return;
     const found = await lookAt(batch, doubtful);
     outcome.moved -= found.different.length + found.refused.length;
-    retryRefused(outcome, node, keys, found.refused, batch.doubt ?? 'stored');
+    retryRefused(outcome, node, keys, found.refused, { state: 'may-be-stored' });
     outcome.fail(chosen(keys, found.different), {
       class: 'differs',
       message: `its copy at ${node.address} is not what the file has`,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { batcher, type BatcherOptions, regroup } from '../../../src/engine/batcher.js';
 import { listingRecord } from '../../../src/engine/record.js';
+import { copyWhenListed } from '../../../src/movers/policy.js';
 import type { Batch } from '../../../src/types.js';
 import { keysOf } from '../../fuzz/readers.js';
 import { slotOf } from '../../support/slot.js';
@@ -12,6 +13,7 @@ const begin = (changes: Partial<BatcherOptions> = {}) =>
     batchKeys: () => 10,
     batchBytes: 10_000,
     record: listingRecord(64),
+    copyWhenListed: (listing) => copyWhenListed({ mode: 'move' }, listing),
     isServed: () => true,
     anyStuck: () => true,
     isStuck: () => false,
@@ -52,9 +54,27 @@ describe('the batcher', () => {
     const sorter = begin({ topology: topologyWith(16_384) });
     sorter.add(keysOf('one', 'two', 'one'));
     const batches = [...sorter.add(keysOf('three', 'two')), ...sorter.flush()];
-    expect(batches.map(({ relisted, keys }) => [relisted, namesOf(keys)])).toEqual([
-      [false, ['one', 'two', 'three']],
-      [true, ['one', 'two']],
+    expect(
+      batches.map(({ listedBefore, copy, keys }) => [listedBefore, copy.state, namesOf(keys)]),
+    ).toEqual([
+      [false, 'unknown', ['one', 'two', 'three']],
+      [true, 'moved', ['one', 'two']],
+    ]);
+  });
+
+  it('keeps keys apart that an earlier run has moved, until they are listed again', () => {
+    const movedEarlier = listingRecord(64);
+    movedEarlier.noted(Buffer.from('two'), 0, 3);
+    const sorter = begin({ topology: topologyWith(16_384), movedEarlier });
+    sorter.add(keysOf('one', 'two', 'two'));
+    expect(
+      sorter
+        .flush()
+        .map(({ listedBefore, copy, keys }) => [listedBefore, copy.state, namesOf(keys)]),
+    ).toEqual([
+      [false, 'unknown', ['one']],
+      [false, 'may-be-moved', ['two']],
+      [true, 'moved', ['two']],
     ]);
   });
 
@@ -68,7 +88,7 @@ describe('the batcher', () => {
     isServed = true;
     sorter.flush();
     const again = [...sorter.add(keysOf(...theirs)), ...sorter.flush()];
-    expect(again.every((batch) => !batch.relisted)).toBe(true);
+    expect(again.every((batch) => !batch.listedBefore)).toBe(true);
     expect(all(again)).toEqual(theirs);
   });
 

@@ -21,7 +21,8 @@ export function topologyWith(border: number): Topology {
 
 export function batchOf(keys: Keys, changes: Partial<Batch> = {}): Batch {
   const node = nodes[0] as Node;
-  return { node, keys, relisted: false, ours: false, attempt: 0, asking: false, ...changes };
+  const copy = { state: 'unknown' } as const;
+  return { node, keys, listedBefore: false, copy, attempt: 0, asking: false, ...changes };
 }
 
 export function outcome(changes: Partial<Outcome> = {}): Outcome {

@@ -20,7 +20,7 @@ interface Run {
   readonly throttle?: NonNullable<PipelineOptions['throttle']>;
 }
 
-interface Move extends Pick<Batch, 'relisted' | 'attempt'> {
+interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
   readonly names: string[];
   /** Where to, and `asking` if behind ASKING. */
   readonly to: string;
@@ -48,15 +48,16 @@ async function run({ passes, countLeft, throttle, ...mover }: Run): Promise<{
       name: 'relay',
       close: ignore,
       async move(batch) {
-        const { keys, relisted, attempt, node, asking } = batch;
+        const { keys, listedBefore, attempt, node, asking } = batch;
         const to = `${asking ? 'asking ' : ''}${node.address}`;
-        moves.push({ names: namesOf(keys), relisted, attempt, to });
+        moves.push({ names: namesOf(keys), listedBefore, attempt, to });
         await new Promise((resolve) => setImmediate(resolve));
         return mover.move(batch);
       },
     },
     signal: new AbortController().signal,
     ...{ batchKeys: () => 2, batchBytes: 1e6, inflightKeys: () => 100, retryForMs: 1000 },
+    copyWhenListed: () => ({ state: 'unknown' }),
     countLeft,
     ...(throttle && { throttle }),
   });
@@ -71,24 +72,27 @@ describe('a key that is listed twice', () => {
     const { moves } = await run({
       passes: [[twice, twice, twice]],
       move: (batch) => {
-        const { keys, relisted, attempt } = batch;
-        if (relisted) return outcome({ repeated: keys.count });
+        const { keys, listedBefore, attempt } = batch;
+        if (listedBefore) return outcome({ repeated: keys.count });
         if (attempt >= 3) return moved(batch);
-        return outcome({ retries: [{ keys, class: 'changing', message: '', ours: true }] });
+        return outcome({
+          retries: [{ keys, class: 'changing', message: '', copy: { state: 'stored' } }],
+        });
       },
     });
     expect(moves).toMatchObject([
-      ...[0, 1, 2, 3].map((attempt) => ({ names: ['a', 'b'], relisted: false, attempt })),
-      ...[0, 0].map((attempt) => ({ names: ['a', 'b'], relisted: true, attempt })),
+      ...[0, 1, 2, 3].map((attempt) => ({ names: ['a', 'b'], listedBefore: false, attempt })),
+      ...[0, 0].map((attempt) => ({ names: ['a', 'b'], listedBefore: true, attempt })),
     ]);
   });
 
   it('waits for a first listing that has not filled a batch yet', async () => {
     const { moves } = await run({
       passes: [[keysOf('a', 'b', 'c'), keysOf('c', 'a', 'c', 'b', 'a')]],
-      move: (batch) => (batch.relisted ? outcome({ repeated: batch.keys.count }) : moved(batch)),
+      move: (batch) =>
+        batch.listedBefore ? outcome({ repeated: batch.keys.count }) : moved(batch),
     });
-    const first = moves.findIndex(({ relisted }) => relisted);
+    const first = moves.findIndex(({ listedBefore }) => listedBefore);
     expect(moves.slice(0, first).flatMap(({ names }) => names)).toEqual(['a', 'b', 'c']);
   });
 });

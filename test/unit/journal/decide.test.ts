@@ -14,10 +14,11 @@ const empty = earlierState();
 const occupied = earlierState({ replaceSaid: true, startedEmpty: false });
 
 describe('without an earlier run', () => {
-  it('overwrites in an empty cluster, and keeps no list of keys', () => {
+  it('overwrites nothing in a cluster that was empty, and keeps no list of keys', () => {
     expect(decide({ ...situation, clusterKeys: 0 })).toMatchObject({
       goesOn: false,
-      overwrites: true,
+      replace: true,
+      overwrites: false,
       startedEmpty: true,
       keepsMoved: false,
     });

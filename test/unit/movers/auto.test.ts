@@ -110,21 +110,25 @@ it('tells the next mover what a failed probe may have done with its key', async 
   const doubts: (string | undefined)[] = [];
   const move = relay.move.bind(relay);
   relay.move = (batch) => {
-    for (let place = 0; place < batch.keys.count; place++) doubts.push(batch.doubt);
+    for (let place = 0; place < batch.keys.count; place++) doubts.push(batch.copy.state);
     return move(batch);
   };
   const failing: Mover = {
     name: 'migrate',
     move: ({ keys }) =>
       Promise.resolve(
-        outcome({ retries: [{ keys, class: 'unavailable', message: 'IOERR', doubt: 'stored' }] }),
+        outcome({
+          retries: [
+            { keys, class: 'unavailable', message: 'IOERR', copy: { state: 'may-be-stored' } },
+          ],
+        }),
       ),
     close: () => undefined,
   };
   const auto = autoMover([{ mover: relay }, { mover: mockMover('migrate', 100), probe: failing }]);
   await moveUntilChosen(auto);
   expect(auto.name).toBe('relay');
-  expect(doubts.filter((doubt) => doubt === 'stored')).toHaveLength(1);
+  expect(doubts.filter((doubt) => doubt === 'may-be-stored')).toHaveLength(1);
 });
 
 it('does not measure again because the run is paused or held back', async () => {

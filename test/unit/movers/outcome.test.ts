@@ -7,25 +7,29 @@ describe('an outcome', () => {
   it('counts conflicts and failures apart, and names each key of both', () => {
     const builder = outcomeBuilder();
     builder.moved += 3;
-    builder.conflict(keysOf('a', 'b'), false);
-    builder.conflict(keysOf('c'), true);
+    builder.leaveBoth(keysOf('a', 'b'), 'conflict');
+    builder.leaveBoth(keysOf('c'), 'recreated');
+    builder.leaveBoth(keysOf('d'), 'diverged');
     builder.fail(keysOf('', 'e'), { class: 'oom', message: 'full' });
-    builder.retry(keysOf('f'), { class: 'changing', message: 'later', ours: true });
+    builder.retry(keysOf('f'), { class: 'changing', message: 'later', copy: { state: 'stored' } });
     builder.retry(keysOf(), { class: 'oom', message: 'nobody' });
     const { retries, failures, ...counts } = builder.build();
-    expect(counts).toEqual({ moved: 3, gone: 0, repeated: 0, conflicting: 3, failed: 2, bytes: 0 });
+    expect(counts).toEqual({ moved: 3, gone: 0, repeated: 0, conflicting: 4, failed: 2, bytes: 0 });
     expect(failures.map((failure) => [failure.key.toString(), failure.class])).toEqual([
       ...[
         ['a', 'conflict'],
         ['b', 'conflict'],
         ['c', 'recreated'],
+        ['d', 'diverged'],
       ],
       ...[
         ['', 'oom'],
         ['e', 'oom'],
       ],
     ]);
-    expect(retries.map(({ keys, ours }) => [namesOf(keys), ours])).toEqual([[['f'], true]]);
+    expect(retries.map(({ keys, copy }) => [namesOf(keys), copy?.state])).toEqual([
+      [['f'], 'stored'],
+    ]);
   });
 
   it('keeps failed keys apart from the batch they came in', () => {
@@ -40,7 +44,7 @@ describe('an outcome', () => {
     const part = outcomeBuilder();
     part.moved = 2;
     part.bytes = 7;
-    part.conflict(keysOf('a'), false);
+    part.leaveBoth(keysOf('a'), 'conflict');
     part.fail(keysOf('b'), { class: 'other', message: 'no' });
     part.retry(keysOf('c'), { class: 'oom', message: 'later' });
     const whole = outcomeBuilder();

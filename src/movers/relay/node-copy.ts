@@ -1,0 +1,200 @@
+/**
+ * The copy of one key that a node has from this run: whether it is still what was stored, and what may be
+ * done to it only then. WATCH at the node makes looking and acting one: what a client writes in between
+ * makes the transaction fail (https://redis.io/docs/latest/develop/interact/transactions/).
+ *
+ * Writes of consumer groups touch no watched key (scripts.ts), so a stream has a fingerprint as well.
+ * Payloads of equal values may differ in their bytes: what was stored is restored beside the copy, under a
+ * temporary name, and the two are compared.
+ */
+import type { Connection } from '../../redis/connection.js';
+import { nextReply } from '../../redis/ask.js';
+import { command, frame } from '../../redis/frames.js';
+import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+import { compareKeys } from '../compare.js';
+import { temporaryNameFor } from '../elements/temporary.js';
+import { fingerprintScript, ifUnchangedScript } from './scripts.js';
+import type { SentValue } from './sent-values.js';
+import type { StoreWords } from './words.js';
+
+/** An `ErrorReply` is the node's refusal: nothing was done. */
+export type Done = 'done' | 'touched' | 'absent' | ErrorReply;
+
+export interface NodeCopy {
+  /** `done`: the node has what was stored. */
+  look(stored: SentValue): Promise<Done>;
+  /**
+   * @param isSameAtSource whether the source has what this temporary key of the node has; asked of payloads
+   *   whose bytes are other ones.
+   * @returns `same` when it is: then nothing is replaced.
+   */
+  replace(
+    stored: SentValue,
+    next: SentValue,
+    isSameAtSource: (temporary: Buffer) => Promise<boolean>,
+  ): Promise<Done | 'same'>;
+  discard(stored: SentValue): Promise<Done>;
+  /** Deletes a copy that was watched over this connection since it was put there, if it is untouched. */
+  takeBack(): Promise<Done>;
+  /** Stores the value where the node has none. */
+  store(next: SentValue): Promise<Done>;
+}
+
+/** Deadlines count as equal within this. */
+export const toleranceMs = 1000;
+/** As large as a bulk string may be. */
+const limitBytes = 768 * 1024 * 1024;
+
+export function isNear(oneMs: number, otherMs: number): boolean {
+  if (oneMs === 0 || otherMs === 0) return oneMs === otherMs;
+  return Math.abs(oneMs - otherMs) <= toleranceMs;
+}
+
+/**
+ * @param lane to the node, for nobody else meanwhile.
+ * @param words the commands that store a key at this node without replacing another.
+ */
+export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): NodeCopy {
+  function ask(...args: readonly (string | number | Buffer)[]): Promise<Reply> {
+    lane.out.append(command(...args));
+    return nextReply(lane, limitBytes);
+  }
+
+  /** Looks under WATCH; whoever does nothing further ends that. */
+  async function watched(
+    stored: SentValue,
+    temporary: Buffer | undefined,
+  ): Promise<Done | { readonly mark: string }> {
+    const watching = await ask('WATCH', name);
+    if (watching instanceof ErrorReply) return watching;
+    const [type, ttl] = await Promise.all([ask('TYPE', name), ask('PTTL', name)]);
+    if (type instanceof ErrorReply) return type;
+    const kind = textOf(type);
+    if (kind === 'none') return 'absent';
+    if (!isNear(deadlineOf(ttl), stored.deadlineMs)) return 'touched';
+    if (temporary === undefined) {
+      const value = await ask('GET', name);
+      return Buffer.isBuffer(value) && value.equals(stored.bytes) ? { mark: '' } : 'touched';
+    }
+    const marks = kind === 'stream' ? await ask('EVAL', fingerprintScript, 1, name, '0') : [];
+    // Where scripts are refused nobody can tell what consumer groups do.
+    if (!Array.isArray(marks)) return 'touched';
+    const side = { connection: lane, asking: false };
+    const compared = await compareKeys(side, side, beside(name, temporary));
+    if (compared.refused.length > 0) return new ErrorReply(compared.refused[0]?.text ?? '');
+    return compared.equal.count === 1 ? { mark: textOf(marks[0] ?? '') } : 'touched';
+  }
+
+  /** Does something with the copy in the transaction that its WATCH guards. */
+  async function act(
+    seen: Done | { readonly mark: string },
+    next: SentValue | undefined,
+  ): Promise<Done> {
+    if (typeof seen === 'string' || seen instanceof ErrorReply) {
+      await ask('UNWATCH');
+      return seen;
+    }
+    const commands: (readonly (string | number | Buffer)[])[] = [];
+    const isMarked = seen.mark !== '';
+    if (isMarked) commands.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
+    else if (!next) commands.push(['DEL', name]);
+    if (next) commands.push(storing(next, !isMarked));
+    const [begun, ...queued] = await Promise.all([
+      ask('MULTI'),
+      ...commands.map((words) => ask(...words)),
+      // The answer to EXEC comes last.
+      ask('EXEC'),
+    ]);
+    if (begun instanceof ErrorReply) return begun;
+    const result = queued.pop();
+    const refusal = queued.find((reply) => reply instanceof ErrorReply);
+    if (refusal instanceof ErrorReply) return refusal;
+    if (result instanceof ErrorReply) return result;
+    if (!Array.isArray(result) || result.length !== commands.length) return 'touched';
+    if (isMarked && textOf(result[0]) !== '1') return 'touched';
+    const failed = result.find((reply) => reply instanceof ErrorReply);
+    return failed instanceof ErrorReply ? failed : 'done';
+  }
+
+  /** What was stored, restored beside the copy while this lasts. */
+  async function withTemporary<T>(
+    stored: SentValue,
+    work: (temporary: Buffer) => Promise<T>,
+  ): Promise<T | ErrorReply> {
+    const temporary = temporaryNameFor(name);
+    const reply = await ask(...storing(stored, false, temporary));
+    if (reply instanceof ErrorReply) return reply;
+    try {
+      return await work(temporary);
+    } finally {
+      if (!lane.lost) await ask('DEL', temporary);
+    }
+  }
+
+  function storing(
+    { form, deadlineMs, bytes }: SentValue,
+    replaces: boolean,
+    as = name,
+  ): (string | number | Buffer)[] {
+    const left = Math.max(1, deadlineMs - Date.now());
+    if (form === 'value') {
+      const absolute = words.valueDeadlines;
+      const expiry = absolute ? ['PXAT', deadlineMs + words.skewMs] : ['PX', left];
+      return ['SET', as, bytes, ...(replaces ? [] : ['NX']), ...(deadlineMs === 0 ? [] : expiry)];
+    }
+    const absolute = words.payloadDeadlines && deadlineMs !== 0;
+    const ttl = deadlineMs === 0 ? 0 : absolute ? deadlineMs + words.skewMs : left;
+    const more = [...(replaces ? ['REPLACE'] : []), ...(absolute ? ['ABSTTL'] : [])];
+    return ['RESTORE', as, ttl, bytes, ...more];
+  }
+
+  async function look(stored: SentValue, next: SentValue | undefined | 'nothing'): Promise<Done> {
+    const end = async (temporary?: Buffer): Promise<Done> => {
+      const seen = await watched(stored, temporary);
+      if (next !== 'nothing') return act(seen, next);
+      await ask('UNWATCH');
+      return typeof seen === 'string' || seen instanceof ErrorReply ? seen : 'done';
+    };
+    return stored.form === 'value' ? end() : withTemporary(stored, end);
+  }
+
+  return {
+    look: (stored) => look(stored, 'nothing'),
+    discard: (stored) => look(stored, undefined),
+    async replace(stored, next, isSameAtSource) {
+      if (stored.form === 'value') return look(stored, next);
+      return withTemporary(stored, async (temporary) => {
+        if (await isSameAtSource(temporary)) return 'same';
+        return act(await watched(stored, temporary), next);
+      });
+    },
+    async takeBack() {
+      const groups = await ask('XINFO', 'GROUPS', name);
+      // What consumer groups do touches no watched key.
+      const hasGroups = Array.isArray(groups) && groups.length > 0;
+      return act(hasGroups ? 'touched' : { mark: '' }, undefined);
+    },
+    async store(next) {
+      const reply = await ask(...storing(next, false));
+      if (reply === null) return 'touched';
+      if (reply instanceof ErrorReply) return reply.code === 'BUSYKEY' ? 'touched' : reply;
+      return 'done';
+    },
+  };
+}
+
+/** In ms since the epoch by this machine's clock; 0: it does not expire. */
+function deadlineOf(ttl: Reply): number {
+  return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
+}
+
+/** Two names at one node, as the two names of a key. */
+function beside(name: Buffer, other: Buffer): Keys {
+  const one = (bytes: Buffer): Keys => ({
+    bytes: frame(bytes),
+    starts: Uint32Array.of(0, frame(bytes).length),
+    count: 1,
+  });
+  return { ...one(name), names: one(other) };
+}

@@ -1,0 +1,340 @@
+/**
+ * Keys that are at their node through this run, and at the source still: somebody wrote there before they
+ * could be deleted, or a connection was lost. Clients may use the cluster already, so the copy may be
+ * theirs by now. Under WATCH the source's value is read again, and compared with what the node was given:
+ *
+ *   as it was   nothing is copied: the key is deleted at the source, and whatever clients did to the
+ *               cluster's copy stays
+ *   changed     it replaces the cluster's copy, in a transaction that first compares that with what was
+ *               stored; if clients changed it too, both stay, and are reported
+ *   gone        the cluster's copy is deleted, in a transaction of the same kind
+ *
+ * Where it is not known what the node was given (a giant value, say), both sides are compared, and only
+ * what is equal goes on.
+ */
+import { nextReply } from '../../redis/ask.js';
+import type { Connection } from '../../redis/connection.js';
+import { command, frame } from '../../redis/frames.js';
+import { chosen, keyAt, named, namesOf, slice } from '../../redis/keys.js';
+import { ErrorReply, type Reply } from '../../redis/reply.js';
+import type { Batch, Copy, Keys } from '../../types.js';
+import { settleAbsent } from '../absent.js';
+import { temporaryNameFor } from '../elements/temporary.js';
+import type { OutcomeBuilder } from '../outcome.js';
+import { onAbsent, onDifferent, onEqual } from '../policy.js';
+import { retryRefused } from '../refused.js';
+import { verdictOf } from '../replies.js';
+import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
+import type { Kept } from './removal.js';
+import { sentValueOf, type SentValue, valueRecord, withSentValues } from './sent-values.js';
+import type { StoreOptions } from './store.js';
+import { askDeadlines } from './ttls.js';
+import type { GuardedLine } from './watchers.js';
+
+export type SecondCopyOptions = Pick<
+  StoreOptions,
+  'job' | 'compare' | 'present' | 'wordsFor' | 'durabilityOf'
+>;
+
+export interface MovedAgain {
+  /** Keys that the source has still, with what their node was given, by what is known of their copies. */
+  readonly kept: readonly KnownKeys[];
+  readonly why: Kept['why'] | undefined;
+}
+
+export interface KnownKeys {
+  readonly keys: Keys;
+  readonly copy: Copy;
+}
+
+/** A key that may leave the source, and what its node was given of it. */
+interface Leaving {
+  readonly index: number;
+  readonly record: Buffer | undefined;
+  readonly copy: Copy;
+}
+
+/** What the source has now. */
+type Reading = SentValue | 'absent' | ErrorReply;
+
+const limitBytes = 768 * 1024 * 1024;
+
+/**
+ * @param lane to the node, for nobody else meanwhile.
+ * @param beforeRemoval called when the source is about to be told to delete keys.
+ * @throws ConnectionError when the source or the node is lost.
+ */
+export async function moveAgain(
+  options: SecondCopyOptions,
+  { line, removal }: GuardedLine,
+  lane: Connection,
+  batch: Batch,
+  outcome: OutcomeBuilder,
+  beforeRemoval: () => void,
+): Promise<MovedAgain> {
+  const { keys, copy, node } = batch;
+  const { job } = options;
+  const { sourceRun } = line;
+  const words = options.wordsFor(node, false);
+  const storedNow: Copy = { state: 'stored', sourceRun, storedOver: lane };
+  /** The node has not restarted since it acknowledged the keys. */
+  const isSure = copy.state === 'stored' && copy.storedOver?.lost === undefined;
+  const leaving: Leaving[] = [];
+  const unknown: number[] = [];
+
+  const ticket = removal?.begin(keys);
+  const readings = await readAgain(line.source, keys);
+  for (const [index, reading] of readings.entries()) {
+    const sent = sentValueOf(keys, index);
+    if (sent) await settle(index, reading, sent);
+    else unknown.push(index);
+  }
+  if (unknown.length > 0) await settleUnknown(unknown);
+
+  const shortfall = await durabilityShortfall();
+  if (shortfall !== undefined) {
+    const why = { class: 'unavailable', message: `${node.address}: ${shortfall}` } as const;
+    for (const known of byCopy(leaving.splice(0))) {
+      outcome.retry(known.keys, { ...why, copy: known.copy });
+    }
+  }
+  const acknowledged = chosen(
+    keys,
+    leaving.map(({ index }) => index),
+  );
+  beforeRemoval();
+  const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+  const places = removed === 'removed' ? [] : (removed.places ?? [...leaving.keys()]);
+  const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
+  outcome[as] += leaving.length - places.length;
+  return {
+    kept: byCopy(places.map((place) => leaving[place] as Leaving)),
+    why: removed === 'removed' ? undefined : removed.why,
+  };
+
+  async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
+    const there = nodeCopy(lane, keyAt(namesOf(keys), index), words);
+    if (reading instanceof ErrorReply) {
+      const message = `the source answered: ${reading.text}`;
+      outcome.fail(chosen(keys, [index]), { class: 'source', message });
+    } else if (reading === 'absent') await settleGone(index, sent, there);
+    else if (isNear(reading.deadlineMs, sent.deadlineMs) && reading.bytes.equals(sent.bytes)) {
+      await settleSame(index, sent, there);
+    } else await settleChanged(index, sent, reading, there);
+  }
+
+  async function settleGone(index: number, sent: SentValue, there: NodeCopy): Promise<void> {
+    if (onAbsent(job, batch, sourceRun) !== 'delete-if-untouched') {
+      await settleAbsent(options, batch, chosen(keys, [index]), sourceRun, outcome);
+      return;
+    }
+    const done = await there.discard(sent);
+    if (done === 'done' || done === 'absent') outcome.gone++;
+    else notDone(index, done);
+  }
+
+  /** The source has what the node was given: nobody wrote to the key there. */
+  async function settleSame(index: number, sent: SentValue, there: NodeCopy): Promise<void> {
+    const known = { index, record: recordAt(index), copy };
+    if (isSure) {
+      leaving.push(known);
+      return;
+    }
+    const done = await there.look(sent);
+    if (done === 'done') leaving.push({ ...known, copy: storedNow });
+    else if (done === 'absent') await store(index, sent, there);
+    else notDone(index, done);
+  }
+
+  async function settleChanged(
+    index: number,
+    sent: SentValue,
+    now: SentValue,
+    there: NodeCopy,
+  ): Promise<void> {
+    const done = await there.replace(sent, now, (temporary) => isSameAtSource(index, temporary));
+    if (done === 'same') await settleSame(index, sent, there);
+    else if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
+    // Its clients have deleted it; or the node has lost it, or it has expired there.
+    else if (done !== 'absent') notDone(index, done);
+    else if (isSure && !hasExpired(sent)) notDone(index, 'touched');
+    else await store(index, now, there);
+  }
+
+  async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
+    const done = await there.store(now);
+    if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
+    else notDone(index, done);
+  }
+
+  function notDone(index: number, why: Exclude<Done, 'done'>): void {
+    const one = chosen(keys, [index]);
+    if (!(why instanceof ErrorReply)) {
+      leaveBoth(one);
+      return;
+    }
+    const verdict = verdictOf(why.text);
+    const message = `${node.address} answered: ${why.text}`;
+    if (verdict.kind === 'exists') leaveBoth(one);
+    else if (verdict.kind === 'failed') outcome.fail(one, { class: verdict.class, message });
+    else outcome.retry(one, { class: verdict.class, message });
+  }
+
+  function leaveBoth(some: Keys): void {
+    const why = onDifferent(job, batch);
+    if (why === 'repeated') outcome.repeated += some.count;
+    else outcome.leaveBoth(some, why);
+  }
+
+  async function isSameAtSource(index: number, temporary: Buffer): Promise<boolean> {
+    const { bytes, starts, count } = chosen(keys, [index]);
+    const compared = await options.compare(
+      batch,
+      named({ bytes, starts, count }, oneKey(temporary)),
+    );
+    return compared.equal.count === 1;
+  }
+
+  async function settleUnknown(places: readonly number[]): Promise<void> {
+    const some = chosen(keys, places);
+    const compared = await options.compare(batch, some);
+    retryRefused(outcome, node, some, compared.refused);
+    const missing = { class: 'changing', message: `${node.address} does not have it` } as const;
+    const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
+    outcome.retry(compared.missing, { ...missing, copy: mayBeMoved });
+    await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
+    leaveBoth(compared.different);
+    if (onEqual(job, batch) !== 'done') leaveBoth(compared.equal);
+    else {
+      const equal = new Set(
+        [...Array(compared.equal.count).keys()].map((at) =>
+          keyAt(compared.equal, at).toString('latin1'),
+        ),
+      );
+      for (const index of places) {
+        if (!equal.has(keyAt(keys, index).toString('latin1'))) continue;
+        leaving.push({ index, record: undefined, copy: storedNow });
+      }
+    }
+  }
+
+  /**
+   * WAIT speaks of what was written over its own connection, so something is written here: for keys that
+   * were stored over another one nothing else would be.
+   */
+  async function durabilityShortfall(): Promise<string | undefined> {
+    const durability = options.durabilityOf(node);
+    const first = leaving[0];
+    if (!durability || !first) return undefined;
+    const name = temporaryNameFor(keyAt(namesOf(keys), first.index));
+    lane.out.append(command('SET', name, '', 'PX', 60_000));
+    lane.out.append(durability.question);
+    const [, answer] = await Promise.all([nextReply(lane), nextReply(lane)]);
+    return durability.shortfall(answer);
+  }
+
+  function recordAt(index: number): Buffer | undefined {
+    const { values } = keys;
+    return values?.bytes.subarray(values.starts[index], values.starts[index + 1]);
+  }
+
+  function byCopy(some: readonly Leaving[]): KnownKeys[] {
+    return [...new Set(some.map((one) => one.copy))].map((known) => {
+      const own = some.filter((one) => one.copy === known);
+      const indexes = own.map(({ index }) => index);
+      const records = own.map(({ record }) => record);
+      return { keys: withSentValues(chosen(keys, indexes), records), copy: known };
+    });
+  }
+}
+
+/**
+ * A value that travelled element by element and was written to meanwhile: its copy is taken back, and it
+ * begins anew.
+ * @param lane over which the copy was watched since it was put there.
+ */
+export async function takeBack(
+  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
+  lane: Connection,
+  batch: Batch,
+  outcome: OutcomeBuilder,
+  keys: Keys,
+): Promise<KnownKeys[]> {
+  const words = options.wordsFor(batch.node, false);
+  const back: number[] = [];
+  for (let index = 0; index < keys.count; index++) {
+    const done = await nodeCopy(lane, keyAt(namesOf(keys), index), words).takeBack();
+    if (done === 'done') back.push(index);
+    else outcome.leaveBoth(slice(keys, index, index + 1), 'diverged');
+  }
+  return [{ keys: chosen(keys, back), copy: batch.copy }];
+}
+
+/**
+ * Deletes copies of keys that stay at the source after all, as far as nobody has touched them.
+ * @returns the keys whose copies are no more; of the others `outcome` tells.
+ */
+export async function withdraw(
+  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
+  lane: Connection,
+  batch: Batch,
+  outcome: OutcomeBuilder,
+  kept: readonly KnownKeys[],
+): Promise<readonly KnownKeys[]> {
+  const words = options.wordsFor(batch.node, false);
+  const withdrawn: KnownKeys[] = [];
+  for (const { keys, copy } of kept) {
+    for (let index = 0; index < keys.count; index++) {
+      const one = slice(keys, index, index + 1);
+      const sent = sentValueOf(keys, index);
+      const done = sent && (await nodeCopy(lane, keyAt(namesOf(keys), index), words).discard(sent));
+      if (done === 'done' || done === 'absent') withdrawn.push({ keys: one, copy });
+      else outcome.leaveBoth(one, 'diverged');
+    }
+  }
+  return withdrawn;
+}
+
+/** Asks for values in the form in which they were sent, and for their deadlines. */
+async function readAgain(source: Connection, keys: Keys): Promise<Reading[]> {
+  const deadlines = askDeadlines(source, keys);
+  const ask = (word: string, index: number): Promise<Reply> => {
+    source.out.append(command(word, keyAt(keys, index)));
+    return nextReply(source, limitBytes);
+  };
+  const forms = Array.from({ length: keys.count }, (_, index) => sentValueOf(keys, index)?.form);
+  const replies = await Promise.all(
+    forms.map((form, index) => {
+      if (form === undefined) return ask('TYPE', index);
+      return ask(form === 'value' ? 'GET' : 'DUMP', index);
+    }),
+  );
+  return Promise.all(
+    replies.map(async (reply, index): Promise<Reading> => {
+      let form = forms[index] ?? 'payload';
+      let answer = reply;
+      // It is another type now.
+      if (answer instanceof ErrorReply && answer.code === 'WRONGTYPE') {
+        form = 'payload';
+        answer = await ask('DUMP', index);
+      }
+      if (answer instanceof ErrorReply) return answer;
+      if (!Buffer.isBuffer(answer)) return 'absent';
+      const deadlineMs = deadlines[index] as number;
+      return { form, deadlineMs, bytes: answer, frame: frame(answer) };
+    }),
+  );
+}
+
+function hasExpired({ deadlineMs }: SentValue): boolean {
+  return deadlineMs !== 0 && deadlineMs <= Date.now() + 1000;
+}
+
+function recordOf({ form, deadlineMs, frame: bulk }: SentValue): Buffer {
+  return valueRecord(form, deadlineMs, bulk);
+}
+
+function oneKey(key: Buffer): Keys {
+  const bytes = frame(key);
+  return { bytes, starts: Uint32Array.of(0, bytes.length), count: 1 };
+}
