@@ -11,14 +11,15 @@ import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
+import { isPassing } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
-import { migrateTogether, preparePresence } from './together.js';
-import { migrateEach, type MigrateWords } from './words.js';
+import { migrateTogether, preparePresence, type Together } from './together.js';
+import { errorFromTarget, migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
   /**
@@ -76,7 +77,6 @@ const mostNotedKeys = 20;
 const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
 const callsAtOnce = 2;
-const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
   const { copy, timeoutMs } = options;
@@ -90,6 +90,7 @@ export function migrate(options: MigrateOptions): Mover {
   const idle = Array.from({ length: callsAtOnce }, () => sourceEnds(options));
   const all = [...idle];
   const waiting: ((ends: SourceEnds) => void)[] = [];
+  let { severalKeys } = options;
   let keysPerCall = 1;
   let lastAnswerMs = 0;
   let shortestWaitMs = Infinity;
@@ -147,13 +148,13 @@ export function migrate(options: MigrateOptions): Mover {
     try {
       // Keys that were tried or listed before need an answer each.
       const isFresh = part.batch.attempt === 0 && !part.batch.relisted;
-      const several = options.severalKeys && isFresh;
+      const several = severalKeys && isFresh;
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
       outcome.add(own.build());
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
-      const doubt = copy ? (part.batch.doubt ?? 'stored') : 'moved';
+      const doubt = doubtAbout(part.batch);
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
       const { sourceRun } = part;
@@ -166,6 +167,10 @@ export function migrate(options: MigrateOptions): Mover {
     const sentMs = performance.now();
     const together = await migrateTogether(source, part.words, keys, options.scripts);
     adapt(keys.count, sentMs);
+    if (together.kind !== 'answered') {
+      await settleUnanswered(part, together, outcome);
+      return;
+    }
     const { answer, presentBefore } = together;
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
@@ -176,7 +181,7 @@ export function migrate(options: MigrateOptions): Mover {
     const message = `MIGRATE to ${batch.node.address} answered: ${answer.text}`;
     const left = together.left();
     if (!left) {
-      outcome.retry(keys, { class: 'unavailable', message, doubt: 'moved' });
+      outcome.retry(keys, { class: 'unavailable', message, doubt: doubtAbout(batch) });
       return;
     }
     const { present, absent } = left;
@@ -185,6 +190,29 @@ export function migrate(options: MigrateOptions): Mover {
     if (answer.code === 'IOERR') {
       outcome.retry(present, { class: 'unavailable', message, doubt: 'stored' });
     } else await moveEach(part, present, outcome);
+  }
+
+  /** What is refused for good would be refused the next time too: then keys go one by one. */
+  async function settleUnanswered(
+    part: Part,
+    together: Together & { kind: 'refused' | 'unclear' },
+    outcome: OutcomeBuilder,
+  ): Promise<void> {
+    const { source, batch, keys } = part;
+    if (together.kind === 'refused') {
+      if (!isPassing(together.why.text)) severalKeys = false;
+      // All of them are still there, and each gives its own reason.
+      await moveEach(part, keys, outcome);
+    } else {
+      if (!together.isPassing) severalKeys = false;
+      const message = `${source.address} ${together.what}`;
+      outcome.retry(keys, { class: 'source', message, doubt: doubtAbout(batch) });
+    }
+  }
+
+  /** What may have become of keys that MIGRATE may have moved. */
+  function doubtAbout(batch: Batch): Doubt {
+    return copy ? (batch.doubt ?? 'stored') : 'moved';
   }
 
   async function moveEach(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
@@ -196,11 +224,20 @@ export function migrate(options: MigrateOptions): Mover {
     adapt(keys.count, sentMs);
     const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
+    const malformed: number[] = [];
     answers.forEach((answer, place) => {
       if (answer instanceof ErrorReply) refusals.push({ place, id: answer.text, reason: answer });
       else if (answer === 'NOKEY') absent.push(place);
-      else outcome.moved++;
+      else if (answer === 'OK') outcome.moved++;
+      else malformed.push(place);
     });
+    if (malformed.length > 0) {
+      // Nobody knows what it takes the next command for.
+      part.source.close();
+      const message = `${part.source.address} sent a malformed reply to MIGRATE`;
+      const doubt = doubtAbout(part.batch);
+      outcome.retry(chosen(keys, malformed), { class: 'source', message, doubt });
+    }
     await settleAbsent(options, part.batch, chosen(keys, absent), part.sourceRun, outcome);
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);
