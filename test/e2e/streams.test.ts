@@ -199,8 +199,9 @@ type Fields = Record<string, unknown>;
 
 /** All that XINFO STREAM FULL tells, but times and how the server lays the stream out in memory. */
 async function everyField(client: Redis): Promise<Fields> {
-  const info = fields(await client.call('XINFO', 'STREAM', 's', 'FULL', 'COUNT', 0));
-  for (const name of Object.keys(info)) if (name.startsWith('radix-tree')) delete info[name];
+  const reply = await client.call('XINFO', 'STREAM', 's', 'FULL', 'COUNT', 0);
+  const told = Object.entries(fields(reply));
+  const info = Object.fromEntries(told.filter(([name]) => !name.startsWith('radix-tree')));
   info['groups'] = (info['groups'] as unknown[]).map((group) => {
     const about = fields(group);
     const rows = about['pending'] as unknown[][];

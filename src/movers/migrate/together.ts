@@ -153,6 +153,6 @@ function leftOf(keys: Keys, presence: readonly Reply[]): Left | undefined {
   const row = isNone ? '0'.repeat(keys.count) : presence.map(textOf).join('');
   if (row.length !== keys.count || !/^[01]*$/.test(row)) return undefined;
   const placesOf = (sign: string): number[] =>
-    [...row].flatMap((one, place) => (one === sign ? [place] : []));
+    [...Array(keys.count).keys()].filter((place) => row[place] === sign);
   return { present: chosen(keys, placesOf('1')), absent: chosen(keys, placesOf('0')) };
 }
