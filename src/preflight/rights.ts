@@ -173,7 +173,7 @@ function elementWrites(key: string): Words[] {
     ['HMSET', key, 'field', 'value'],
     ['ZADD', key, 1, 'value'],
     ['XADD', key, '1-1', 'field', 'value'],
-    ['XDEL', key, '1-1'],
+    ['XTRIM', key, 'MAXLEN', 0],
     ['XSETID', key, '1-1'],
     ['XGROUP', 'DESTROY', key, 'group'],
     ['XCLAIM', key, 'group', 'consumer', 0, '1-1'],

@@ -2,13 +2,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { runCli } from '../support/cli.js';
-import { startCluster, type TestCluster } from '../support/cluster.js';
+import { type ClusterNode, startCluster, type TestCluster } from '../support/cluster.js';
 import { differences, snapshotOfAll } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
 import { stallAfter } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { runJson } from '../support/reports.js';
 import { type Server, startServer } from '../support/servers.js';
+import { slotOf } from '../support/slot.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage();
@@ -161,6 +162,37 @@ describe('a cluster as the source', () => {
       expect(await from.size()).toBe(flags.includes('--copy') ? before.size : 0);
     },
   );
+
+  it.each([
+    [[]],
+    [['--no-guard']],
+    [['--copy']],
+    [['--verify']],
+    [['--split-above', '1kb']],
+    [['--no-guard', '--split-above', '1kb']],
+  ])('says what to do with a key that its node does not own, with %j', async (flags) => {
+    await fillMixed(stage.source, 300);
+    const filled = await runJson(['--from', stage.source.address, '--to', from.seed]);
+    expect(filled.code).toBe(0);
+    const before = await snapshotOfAll(clientsOf(from.masters));
+    const [holder, owner] = from.masters as [ClusterNode, ClusterNode];
+    const stray = String(await owner.client.randomkey());
+    const slot = slotOf(stray);
+    await holder.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', owner.id);
+    await Promise.all([holder.client.call('ASKING'), holder.client.set(stray, 'stray')]);
+    await holder.client.call('CLUSTER', 'SETSLOT', slot, 'STABLE');
+
+    const endpoints = ['--from-cluster', from.seed, '--to', stage.cluster.seed];
+    const { code, report } = await runJson([...endpoints, ...flags]);
+    const message = `${holder.address} does not own the slot of this key: run cluster-import check --fix-keys --to ${holder.address}, then import again`;
+    expect(report.failures).toEqual([
+      expect.objectContaining({ key: stray, class: 'source', message }),
+    ]);
+    expect(report.keys).toMatchObject({ moved: before.size, failed: 1 });
+    expect(code).toBe(1);
+    expect(differences(before, await arrived())).toEqual([]);
+    expect(await holder.client.dbsize()).toBeGreaterThan(0);
+  });
 
   it('is not the one that the keys are to go to', async () => {
     const { seed } = stage.cluster;

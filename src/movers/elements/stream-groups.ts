@@ -1,9 +1,16 @@
-/** A stream's groups, their consumers, and what was delivered and not acknowledged. */
+/**
+ * A stream's groups, their consumers, and what was delivered and not acknowledged.
+ *
+ * An entry may be trimmed or deleted and still be pending, and a node takes a pending entry only
+ * while it is in the stream (since 7.0). So this comes while the stream is still empty: each pending
+ * entry, whether the source still has it or not, gets another one under its id that stands in for it
+ * until it is claimed, and is trimmed away.
+ */
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { Passage } from './passage.js';
 import { askReply } from './questions.js';
 import { fieldsOf, rowsOf } from './replies.js';
-import { compareIds, nextId, type StreamId } from './stream-ids.js';
+import { nextId, type StreamId } from './stream-ids.js';
 import type { Word } from './writer.js';
 
 export interface Group {
@@ -44,26 +51,7 @@ export async function readGroups({ source, key }: Passage): Promise<readonly Gro
   );
 }
 
-/** Pending entries that the stream itself does not hold any more, in order, each once. */
-export async function vanishedEntries(
-  passage: Passage,
-  groups: readonly Group[],
-): Promise<readonly StreamId[]> {
-  const { source, key } = passage;
-  const vanished = new Set<StreamId>();
-  for (const group of groups) {
-    for await (const page of pendingPages(passage, group)) {
-      const found = await Promise.all(
-        page.map(({ id }) => askReply(source, ['XRANGE', key, id, id])),
-      );
-      page.forEach(({ id }, at) => {
-        if (rowsOf(found[at]).length === 0) vanished.add(id);
-      });
-    }
-  }
-  return [...vanished].sort(compareIds);
-}
-
+/** To be called while the stream has no entries, and leaves it so. */
 export async function copyGroups(passage: Passage, groups: readonly Group[]): Promise<void> {
   for (const group of groups) {
     createGroup(passage, group);
@@ -90,11 +78,16 @@ function createGroup({ writer, temporary, abilities }: Passage, group: Group): v
 async function claimPending(passage: Passage, group: Group): Promise<void> {
   const { writer, temporary, abilities } = passage;
   for await (const page of pendingPages(passage, group)) {
+    if (page.length === 0) continue;
+    for (const { id } of page) writer.send(['XADD', temporary, id, '', '']);
     for (const { id, consumer, deliveredMs, deliveries } of page) {
       const since: Word[] = ['TIME', deliveredMs + abilities.nodeSkewMs];
       const words: Word[] = [...since, 'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID'];
       writer.send(['XCLAIM', temporary, group.name, consumer, 0, id, ...words]);
     }
+    writer.send(['XTRIM', temporary, 'MAXLEN', 0]);
+    // Or those of the next page, and the stream's own, would come behind the last id.
+    writer.send(['XSETID', temporary, '0-0']);
     await passage.sent(0, 0);
   }
 }

@@ -1,12 +1,5 @@
-/** Ids of stream entries (`1700000000000-3`): two 64-bit numbers, so compared as BigInts. */
+/** Ids of stream entries (`1700000000000-3`): two 64-bit numbers, so counted as BigInts. */
 export type StreamId = string;
-
-export function compareIds(one: StreamId, other: StreamId): number {
-  const [ms, seq] = parts(one);
-  const [otherMs, otherSeq] = parts(other);
-  if (ms !== otherMs) return ms < otherMs ? -1 : 1;
-  return seq === otherSeq ? 0 : seq < otherSeq ? -1 : 1;
-}
 
 /** The one behind it. Ranges that leave out their first entry exist since 6.2 only. */
 export function nextId(id: StreamId): StreamId {

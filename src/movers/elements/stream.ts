@@ -1,8 +1,10 @@
 /**
- * Streams: entries under their ids, then groups, consumers and what is pending (stream-groups.ts).
+ * Streams: groups, consumers and what is pending come first (stream-groups.ts), then entries under
+ * their ids, then the position.
  *
- * An entry may be deleted and still be pending. A node takes a pending entry only while it is in the
- * stream (since 7.0), so such an entry is added, claimed, and deleted again.
+ * A stream's own ids say what was done to it: trimming leaves max-deleted-entry-id alone, XDEL raises
+ * it for good, and XSETID can't take it back to 0-0 (xsetidCommand in Redis' t_stream.c). So nothing
+ * is ever deleted by XDEL here: what stands in for an entry is trimmed away.
  *
  * What no command can set is lost: when consumers were last seen, and, from a source before 7.0,
  * how many entries there ever were.
@@ -11,75 +13,65 @@ import { type Reply, textOf } from '../../redis/reply.js';
 import type { Copier, Passage } from './passage.js';
 import { askReply } from './questions.js';
 import { fieldsOf, rowsOf } from './replies.js';
-import { copyGroups, type Group, readGroups, vanishedEntries } from './stream-groups.js';
-import { compareIds, nextId, type StreamId } from './stream-ids.js';
+import { copyGroups, readGroups } from './stream-groups.js';
+import { nextId, type StreamId } from './stream-ids.js';
 import type { Word } from './writer.js';
 
 export const copyStream: Copier = async (passage) => {
   const { source, key, writer, temporary } = passage;
   const info = fieldsOf(await askReply(source, ['XINFO', 'STREAM', key]));
   const groups = await readGroups(passage);
-  const vanished = await vanishedEntries(passage, groups);
-  const added = await copyEntries(passage, vanished);
-  if (added === 0) await createEmpty(passage, groups);
+  createEmpty(passage, info.get('entries-added'));
+  await passage.sent(0, 0);
   await copyGroups(passage, groups);
-  for (const id of vanished) writer.send(['XDEL', temporary, id]);
-  writer.send(['XSETID', temporary, ...position(info, passage.abilities.takesStreamCounts)]);
+  const length = await copyEntries(passage);
+  const counts = passage.abilities.takesStreamCounts;
+  writer.send(['XSETID', temporary, ...position(info, length, counts)]);
   await passage.sent(0, 0);
   return undefined;
 };
 
 /**
- * @param vanished entries to be added though the source has them no more, in order.
- * @returns how many were added, those included.
+ * No command makes an empty stream, but an entry may be trimmed away in the moment in which it is
+ * added. How many entries there ever were is set before there are groups: a group that has read more
+ * than these is cut down to them by the latest servers.
  */
-async function copyEntries(passage: Passage, vanished: readonly StreamId[]): Promise<number> {
+function createEmpty({ writer, temporary, abilities }: Passage, added: Reply | undefined): void {
+  const isKnown = abilities.takesStreamCounts && typeof added === 'number';
+  writer.send(['XADD', temporary, 'MAXLEN', 0, '0-1', '', '']);
+  writer.send(['XSETID', temporary, '0-0', ...(isKnown ? ['ENTRIESADDED', added] : [])]);
+}
+
+/** @returns how many there are. */
+async function copyEntries(passage: Passage): Promise<number> {
   const { source, key, writer, temporary, pace } = passage;
-  const standIns = [...vanished];
-  let added = 0;
-  const addStandInsBefore = (id: StreamId | undefined): void => {
-    for (let next = standIns[0]; next !== undefined; next = standIns[0]) {
-      if (id !== undefined && compareIds(next, id) > 0) return;
-      writer.send(['XADD', temporary, next, '', '']);
-      standIns.shift();
-      added++;
-    }
-  };
+  let length = 0;
   for (let start: StreamId = '-', last = false; !last;) {
     const { count } = pace;
     const rows = rowsOf(await askReply(source, ['XRANGE', key, start, '+', 'COUNT', count]));
     let bytes = 0;
     for (const [id, fields] of rows) {
-      addStandInsBefore(textOf(id));
       const words = (fields as Reply[]).map((word) => word as Buffer);
       writer.send(['XADD', temporary, textOf(id), ...words]);
       bytes += words.reduce((sum, word) => sum + word.length, 0);
       start = nextId(textOf(id));
     }
-    added += rows.length;
+    length += rows.length;
     last = rows.length < count;
     if (rows.length > 0) await passage.sent(rows.length, bytes);
   }
-  addStandInsBefore(undefined);
-  if (standIns.length < vanished.length) await passage.sent(0, 0);
-  return added;
+  return length;
 }
 
-/** There is no command that makes one, but a group may bring it along. */
-async function createEmpty(passage: Passage, groups: readonly Group[]): Promise<void> {
-  const { writer, temporary } = passage;
-  let name = 'none';
-  while (groups.some((group) => group.name.equals(Buffer.from(name)))) name += '-';
-  writer.send(['XGROUP', 'CREATE', temporary, name, '0', 'MKSTREAM']);
-  writer.send(['XGROUP', 'DESTROY', temporary, name]);
-  await passage.sent(0, 0);
-}
-
-/** The last id, and where both sides have it, how many were ever added and the last deleted. */
-function position(info: ReadonlyMap<string, Reply>, counts: boolean): Word[] {
+/**
+ * The last id, how many entries were ever added, and the last that was deleted. A source before 7.0
+ * does not know the latter two: then the entries that are there count, as they do for RESTORE.
+ */
+function position(info: ReadonlyMap<string, Reply>, length: number, counts: boolean): Word[] {
   const last = textOf(info.get('last-generated-id'));
+  if (!counts) return [last];
   const added = info.get('entries-added');
-  if (!counts || typeof added !== 'number') return [last];
+  if (typeof added !== 'number') return [last, 'ENTRIESADDED', length];
   const deleted = textOf(info.get('max-deleted-entry-id'));
   return [last, 'ENTRIESADDED', added, 'MAXDELETEDID', deleted];
 }

@@ -16,9 +16,10 @@ import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
+import { isPassing } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
-import { migrateTogether, preparePresence } from './together.js';
-import { migrateEach, type MigrateWords } from './words.js';
+import { migrateTogether, preparePresence, type Together } from './together.js';
+import { errorFromTarget, migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
   /**
@@ -75,7 +76,6 @@ const mostNotedKeys = 20;
 const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
 const callsAtOnce = 2;
-const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
   const { job, timeoutMs } = options;
@@ -90,6 +90,7 @@ export function migrate(options: MigrateOptions): Mover {
   const idle = Array.from({ length: callsAtOnce }, () => sourceEnds(options));
   const all = [...idle];
   const waiting: ((ends: SourceEnds) => void)[] = [];
+  let { severalKeys } = options;
   let keysPerCall = 1;
   let lastAnswerMs = 0;
   let shortestWaitMs = Infinity;
@@ -147,16 +148,15 @@ export function migrate(options: MigrateOptions): Mover {
     try {
       // Keys that were tried or listed before need an answer each.
       const isFresh = part.batch.attempt === 0 && !part.batch.listedBefore;
-      const several = options.severalKeys && isFresh;
+      const several = severalKeys && isFresh;
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
       outcome.add(own.build());
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
-      const known = afterLostConnection(job, part.batch.copy, 'deleting', part.sourceRun);
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
-      outcome.retry(part.keys, { class: why, message: error.message, copy: known });
+      outcome.retry(part.keys, { class: why, message: error.message, copy: afterLoss(part) });
     }
   }
 
@@ -165,6 +165,10 @@ export function migrate(options: MigrateOptions): Mover {
     const sentMs = performance.now();
     const together = await migrateTogether(source, part.words, keys, options.scripts);
     adapt(keys.count, sentMs);
+    if (together.kind !== 'answered') {
+      await settleUnanswered(part, together, outcome);
+      return;
+    }
     const { answer, presentBefore } = together;
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
@@ -192,6 +196,29 @@ export function migrate(options: MigrateOptions): Mover {
     } else await moveEach(part, present, outcome);
   }
 
+  /** What is refused for good would be refused the next time too: then keys go one by one. */
+  async function settleUnanswered(
+    part: Part,
+    together: Together & { kind: 'refused' | 'unclear' },
+    outcome: OutcomeBuilder,
+  ): Promise<void> {
+    const { source, keys } = part;
+    if (together.kind === 'refused') {
+      if (!isPassing(together.why.text)) severalKeys = false;
+      // All of them are still there, and each gives its own reason.
+      await moveEach(part, keys, outcome);
+    } else {
+      if (!together.isPassing) severalKeys = false;
+      const message = `${source.address} ${together.what}`;
+      outcome.retry(keys, { class: 'source', message, copy: afterLoss(part) });
+    }
+  }
+
+  /** What is known of the copies of keys that MIGRATE may have moved. */
+  function afterLoss({ batch, sourceRun }: Part): Copy {
+    return afterLostConnection(job, batch.copy, 'deleting', sourceRun);
+  }
+
   async function moveEach(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
     if (keys.count === 0) return;
     const sentMs = performance.now();
@@ -201,11 +228,20 @@ export function migrate(options: MigrateOptions): Mover {
     adapt(keys.count, sentMs);
     const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
+    const malformed: number[] = [];
     answers.forEach((answer, place) => {
       if (answer instanceof ErrorReply) refusals.push({ place, id: answer.text, reason: answer });
       else if (answer === 'NOKEY') absent.push(place);
-      else outcome.moved++;
+      else if (answer === 'OK') outcome.moved++;
+      else malformed.push(place);
     });
+    if (malformed.length > 0) {
+      // Nobody knows what it takes the next command for.
+      part.source.close();
+      const message = `${part.source.address} sent a malformed reply to MIGRATE`;
+      const copy = afterLoss(part);
+      outcome.retry(chosen(keys, malformed), { class: 'source', message, copy });
+    }
     await settleAbsent(options, part.batch, chosen(keys, absent), part.sourceRun, outcome);
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);

@@ -12,15 +12,30 @@ import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { migrateMany, type MigrateWords } from './words.js';
+import { isPassing } from '../refused.js';
+import { isRefusedUnrun, migrateMany, type MigrateWords } from './words.js';
 
-export interface Together {
-  /** How many of the keys there were before. */
-  readonly presentBefore: number;
-  readonly answer: Reply;
-  /** Which keys the source still had right behind it; undefined: it did not tell. */
-  left(): Left | undefined;
-}
+/** What became of the call. */
+export type Together =
+  | {
+      readonly kind: 'answered';
+      /** MIGRATE's own answer; `OK` says that it moved as many keys as there were before. */
+      readonly answer: 'OK' | 'NOKEY' | ErrorReply;
+      /** How many of the keys there were before. */
+      readonly presentBefore: number;
+      /** Which keys the source still had right behind it; undefined: it did not tell. */
+      left(): Left | undefined;
+    }
+  /** MIGRATE was not run. */
+  | { readonly kind: 'refused'; readonly why: ErrorReply }
+  /** It may have been run, and what it did nobody can tell from the answers. */
+  | {
+      readonly kind: 'unclear';
+      /** `refused MULTI: …` */
+      readonly what: string;
+      /** Whether another time it may be understood. */
+      readonly isPassing: boolean;
+    };
 
 export interface Left {
   readonly present: Keys;
@@ -67,26 +82,77 @@ export async function migrateTogether(
     }
   }
   out.append(end);
-  const queuedCount = 3 + (scripts ? 1 : keys.count);
-  const queued = Array.from({ length: queuedCount }, () => nextReply(source));
-  const [result] = await Promise.all([nextReply(source), ...queued]);
-  // The transaction itself was refused: nothing was done.
-  if (!Array.isArray(result)) {
-    const answer = result instanceof ErrorReply ? result : new ErrorReply('ERR no answer to EXEC');
-    return { presentBefore: 0, answer, left: () => ({ present: keys, absent: chosen(keys, []) }) };
-  }
-  const [presentBefore, answer = null, ...presence] = result;
-  return { presentBefore: Number(presentBefore), answer, left: () => leftOf(keys, presence) };
+  const queuedCount = 2 + (scripts ? 1 : keys.count);
+  const [begun, queued, result] = await Promise.all([
+    nextReply(source),
+    Promise.all(Array.from({ length: queuedCount }, () => nextReply(source))),
+    nextReply(source),
+  ]);
+  const together = understood(begun, queued, result, keys);
+  // It may still hold a transaction open, or be behind with its answers.
+  if (together.kind === 'unclear') source.close();
+  return together;
 }
 
+/**
+ * Takes each answer for what it is an answer to: what stands between the source and us may refuse a
+ * command of a transaction by itself, which is then run without it.
+ * @param begun the answer to MULTI.
+ * @param queued the answers to EXISTS, to MIGRATE, and to what asks which keys are left.
+ * @param result the answer to EXEC.
+ */
+export function understood(
+  begun: Reply,
+  queued: readonly Reply[],
+  result: Reply,
+  keys: Keys,
+): Together {
+  if (begun !== 'OK') {
+    // Each command was run by itself, if at all, and those of others between them.
+    const alone = queued[1];
+    const didNothing = alone instanceof ErrorReply && isRefusedUnrun(alone);
+    return didNothing ? { kind: 'refused', why: alone } : unclear('MULTI', begun);
+  }
+  if (result instanceof ErrorReply) {
+    const refusal = queued.find((reply) => reply instanceof ErrorReply);
+    if (result.code === 'EXECABORT') return { kind: 'refused', why: refusal ?? result };
+    return unclear('EXEC', result);
+  }
+  const places = queued.flatMap((reply, place) => (reply === 'QUEUED' ? [place] : []));
+  if (!Array.isArray(result) || result.length !== places.length) return unclear('EXEC', result);
+  const answers = new Map(places.map((place, at) => [place, result[at] as Reply]));
+  const answerAt = (place: number): Reply => answers.get(place) ?? queued[place] ?? null;
+  const answer = answerAt(1);
+  if (!answers.has(1)) {
+    const isRefused = answer instanceof ErrorReply;
+    return isRefused ? { kind: 'refused', why: answer } : unclear('MIGRATE', answer);
+  }
+  if (answer !== 'OK' && answer !== 'NOKEY' && !(answer instanceof ErrorReply)) {
+    return unclear('MIGRATE', answer);
+  }
+  const presentBefore = answerAt(0);
+  const isCount = typeof presentBefore === 'number' && presentBefore <= keys.count;
+  if (answer === 'OK' && !isCount) return unclear('EXISTS', presentBefore);
+  const presence = queued.slice(2).map((_, at) => answerAt(at + 2));
+  const left = (): Left | undefined => leftOf(keys, presence);
+  return { kind: 'answered', answer, presentBefore: isCount ? presentBefore : 0, left };
+}
+
+function unclear(command: string, reply: Reply): Together & { kind: 'unclear' } {
+  if (!(reply instanceof ErrorReply)) {
+    return { kind: 'unclear', what: `sent a malformed reply to ${command}`, isPassing: false };
+  }
+  const what = `refused ${command}: ${reply.text}`;
+  return { kind: 'unclear', what, isPassing: isPassing(reply.text) };
+}
+
+/** @param presence a row of 0 and 1, or just 0, by the script; else an answer for each key. */
 function leftOf(keys: Keys, presence: readonly Reply[]): Left | undefined {
   const [first] = presence;
-  if (first instanceof ErrorReply) return undefined;
-  const isRow = Buffer.isBuffer(first);
-  const row = isRow ? textOf(first) : presence.map(textOf).join('');
-  const places = (sign: string): number[] =>
-    Array.from({ length: keys.count }, (_, place) => place).filter(
-      (place) => (row[place] ?? '0') === sign,
-    );
-  return { present: chosen(keys, places('1')), absent: chosen(keys, places('0')) };
+  const isNone = first === 0 && presence.length === 1;
+  const row = isNone ? '0'.repeat(keys.count) : presence.map(textOf).join('');
+  if (row.length !== keys.count || !/^[01]*$/.test(row)) return undefined;
+  const placesOf = (sign: string): number[] =>
+    [...Array(keys.count).keys()].filter((place) => row[place] === sign);
+  return { present: chosen(keys, placesOf('1')), absent: chosen(keys, placesOf('0')) };
 }

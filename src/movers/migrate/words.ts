@@ -3,6 +3,7 @@
  * (https://redis.io/docs/latest/commands/migrate/, "History"), and the nodes' credentials.
  */
 import { command, frame } from '../../redis/frames.js';
+import type { ErrorReply } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 
 export interface MigrateWords {
@@ -13,6 +14,14 @@ export interface MigrateWords {
   readonly timeoutMs: number;
   readonly username?: string;
   readonly password?: string;
+}
+
+/** What stands ahead of the node's own words in MIGRATE's answer. */
+export const errorFromTarget = 'ERR Target instance replied with error: ';
+
+/** Whether an error of MIGRATE says that it was not run: else it may have moved some of its keys. */
+export function isRefusedUnrun({ code, text }: ErrorReply): boolean {
+  return code !== 'IOERR' && !text.startsWith(errorFromTarget);
 }
 
 /** One command for all the keys. */

@@ -11,6 +11,7 @@
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
+import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
@@ -207,6 +208,9 @@ export async function store(
     const absent = chosen(keys, passed.absent);
     if (passed.refusedBySource === undefined) {
       await settleAbsent(options, batch, absent, line.sourceRun, outcome);
+    } else if (options.sameSlot) {
+      const gone = await settleUnserved(line.source, absent, outcome);
+      await settleAbsent(options, batch, gone, line.sourceRun, outcome);
     } else {
       const message = `the source answered: ${passed.refusedBySource}`;
       outcome.fail(absent, { class: 'source', message });
@@ -274,6 +278,39 @@ export async function store(
     else if (equal === 'repeated') outcome.repeated += compared.equal.count;
     else outcome.leaveBoth(compared.equal, equal);
   }
+}
+
+/**
+ * A node of a source cluster serves no key whose slot it does not own. Such keys are left by a
+ * resharding that was broken off; they keep none of the others from being dealt with.
+ * @param keys the node gave no value for them, and refused one of them at least.
+ * @returns those that it does not have.
+ */
+async function settleUnserved(
+  source: Connection,
+  keys: Keys,
+  outcome: OutcomeBuilder,
+): Promise<Keys> {
+  const places = [...Array(keys.count).keys()];
+  const answers = await Promise.all(
+    places.map((place) => source.call('EXISTS', keyAt(keys, place))),
+  );
+  const gone: number[] = [];
+  for (const [place, answer] of answers.entries()) {
+    const key = slice(keys, place, place + 1);
+    if (answer === 0) gone.push(place);
+    else if (!(answer instanceof ErrorReply)) {
+      const message = `${source.address} did not give its value, and has it`;
+      outcome.retry(key, { class: 'source', message });
+    } else {
+      const message =
+        answer.code === 'MOVED'
+          ? `${source.address} does not own the slot of this key: run cluster-import check --fix-keys --to ${source.address}, then import again`
+          : `the source answered: ${answer.text}`;
+      outcome.fail(key, { class: 'source', message });
+    }
+  }
+  return chosen(keys, gone);
 }
 
 function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; text: string }[] {

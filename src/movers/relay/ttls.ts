@@ -26,6 +26,13 @@ const timeCommand = command('TIME');
 const latestMs = 2 ** 63 - 2 ** 32;
 
 /**
+ * For a key that a node of a source cluster does not serve: it refuses the value as well. If its slot
+ * became the node's own just in between, the value comes, and this is a deadline that no node takes.
+ */
+const unserved = Infinity;
+const isUnserved = /^(MOVED|ASK|TRYAGAIN) /;
+
+/**
  * Asks for each key's TTL, and then for the time, so that a line that stands still stretches none.
  * @returns for each key the ms since the epoch (by this machine's clock) at which it expires, 0 for
  *   never; filled by the time replies to later commands arrive.
@@ -81,7 +88,11 @@ class PttlReader implements Reader {
       } else {
         const text = type === MINUS ? lineText(bytes, at, end) : '';
         if (text === undefined) return at;
-        throw new ProtocolError(`an answer to PTTL that is none: ${text}`);
+        if (!isUnserved.test(text)) {
+          throw new ProtocolError(`an answer to PTTL that is none: ${text}`);
+        }
+        this.deadlines[this.#place] = unserved;
+        at += text.length + 3;
       }
       this.#place++;
     }
@@ -101,7 +112,8 @@ class PttlReader implements Reader {
     if (laterMs === 0) return;
     for (let place = 0; place < this.deadlines.length; place++) {
       const deadlineMs = this.deadlines[place] as number;
-      if (deadlineMs !== 0) this.deadlines[place] = Math.min(deadlineMs + laterMs, latestMs);
+      if (deadlineMs === 0 || deadlineMs === unserved) continue;
+      this.deadlines[place] = Math.min(deadlineMs + laterMs, latestMs);
     }
   }
 }

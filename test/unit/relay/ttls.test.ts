@@ -51,6 +51,11 @@ describe('deadlines', () => {
     );
   });
 
+  it('are none that a node takes where the source does not serve the key', () => {
+    const { deadlines } = ask(':-1\r\n-MOVED 7 h:1\r\n:1500\r\n', 'a', 'b', 'c');
+    expect(deadlines).toEqual([0, Infinity, nowMs + 1500]);
+  });
+
   it('are not stretched by a line that stands still, on the way there or back', () => {
     const source = mockConnection();
     const soon = askAlong(source, nowMs + 1, nowMs + 2);
