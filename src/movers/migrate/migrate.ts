@@ -8,7 +8,6 @@
  */
 import { ImportError, StoppedError } from '../../errors.js';
 import { nextReply } from '../../redis/ask.js';
-import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
@@ -17,7 +16,9 @@ import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
-import { migrateTogether, preparePresence } from './together.js';
+import { createCallSize } from './call-size.js';
+import { type SourceEnd, type SourceEnds, sourceEnds } from './source-ends.js';
+import { migrateTogether } from './together.js';
 import { migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
@@ -60,39 +61,36 @@ interface Part extends SourceEnd {
   readonly keys: Keys;
 }
 
-interface SourceEnd {
-  readonly source: Connection;
-  /** Its run_id: another one after each restart. */
-  readonly sourceRun: string;
-}
-
 const mostKeys = 1000;
 /**
  * The same where keys are put on file before they are sent, because the cluster has others by their
  * names: whether a call that was cut off has moved its keys nobody can tell then, so they stay.
  */
 const mostNotedKeys = 20;
-/** No call is taken to be quicker. */
-const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
 const callsAtOnce = 2;
+/** How many calls for a single key each are on their way at one time. */
+const mostSingles = 16;
 const errorFromTarget = 'ERR Target instance replied with error: ';
 
 export function migrate(options: MigrateOptions): Mover {
   const { copy, timeoutMs } = options;
-  const callLimit = options.beforeDeletes ? mostNotedKeys : mostKeys;
+  const callSize = createCallSize(
+    options.maxBlockMs,
+    () => options.roundTripMs(),
+    options.beforeDeletes ? mostNotedKeys : mostKeys,
+  );
   const credentials = {
     ...(options.username !== undefined && { username: options.username }),
     ...(options.password !== undefined && { password: options.password }),
   };
   // Each call has a connection of its own: what two calls on one bring is worked off in one go, and
   // other clients would wait for both.
-  const idle = Array.from({ length: callsAtOnce }, () => sourceEnds(options));
+  const idle = Array.from({ length: callsAtOnce }, () =>
+    sourceEnds(() => options.openSource(), options.scripts),
+  );
   const all = [...idle];
   const waiting: ((ends: SourceEnds) => void)[] = [];
-  let keysPerCall = 1;
-  let lastAnswerMs = 0;
-  let shortestWaitMs = Infinity;
   /** Nodes that refuse all of the source's payloads. */
   const refusing = new Set<string>();
 
@@ -114,13 +112,23 @@ export function migrate(options: MigrateOptions): Mover {
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const parts: Promise<void>[] = [];
+    // Each call to a node that hangs blocks the source for all of its timeout.
+    let trouble: string | undefined;
     for (let from = 0; from < batch.keys.count;) {
       const ends = await nextIdle();
+      if (trouble !== undefined) {
+        release(ends);
+        const rest = slice(batch.keys, from, batch.keys.count);
+        outcome.retry(rest, { class: 'unavailable', message: trouble });
+        break;
+      }
       // Only now, when it is sent, is it known how many keys fit into the time.
-      const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + keysPerCall));
+      const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + callSize.keys));
       const part = ends
         .open()
-        .then((end) => movePart({ ...end, batch, words, keys }, outcome))
+        .then(async (end) => {
+          trouble ??= await movePart({ ...end, batch, words, keys }, outcome);
+        })
         .catch((error: unknown) => {
           if (!(error instanceof StoppedError)) throw error;
           // Others of the batch are under way, and are told of.
@@ -141,7 +149,8 @@ export function migrate(options: MigrateOptions): Mover {
     return outcome.build();
   }
 
-  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
+  /** @returns why no more should be sent to the node now, if it did not answer. */
+  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<string | undefined> {
     const own = outcomeBuilder(part.sourceRun);
     await options.beforeDeletes?.(part.keys);
     try {
@@ -149,7 +158,9 @@ export function migrate(options: MigrateOptions): Mover {
       const isFresh = part.batch.attempt === 0 && !part.batch.relisted;
       const several = options.severalKeys && isFresh;
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
-      outcome.add(own.build());
+      const built = own.build();
+      outcome.add(built);
+      return built.retries.find((one) => one.class === 'unavailable')?.message;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
@@ -158,6 +169,7 @@ export function migrate(options: MigrateOptions): Mover {
       const why = part.source.lost ? 'source' : 'unavailable';
       const { sourceRun } = part;
       outcome.retry(part.keys, { class: why, message: error.message, doubt, sourceRun });
+      return error.message;
     }
   }
 
@@ -165,7 +177,7 @@ export function migrate(options: MigrateOptions): Mover {
     const { source, batch, keys } = part;
     const sentMs = performance.now();
     const together = await migrateTogether(source, part.words, keys, options.scripts);
-    adapt(keys.count, sentMs);
+    callSize.note(keys.count, sentMs, 1);
     const { answer, presentBefore } = together;
     if (!(answer instanceof ErrorReply)) {
       const moved = answer === 'NOKEY' ? 0 : presentBefore;
@@ -187,13 +199,34 @@ export function migrate(options: MigrateOptions): Mover {
     } else await moveEach(part, present, outcome);
   }
 
+  /** A call for each key; few on their way at one time, since what was sent can't be taken back. */
   async function moveEach(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
     if (keys.count === 0) return;
     const sentMs = performance.now();
+    let trips = 0;
+    for (let from = 0, size = 1; from < keys.count; size = Math.min(mostSingles, size * 2)) {
+      trips++;
+      const some = slice(keys, from, Math.min(keys.count, from + size));
+      from += some.count;
+      const silence = await moveSingles(part, some, outcome);
+      if (silence !== undefined && from < keys.count) {
+        const rest = slice(keys, from, keys.count);
+        outcome.retry(rest, { class: 'unavailable', message: silence });
+        return;
+      }
+    }
+    callSize.note(keys.count, sentMs, trips);
+  }
+
+  /** @returns what the source said of a node that did not answer. */
+  async function moveSingles(
+    part: Part,
+    keys: Keys,
+    outcome: OutcomeBuilder,
+  ): Promise<string | undefined> {
     part.source.out.append(migrateEach(part.words, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
-    adapt(keys.count, sentMs);
     const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
     answers.forEach((answer, place) => {
@@ -205,6 +238,8 @@ export function migrate(options: MigrateOptions): Mover {
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);
     }
+    const silence = refusals.find(({ reason }) => reason.code === 'IOERR');
+    return silence && `MIGRATE to ${part.batch.node.address} answered: ${silence.id}`;
   }
 
   async function settle(
@@ -231,56 +266,11 @@ export function migrate(options: MigrateOptions): Mover {
     }
   }
 
-  /** Cuts the next calls so that each blocks the source for about as long as it may. */
-  function adapt(keyCount: number, sentMs: number): void {
-    const nowMs = performance.now();
-    const waitedMs = nowMs - sentMs;
-    shortestWaitMs = Math.min(shortestWaitMs, waitedMs);
-    // The way there and back blocks nobody. It can't be longer than all that was waited for once.
-    const wayMs = Math.min(options.roundTripMs(), shortestWaitMs);
-    const tookMs = Math.max(leastMs, Math.min(waitedMs - wayMs, nowMs - lastAnswerMs));
-    lastAnswerMs = nowMs;
-    if (keyCount < keysPerCall / 2) return;
-    const fitting = (keyCount * options.maxBlockMs) / tookMs;
-    const next = Math.min(fitting, keysPerCall * 2);
-    keysPerCall = Math.max(1, Math.min(callLimit, Math.floor(next)));
-  }
-
   return {
     name: 'migrate',
     move,
     close() {
       for (const ends of all) ends.close();
-    },
-  };
-}
-
-/** A connection to the source, opened when it is needed and again when it was lost. */
-interface SourceEnds {
-  open(): Promise<SourceEnd>;
-  close(): void;
-}
-
-function sourceEnds(options: MigrateOptions): SourceEnds {
-  let opened: Promise<SourceEnd> | undefined;
-  return {
-    open() {
-      if (opened) return opened;
-      const opening = options.openSource().then((end) => {
-        end.source.onLost(() => (opened = undefined));
-        if (options.scripts) preparePresence(end.source);
-        return end;
-      });
-      opened = opening;
-      opening.catch(() => (opened = undefined));
-      return opening;
-    },
-    close() {
-      opened
-        ?.then(({ source }) => {
-          source.close();
-        })
-        .catch(() => undefined);
     },
   };
 }
