@@ -1,7 +1,7 @@
 /**
  * Reads one page of a scan: `*2`, the cursor, and the page's keys, which are gathered as frames.
  */
-import { ProtocolError, SourceError } from '../errors.js';
+import { ConnectionError, ProtocolError, SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Reader } from '../redis/reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
@@ -28,6 +28,9 @@ const lengths = new Uint32Array(1024);
 
 /** What a page's keys may add up to, so that no server can fill the memory with them. */
 const limitBytes = 64 * 1024 * 1024;
+
+/** What it refuses for now only: somebody's script runs, it loads, its master is away (Redis' server.c). */
+const passing = /^(BUSY|LOADING|MASTERDOWN) /;
 
 /** 2^64 - 1 has so many digits. */
 const cursorDigits = 20;
@@ -100,7 +103,8 @@ export class PageReader implements Reader {
   }
 
   #refused(text: string): void {
-    this.reject(new SourceError(`${this.name} refused SCAN: ${text}`));
+    const Trouble = passing.test(text) ? ConnectionError : SourceError;
+    this.reject(new Trouble(`${this.name} refused SCAN: ${text}`));
   }
 
   #gather(): void {

@@ -5,7 +5,7 @@
  * empty (https://redis.io/docs/latest/commands/scan/). The cursor is an unsigned 64-bit number, so
  * it stays text.
  */
-import { ProtocolError } from '../errors.js';
+import { ConnectionError, ProtocolError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
@@ -51,9 +51,10 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
       return { ...(await request(before.connection, cursor)), server: before.identity };
     } catch (error) {
       // A server that opens and then fails at each SCAN, or answers nonsense, will not mend.
-      if (!before.connection.lost || error instanceof ProtocolError || tries === triesPerPage) {
-        throw error;
-      }
+      const isPassing = before.connection.lost || error instanceof ConnectionError;
+      if (!isPassing || error instanceof ProtocolError || tries === triesPerPage) throw error;
+      // A busy source is heard again once it answers those who come anew.
+      before.connection.close();
       linked = link.open();
       const same = (await linked).identity === before.identity;
       return page(same ? cursor : '0', tries + 1);

@@ -17,7 +17,7 @@ import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
-import { retryRefused } from '../refused.js';
+import { isPassing, retryRefused } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
@@ -204,8 +204,12 @@ export async function store(
     if (passed.refusedBySource === undefined) {
       await settleAbsent(options, batch, absent, line.sourceRun, outcome);
     } else {
-      const message = `the source answered: ${passed.refusedBySource}`;
-      outcome.fail(absent, { class: 'source', message });
+      const news = {
+        class: 'source',
+        message: `the source answered: ${passed.refusedBySource}`,
+      } as const;
+      if (isPassing(passed.refusedBySource)) outcome.retry(absent, news);
+      else outcome.fail(absent, news);
     }
   }
 
