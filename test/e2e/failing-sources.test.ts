@@ -61,7 +61,8 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
 
   it("it is busy with somebody's script, until that is ended", async () => {
     const { client } = stage.source;
-    const run = await halfway('--mover', mover);
+    // So slow that most keys are not listed yet.
+    const run = await halfway('--mover', mover, '--max-rate', '3000');
     await client.config('SET', 'lua-time-limit', '1');
     const other = client.duplicate();
     try {
@@ -73,8 +74,10 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
         );
       await waitFor('it to be busy', isBusy);
       const told = new Promise<void>((resolve) => {
+        let isListing = false;
         proxy.faults.corrupt = (chunk, direction) => {
-          if (direction === 'down' && chunk.includes('-BUSY')) resolve();
+          isListing ||= direction === 'up' && chunk.includes('SCAN');
+          if (isListing && direction === 'down' && chunk.includes('-BUSY')) resolve();
           return chunk;
         };
       });
@@ -83,6 +86,7 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
       await client.script('KILL');
       await expectComplete(reportOf(await run.done));
     } finally {
+      await client.script('KILL').catch(() => undefined);
       other.disconnect();
     }
   });
