@@ -143,6 +143,11 @@ export interface Retry {
   /** The keys are at the node already, through this run, but may be stale there. */
   readonly ours?: boolean;
   readonly doubt?: Doubt;
+  /**
+   * The words by which the source refuses commands for now, whatever their keys: that is none of the
+   * keys' tries.
+   */
+  readonly refusal?: string;
   /** The source's run_id when it still had these keys: with `ours` and `doubt`. */
   readonly sourceRun?: string;
 }

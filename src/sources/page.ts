@@ -1,12 +1,13 @@
 /**
  * Reads one page of a scan: `*2`, the cursor, and the page's keys, which are gathered as frames.
  */
-import { ConnectionError, ProtocolError, SourceError } from '../errors.js';
+import { ProtocolError, RefusedError, SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Reader } from '../redis/reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
 import { type KeysBuilder, keysBuilder } from '../redis/keys.js';
 import { lineText } from '../redis/reply.js';
+import { refusalIn } from '../redis/source-health.js';
 import type { Keys } from '../types.js';
 
 export interface Page {
@@ -28,9 +29,6 @@ const lengths = new Uint32Array(1024);
 
 /** What a page's keys may add up to, so that no server can fill the memory with them. */
 const limitBytes = 64 * 1024 * 1024;
-
-/** What it refuses for now only: somebody's script runs, it loads, its master is away (Redis' server.c). */
-const passing = /^(BUSY|LOADING|MASTERDOWN) /;
 
 /** 2^64 - 1 has so many digits. */
 const cursorDigits = 20;
@@ -103,8 +101,9 @@ export class PageReader implements Reader {
   }
 
   #refused(text: string): void {
-    const Trouble = passing.test(text) ? ConnectionError : SourceError;
-    this.reject(new Trouble(`${this.name} refused SCAN: ${text}`));
+    const words = `${this.name} refused SCAN: ${text}`;
+    const refusal = refusalIn(text);
+    this.reject(refusal === undefined ? new SourceError(words) : new RefusedError(words, refusal));
   }
 
   #gather(): void {

@@ -10,11 +10,12 @@ import { ImportError, StoppedError } from '../../errors.js';
 import { nextReply } from '../../redis/ask.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Keys, Mover, Node, Outcome, Retry } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
+import { sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
 import { createCallSize } from './call-size.js';
 import { type SourceEnd, type SourceEnds, sourceEnds } from './source-ends.js';
@@ -60,6 +61,9 @@ interface Part extends SourceEnd {
   readonly words: MigrateWords;
   readonly keys: Keys;
 }
+
+/** Why a node, or the source, takes no more now. */
+type Trouble = Pick<Retry, 'class' | 'message' | 'refusal'>;
 
 const mostKeys = 1000;
 /**
@@ -112,14 +116,14 @@ export function migrate(options: MigrateOptions): Mover {
     const overwrite = overwrites(options.overwrite, batch);
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const parts: Promise<void>[] = [];
-    // Each call to a node that hangs blocks the source for all of its timeout.
-    let trouble: string | undefined;
+    // Each call to a node that hangs blocks the source for all of its timeout; and a source that refuses
+    // one refuses all.
+    let trouble: Trouble | undefined;
     for (let from = 0; from < batch.keys.count;) {
       const ends = await nextIdle();
       if (trouble !== undefined) {
         release(ends);
-        const rest = slice(batch.keys, from, batch.keys.count);
-        outcome.retry(rest, { class: 'unavailable', message: trouble });
+        outcome.retry(slice(batch.keys, from, batch.keys.count), trouble);
         break;
       }
       // Only now, when it is sent, is it known how many keys fit into the time.
@@ -149,8 +153,8 @@ export function migrate(options: MigrateOptions): Mover {
     return outcome.build();
   }
 
-  /** @returns why no more should be sent to the node now, if it did not answer. */
-  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<string | undefined> {
+  /** @returns why no more should be sent now. */
+  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<Trouble | undefined> {
     const own = outcomeBuilder(part.sourceRun);
     await options.beforeDeletes?.(part.keys);
     try {
@@ -160,7 +164,7 @@ export function migrate(options: MigrateOptions): Mover {
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
       const built = own.build();
       outcome.add(built);
-      return built.retries.find((one) => one.class === 'unavailable')?.message;
+      return troubleIn(built.retries);
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
@@ -168,8 +172,9 @@ export function migrate(options: MigrateOptions): Mover {
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
       const { sourceRun } = part;
-      outcome.retry(part.keys, { class: why, message: error.message, doubt, sourceRun });
-      return error.message;
+      const trouble = { class: why, message: error.message } as const;
+      outcome.retry(part.keys, { ...trouble, doubt, sourceRun });
+      return trouble;
     }
   }
 
@@ -208,22 +213,21 @@ export function migrate(options: MigrateOptions): Mover {
       trips++;
       const some = slice(keys, from, Math.min(keys.count, from + size));
       from += some.count;
-      const silence = await moveSingles(part, some, outcome);
-      if (silence !== undefined && from < keys.count) {
-        const rest = slice(keys, from, keys.count);
-        outcome.retry(rest, { class: 'unavailable', message: silence });
+      const trouble = await moveSingles(part, some, outcome);
+      if (trouble && from < keys.count) {
+        outcome.retry(slice(keys, from, keys.count), trouble);
         return;
       }
     }
     callSize.note(keys.count, sentMs, trips);
   }
 
-  /** @returns what the source said of a node that did not answer. */
+  /** @returns why no more should be sent now. */
   async function moveSingles(
     part: Part,
     keys: Keys,
     outcome: OutcomeBuilder,
-  ): Promise<string | undefined> {
+  ): Promise<Trouble | undefined> {
     part.source.out.append(migrateEach(part.words, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
@@ -239,7 +243,12 @@ export function migrate(options: MigrateOptions): Mover {
       await settle(part, refused, reason, outcome);
     }
     const silence = refusals.find(({ reason }) => reason.code === 'IOERR');
-    return silence && `MIGRATE to ${part.batch.node.address} answered: ${silence.id}`;
+    if (silence) {
+      const message = `MIGRATE to ${part.batch.node.address} answered: ${silence.id}`;
+      return { class: 'unavailable', message };
+    }
+    const refused = refusals.map(({ id }) => sourceRefusal(id, 'MIGRATE'));
+    return refused.find(({ refusal }) => refusal !== undefined);
   }
 
   async function settle(
@@ -248,6 +257,11 @@ export function migrate(options: MigrateOptions): Mover {
     error: ErrorReply,
     outcome: OutcomeBuilder,
   ): Promise<void> {
+    const refused = sourceRefusal(error.text, 'MIGRATE');
+    if (refused.refusal !== undefined) {
+      outcome.retry(keys, refused);
+      return;
+    }
     const text = error.text.startsWith(errorFromTarget)
       ? error.text.slice(errorFromTarget.length)
       : error.text;
@@ -273,6 +287,13 @@ export function migrate(options: MigrateOptions): Mover {
       for (const ends of all) ends.close();
     },
   };
+}
+
+function troubleIn(retries: readonly Retry[]): Trouble | undefined {
+  const found = retries.find((one) => one.class === 'unavailable' || one.refusal !== undefined);
+  if (!found) return undefined;
+  const { class: why, message, refusal } = found;
+  return { class: why, message, ...(refusal !== undefined && { refusal }) };
 }
 
 /** A key that MIGRATE sent alone, and of whose arrival it did not hear, may be at the node. */

@@ -20,6 +20,7 @@ import type { ErrorReply } from '../../redis/reply.js';
 import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Doubt, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { sourceRefusal } from '../refused.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
@@ -222,6 +223,13 @@ export function relay(options: RelayOptions): Mover {
     why: Kept['why'],
     { stored, found }: { readonly stored: Keys; readonly found: Keys },
   ): Promise<void> {
+    const refusal = why === 'changed' ? undefined : sourceRefusal(why.text, 'to delete it');
+    if (refusal?.refusal !== undefined) {
+      // The source's trouble, and not the keys': they wait until it is over.
+      outcome.retry(stored, { ...refusal, ours: true });
+      outcome.retry(found, refusal);
+      return;
+    }
     const message =
       why === 'changed'
         ? 'it was written to while it was moved'

@@ -17,7 +17,7 @@ import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
-import { isPassing, retryRefused } from '../refused.js';
+import { retryRefused, sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
@@ -204,12 +204,9 @@ export async function store(
     if (passed.refusedBySource === undefined) {
       await settleAbsent(options, batch, absent, line.sourceRun, outcome);
     } else {
-      const news = {
-        class: 'source',
-        message: `the source answered: ${passed.refusedBySource}`,
-      } as const;
-      if (isPassing(passed.refusedBySource)) outcome.retry(absent, news);
-      else outcome.fail(absent, news);
+      const why = sourceRefusal(passed.refusedBySource, 'to read it');
+      if (why.refusal === undefined) outcome.fail(absent, why);
+      else outcome.retry(absent, why);
     }
   }
 
