@@ -161,6 +161,11 @@ export interface Retry {
   readonly askAt?: string;
   /** What is known of their copies by now; undefined: no more than before. */
   readonly copy?: Copy;
+  /**
+   * The words by which the source refuses commands for now, whatever their keys: that is none of the
+   * keys' tries.
+   */
+  readonly refusal?: string;
 }
 
 /**

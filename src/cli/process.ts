@@ -28,16 +28,23 @@ export function outliveStreams(): void {
 
 /** The last resort: what was in flight is as it would be after a kill, and the journal knows. */
 export function endOnTheUnforeseen(isDebugging: boolean): void {
-  const end = (error: unknown): void => {
-    if (isDebugging) console.error(error);
-    const words = error instanceof Error ? error.message : String(error);
+  const endSaying = (words: string): void => {
     process.stderr.write(
-      `cluster-import: something unforeseen: ${words}. Nothing is lost; the same command goes on.\n`,
+      `cluster-import: ${words}. Nothing is lost; the same command goes on.\n`,
       () => leave(unforeseenCode),
     );
   };
+  const end = (error: unknown): void => {
+    if (isDebugging) console.error(error);
+    endSaying(`something unforeseen: ${error instanceof Error ? error.message : String(error)}`);
+  };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
+  // All ways out lead through `leave`. A process that has nothing to wait for any more, and has not
+  // come to its end, would leave without a word (Node's exit code 13).
+  process.on('beforeExit', () => {
+    endSaying('it waits for something that can never come');
+  });
 }
 
 /** Of standard input, output and error those that are a terminal to begin with. */

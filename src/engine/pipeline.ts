@@ -181,7 +181,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
     const { listedBefore } = batch;
     const copy = retry.copy ?? batch.copy;
-    const attempt = batch.attempt + 1;
+    const attempt = retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt);
     // Clusters that don't announce hosts leave the name out: it is the host that answered.
     const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
     if (askAt !== undefined) {

@@ -167,7 +167,7 @@ export function autoMover(
   ): Promise<Outcome | Untaken> {
     const trying = probe.move({ ...batch, keys: slice(batch.keys, 0, 1) });
     const trouble = trying.then(({ retries }) =>
-      retries.find((one) => one.class === 'unavailable'),
+      retries.find((one) => one.class === 'unavailable' || one.refusal !== undefined),
     );
     const well = trouble.then((found) => found === undefined);
     probes.set(id, well);

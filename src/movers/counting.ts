@@ -6,6 +6,7 @@ import { ImportError } from '../errors.js';
 import type { Batch, Keys, Mover, Outcome } from '../types.js';
 import type { Aside } from './aside.js';
 import { outcomeBuilder } from './outcome.js';
+import { sourceRefusal } from './refused.js';
 
 /** What was counted. */
 export interface Census {
@@ -47,7 +48,9 @@ export function counting(options: CountingOptions): Mover {
     );
     const refused = replies.find((reply) => reply instanceof ErrorReply);
     if (refused) {
-      outcome.fail(keys, { class: 'source', message: `the source answered: ${refused.text}` });
+      const why = sourceRefusal(refused.text, 'to tell its type');
+      if (why.refusal === undefined) outcome.fail(keys, why);
+      else outcome.retry(keys, why);
       return outcome.build();
     }
     const types = replies.map(textOf).filter((type) => type !== 'none');

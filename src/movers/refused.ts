@@ -1,5 +1,6 @@
-/** Keys about which a node would not answer: its slots move, or it is loading. They go round again. */
-import type { Copy, Keys, Node } from '../types.js';
+/** Keys about which a server would not answer: slots move, or it is loading. They go round again. */
+import { refusalIn } from '../redis/source-health.js';
+import type { Copy, Keys, Node, Retry } from '../types.js';
 import { byReason, type OutcomeBuilder } from './outcome.js';
 import { verdictOf } from './replies.js';
 
@@ -29,4 +30,19 @@ export function retryRefused(
     const message = `${node.address} answered: ${text}`;
     outcome.retry(some, { class: verdict.class, message, ...askAt, ...(copy && { copy }) });
   }
+}
+
+/**
+ * Why keys stay at the source, or go round again where it refuses commands whatever their keys
+ * (`refusal` is set then).
+ * @param text the source's error reply.
+ * @param what it was asked for: `to delete it`.
+ */
+export function sourceRefusal(
+  text: string,
+  what: string,
+): { readonly class: 'source'; readonly message: string } & Pick<Retry, 'refusal'> {
+  const refusal = refusalIn(text);
+  const message = `the source refused ${what}: ${refusal ?? text}`;
+  return { class: 'source', message, ...(refusal !== undefined && { refusal }) };
 }

@@ -1,9 +1,10 @@
 /** What is found out about a source before the start: one database of one server. */
-import { PreflightError } from '../errors.js';
+import { PreflightError, RefusedError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
-import { readServerFacts, type ServerFacts } from '../redis/server.js';
+import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
+import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import { filledIn } from './databases.js';
 import type { Dump } from './dump-names.js';
 import type { Origin } from './origins.js';
@@ -102,7 +103,29 @@ export async function checkSource<Source extends Omit<SourceFacts, 'payloadRefus
       `${address} is a read-only replica, from which nothing can be moved: give its master in --from, or say --copy.`,
     );
   }
-  return { ...source, has: await checkSourceRights(source.endpoint, source.has, options) };
+  const has = await checkSourceRights(source.endpoint, source.has, options);
+  await checkState(source.control, has, options);
+  return { ...source, has };
+}
+
+/** That it takes what the run needs now: by a command that changes nothing. @throws RefusedError */
+async function checkState(control: Control, has: Features, options: ImportOptions): Promise<void> {
+  await tryOut(trialOf(has, options), async ([name, ...args]) => {
+    try {
+      await control.call(name, ...args);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (refusalIn(error.reply) !== undefined) throw error;
+      return error.reply;
+    }
+  });
+}
+
+/** The command by which to see whether a source takes what this run needs. */
+export function trialOf(has: Features, { copy, mover }: ImportOptions): TrialWords {
+  if (!copy) return trialWords(has.unlink ? 'UNLINK' : 'DEL');
+  return trialWords(mover === 'migrate' ? 'MIGRATE' : 'EXISTS');
 }
 
 async function checkForeign(

@@ -22,6 +22,8 @@ export interface Link {
   open(): Promise<Linked>;
   /** From now on this signal ends all waiting: what still opens is tried once. */
   heed(signal: AbortSignal): void;
+  /** Closes what is open, and no more: whoever needs a connection opens another one. */
+  renew(): void;
   /** Gives up: nothing is opened any more. */
   close(): void;
 }
@@ -59,9 +61,8 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
         /^role:slave/m.test(role) &&
         !/^slave_read_only:0/m.test(role)
       ) {
-        // Sentinels may not have noticed yet; else it is for good.
-        const Trouble = endpoint.sentinels ? ConnectionError : SourceError;
-        throw new Trouble(
+        // Sentinels, or whoever moves the address to the new master, may not have noticed yet.
+        throw new ConnectionError(
           `${name} has become a read-only replica, from which nothing can be moved: start again with its master in --from.`,
         );
       }
@@ -115,6 +116,9 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
     },
     heed(given) {
       signal = given;
+    },
+    renew() {
+      for (const connection of opened) connection.close();
     },
     close() {
       closed = true;

@@ -108,6 +108,16 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
     ({ address }) =>
       `${address} is a replica that has lost its master: start again when it is back.`,
   ],
+  [
+    /^NOREPLICAS/,
+    ({ address }, words) =>
+      `${address} refuses writes, and with them deletes, because too few replicas follow it (${words}): connect them, or set min-replicas-to-write to 0.`,
+  ],
+  [
+    /^MISCONF/,
+    ({ address }) =>
+      `${address} refuses writes, and with them deletes, because it could not save its data (MISCONF): let a BGSAVE succeed, or set stop-writes-on-bgsave-error to no.`,
+  ],
   [/^BUSY /, ({ address }) => `${address} is busy with a script: start again when it is done.`],
   [
     /^DENIED/,

@@ -6,6 +6,7 @@
 import type { Allowance } from '../engine/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/record.js';
+import { SourceError } from '../errors.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
@@ -16,6 +17,8 @@ import { copyWhenListed } from '../movers/policy.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
+import { ErrorReply } from '../redis/reply.js';
+import { createSourceHealth, refusalIn, type SourceHealth } from '../redis/source-health.js';
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
@@ -30,6 +33,7 @@ import { jobPolicy, moverOf } from './movers.js';
 import { nodeConnections } from './node-connections.js';
 import { filledPrefix } from '../preflight/key-prefix.js';
 import type { Ready } from '../preflight/preflight.js';
+import { trialOf } from '../preflight/source-facts.js';
 
 const batchBytes = 1024 * 1024;
 
@@ -105,10 +109,18 @@ export function assemble(
     },
   };
 
+  const health = createSourceHealth(link, {
+    ...{ name: ready.source.name, retryForMs, logger },
+    trial: trialOf(
+      ready.source.has,
+      copy && choice.name !== 'relay' ? { ...options, mover: 'migrate' } : options,
+    ),
+  });
+
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
   const { connectNode } = toNodes;
 
-  const scan = scanSource(link, {
+  const scan = scanSource(link, health, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
     pageKeys: () => Math.min(distance.pageKeys(), allowance.pageKeys),
@@ -116,7 +128,7 @@ export function assemble(
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
   const selection = { ...options, types: options.type };
-  const wanted = selectsAll(selection) ? all : selectedSource(all, link, selection);
+  const wanted = selectsAll(selection) ? all : selectedSource(all, link, health, selection);
   const prefix = keyPrefix(options, ready.source);
   const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const checkpoints =
@@ -140,10 +152,11 @@ export function assemble(
     },
     async run(signal) {
       link.heed(signal);
+      health.heed(signal);
       await runPipeline({
         source,
         topology,
-        mover,
+        mover: patient(mover, health),
         tally,
         signal,
         logger,
@@ -157,10 +170,7 @@ export function assemble(
         throttle,
         retryForMs,
         checkpoint: checkpoints,
-        countLeft:
-          copy || onlyKeys
-            ? undefined
-            : async () => Number(await (await link.open()).connection.call('DBSIZE')),
+        countLeft: copy || onlyKeys ? undefined : () => countKeys(link, health),
       });
     },
     close() {
@@ -170,6 +180,40 @@ export function assemble(
       toNodes.close();
     },
   };
+}
+
+/** The same mover, which takes no batch while the source refuses commands. */
+function patient(mover: Mover, health: SourceHealth): Mover {
+  return {
+    get name() {
+      return mover.name;
+    },
+    async move(batch) {
+      await health.ready();
+      const outcome = await mover.move(batch);
+      const refused = outcome.retries.find(({ refusal }) => refusal !== undefined);
+      if (refused?.refusal === undefined) health.accepted();
+      else health.refused(refused.refusal);
+      return outcome;
+    },
+    close() {
+      mover.close();
+    },
+  };
+}
+
+/** How many keys the source has: what it does not tell must not be taken for none. */
+async function countKeys(link: Link, health: SourceHealth): Promise<number> {
+  for (;;) {
+    const { connection } = await link.open();
+    const reply = await connection.call('DBSIZE');
+    connection.close();
+    if (!(reply instanceof ErrorReply)) return Number(reply);
+    const refusal = refusalIn(reply.text);
+    if (refusal === undefined) throw new SourceError(`the source refused DBSIZE: ${reply.text}`);
+    health.refused(refusal);
+    await health.ready();
+  }
 }
 
 /** The prefix with its placeholders filled in. */

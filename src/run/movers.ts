@@ -61,7 +61,7 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
     const candidates = [
       { mover: byRelay },
       {
-        mover: migrateOf(parts, parts.options.timeoutMs, byRelay),
+        mover: migrateOf(parts, migrateTimeoutMs(parts), byRelay),
         probe: migrateOf(parts, probeTimeoutMs, byRelay),
         portion: migratePortion,
       },
@@ -73,7 +73,7 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
 
 const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
   relay: relayOf,
-  migrate: (parts) => migrateOf(parts, parts.options.timeoutMs, relayOf(parts)),
+  migrate: (parts) => migrateOf(parts, migrateTimeoutMs(parts), relayOf(parts)),
   count: ({ ready, aside, link, census, isNoted }) =>
     counting({
       ...aside,
@@ -164,6 +164,12 @@ function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
  * compared, and deleted at the source only if nobody wrote to them meanwhile, and a node may refuse
  * payloads.
  */
+/**
+ * Much less than what we wait for the source, which serves nobody while it waits for a node that
+ * hangs: two calls on end must not make it look as if it hung itself.
+ */
+const migrateTimeoutMs = ({ options }: Parts): number => Math.ceil(options.timeoutMs / 4);
+
 function migrateOf(
   { ready, options, link, aside, distance, beforeDeletes }: Parts,
   timeoutMs: number,

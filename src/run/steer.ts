@@ -22,6 +22,9 @@ export interface Steering {
 const nothingToSteer =
   'The run has ended, and only its metrics are still up: there is nothing left to hold or to limit.';
 
+/** How often the process is woken while it is paused; only that it has something to wait for counts. */
+const holdMs = 60_000;
+
 export interface Steerable {
   readonly throttle: Throttle;
   /** One for each server that keys are taken from. */
@@ -36,11 +39,15 @@ export function createSteering(steerable: Steerable): Steering {
   const { throttle, allowances, announce } = steerable;
 
   let hasEnded = false;
+  let hold: NodeJS.Timeout | undefined;
 
   function pause(): void {
     if (hasEnded) announce(nothingToSteer);
     if (hasEnded || throttle.isPaused) return;
     throttle.pause();
+    // Servers close connections that are idle (their `timeout`), and Node ends a process that waits for
+    // nothing but a signal.
+    hold ??= setInterval(() => undefined, holdMs);
     announce('Paused; SIGUSR2 or `cluster-import ctl resume` goes on.');
   }
 
@@ -48,8 +55,14 @@ export function createSteering(steerable: Steerable): Steering {
 
   function resume(): void {
     if (!throttle.isPaused) return;
+    letGo();
     throttle.resume();
     announce('Going on.');
+  }
+
+  function letGo(): void {
+    clearInterval(hold);
+    hold = undefined;
   }
 
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
@@ -94,6 +107,7 @@ export function createSteering(steerable: Steerable): Steering {
     resume,
     end() {
       hasEnded = true;
+      letGo();
     },
     obey(orders) {
       if (hasEnded && Object.values(orders).some((order) => order !== undefined)) {

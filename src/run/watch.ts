@@ -163,6 +163,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       await delay(seconds * 1000, undefined, { signal }).catch(() => undefined);
     },
     close() {
+      steering.end();
       clearInterval(looking);
       latency.stop();
       progress?.stop();

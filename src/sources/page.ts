@@ -1,12 +1,13 @@
 /**
  * Reads one page of a scan: `*2`, the cursor, and the page's keys, which are gathered as frames.
  */
-import { ProtocolError, SourceError } from '../errors.js';
+import { ProtocolError, RefusedError, SourceError } from '../errors.js';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import type { Reader } from '../redis/reader.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
 import { type KeysBuilder, keysBuilder } from '../redis/keys.js';
 import { lineText } from '../redis/reply.js';
+import { refusalIn } from '../redis/source-health.js';
 import type { Keys } from '../types.js';
 
 export interface Page {
@@ -100,7 +101,9 @@ export class PageReader implements Reader {
   }
 
   #refused(text: string): void {
-    this.reject(new SourceError(`${this.name} refused SCAN: ${text}`));
+    const words = `${this.name} refused SCAN: ${text}`;
+    const refusal = refusalIn(text);
+    this.reject(refusal === undefined ? new SourceError(words) : new RefusedError(words, refusal));
   }
 
   #gather(): void {

@@ -5,10 +5,11 @@
  * empty (https://redis.io/docs/latest/commands/scan/). The cursor is an unsigned 64-bit number, so
  * it stays text.
  */
-import { ProtocolError } from '../errors.js';
+import { ProtocolError, RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
+import type { SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';
 import { type Page, PageReader } from './page.js';
 
@@ -34,10 +35,11 @@ export interface ScanSource extends Source {
 type Scanned = Page & { readonly server: string };
 
 /**
+ * @param health is waited for where the source refuses SCAN for now.
  * @param link gives a connection for the scan alone. When that is lost the scan goes on where it
  *   was, or from the start if the server has been restarted: its table has another order then.
  */
-export function scanSource(link: Link, options: ScanOptions): ScanSource {
+export function scanSource(link: Link, health: SourceHealth, options: ScanOptions): ScanSource {
   let progress = 0;
   let earlierShare = scanPosition(options.startAt?.cursor ?? '0');
   let position: ScanPosition | undefined;
@@ -48,8 +50,15 @@ export function scanSource(link: Link, options: ScanOptions): ScanSource {
   async function page(cursor: string, tries = 1): Promise<Scanned> {
     const before = await (linked ??= link.open());
     try {
-      return { ...(await request(before.connection, cursor)), server: before.identity };
+      const read = await request(before.connection, cursor);
+      health.accepted();
+      return { ...read, server: before.identity };
     } catch (error) {
+      if (error instanceof RefusedError) {
+        health.refused(error.reply);
+        await health.ready();
+        return page(cursor, tries);
+      }
       // A server that opens and then fails at each SCAN, or answers nonsense, will not mend.
       if (!before.connection.lost || error instanceof ProtocolError || tries === triesPerPage) {
         throw error;

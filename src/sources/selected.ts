@@ -2,10 +2,12 @@
  * A source of which only some keys are wanted: by name, by type, by how long they still live.
  * What is left out stays at the source and is counted nowhere.
  */
+import { SourceError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
-import { type Reply, textOf } from '../redis/reply.js';
+import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
+import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, Source } from '../types.js';
 import { type NameGlobs, nameFilter } from './glob.js';
 
@@ -20,22 +22,41 @@ export function selectsAll({ match, exclude, types, minTtlMs }: Selection): bool
   return match.length + exclude.length + types.length === 0 && minTtlMs === 0;
 }
 
-/** @param link gives a connection for asking types and TTLs. */
-export function selectedSource(source: Source, link: Link, selection: Selection): Source {
+/**
+ * @param link gives a connection for asking types and TTLs.
+ * @param health is waited for where the source refuses to tell for now.
+ */
+export function selectedSource(
+  source: Source,
+  link: Link,
+  health: SourceHealth,
+  selection: Selection,
+): Source {
   const isWanted = nameFilter(selection);
   const types = new Set(selection.types);
   let open: Promise<Connection> | undefined;
 
   async function askEach(keys: Keys, word: string): Promise<Reply[]> {
     const connection = await (open ??= link.open().then((linked) => linked.connection));
+    let replies: Reply[];
     try {
       const places = Array.from({ length: keys.count }, (_, place) => place);
-      return await Promise.all(places.map((place) => connection.call(word, keyAt(keys, place))));
+      replies = await Promise.all(places.map((place) => connection.call(word, keyAt(keys, place))));
     } catch (error) {
       if (!connection.lost) throw error;
       open = undefined;
       return askEach(keys, word);
     }
+    const refused = replies.find((reply) => reply instanceof ErrorReply);
+    if (!refused) return replies;
+    // Keys of which nothing is known must not be left out as if they were unwanted.
+    const refusal = refusalIn(refused.text);
+    if (refusal === undefined) {
+      throw new SourceError(`${source.name} refused ${word}: ${refused.text}`);
+    }
+    health.refused(refusal);
+    await health.ready();
+    return askEach(keys, word);
   }
 
   async function filtered(page: Keys): Promise<Keys> {

@@ -26,9 +26,7 @@ let proxy: Proxy;
 
 beforeEach(async () => {
   // One that was killed by the test before may not have been heard of by all yet.
-  await Promise.all(
-    stage.cluster.masters.map(({ client }) => waitFor('all to be well', isWell(client))),
-  );
+  await allWell();
   proxy = await startProxy(stage.source);
   await fillMixed(stage.source, count);
   before = await snapshot(stage.source.client);
@@ -41,6 +39,12 @@ afterEach(async () => {
 
 const isWell = (client: Redis) => async () =>
   String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok');
+
+async function allWell(): Promise<void> {
+  await Promise.all(
+    stage.cluster.masters.map(({ client }) => waitFor('all to be well', isWell(client))),
+  );
+}
 
 const halfway = (...words: string[]) =>
   startHalfway({ source: stage.source, proxy, to: stage.cluster.seed, words });
@@ -147,6 +151,28 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     expect(await stage.source.client.dbsize()).toBe(0);
     expect(await stage.cluster.size()).toBe(count + 6000);
   });
+});
+
+it('a node that hangs does not make MIGRATE block the source for each of its keys', async () => {
+  const { client } = stage.source;
+  const words = ['--mover', 'migrate', '--timeout', '1s', '--retry-for', '2s'];
+  const run = await halfway(...words, '--max-block', '1');
+  await client.config('RESETSTAT');
+  process.kill(node.pid, 'SIGSTOP');
+  try {
+    proxy.resume();
+    const { code } = reportOf(await run.done);
+    expect(code).toBe(1);
+    const stats = await client.info('commandstats');
+    const failed = Number(/cmdstat_migrate:.*failed_calls=(\d+)/.exec(stats)?.[1]);
+    expect(failed).toBeGreaterThan(0);
+    expect(failed).toBeLessThan(20);
+  } finally {
+    process.kill(node.pid, 'SIGCONT');
+  }
+  await allWell();
+  // What MIGRATE gave up may have arrived all the same, and lives longer there.
+  await expectComplete(await runJson([...stage.endpoints, '--mover', 'migrate', '--replace']));
 });
 
 /** Of slot 0, which the first node has. */

@@ -59,6 +59,38 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     await expectComplete(reportOf(await run.done));
   });
 
+  it("it is busy with somebody's script, until that is ended", async () => {
+    const { client } = stage.source;
+    // So slow that most keys are not listed yet.
+    const run = await halfway('--mover', mover, '--max-rate', '3000');
+    await client.config('SET', 'lua-time-limit', '1');
+    const other = client.duplicate();
+    try {
+      other.eval('while true do end', 0).catch(() => undefined);
+      const isBusy = () =>
+        client.ping().then(
+          () => false,
+          (error: unknown) => /BUSY/.test(String(error)),
+        );
+      await waitFor('it to be busy', isBusy);
+      const told = new Promise<void>((resolve) => {
+        let isListing = false;
+        proxy.faults.corrupt = (chunk, direction) => {
+          isListing ||= direction === 'up' && chunk.includes('SCAN');
+          if (isListing && direction === 'down' && chunk.includes('-BUSY')) resolve();
+          return chunk;
+        };
+      });
+      proxy.resume();
+      await unlessEnded(run, told);
+      await client.script('KILL');
+      await expectComplete(reportOf(await run.done));
+    } finally {
+      await client.script('KILL').catch(() => undefined);
+      other.disconnect();
+    }
+  });
+
   it('it never speaks again', async () => {
     const run = await halfway('--mover', mover, '--timeout', '300ms', '--retry-for', '500ms');
     const { code, report } = reportOf(await run.done);

@@ -8,6 +8,7 @@ import { parseNat } from '../../redis/nat.js';
 import { readServerFacts } from '../../redis/server.js';
 import { openTopology } from '../../redis/topology.js';
 import { renamedSource } from '../../sources/renamed.js';
+import { createSourceHealth, trialWords } from '../../redis/source-health.js';
 import { scanSource } from '../../sources/scan.js';
 import { selectedSource, selectsAll } from '../../sources/selected.js';
 import type { Source } from '../../types.js';
@@ -68,8 +69,18 @@ export async function openVerify(
 
   const listing = (endpoint: Endpoint, name: string, estimatedKeys: number) => {
     const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
-    const scan = scanSource(link, { name, estimatedKeys, pageKeys: () => pageKeys });
-    return { link, scan };
+    const health = createSourceHealth(link, {
+      ...{ name, retryForMs, trial: trialWords('EXISTS') },
+      logger: {
+        warn(_, sentence) {
+          warn(sentence);
+        },
+        info: () => undefined,
+      },
+    });
+    health.heed(signal);
+    const scan = scanSource(link, health, { name, estimatedKeys, pageKeys: () => pageKeys });
+    return { link, health, scan };
   };
   const selection = { ...options, types: options.type };
 
@@ -105,8 +116,8 @@ export async function openVerify(
       fieldDeadlines ||= facts.has.hpexpiretime;
       const budget = createBudget(askedBytes);
       const memoryUsage = facts.has.memory;
-      const { link, scan } = listing(endpoint, name, facts.keys);
-      const wanted = selectsAll(selection) ? scan : selectedSource(scan, link, selection);
+      const { link, health, scan } = listing(endpoint, name, facts.keys);
+      const wanted = selectsAll(selection) ? scan : selectedSource(scan, link, health, selection);
       const prefix =
         options.keyPrefix === undefined
           ? undefined

@@ -8,17 +8,18 @@
  */
 import { ImportError, StoppedError } from '../../errors.js';
 import { nextReply } from '../../redis/ask.js';
-import type { Connection } from '../../redis/connection.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Copy, Keys, Mover, Node, Outcome, Retry } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { isPassing } from '../refused.js';
+import { isPassing, sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
-import { migrateTogether, preparePresence, type Together } from './together.js';
+import { createCallSize } from './call-size.js';
+import { type SourceEnd, type SourceEnds, sourceEnds } from './source-ends.js';
+import { migrateTogether, type Together } from './together.js';
 import { errorFromTarget, migrateEach, type MigrateWords } from './words.js';
 
 export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
@@ -60,11 +61,8 @@ interface Part extends SourceEnd {
   readonly keys: Keys;
 }
 
-interface SourceEnd {
-  readonly source: Connection;
-  /** Its run_id: another one after each restart. */
-  readonly sourceRun: string;
-}
+/** Why a node, or the source, takes no more now. */
+type Trouble = Pick<Retry, 'class' | 'message' | 'refusal'>;
 
 const mostKeys = 1000;
 /**
@@ -72,28 +70,31 @@ const mostKeys = 1000;
  * names: whether a call that was cut off has moved its keys nobody can tell then, so they stay.
  */
 const mostNotedKeys = 20;
-/** No call is taken to be quicker. */
-const leastMs = 0.05;
 /** One that the source works on, and one that it finds when that is done. */
 const callsAtOnce = 2;
+/** How many calls for a single key each are on their way at one time. */
+const mostSingles = 16;
 
 export function migrate(options: MigrateOptions): Mover {
   const { job, timeoutMs } = options;
   const copy = job.mode === 'copy';
-  const callLimit = options.beforeDeletes ? mostNotedKeys : mostKeys;
+  const callSize = createCallSize(
+    options.maxBlockMs,
+    () => options.roundTripMs(),
+    options.beforeDeletes ? mostNotedKeys : mostKeys,
+  );
   const credentials = {
     ...(options.username !== undefined && { username: options.username }),
     ...(options.password !== undefined && { password: options.password }),
   };
   // Each call has a connection of its own: what two calls on one bring is worked off in one go, and
   // other clients would wait for both.
-  const idle = Array.from({ length: callsAtOnce }, () => sourceEnds(options));
+  const idle = Array.from({ length: callsAtOnce }, () =>
+    sourceEnds(() => options.openSource(), options.scripts),
+  );
   const all = [...idle];
   const waiting: ((ends: SourceEnds) => void)[] = [];
   let { severalKeys } = options;
-  let keysPerCall = 1;
-  let lastAnswerMs = 0;
-  let shortestWaitMs = Infinity;
   /** Nodes that refuse all of the source's payloads. */
   const refusing = new Set<string>();
 
@@ -115,13 +116,23 @@ export function migrate(options: MigrateOptions): Mover {
     const overwrite = options.replaces && mayOverwrite(job, batch) === 'always';
     const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const parts: Promise<void>[] = [];
+    // Each call to a node that hangs blocks the source for all of its timeout; and a source that refuses
+    // one refuses all.
+    let trouble: Trouble | undefined;
     for (let from = 0; from < batch.keys.count;) {
       const ends = await nextIdle();
+      if (trouble !== undefined) {
+        release(ends);
+        outcome.retry(slice(batch.keys, from, batch.keys.count), trouble);
+        break;
+      }
       // Only now, when it is sent, is it known how many keys fit into the time.
-      const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + keysPerCall));
+      const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + callSize.keys));
       const part = ends
         .open()
-        .then((end) => movePart({ ...end, batch, words, keys }, outcome))
+        .then(async (end) => {
+          trouble ??= await movePart({ ...end, batch, words, keys }, outcome);
+        })
         .catch((error: unknown) => {
           if (!(error instanceof StoppedError)) throw error;
           // Others of the batch are under way, and are told of.
@@ -142,7 +153,8 @@ export function migrate(options: MigrateOptions): Mover {
     return outcome.build();
   }
 
-  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<void> {
+  /** @returns why no more should be sent now. */
+  async function movePart(part: Part, outcome: OutcomeBuilder): Promise<Trouble | undefined> {
     const own = outcomeBuilder();
     await options.beforeDeletes?.(part.keys);
     try {
@@ -150,13 +162,17 @@ export function migrate(options: MigrateOptions): Mover {
       const isFresh = part.batch.attempt === 0 && !part.batch.listedBefore;
       const several = severalKeys && isFresh;
       await (several ? moveMany(part, own) : moveEach(part, part.keys, own));
-      outcome.add(own.build());
+      const built = own.build();
+      outcome.add(built);
+      return troubleIn(built.retries);
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // What is known of a part is worth nothing once the source is lost half-way through it.
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = part.source.lost ? 'source' : 'unavailable';
-      outcome.retry(part.keys, { class: why, message: error.message, copy: afterLoss(part) });
+      const trouble = { class: why, message: error.message } as const;
+      outcome.retry(part.keys, { ...trouble, copy: afterLoss(part) });
+      return trouble;
     }
   }
 
@@ -164,7 +180,7 @@ export function migrate(options: MigrateOptions): Mover {
     const { source, batch, keys } = part;
     const sentMs = performance.now();
     const together = await migrateTogether(source, part.words, keys, options.scripts);
-    adapt(keys.count, sentMs);
+    callSize.note(keys.count, sentMs, 1);
     if (together.kind !== 'answered') {
       await settleUnanswered(part, together, outcome);
       return;
@@ -219,13 +235,33 @@ export function migrate(options: MigrateOptions): Mover {
     return afterLostConnection(job, batch.copy, 'deleting', sourceRun);
   }
 
+  /** A call for each key; few on their way at one time, since what was sent can't be taken back. */
   async function moveEach(part: Part, keys: Keys, outcome: OutcomeBuilder): Promise<void> {
     if (keys.count === 0) return;
     const sentMs = performance.now();
+    let trips = 0;
+    for (let from = 0, size = 1; from < keys.count; size = Math.min(mostSingles, size * 2)) {
+      trips++;
+      const some = slice(keys, from, Math.min(keys.count, from + size));
+      from += some.count;
+      const trouble = await moveSingles(part, some, outcome);
+      if (trouble && from < keys.count) {
+        outcome.retry(slice(keys, from, keys.count), trouble);
+        return;
+      }
+    }
+    callSize.note(keys.count, sentMs, trips);
+  }
+
+  /** @returns why no more should be sent now. */
+  async function moveSingles(
+    part: Part,
+    keys: Keys,
+    outcome: OutcomeBuilder,
+  ): Promise<Trouble | undefined> {
     part.source.out.append(migrateEach(part.words, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
-    adapt(keys.count, sentMs);
     const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
     const malformed: number[] = [];
@@ -246,6 +282,13 @@ export function migrate(options: MigrateOptions): Mover {
     for (const { keys: refused, reason } of byReason(keys, refusals)) {
       await settle(part, refused, reason, outcome);
     }
+    const silence = refusals.find(({ reason }) => reason.code === 'IOERR');
+    if (silence) {
+      const message = `MIGRATE to ${part.batch.node.address} answered: ${silence.id}`;
+      return { class: 'unavailable', message };
+    }
+    const refused = refusals.map(({ id }) => sourceRefusal(id, 'MIGRATE'));
+    return refused.find(({ refusal }) => refusal !== undefined);
   }
 
   async function settle(
@@ -254,6 +297,11 @@ export function migrate(options: MigrateOptions): Mover {
     error: ErrorReply,
     outcome: OutcomeBuilder,
   ): Promise<void> {
+    const refused = sourceRefusal(error.text, 'MIGRATE');
+    if (refused.refusal !== undefined) {
+      outcome.retry(keys, refused);
+      return;
+    }
     const text = error.text.startsWith(errorFromTarget)
       ? error.text.slice(errorFromTarget.length)
       : error.text;
@@ -274,21 +322,6 @@ export function migrate(options: MigrateOptions): Mover {
     }
   }
 
-  /** Cuts the next calls so that each blocks the source for about as long as it may. */
-  function adapt(keyCount: number, sentMs: number): void {
-    const nowMs = performance.now();
-    const waitedMs = nowMs - sentMs;
-    shortestWaitMs = Math.min(shortestWaitMs, waitedMs);
-    // The way there and back blocks nobody. It can't be longer than all that was waited for once.
-    const wayMs = Math.min(options.roundTripMs(), shortestWaitMs);
-    const tookMs = Math.max(leastMs, Math.min(waitedMs - wayMs, nowMs - lastAnswerMs));
-    lastAnswerMs = nowMs;
-    if (keyCount < keysPerCall / 2) return;
-    const fitting = (keyCount * options.maxBlockMs) / tookMs;
-    const next = Math.min(fitting, keysPerCall * 2);
-    keysPerCall = Math.max(1, Math.min(callLimit, Math.floor(next)));
-  }
-
   return {
     name: 'migrate',
     move,
@@ -298,34 +331,11 @@ export function migrate(options: MigrateOptions): Mover {
   };
 }
 
-/** A connection to the source, opened when it is needed and again when it was lost. */
-interface SourceEnds {
-  open(): Promise<SourceEnd>;
-  close(): void;
-}
-
-function sourceEnds(options: MigrateOptions): SourceEnds {
-  let opened: Promise<SourceEnd> | undefined;
-  return {
-    open() {
-      if (opened) return opened;
-      const opening = options.openSource().then((end) => {
-        end.source.onLost(() => (opened = undefined));
-        if (options.scripts) preparePresence(end.source);
-        return end;
-      });
-      opened = opening;
-      opening.catch(() => (opened = undefined));
-      return opening;
-    },
-    close() {
-      opened
-        ?.then(({ source }) => {
-          source.close();
-        })
-        .catch(() => undefined);
-    },
-  };
+function troubleIn(retries: readonly Retry[]): Trouble | undefined {
+  const found = retries.find((one) => one.class === 'unavailable' || one.refusal !== undefined);
+  if (!found) return undefined;
+  const { class: why, message, refusal } = found;
+  return { class: why, message, ...(refusal !== undefined && { refusal }) };
 }
 
 function mayBeMoved({ sourceRun }: Part): Copy {

@@ -21,6 +21,7 @@ import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
+import { sourceRefusal } from '../refused.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
@@ -284,6 +285,12 @@ export function relay(options: RelayOptions): Mover {
     why: Kept['why'],
     known: readonly KnownKeys[],
   ): void {
+    const refusal = why === 'changed' ? undefined : sourceRefusal(why.text, 'to delete it');
+    if (refusal?.refusal !== undefined) {
+      // The source's trouble, and not the keys': they wait until it is over.
+      for (const { keys, copy } of known) outcome.retry(keys, { ...refusal, copy });
+      return;
+    }
     const message =
       why === 'changed'
         ? 'it was written to while it was moved'

@@ -22,7 +22,7 @@ import { settleAbsent } from '../absent.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
 import { onAbsent, onDifferent, onEqual } from '../policy.js';
-import { retryRefused } from '../refused.js';
+import { retryRefused, sourceRefusal } from '../refused.js';
 import { verdictOf } from '../replies.js';
 import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
@@ -115,8 +115,10 @@ export async function moveAgain(
   async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
     const there = nodeCopy(lane, keyAt(namesOf(keys), index), words);
     if (reading instanceof ErrorReply) {
-      const message = `the source answered: ${reading.text}`;
-      outcome.fail(chosen(keys, [index]), { class: 'source', message });
+      const why = sourceRefusal(reading.text, 'to read it');
+      const one = chosen(keys, [index]);
+      if (why.refusal === undefined) outcome.fail(one, why);
+      else outcome.retry(one, why);
     } else if (reading === 'absent') await settleGone(index, sent, there);
     else if (isNear(reading.deadlineMs, sent.deadlineMs) && reading.bytes.equals(sent.bytes)) {
       await settleSame(index, sent, there);

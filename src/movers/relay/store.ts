@@ -19,7 +19,7 @@ import type { Elements } from '../elements/elements.js';
 import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite, onDifferent, onEqual } from '../policy.js';
-import { retryRefused } from '../refused.js';
+import { retryRefused, sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
@@ -212,8 +212,9 @@ export async function store(
       const gone = await settleUnserved(line.source, absent, outcome);
       await settleAbsent(options, batch, gone, line.sourceRun, outcome);
     } else {
-      const message = `the source answered: ${passed.refusedBySource}`;
-      outcome.fail(absent, { class: 'source', message });
+      const why = sourceRefusal(passed.refusedBySource, 'to read it');
+      if (why.refusal === undefined) outcome.fail(absent, why);
+      else outcome.retry(absent, why);
     }
   }
 

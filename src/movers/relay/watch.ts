@@ -109,8 +109,10 @@ export function watchedRemoval(
     const queued: Promise<Reply>[] = [];
     if (word && plain.count > 0) queued.push(ask(commandHead(plain.count, word), plain.bytes));
     for (const place of marked) queued.push(askUnchanged(keys, place, marks));
-    const [result] = await Promise.all([source.call('EXEC'), ...queued]);
-    if (result instanceof ErrorReply) return { places: undefined, why: result };
+    const [result, ...answers] = await Promise.all([source.call('EXEC'), ...queued]);
+    // EXECABORT says only that one of them was refused: that one's own answer says why.
+    const refused = answers.find((answer) => answer instanceof ErrorReply);
+    if (result instanceof ErrorReply) return { places: undefined, why: refused ?? result };
     if (!Array.isArray(result)) return changed;
     const removed = judge(result, marked, keys.count);
     if (removed === 'removed' || !isForgotten(removed)) return removed;

@@ -94,8 +94,9 @@ describe('a scan that goes on where an earlier one had come to', () => {
     out: { append: () => undefined },
     expect: (reader: Reader) => reader.take(lastPage, 0, lastPage.length),
   };
+  const health = { accepted: () => undefined } as never;
   const scanOf = (identity: string) =>
-    scanSource({ open: () => Promise.resolve({ identity, connection }) } as never, {
+    scanSource({ open: () => Promise.resolve({ identity, connection }) } as never, health, {
       name: 'mock:1/0',
       estimatedKeys: 1000,
       pageKeys: () => 10,
