@@ -10,11 +10,11 @@
  */
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
+import type { Sizes } from '../../redis/sizes.js';
 import type { Batch, Keys, Node } from '../../types.js';
 import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import type { Elements } from '../elements/elements.js';
-import type { Sizes } from '../elements/sizes.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { overwrites } from '../overwrite.js';
 import { retryRefused } from '../refused.js';
