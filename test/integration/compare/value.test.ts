@@ -49,7 +49,7 @@ describe.each(
         )) as [Buffer, Buffer];
       });
 
-      it.each(possible(valueType, source, target))('differs in $name', async (change) => {
+      it.each(possible(valueType, size, source, target))('differs in $name', async (change) => {
         await Promise.all([
           two.source.client.call('RESTORE', key, 0, payloads[0], 'REPLACE'),
           two.target.client.call('RESTORE', key, 0, payloads[1], 'REPLACE'),
@@ -120,8 +120,15 @@ describe.each(
 });
 
 /** The changes that these servers are able to. */
-function possible({ changes }: ValueType, source: Kind, target: Kind): readonly Change[] {
-  return changes.filter(
+function possible(
+  { changes }: ValueType,
+  size: Size,
+  source: Kind,
+  target: Kind,
+): readonly Change[] {
+  // What is sliced is found in the same way whatever the size: of large values that they are equal.
+  const wanted = size === 'large' ? changes.slice(0, 1) : changes;
+  return wanted.filter(
     ({ needs, source: ours, copy }) =>
       needs === undefined ||
       ((!ours || source[needs]) &&
