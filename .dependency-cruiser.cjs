@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → run → preflight → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → redis → { options, errors, types }
+ *   cli → commands → run → preflight → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → compare → redis → { options, errors, types }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -65,6 +65,18 @@ module.exports = {
       'What is found out before the start is asked for by commands and runs, never by the parts.',
       { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|run/|preflight/)' },
       { path: '^src/preflight/' },
+    ),
+    forbid(
+      'compare-is-below-the-middle',
+      'compare/ says whether two values are the same, and knows nothing of who asks: it stands on redis/.',
+      { path: '^src/compare/' },
+      { path: '^src/', pathNot: `^src/(compare|redis)/|^src/(quote|format)\\.ts$|${ground}` },
+    ),
+    forbid(
+      'compare-is-for-the-middle',
+      'What keys are the same is asked by those who move, verify, check and put these together.',
+      { path: '^src/(redis|sources|engine)/' },
+      { path: '^src/compare/' },
     ),
     forbid(
       'redis-is-below-the-middle',

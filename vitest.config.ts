@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'test/integration/**/*.test.ts'],
           maxWorkers: 2,
           // Servers that share two busy cores may be late once: what fails twice is red.
           retry: 1,

@@ -6,7 +6,7 @@ import { RefusedError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
-import { askAt } from '../verify/server.js';
+import { askAt } from '../redis/ask.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 
 export interface Collisions {

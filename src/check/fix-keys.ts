@@ -5,13 +5,12 @@
  * that say ASKING. So the slot is opened there (which tells nobody else), each key is restored at
  * its owner, never over another value, deleted here once the owner has it, and the slot is closed.
  */
-import { TargetError } from '../errors.js';
+import { compareValue, sideOf } from '../compare/value.js';
+import { RefusedError, TargetError } from '../errors.js';
+import { askAt, type Word } from '../redis/ask.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
-import { type Asker, itemsOf, refusing } from '../verify/contents/asker.js';
-import { compareBoth } from '../verify/examine.js';
-import { askAt, type Word } from '../verify/server.js';
 import { forEach } from '../verify/sweep.js';
 import { claimsOf } from './layout.js';
 import { openWithoutGiver } from './open-slots.js';
@@ -21,8 +20,6 @@ import type { Survey, SurveyedNode } from './survey.js';
 const keysAtOnce = 64;
 /** Slots of a node that are: a node writes its slots to disk when one was opened or closed, once for several. */
 const slotsAtOnce = 32;
-/** Deadlines of equal copies may be apart by as much. */
-const toleranceMs = 1000;
 
 export interface FixedKeys {
   /** Now at their owner. */
@@ -153,7 +150,7 @@ async function emptySlot(say: Asker, work: SlotWork): Promise<boolean> {
   const { slot, here, fixed, signal } = work;
   let keys: Buffer[];
   do {
-    keys = itemsOf(await say(['CLUSTER', 'GETKEYSINSLOT', slot, keysAtOnce])) as Buffer[];
+    keys = (await say(['CLUSTER', 'GETKEYSINSLOT', slot, keysAtOnce])) as Buffer[];
     const before = fixed.moved + fixed.deleted;
     const gone = await takeHome(keys, work);
     if (keys.length > 0 && fixed.moved + fixed.deleted + gone === before && !fixed.conflict) {
@@ -190,7 +187,7 @@ async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number
       throw new TargetError(`${there.address} refused a stray key: ${answer.text}`);
     }
     if (isBusy) {
-      const apart = await differs(key, stray, work);
+      const apart = await differs(key, work);
       if (apart !== undefined) {
         fixed.conflict ??= { key, message: apart, slot: work.slot, node: here.address };
         continue;
@@ -213,17 +210,25 @@ async function awaitReplica({ there, hasReplica, timeoutMs }: SlotWork): Promise
   );
 }
 
-/** @returns how the owner's value differs; undefined: it is the same. */
-async function differs(
-  key: Buffer,
-  stray: Asker,
-  { slot, here, there }: SlotWork,
-): Promise<string | undefined> {
-  const owner = refusing(there.address, (words) => askAt(there, words));
-  const places = { here: `on ${here.address}`, there: `on ${there.address}` };
-  const found = await compareBoth(key, stray, owner, { toleranceMs, fast: false }, places);
-  if (found === undefined || found === 'gone') return undefined;
-  return `it lies on ${here.address}, and the owner of its slot ${String(slot)}, ${there.address}, has another value of it (${found.message})`;
+/** @returns how the owner's value differs; undefined: it is the same, or is not here any more. */
+async function differs(key: Buffer, { slot, here, there }: SlotWork): Promise<string | undefined> {
+  const found = await compareValue(key, key, sideOf(here, { asking: true }), sideOf(there));
+  if (found.same || found.gone === 'source') return undefined;
+  const owner = `the owner of its slot ${String(slot)}, ${there.address}`;
+  return found.gone === 'target'
+    ? `it lies on ${here.address}, and ${owner}, lost it while the two were compared`
+    : `it lies on ${here.address}, and ${owner}, has another value of it (${found.what})`;
+}
+
+/** Asks a node. @throws RefusedError when it refuses. */
+type Asker = (words: readonly Word[]) => Promise<Reply>;
+
+function refusing(name: string, ask: (words: readonly Word[]) => Promise<Reply>): Asker {
+  return async (words) => {
+    const reply = await ask(words);
+    if (!(reply instanceof ErrorReply)) return reply;
+    throw new RefusedError(`${name} refused ${String(words[0])}: ${reply.text}`, reply.text);
+  };
 }
 
 function asking(connection: Connection, words: readonly Word[]): Promise<Reply> {

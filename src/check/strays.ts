@@ -2,7 +2,7 @@
  * Keys that lie on a node which does not own their slot: nobody finds them there, since the node
  * sends whoever asks elsewhere. They come from data files that were put under a node.
  */
-import { NumbersReader } from '../movers/elements/numbers.js';
+import { NumbersReader } from '../redis/numbers.js';
 import { connect } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';

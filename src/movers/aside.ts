@@ -2,11 +2,14 @@
  * What has to be asked of few keys, over connections of its own: on the others values pass through,
  * and nothing may get between their pieces.
  */
+import pLimit from 'p-limit';
+import { createFirstPass, type FirstPass } from '../compare/many.js';
+import { type Comparison, compareValue, sideOf } from '../compare/value.js';
+import { RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
-import { keyAt, namesOf } from '../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';
-import { type Compared, compareKeys } from './compare.js';
 import { isPassing, type Refused } from './refused.js';
 
 /** Where to ask, and whether behind ASKING. */
@@ -15,7 +18,19 @@ export type Place = Pick<Batch, 'node' | 'asking'>;
 export interface Present {
   /** Which of the keys the node has. */
   readonly places: readonly number[];
-  /** Nothing is known of these, and nothing was done to them. */
+  /** Nothing is known of these. */
+  readonly refused: readonly Refused[];
+}
+
+/** What became of keys that both sides had. */
+export interface Compared {
+  readonly equal: Keys;
+  readonly different: Keys;
+  /** Not at the source any more. */
+  readonly absent: Keys;
+  /** At the source, and by now not at the node any more. */
+  readonly missing: Keys;
+  /** Of which nothing was found out. */
   readonly refused: readonly Refused[];
 }
 
@@ -33,6 +48,7 @@ export function createAside(
   connectNode: (node: Node) => Promise<Connection>,
 ): Aside {
   const source = reopening(connectSource);
+  const firstPass = createFirstPass({ memoryUsage: true });
   const nodes = new Map<string, { open: () => Promise<Connection>; receivedBytes: number }>();
 
   function known(node: Node): { open: () => Promise<Connection>; receivedBytes: number } {
@@ -63,8 +79,8 @@ export function createAside(
 
   return {
     async compare({ node, asking }, keys) {
-      const target = { connection: await known(node).open(), asking };
-      return compareKeys({ connection: await source(), asking: false }, target, keys);
+      const ends = { source: await source(), node: await known(node).open(), asking };
+      return compareKeys(firstPass, ends, keys);
     },
     present,
     async receivedBytes(node) {
@@ -77,6 +93,60 @@ export function createAside(
       return grown > 0 ? grown : 0;
     },
   };
+}
+
+/** How many keys are looked at closely at one time. */
+const looksAtOnce = 16;
+
+/** Sorts keys by what `compare/` says of them. @throws ConnectionError when a side is lost. */
+async function compareKeys(
+  firstPass: FirstPass,
+  ends: { readonly source: Connection; readonly node: Connection; readonly asking: boolean },
+  keys: Keys,
+): Promise<Compared> {
+  const all = [...Array(keys.count).keys()];
+  // Where ASKING must stand ahead of each command, every key is looked at by itself.
+  const { small, large } = ends.asking
+    ? { small: all, large: [] }
+    : await firstPass.suspects(ends, keys);
+  const suspects = new Set([...small, ...large]);
+  const equal = all.filter((place) => !suspects.has(place));
+  const different: number[] = [];
+  const absent: number[] = [];
+  const missing: number[] = [];
+  const refused: Refused[] = [];
+  const [source, node] = [sideOf(ends.source), sideOf(ends.node, { asking: ends.asking })];
+
+  async function look(place: number): Promise<void> {
+    const [key, name] = [keyAt(keys, place), keyAt(namesOf(keys), place)];
+    const found = await compareValue(key, name, source, node).catch(refusalIn);
+    if (typeof found === 'string') refused.push({ place, text: found });
+    else if (found.same) equal.push(place);
+    else if (found.gone === undefined) different.push(place);
+    else (found.gone === 'source' ? absent : missing).push(place);
+  }
+
+  const limit = pLimit(looksAtOnce);
+  const looks = await Promise.allSettled([...suspects].map((place) => limit(look, place)));
+  for (const one of looks) if (one.status === 'rejected') throw one.reason;
+  return {
+    equal: chosen(keys, inOrder(equal)),
+    different: chosen(keys, inOrder(different)),
+    absent: chosen(keys, inOrder(absent)),
+    missing: chosen(keys, inOrder(missing)),
+    refused,
+  };
+}
+
+/** What a server said that may say something else later; what it will never tell is not the same. */
+function refusalIn(error: unknown): string | Comparison {
+  if (!(error instanceof RefusedError)) throw error;
+  if (isPassing(error.reply)) return error.reply;
+  return { same: false, kind: 'value', what: error.message };
+}
+
+function inOrder(places: readonly number[]): readonly number[] {
+  return places.toSorted((one, other) => one - other);
 }
 
 /** One connection, opened when first asked for, and again when it was lost. */

@@ -1,5 +1,6 @@
 /** Questions of the data plane whose answers are looked at, and read whole. */
 import type { Connection } from './connection.js';
+import { command } from './frames.js';
 import { type Reply, ReplyReader } from './reply.js';
 
 /**
@@ -30,4 +31,16 @@ export function nextReply(connection: Connection, limitBytes?: number): Promise<
   return new Promise((resolve, reject) => {
     connection.expect(new ReplyReader(resolve, reject, limitBytes));
   });
+}
+
+/** An argument of a command. */
+export type Word = string | number | Buffer;
+
+/** One value may be as large as the servers' limit for a bulk string (`proto-max-bulk-len`), and more. */
+export const largestReplyBytes = 768 * 1024 * 1024;
+
+/** Asks for what is looked into; an error reply is a value. */
+export function askAt(connection: Connection, words: readonly Word[]): Promise<Reply> {
+  connection.out.append(command(...words));
+  return nextReply(connection, largestReplyBytes);
 }

@@ -8,6 +8,9 @@ export interface DeadlineSpan {
   readonly latestMs: number;
 }
 
+/** Deadlines count as equal within this: to tell one, and to set it, takes time. */
+export const deadlineToleranceMs = 1000;
+
 /** @param ttlMs the answer, which has come just now; less than 0: it does not expire. */
 export function deadlineSpan(ttlMs: number, askedMs: number): DeadlineSpan | undefined {
   return ttlMs < 0 ? undefined : { earliestMs: askedMs + ttlMs, latestMs: Date.now() + ttlMs };

@@ -21,6 +21,9 @@ const ZERO = 48;
  */
 const integerLimit = 1e19;
 
+/** A payload of DUMP ends with its version (two bytes) and a checksum (eight). */
+export const payloadTrailerBytes = 10;
+
 /** Longest header line (`$<length>`, `*<count>`, `:<integer>`) that a server may send. */
 const headerLimit = 32;
 

@@ -1,6 +1,6 @@
 /** What movers/elements has to know: which values are for it, and what the servers can do. */
 import type { Abilities } from '../movers/elements/passage.js';
-import { createSizes, type Sizes } from '../movers/elements/sizes.js';
+import { createSizes, type Sizes } from '../redis/sizes.js';
 import type { ImportOptions } from '../options.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
 import type { SourceFacts } from '../preflight/source-facts.js';

@@ -1,10 +1,11 @@
 /** The cluster as a single place to ask about one key: redirections are followed, and slots learnt anew. */
 import { ConnectionError, TargetError } from '../errors.js';
+import { askAt, type Word } from '../redis/ask.js';
 import { ErrorReply, type Reply } from '../redis/reply.js';
 import { slotOf } from '../redis/slot.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
-import { askAt, createServer, type Patience, type Server, type Word } from './server.js';
+import { createServer, type Patience, type Server } from './server.js';
 
 const redirectionsAtMost = 16;
 /** What passes by itself after a while. */

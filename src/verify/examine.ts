@@ -1,15 +1,12 @@
-/**
- * A close look at one key: whether it really differs, and in what. What differs is looked at twice,
- * so that a key that was written, or expired, between the two sides' answers is not reported.
- */
-import { type DeadlineSpan, deadlineSpan, msApart } from '../redis/deadline.js';
-import { type Reply, textOf } from '../redis/reply.js';
-import { formatDuration } from '../format.js';
+/** A close look at one key of a source: whether its copy in the cluster differs, and in what. */
+import { atSource, compareValue, inCluster, type Side, sideOf } from '../compare/value.js';
+import { RefusedError } from '../errors.js';
+import { askAt } from '../redis/ask.js';
+import type { Connection } from '../redis/connection.js';
+import { slotOf } from '../redis/slot.js';
 import type { Cluster } from './cluster.js';
-import { type Asker, type Pair, type Places, refusing } from './contents/asker.js';
-import { typeRow } from './contents/types.js';
-import type { Difference, DifferenceKind } from './difference.js';
-import { askAt, type Server, type Word } from './server.js';
+import type { Difference } from './difference.js';
+import type { Server } from './server.js';
 
 export interface Examination {
   readonly source: Server;
@@ -30,109 +27,66 @@ export async function examine(
   by: Examination,
   name = key,
 ): Promise<Finding | 'gone' | undefined> {
-  const first = await look(key, name, by);
-  return typeof first === 'object' ? look(key, name, by) : first;
+  const connection = await by.source.connection();
+  try {
+    return await look(key, name, by, sideOf(connection, { where: atSource }));
+  } catch (error) {
+    const where = redirectionIn(error);
+    if (where === undefined) throw error;
+    if (where.code === 'ASK') return 'gone';
+    return misplaced(key, name, by, connection, where.address);
+  }
 }
 
 async function look(
   key: Buffer,
   name: Buffer,
+  { cluster, toleranceMs, fast }: Examination,
+  source: Side,
+): Promise<Finding | 'gone' | undefined> {
+  const target: Side = {
+    name: 'the cluster',
+    where: inCluster,
+    ask: (words) => cluster.ask(name, words),
+  };
+  const found = await compareValue(key, name, source, target, { toleranceMs, typesOnly: fast });
+  if (found.same) return undefined;
+  if (found.gone === 'source') return 'gone';
+  if (found.gone === undefined) return { kind: found.kind, message: found.what };
+  // What is about to expire may have done so over there.
+  if (found.ttlMs >= 0 && found.ttlMs <= toleranceMs) return 'gone';
+  return { kind: 'missing', message: `a ${found.type} ${atSource}` };
+}
+
+/**
+ * A node of a source cluster sends whoever asks for a key that it has listed elsewhere: either the slot
+ * is on its way to the node, or has gone away with the key, or the key lies where nobody finds it.
+ */
+async function misplaced(
+  key: Buffer,
+  name: Buffer,
   by: Examination,
+  connection: Connection,
+  owner: string,
 ): Promise<Finding | 'gone' | undefined> {
-  const source = await by.source.connection();
-  const ours = refusing(by.source.name, (words) => askAt(source, words));
-  // Who asks knows the source's name only; the very object that is the key stands for it.
-  const named = (words: readonly Word[]) => words.map((word) => (word === key ? name : word));
-  const theirs = refusing('the cluster', (words) => by.cluster.ask(name, named(words)));
-  return compareBoth(key, ours, theirs, by);
-}
-
-const bothEnds: Places = { here: 'at the source', there: 'in the cluster' };
-
-/** Compares a key at two places by type, deadline and value. */
-export async function compareBoth(
-  key: Buffer,
-  ours: Asker,
-  theirs: Asker,
-  by: Pick<Examination, 'toleranceMs' | 'fast'>,
-  places: Places = bothEnds,
-): Promise<Finding | 'gone' | undefined> {
-  const [here, there] = await Promise.all([outline(ours, key), outline(theirs, key)]);
-  if (here.type === 'none') return 'gone';
-  if (there.type === 'none') {
-    // What is about to expire may have done so over there.
-    if (here.ttlMs >= 0 && here.ttlMs <= by.toleranceMs) return 'gone';
-    return found('missing', `a ${here.type} ${places.here}`);
+  const slot = slotOf(key, 0, key.length);
+  const where = `it lies on ${connection.address}, but its slot ${String(slot)} is ${owner}'s`;
+  const mend = `"cluster-import check --to ${owner} --fix-keys" takes it home`;
+  try {
+    const found = await look(key, name, by, sideOf(connection, { where: atSource, asking: true }));
+    if (typeof found !== 'object') return found;
+    const message = `${found.message} (${where}; unless that slot is being moved, ${mend})`;
+    return { kind: found.kind, message };
+  } catch (error) {
+    if (redirectionIn(error) === undefined) throw error;
   }
-  if (here.type !== there.type) {
-    return found('type', `a ${here.type} ${places.here}, a ${there.type} ${places.there}`);
-  }
-  const deadline = ttlsApart(here, there, by.toleranceMs, places);
-  const value = by.fast
-    ? undefined
-    : await contentsApart(key, here.type, ours, theirs, { ...by, places });
-  if (value !== undefined) {
-    return found('value', deadline === undefined ? value : `${value}; ${deadline}`);
-  }
-  return deadline === undefined ? undefined : found('ttl', deadline);
+  if ((await askAt(connection, ['CLUSTER', 'COUNTKEYSINSLOT', slot])) === 0) return 'gone';
+  return { kind: 'misplaced', message: `${where} (${mend})` };
 }
 
-function found(kind: DifferenceKind, message: string): Finding {
-  return { kind, message };
-}
-
-interface Outline {
-  readonly type: string;
-  /** Less than 0: it does not expire. */
-  readonly ttlMs: number;
-  readonly deadline: DeadlineSpan | undefined;
-}
-
-async function outline(ask: Asker, key: Buffer): Promise<Outline> {
-  const askedMs = Date.now();
-  const [type, ttl] = await Promise.all([ask(['TYPE', key]), ask(['PTTL', key])]);
-  const ttlMs = Number(textOf(ttl));
-  return { type: textOf(type), ttlMs, deadline: deadlineSpan(ttlMs, askedMs) };
-}
-
-function ttlsApart(
-  { ttlMs: one, deadline }: Outline,
-  { ttlMs: other, deadline: otherDeadline }: Outline,
-  toleranceMs: number,
-  { here, there }: Places,
-): string | undefined {
-  if (!deadline && !otherDeadline) return undefined;
-  if (!otherDeadline) return `expires in ${formatDuration(one)} ${here}, never ${there}`;
-  if (!deadline) return `never expires ${here}, in ${formatDuration(other)} ${there}`;
-  if (msApart(deadline, otherDeadline) <= toleranceMs) return undefined;
-  const when = other < one ? 'earlier' : 'later';
-  return `expires ${formatDuration(Math.abs(one - other))} ${when} ${there}`;
-}
-
-/** What a slice of a value may come to, about. */
-const sliceBytes = 512 * 1024;
-const elementsAtMost = 1000;
-
-async function contentsApart(
-  key: Buffer,
-  type: string,
-  source: Asker,
-  cluster: Asker,
-  { toleranceMs, places }: Pick<Pair, 'toleranceMs' | 'places'>,
-): Promise<string | undefined> {
-  const { compare, lengthWord } = typeRow(type);
-  const perSlice = lengthWord === undefined ? 1 : await sliceOf(key, source, lengthWord);
-  const pair: Pair = { key, source, cluster, perSlice, toleranceMs, places };
-  return compare(pair);
-}
-
-/** How many elements make a slice, by their average size. */
-async function sliceOf(key: Buffer, ask: Asker, lengthWord: string): Promise<number> {
-  const unknown = (): Reply => 0;
-  const [length, bytes] = await Promise.all([
-    ask([lengthWord, key]).then(Number, unknown),
-    ask(['MEMORY', 'USAGE', key]).then(Number, unknown),
-  ]);
-  const elementBytes = Number(bytes) / Math.max(1, Number(length)) || sliceBytes / 100;
-  return Math.max(1, Math.min(elementsAtMost, Math.floor(sliceBytes / elementBytes)));
+/** Only sources redirect: what the cluster says of this kind is followed. */
+function redirectionIn(error: unknown): { code: string; address: string } | undefined {
+  if (!(error instanceof RefusedError)) return undefined;
+  const [code = '', , address = ''] = error.reply.split(' ');
+  return code === 'MOVED' || code === 'ASK' ? { code, address } : undefined;
 }

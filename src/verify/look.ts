@@ -28,12 +28,12 @@ export async function lookClosely(
   signal: AbortSignal,
   size: 'small' | 'large' = 'small',
 ): Promise<Looks> {
-  const { of: source, budget, scope } = sources[index] as ListedSource;
+  const { of: source, firstPass, scope } = sources[index] as ListedSource;
   const by = { source, cluster, toleranceMs, fast };
   const [equal, gone, apart] = [[], [], []] as [Buffer[], Buffer[], Difference[]];
   await forEach(keys, signal, looksAtOnce, async (key) => {
     const look = () => persist('from', patience, signal, () => examine(key, by, scope.nameOf(key)));
-    const found = await (size === 'large' ? budget.spend(sliceBytes, look) : look());
+    const found = await (size === 'large' ? firstPass.budget.spend(sliceBytes, look) : look());
     if (found === 'gone') gone.push(key);
     else if (found) apart.push({ key, ...found, source: index });
     else equal.push(key);

@@ -1,12 +1,10 @@
 /** What verifying works with: who is compared, and how closely. No runtime code stands here. */
-import type { Sizes } from '../movers/elements/sizes.js';
+import type { FirstPass } from '../compare/many.js';
 import type { Node, Source } from '../types.js';
-import type { Budget } from './budget.js';
 import type { Cluster } from './cluster.js';
 import type { Findings } from './findings.js';
 import type { Scope } from './scope.js';
 import type { Patience, Server } from './server.js';
-import type { Structures } from './structures.js';
 
 export interface Listed<Of> {
   readonly of: Of;
@@ -15,9 +13,7 @@ export interface Listed<Of> {
 
 export interface ListedSource extends Listed<Server> {
   readonly scope: Scope;
-  readonly sizes: Sizes;
-  readonly budget: Budget;
-  readonly structures: Structures;
+  readonly firstPass: FirstPass;
 }
 
 export interface VerifyParts {

@@ -2,10 +2,10 @@
  * Keys that more than one source has, with different values: in the cluster there is room for one of
  * them only, and which one that should be is not for us to say.
  */
+import { compareValue, sideOf } from '../compare/value.js';
+import { askAt } from '../redis/ask.js';
 import { ErrorReply } from '../redis/reply.js';
-import { refusing } from './contents/asker.js';
-import { compareBoth } from './examine.js';
-import { askAt, persist, type Server } from './server.js';
+import { persist, type Server } from './server.js';
 import { forEach } from './sweep.js';
 import type { VerifyParts } from './parts.js';
 
@@ -38,18 +38,8 @@ export async function rivalsOf(
     const [here, there] = await Promise.all([one.connection(), other.connection()]);
     const exists = await askAt(there, ['EXISTS', name]);
     if (exists === 0 || (exists instanceof ErrorReply && exists.code === 'MOVED')) return false;
-    const found = await compareBoth(
-      key,
-      refusing(one.name, (words) => askAt(here, words)),
-      refusing(other.name, (words) =>
-        askAt(
-          there,
-          words.map((word) => (word === key ? name : word)),
-        ),
-      ),
-      { toleranceMs, fast: false },
-    );
+    const found = await compareValue(key, name, sideOf(here), sideOf(there), { toleranceMs });
     // What has gone from either meanwhile is no rival any more.
-    return typeof found === 'object' && found.kind !== 'missing';
+    return !found.same && found.gone === undefined;
   }
 }

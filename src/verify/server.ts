@@ -1,15 +1,10 @@
 /** A server that is only read from: its connection is opened when it is needed, and again when it is lost. */
 import pRetry from 'p-retry';
-import { nextReply } from '../redis/ask.js';
 import { ConnectionError, SourceError, TargetError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { command } from '../redis/frames.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { type Reply } from '../redis/reply.js';
 import { locate } from '../redis/sentinel.js';
 import type { Side } from '../redis/sentences.js';
-
-export type Word = string | number | Buffer;
 
 export interface Server {
   /** `host:port`, or as the report names it. */
@@ -47,15 +42,6 @@ export function createServer(endpoint: Endpoint, name: string, { timeoutMs }: Pa
       current?.close();
     },
   };
-}
-
-/** One element may be as large as the servers' limit for a bulk string. */
-const limitBytes = 768 * 1024 * 1024;
-
-/** An answer that is looked into; error replies are values. */
-export function askAt(connection: Connection, words: readonly Word[]): Promise<Reply> {
-  connection.out.append(command(...words));
-  return nextReply(connection, limitBytes);
 }
 
 /**

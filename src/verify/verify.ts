@@ -1,10 +1,9 @@
 /**
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
- * at the sources. What is in doubt is looked at one by one (examine.ts), where the difference is told.
+ * at the sources. What is suspect is looked at one by one (examine.ts), where the difference is told.
  */
 import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
-import { doubtful } from './batch.js';
 import type { Cluster } from './cluster.js';
 import { extras } from './extras.js';
 import { examineAll } from './look.js';
@@ -29,8 +28,8 @@ export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promis
 }
 
 async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal): Promise<void> {
-  const { cluster, findings, share, patience } = parts;
-  const { of: source, keys, sizes, budget, structures } = parts.sources[index] as ListedSource;
+  const { cluster, findings, share, patience, expires, toleranceMs, fast } = parts;
+  const { of: source, keys, firstPass } = parts.sources[index] as ListedSource;
   const some = sampler(share);
 
   async function compare(page: Keys): Promise<void> {
@@ -46,7 +45,7 @@ async function wayThere(parts: VerifyParts, index: number, signal: AbortSignal):
         source: await source.connection(),
         node: await cluster.serverOf(node).connection(),
       };
-      return doubtful(ends, group, { ...parts, sizes, budget, structures });
+      return firstPass.suspects(ends, group, { expires, toleranceMs, typesOnly: fast });
     });
     const keysAt = (places: readonly number[]): Buffer[] =>
       places.map((place) => keyAt(group, place));

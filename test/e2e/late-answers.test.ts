@@ -1,27 +1,23 @@
 /** What two servers answer at different moments, because one is late, is compared all the same. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { compareKeys, type Side } from '../../src/movers/compare.js';
-import { connect } from '../../src/redis/connection.js';
+import { compareValue, sideOf } from '../../src/compare/value.js';
+import { createAside } from '../../src/movers/aside.js';
+import { connect, type Connection } from '../../src/redis/connection.js';
 import { parseEndpoint } from '../../src/redis/endpoint.js';
 import { frame } from '../../src/redis/frames.js';
 import { keyAt, keysBuilder } from '../../src/redis/keys.js';
-import type { Keys } from '../../src/types.js';
-import { refusing } from '../../src/verify/contents/asker.js';
-import { compareBoth } from '../../src/verify/examine.js';
-import { askAt } from '../../src/verify/server.js';
+import type { Keys, Node } from '../../src/types.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { type Server, startServer } from '../support/servers.js';
 
 let servers: readonly Server[];
 let proxy: Proxy;
-let late: Side;
-let other: Side;
+let late: Connection;
+let other: Connection;
 const keys = keysBuilder(2);
 
-async function sideAt(address: string): Promise<Side> {
-  const connection = await connect(parseEndpoint(address, '--from'), { timeoutMs: 10_000 });
-  return { connection, asking: false };
-}
+const connectTo = (address: string): Promise<Connection> =>
+  connect(parseEndpoint(address, '--from'), { timeoutMs: 10_000 });
 
 beforeAll(async () => {
   servers = await Promise.all([startServer(), startServer()]);
@@ -38,18 +34,23 @@ beforeAll(async () => {
     await two.client.pexpireat(name, deadlineMs + apartMs);
   }
   proxy = await startProxy(one);
-  [late, other] = await Promise.all([sideAt(proxy.address), sideAt(two.address)]);
+  [late, other] = await Promise.all([connectTo(proxy.address), connectTo(two.address)]);
   proxy.faults.delayMs.up = 1500;
 });
 afterAll(async () => {
-  late.connection.close();
-  other.connection.close();
+  late.close();
+  other.close();
   await proxy.stop();
   await Promise.all(servers.map((server) => server.stop()));
 });
 
 it('is not late enough to make another TTL of the same one, for an import', async () => {
-  const { equal, different } = await compareKeys(late, other, keys.take());
+  const aside = createAside(
+    () => Promise.resolve(late),
+    () => Promise.resolve(other),
+  );
+  const node: Node = { address: other.address, host: '', port: 0 };
+  const { equal, different } = await aside.compare({ node, asking: false }, keys.take());
   const namesIn = (some: Keys): string[] =>
     Array.from({ length: some.count }, (_, at) => String(keyAt(some, at)));
   expect(namesIn(equal)).toEqual(['same']);
@@ -57,11 +58,8 @@ it('is not late enough to make another TTL of the same one, for an import', asyn
 });
 
 it('is not late enough for that either when it is verified', async () => {
-  const [ours, theirs] = [late, other].map(({ connection }) =>
-    refusing(connection.address, (words) => askAt(connection, words)),
-  ) as [ReturnType<typeof refusing>, ReturnType<typeof refusing>];
   const found = (name: string) =>
-    compareBoth(Buffer.from(name), ours, theirs, { toleranceMs: 1000, fast: false });
-  expect(await found('same')).toBeUndefined();
+    compareValue(Buffer.from(name), Buffer.from(name), sideOf(late), sideOf(other));
+  expect(await found('same')).toEqual({ same: true });
   expect(await found('later')).toMatchObject({ kind: 'ttl' });
 });

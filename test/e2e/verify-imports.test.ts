@@ -9,12 +9,14 @@ import { findRedis } from '../../scripts/find-redis.mjs';
 import type { VerifyReport } from '../../src/verify/report.js';
 import { copyCommands } from '../support/append-only.js';
 import { runCli } from '../support/cli.js';
-import { startCluster } from '../support/cluster.js';
+import { type ClusterNode, startCluster } from '../support/cluster.js';
 import { fillEveryType } from '../support/every-type.js';
 import { setFolder } from '../support/folder.js';
 import { saveTo } from '../support/rdb.js';
 import { type Verified, verifyJson } from '../support/reports.js';
+import { beginSlotMove } from '../support/reshard.js';
 import { startServer, using } from '../support/servers.js';
+import { slotOf } from '../support/slot.js';
 import { setStage } from '../support/stage.js';
 
 const stage = setStage({ source: { config: ['appendonly yes', 'save ""'] } });
@@ -119,6 +121,50 @@ it('compares the masters of a cluster', async () => {
     const refused = await runCli(['verify', '--to', stage.cluster.seed, ...from, '--repair']);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain("--repair can't copy from --from-cluster");
+  });
+});
+
+it('reports keys that lie on a node which does not own their slot, and compares the others', async () => {
+  await using(startCluster({ masters: 2 }), async (old) => {
+    for (let at = 0; at < 100; at++)
+      await old.clientFor(`key:${String(at)}`).set(`key:${String(at)}`, at);
+    const from = ['--from-cluster', old.seed];
+    await copyFrom(...from);
+    const otherThan = (owner: ClusterNode): ClusterNode =>
+      old.masters.find(({ id }) => id !== owner.id) as ClusterNode;
+
+    async function putStray(key: string, value: string): Promise<ClusterNode> {
+      const owner = await old.ownerOf(slotOf(key));
+      const { client } = otherThan(owner);
+      await client.call('CLUSTER', 'SETSLOT', slotOf(key), 'IMPORTING', owner.id);
+      await Promise.all([client.call('ASKING'), client.set(key, value)]);
+      return owner;
+    }
+
+    const owner = await putStray('key:1', 'stale');
+    await otherThan(owner).client.call('CLUSTER', 'SETSLOT', slotOf('key:1'), 'STABLE');
+    // This slot stays open, as a node that finds such keys when it starts leaves it.
+    await putStray('key:2', 'stale');
+    // This one is on its way, and the key is there already.
+    const moving = await old.ownerOf(slotOf('key:3'));
+    await beginSlotMove(old, slotOf('key:3'), otherThan(moving));
+    const { host, port } = otherThan(moving);
+    await moving.client.call('MIGRATE', host, port, 'key:3', 0, 5000);
+    await stage.cluster.clientFor('key:4').del('key:4');
+
+    const { code, report } = await verify(...from);
+    expect(found(report)).toEqual(['misplaced key:1', 'missing key:4', 'value key:2']);
+    expect(code).toBe(1);
+    const [closed, open] = ['key:1', 'key:2'].map(
+      (name) => report.differences.find(({ key }) => key === name)?.message,
+    );
+    const words = `its slot ${String(slotOf('key:1'))} is ${owner.address}'s`;
+    expect(closed).toContain(`it lies on ${otherThan(owner).address}, but ${words}`);
+    expect(closed).toContain(`"cluster-import check --to ${owner.address} --fix-keys"`);
+    expect(open).toMatch(/^byte 0 of|^\d+ bytes .*it lies on .* --fix-keys/);
+    expect(report.keys.compared).toBe(102);
+    const fast = await verify(...from, '--fast');
+    expect(found(fast.report)).toEqual(['misplaced key:1', 'missing key:4']);
   });
 });
 

@@ -8,7 +8,7 @@ import { ImportError } from '../../errors.js';
 import { connect } from '../../redis/connection.js';
 import type { Control } from '../../redis/control.js';
 import { addressOf } from '../../redis/endpoint.js';
-import { askAt } from '../../verify/server.js';
+import { askAt } from '../../redis/ask.js';
 import type { AssessOptions } from './options.js';
 
 /** The live things that watching needs. */

@@ -1,6 +1,6 @@
 /** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
+import { createFirstPass } from '../../compare/many.js';
 import { PreflightError, RefusedError, UsageError } from '../../errors.js';
-import { createSizes } from '../../movers/elements/sizes.js';
 import { type Control, openControl } from '../../redis/control.js';
 import { addressOf, type Endpoint, printable } from '../../redis/endpoint.js';
 import { createLink } from '../../redis/link.js';
@@ -12,12 +12,10 @@ import { createSourceHealth, trialWords } from '../../redis/source-health.js';
 import { scanSource } from '../../sources/scan.js';
 import { selectedSource, selectsAll } from '../../sources/selected.js';
 import type { Source } from '../../types.js';
-import { createBudget } from '../../verify/budget.js';
 import { openCluster } from '../../verify/cluster.js';
 import type { VerifyParts } from '../../verify/parts.js';
 import { createScope } from '../../verify/scope.js';
 import { createServer } from '../../verify/server.js';
-import { createStructures } from '../../verify/structures.js';
 import { isDump } from '../../preflight/dump-names.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import { openFiles } from '../../preflight/files.js';
@@ -27,8 +25,6 @@ import { databaseIn } from '../../preflight/source-facts.js';
 import type { Sample, VerifyOptions } from './options.js';
 
 const pageKeys = 1000;
-/** What a source may be asked for at one time. */
-const askedBytes = 4 * 1024 * 1024;
 
 export interface VerifyScene {
   readonly parts: Omit<VerifyParts, 'findings'>;
@@ -90,12 +86,10 @@ export async function openVerify(
     const seed = kept(await openControl(to, { side: 'to', timeoutMs }));
     const nat = options.nat.map(parseNat);
     const topology = await openTopology(seed, { timeoutMs, nat });
-    let fieldDeadlines = false;
     for (const node of topology.masters) {
       const endpoint = topology.endpointOf(node);
       const facts = await look({ endpoint, inCluster: false }, 'to');
       expires ||= facts.expires;
-      fieldDeadlines ||= facts.has.hpexpiretime;
       masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys).scan });
     }
     const files = await openFiles(options, { timeoutMs, signal, tell: warn, warn }, () =>
@@ -113,9 +107,6 @@ export async function openVerify(
       const name = file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db);
       const facts = await look(origin, 'from');
       expires ||= facts.expires;
-      fieldDeadlines ||= facts.has.hpexpiretime;
-      const budget = createBudget(askedBytes);
-      const memoryUsage = facts.has.memory;
       const { link, health, scan } = listing(endpoint, name, facts.keys);
       const wanted = selectsAll(selection) ? scan : selectedSource(scan, link, health, selection);
       const prefix =
@@ -126,9 +117,7 @@ export async function openVerify(
         of: kept(createServer(endpoint, name, patience)),
         keys: prefix ? renamedSource(wanted, prefix) : wanted,
         scope: createScope({ ...selection, prefix }),
-        sizes: createSizes({ limitBytes: askedBytes, ofStrings: true, memoryUsage }),
-        budget,
-        structures: createStructures({ budget, fieldDeadlines }),
+        firstPass: createFirstPass({ memoryUsage: facts.has.memory }),
       });
     }
     const share = shareOf(

@@ -9,10 +9,10 @@
  */
 import type { Connection } from '../../redis/connection.js';
 import { nextReply } from '../../redis/ask.js';
-import { command, frame } from '../../redis/frames.js';
+import { compareValue, sideOf } from '../../compare/value.js';
+import { RefusedError } from '../../errors.js';
+import { command } from '../../redis/frames.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
-import type { Keys } from '../../types.js';
-import { compareKeys } from '../compare.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import { fingerprintScript, ifUnchangedScript } from './scripts.js';
 import type { SentValue } from './sent-values.js';
@@ -80,10 +80,14 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     const marks = kind === 'stream' ? await ask('EVAL', fingerprintScript, 1, name, '0') : [];
     // Where scripts are refused nobody can tell what consumer groups do.
     if (!Array.isArray(marks)) return 'touched';
-    const side = { connection: lane, asking: false };
-    const compared = await compareKeys(side, side, beside(name, temporary));
-    if (compared.refused.length > 0) return new ErrorReply(compared.refused[0]?.text ?? '');
-    return compared.equal.count === 1 ? { mark: textOf(marks[0] ?? '') } : 'touched';
+    try {
+      const compared = await compareValue(name, temporary, sideOf(lane), sideOf(lane));
+      if (compared.same) return { mark: textOf(marks[0] ?? '') };
+      return compared.gone === 'source' ? 'absent' : 'touched';
+    } catch (error) {
+      if (error instanceof RefusedError) return new ErrorReply(error.reply);
+      throw error;
+    }
   }
 
   /** Does something with the copy in the transaction that its WATCH guards. */
@@ -187,14 +191,4 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
 /** In ms since the epoch by this machine's clock; 0: it does not expire. */
 function deadlineOf(ttl: Reply): number {
   return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
-}
-
-/** Two names at one node, as the two names of a key. */
-function beside(name: Buffer, other: Buffer): Keys {
-  const one = (bytes: Buffer): Keys => ({
-    bytes: frame(bytes),
-    starts: Uint32Array.of(0, frame(bytes).length),
-    count: 1,
-  });
-  return { ...one(name), names: one(other) };
 }

@@ -1,13 +1,21 @@
 /**
- * Whether a value that could not be stored because its key is there already equals what is there:
- * it is stored beside it under a temporary name in the same slot, and the two are compared.
+ * Whether a node has under some key just the value that the source brought along: for keys that were
+ * there already, and, with `--verify`, for those that were stored just now.
+ *
+ * Such a value can't be asked for at a server. It is stored beside the key, under a temporary name in
+ * the same slot, and the two are compared there. Values that the node gives back byte for byte need no
+ * such effort.
  */
+import { compareValue, sideOf } from '../../compare/value.js';
+import { RefusedError } from '../../errors.js';
+import { askAt } from '../../redis/ask.js';
+import { deadlineOf, formOf, forms, frameStart } from '../../redis/brought.js';
 import type { Connection } from '../../redis/connection.js';
-import { frame } from '../../redis/frames.js';
-import { keyAt, namesOf, slice } from '../../redis/keys.js';
-import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Keys } from '../../types.js';
-import { compareKeys } from '../compare.js';
+import { deadlineToleranceMs } from '../../redis/deadline.js';
+import { frame, payloadTrailerBytes } from '../../redis/frames.js';
+import { keyAt, keyStart, namesOf } from '../../redis/keys.js';
+import { ErrorReply, type Reply } from '../../redis/reply.js';
+import type { Batch } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import { isPassing, type Refused } from '../refused.js';
 
@@ -17,45 +25,92 @@ export interface Examined {
   readonly refused: readonly Refused[];
 }
 
-/** @param storeAs stores the value of the key at a place under another name. */
+/**
+ * @param lane must not carry values that pass through.
+ * @param storeAs stores the value of the key at a place under another name, which is a frame.
+ */
 export async function examine(
-  connection: Connection,
-  batch: Pick<Batch, 'keys' | 'asking'>,
+  lane: Connection,
+  { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
   places: readonly number[],
   storeAs: (place: number, name: Buffer) => Promise<unknown>,
 ): Promise<Examined> {
   const equal: number[] = [];
   const different: number[] = [];
   const refused: Refused[] = [];
-  const side = { connection, asking: batch.asking };
   for (const place of places) {
-    const real = namesOf(slice(batch.keys, place, place + 1));
-    const name = temporaryNameFor(keyAt(real, 0));
-    const reply = await storeAs(place, frame(name));
-    if (reply instanceof ErrorReply) {
-      if (isPassing(reply.text)) refused.push({ place, text: reply.text });
-      else different.push(place);
-      continue;
-    }
-    try {
-      const bytes = frame(name);
-      const beside: Keys = {
-        bytes,
-        starts: Uint32Array.of(0, bytes.length),
-        count: 1,
-        names: real,
-      };
-      const compared = await compareKeys(side, side, beside);
-      const [refusal] = compared.refused;
-      if (refusal) refused.push({ place, text: refusal.text });
-      // It goes round again, as if the node had asked for that.
-      else if (compared.missing.count > 0) refused.push({ place, text: 'TRYAGAIN it is gone now' });
-      else if (compared.different.count > 0) different.push(place);
-      else equal.push(place);
-    } finally {
-      if (batch.asking) connection.call('ASKING').catch(() => undefined);
-      await connection.call('DEL', name).catch(() => undefined);
-    }
+    const found = await examineOne(place);
+    if (typeof found === 'string') refused.push({ place, text: found });
+    else (found ? equal : different).push(place);
   }
   return { equal, different, refused };
+
+  /** @returns whether it is equal; a text: the node does not tell now. */
+  async function examineOne(place: number): Promise<boolean | string> {
+    const name = keyAt(namesOf(keys), place);
+    const beside = temporaryNameFor(name);
+    const reply = await storeAs(place, frame(beside));
+    if (reply instanceof ErrorReply) return isPassing(reply.text) ? reply.text : false;
+    try {
+      const side = sideOf(lane, { asking });
+      const compared = await compareValue(beside, name, side, side);
+      if (compared.same) return true;
+      // It goes round again, as if the node had asked for that.
+      return compared.gone === undefined ? false : 'TRYAGAIN it is gone now';
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return isPassing(error.reply) ? error.reply : false;
+    } finally {
+      if (asking) lane.call('ASKING').catch(() => undefined);
+      await lane.call('DEL', beside).catch(() => undefined);
+    }
+  }
+}
+
+/**
+ * The first pass over values that a node has taken just now: which of them it does not give back byte
+ * for byte. Equal values may be given back in other bytes, so these are suspect, and no more than that.
+ * @param lane must not carry values that pass through.
+ */
+export async function suspectPlaces(
+  lane: Connection,
+  { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
+  places: readonly number[],
+): Promise<readonly number[]> {
+  const { values } = keys;
+  if (!values) return [];
+  const names = namesOf(keys);
+  const isSame = await Promise.all(
+    places.map(async (place) => {
+      const at = values.starts[place] as number;
+      const form = formOf(values.bytes, at);
+      // What was never held can't be compared here.
+      if (form === forms.large) return false;
+      const name = keyAt(names, place);
+      const [found, ttlMs] = await Promise.all([
+        ask(form === forms.value ? 'GET' : 'DUMP', name),
+        ask('PTTL', name),
+      ]);
+      const trailer = form === forms.value ? 0 : payloadTrailerBytes;
+      const from = keyStart(values.bytes, frameStart(at));
+      const wanted = values.bytes.subarray(from, (values.starts[place + 1] as number) - 2);
+      return (
+        Buffer.isBuffer(found) &&
+        found.length === wanted.length &&
+        found.compare(wanted, 0, wanted.length - trailer, 0, found.length - trailer) === 0 &&
+        isNear(Number(ttlMs), deadlineOf(values.bytes, at))
+      );
+    }),
+  );
+  return places.filter((_, at) => isSame[at] !== true);
+
+  function ask(word: string, name: Buffer): Promise<Reply> {
+    if (asking) lane.call('ASKING').catch(() => undefined);
+    return askAt(lane, [word, name]);
+  }
+}
+
+function isNear(ttlMs: number, deadlineMs: number): boolean {
+  if (deadlineMs < 0 || ttlMs < 0) return deadlineMs < 0 && ttlMs === -1;
+  return Math.abs(ttlMs - (deadlineMs - Date.now())) <= deadlineToleranceMs;
 }

@@ -20,8 +20,7 @@ import { verdictOf } from '../replies.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
 import { createLanes } from '../relay/lanes.js';
 import type { StoreWords } from '../relay/words.js';
-import { doubtfulPlaces } from './confirmed.js';
-import { examine } from './existing.js';
+import { examine, suspectPlaces } from './existing.js';
 import { type Cargo, hasRoom, sendHeld, sendLarge } from './send.js';
 
 export interface RestoreOptions {
@@ -223,9 +222,9 @@ export function restore(options: RestoreOptions): Mover {
   ): Promise<void> {
     const { keys, node } = batch;
     const stored = [...Array(keys.count).keys()].filter((place) => !refused.has(place));
-    const doubtful = await inTurn(node, (lane) => doubtfulPlaces(lane, batch, stored));
-    if (doubtful.length === 0) return;
-    const found = await lookAt(batch, doubtful);
+    const suspects = await inTurn(node, (lane) => suspectPlaces(lane, batch, stored));
+    if (suspects.length === 0) return;
+    const found = await lookAt(batch, suspects);
     outcome.moved -= found.different.length + found.refused.length;
     retryRefused(outcome, node, keys, found.refused, { state: 'may-be-stored' });
     outcome.fail(chosen(keys, found.different), {

@@ -1,10 +1,10 @@
 /** Reads as many numbers as were asked for, in one go: nothing is made for each of them. */
-import { ProtocolError } from '../../errors.js';
-import { COLON, DOLLAR, headerEnd, headerNumber, MINUS } from '../../redis/frames.js';
-import type { Connection } from '../../redis/connection.js';
-import type { Reader } from '../../redis/reader.js';
-import { lineText } from '../../redis/reply.js';
-import type { Keys } from '../../types.js';
+import { ProtocolError } from '../errors.js';
+import { COLON, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
+import type { Connection } from './connection.js';
+import type { Reader } from './reader.js';
+import { lineText } from './reply.js';
+import type { Keys } from '../types.js';
 
 /**
  * The same question about each key, pipelined.

@@ -1,12 +1,19 @@
 /** One question about many keys, pipelined; the keys go out as the frames that they are. */
 import { ProtocolError } from '../errors.js';
-import { askNumbers as askNumbersBy } from '../movers/elements/numbers.js';
+import { largestReplyBytes } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
-import { command, commandHead, keyCommandHead, PLUS } from '../redis/frames.js';
+import {
+  command,
+  commandHead,
+  keyCommandHead,
+  payloadTrailerBytes,
+  PLUS,
+} from '../redis/frames.js';
+import { askNumbers as askNumbersBy } from '../redis/numbers.js';
 import type { Reader } from '../redis/reader.js';
 import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
-import { type Values, valuesReader } from './values.js';
+import { type Values, valuesReader } from './held-values.js';
 
 const heads = {
   GET: keyCommandHead('GET'),
@@ -16,8 +23,11 @@ const heads = {
   EXISTS: keyCommandHead('EXISTS'),
 };
 
-/** Version and checksum at the end of a DUMP payload. */
-const trailerBytes = 10;
+/** The two servers of keys that are compared many at a time. */
+export interface Ends {
+  readonly source: Connection;
+  readonly node: Connection;
+}
 
 /** Strings by one command: only where all keys may stand in one. */
 export function askTogether(connection: Connection, keys: Keys): Promise<Values> {
@@ -35,7 +45,7 @@ export function askValues(
 ): Promise<Values> {
   connection.out.askEach(heads[word], keys);
   return new Promise((resolve, reject) => {
-    const cut = word === 'DUMP' ? trailerBytes : 0;
+    const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
     connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
   });
 }
@@ -84,9 +94,6 @@ export function wordsAround(head: readonly string[], tail: readonly (string | nu
   };
 }
 
-/** One answer may be as large as the servers' limit for a bulk string. */
-const limitBytes = 768 * 1024 * 1024;
-
 /** The same question about each key; error replies are values. */
 export function askReplies(
   connection: Connection,
@@ -100,7 +107,7 @@ export function askReplies(
       if (replies.push(reply) === keys.count) resolve(replies);
     };
     for (let place = 0; place < keys.count; place++) {
-      connection.expect(new ReplyReader(settle, reject, limitBytes));
+      connection.expect(new ReplyReader(settle, reject, largestReplyBytes));
     }
   });
 }

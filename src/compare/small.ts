@@ -1,15 +1,15 @@
 /**
  * Small hashes, sets, sorted sets and lists of both sides, compared by what they hold, many at a time.
- * What it can't tell is in doubt, as what differs is.
+ * What it can't tell is suspect, as what differs is.
  */
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
-import { itemsOf } from './contents/asker.js';
-import { scoreOf } from './contents/ordered.js';
-import type { Ends } from './doubts.js';
-import { askReplies, wordsAround } from './questions.js';
+import { scoreOf } from './ordered.js';
+import { itemsOf } from './pair.js';
+import { askReplies, type Ends, wordsAround } from './questions.js';
+import { isUnknownCommand } from './unordered.js';
 
 interface Kind {
   readonly words: ReturnType<typeof wordsAround>;
@@ -36,7 +36,6 @@ export async function contentsApart(
   ends: Ends,
   keys: Keys,
   types: readonly string[],
-  fieldDeadlines: boolean,
 ): Promise<readonly number[]> {
   const apart: number[] = [];
   for (let place = 0; place < keys.count; place++) {
@@ -57,7 +56,7 @@ export async function contentsApart(
       });
       const equal = places.flatMap((_, at) => (isEqual[at] === true ? [at] : []));
       apart.push(...places.filter((_, at) => isEqual[at] !== true));
-      if (type !== 'hash' || !fieldDeadlines) return;
+      if (type !== 'hash') return;
       const late = await withDeadlines(
         ends,
         chosen(some, equal),
@@ -69,25 +68,41 @@ export async function contentsApart(
   return apart;
 }
 
+/** Servers that have been found not to know deadlines of fields (before Redis 7.4 and Valkey 9.0). */
+const withoutFieldDeadlines = new WeakSet<Connection>();
+
 /** @returns places of hashes of which some field has a deadline, on either side. */
 async function withDeadlines(
   { source, node }: Ends,
   keys: Keys,
   contents: readonly (Reply | undefined)[],
 ): Promise<readonly number[]> {
-  const ask = (connection: Connection, some: Keys): Promise<boolean[]> =>
-    Promise.all(
-      contents.map(async (reply, place) => {
-        const names = itemsOf(reply).filter((_, at) => at % 2 === 0) as Buffer[];
-        const words = ['HPTTL', keyAt(some, place), 'FIELDS', names.length, ...names];
-        const answer = await connection.call(...words);
-        // A server that does not know the word has none.
-        if (answer instanceof ErrorReply) return !/unknown command/i.test(answer.text);
-        return itemsOf(answer).some((ttlMs) => Number(ttlMs) >= 0);
-      }),
-    );
-  const [ours, theirs] = await Promise.all([ask(source, keys), ask(node, namesOf(keys))]);
+  const [ours, theirs] = await Promise.all([
+    haveDeadlines(source, keys, contents),
+    haveDeadlines(node, namesOf(keys), contents),
+  ]);
   return [...contents.keys()].filter((at) => ours[at] === true || theirs[at] === true);
+}
+
+async function haveDeadlines(
+  connection: Connection,
+  keys: Keys,
+  contents: readonly (Reply | undefined)[],
+): Promise<readonly boolean[]> {
+  if (withoutFieldDeadlines.has(connection)) return [];
+  return Promise.all(
+    contents.map(async (reply, place) => {
+      const names = itemsOf(reply).filter((_, at) => at % 2 === 0) as Buffer[];
+      const words = ['HPTTL', keyAt(keys, place), 'FIELDS', names.length, ...names];
+      const answer = await connection.call(...words);
+      if (!(answer instanceof ErrorReply)) {
+        return itemsOf(answer).some((ttlMs) => Number(ttlMs) >= 0);
+      }
+      const isUnknown = isUnknownCommand(answer.text);
+      if (isUnknown) withoutFieldDeadlines.add(connection);
+      return !isUnknown;
+    }),
+  );
 }
 
 function sameItems(ours: readonly Reply[], theirs: readonly Reply[]): boolean {

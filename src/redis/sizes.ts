@@ -5,17 +5,17 @@
  * MEMORY USAGE (since 4.0) tells for every type, by an estimate from a few elements, at the cost of
  * a GET; elsewhere the number of elements has to do.
  */
-import type { Connection } from '../../redis/connection.js';
-import { keyCommandHead } from '../../redis/frames.js';
-import { keyAt } from '../../redis/keys.js';
-import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
-import type { Keys } from '../../types.js';
+import type { Connection } from './connection.js';
+import { keyCommandHead } from './frames.js';
+import { keyAt } from './keys.js';
+import { ErrorReply, type Reply, textOf } from './reply.js';
+import type { Keys } from '../types.js';
 import { askNumbers } from './numbers.js';
 
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */
   readonly ofStrings: boolean;
-  /** How large each value is, about; 0: there is none. */
+  /** How large each value is, about; 0: there is none, or not for us. */
   of(source: Connection, keys: Keys): Promise<Float64Array>;
   /** Places of values that are larger than the limit. */
   beyond(source: Connection, keys: Keys): Promise<readonly number[]>;
@@ -49,7 +49,13 @@ export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions
     if (keys.count === 0) return new Float64Array(0);
     if (asksMemory) {
       const sizes = await askNumbers(source, memoryHead, keys);
-      if (!sizes.some(Number.isNaN)) return sizes;
+      const refused = sizes.findIndex(Number.isNaN);
+      if (refused === -1) return sizes;
+      const reply = await source.call('MEMORY', 'USAGE', keyAt(keys, refused));
+      // A node has no answer for keys of slots that it does not own; as to the others it has.
+      if (reply instanceof ErrorReply && /^(MOVED|ASK) /.test(reply.text)) {
+        return sizes.map((size) => (Number.isNaN(size) ? 0 : size));
+      }
       // It exists, but is not allowed.
       asksMemory = false;
     }
