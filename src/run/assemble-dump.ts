@@ -42,6 +42,7 @@ export function assembleDump(
     options,
     logger,
     throttle,
+    eviction,
     record,
     names,
     libraries,
@@ -56,7 +57,7 @@ export function assembleDump(
   const connections = connectionLog(logger);
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
-  const { connectNode } = toNodes;
+  const connectNode = eviction.cutting(toNodes, connections);
 
   const large = largeKeeper(input.file);
   const others = new Map<number, number>();
