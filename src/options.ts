@@ -119,6 +119,14 @@ export const importRows = {
     },
     true,
   ),
+  /** Whether nodes may evict keys, also such as have just left the source. */
+  allowEviction: flag(
+    {
+      flag: '--allow-eviction',
+      help: 'go on where nodes evict keys (maxmemory-policy): for caches whose keys may be lost',
+    },
+    false,
+  ),
   /** How many replicas of a node must have a key before the source deletes it. */
   waitReplicas: optionalCount(
     {

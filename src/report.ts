@@ -38,10 +38,14 @@ export interface Report {
   readonly retries: number;
   readonly redirects: number;
   readonly version: string;
+  /** The sources held no key at all, so that there was nothing to do; only then. */
+  readonly empty?: true;
   /** What the run was warned of; only when there was something. */
   readonly warnings?: readonly string[];
   /** What each of several sources came to; only when there are several. */
   readonly sources?: readonly ReportedSource[];
+  /** Keys that nodes evicted while the run lasted, whoever's they were; only when some did. */
+  readonly evicted?: readonly { readonly address: string; readonly keys: number }[];
   /** Only of a dry run. */
   readonly found?: Found;
   /** What `--functions` brought along; only when it was asked for. */
@@ -95,8 +99,11 @@ export interface RunEnd extends Pick<
   readonly warnings?: readonly string[];
   readonly functions?: Report['functions'] | undefined;
   readonly earlier?: Report['earlier'] | undefined;
+  readonly evicted?: Report['evicted'] | undefined;
   readonly sources?: Report['sources'] | undefined;
   readonly found?: Found | undefined;
+  /** The sources held no key at the start. */
+  readonly isEmpty?: boolean;
   /** Starting it again would end the same. */
   readonly isFinal?: boolean;
   /** How it was cut short, if it was. */
@@ -106,7 +113,7 @@ export interface RunEnd extends Pick<
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, gone, conflicting, failed } = snapshot;
   const { endedAtMs, cut, version, earlier, functions, sources, found, warnings = [] } = end;
-  const { from, to, mode, mover, moverReason } = end;
+  const { from, to, mode, mover, moverReason, evicted } = end;
   // A dry run counts keys as it comes by them.
   const moved = mode === 'dry-run' ? 0 : snapshot.moved;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
@@ -128,14 +135,21 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     retries: snapshot.retries,
     redirects: snapshot.redirects,
     version,
+    ...(end.isEmpty === true && isDone(snapshot, cut) && { empty: true as const }),
     ...(warnings.length > 0 && { warnings }),
     ...(sources && { sources }),
+    ...(evicted && { evicted }),
     ...(found && { found }),
     ...(functions && { functions }),
     ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),
     ...(end.isFinal === true && { unreadable: true as const }),
   };
+}
+
+/** Nothing was found, and nothing has stopped it. */
+function isDone({ scanned }: TallySnapshot, cut: RunEnd['cut']): boolean {
+  return scanned === 0 && cut === undefined;
 }
 
 function statusOf(snapshot: TallySnapshot, cut: RunEnd['cut']): Report['status'] {

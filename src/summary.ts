@@ -10,6 +10,7 @@ const shownFailures = 10;
 const shownKeyLength = 60;
 
 export function summarize(report: Report): string {
+  if (report.empty === true) return nothingToDo(report);
   const parts = [
     headline(report),
     report.found ? findings(report, report.found) : totals(report),
@@ -19,6 +20,11 @@ export function summarize(report: Report): string {
     advice(report),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function nothingToDo({ from, functions }: Report): string {
+  const words = `Nothing to do: ${from.join(', ')} ${from.length === 1 ? 'is' : 'are'} empty.\n`;
+  return functions ? `${words}  ${'functions'.padEnd(12)} ${functionWords(functions)}\n` : words;
 }
 
 const nothingFound = 'Complete: there was no key to take (none was selected, or none is left)';
@@ -140,11 +146,13 @@ function failureLine(failure: ReportedFailure): string {
 }
 
 function advice(report: Report): string {
-  const { status, keys, mode, found, unreadable, sources: several = [] } = report;
+  const { status, keys, mode, found, unreadable, evicted, sources: several = [] } = report;
   if (mode === 'dry-run') return dryAdvice(found);
   if (unreadable === true) {
     return 'What could be read of the files is in the cluster: for the rest, give an undamaged copy.';
   }
+  // The error says what may be lost, and the way out.
+  if (status === 'failed' && evicted !== undefined) return '';
   if (status === 'interrupted' || status === 'failed') {
     return 'Nothing is lost. To go on with what is left, run the same command again.';
   }

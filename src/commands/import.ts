@@ -3,15 +3,17 @@
  * `importKeys`, which is also what the library exports.
  */
 import { access, open, rm, writeFile } from 'node:fs/promises';
-import { type ImportError, UsageError } from '../errors.js';
+import { type ImportError, PreflightError, UsageError } from '../errors.js';
+import { formatCount } from '../format.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report } from '../report.js';
 import type { Logger } from '../types.js';
 import { type Books, noBooks, openBooks } from '../run/bookkeeping.js';
 import { type Ending, reportOf } from '../run/ending.js';
 import { riskOfMigrate } from '../run/choose-mover.js';
+import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
-import { assembleParts, type Parts } from '../run/parts.js';
+import { assembleParts, type PartEnd, type Parts } from '../run/parts.js';
 import { preflight } from '../preflight/preflight.js';
 import { announce, createVoice, type Voice } from '../run/voice.js';
 import type { Steering } from '../run/steer.js';
@@ -62,18 +64,22 @@ export async function importKeys(
   const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;
   let books: Books | undefined;
+  let eviction: EvictionWatch | undefined;
   try {
     books = options.dryRun ? noBooks() : await openBooks(facts, options, voice.logger);
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
-    const parts = assembleParts(facts, options, voice.logger, books.given);
+    eviction = watchEviction(facts, options);
+    const parts = assembleParts(facts, options, voice.logger, books.given, eviction);
     try {
       watch = await watchRun({ parts, facts, options, voice, warnings, signal });
       tellStart(facts, parts, options, voice);
       context.onStart?.(watch.steering);
-      const ended = await run(parts, books, signal);
+      const ended = await run(parts, books, eviction, signal);
+      checkBegun(parts, ended.ends);
       const { earlier } = books;
+      if (options.allowEviction) tellEvicted(ended.evicted, warn);
       const ending = { ...ended, functions, earlier, warnings };
       const report = await reportOf(parts, facts, options, ending);
       await books.end(report.status);
@@ -85,6 +91,7 @@ export async function importKeys(
       parts.close();
     }
   } finally {
+    eviction?.close();
     await books?.close();
     facts.close();
     // Nothing of the servers is held any more while others look at how it ended.
@@ -100,16 +107,34 @@ export async function importKeys(
 async function run(
   parts: Parts,
   books: Books,
+  eviction: EvictionWatch,
   signal: AbortSignal,
-): Promise<Pick<Ending, 'ends' | 'interrupted' | 'error'>> {
+): Promise<Pick<Ending, 'ends' | 'interrupted' | 'error' | 'evicted'>> {
   const stop = new AbortController();
   let lost: ImportError | undefined;
   await books.begin(parts, (error) => {
     lost = error;
     stop.abort();
   });
+  eviction.begin(() => {
+    stop.abort();
+  });
   const ends = await parts.run(AbortSignal.any([signal, stop.signal]));
-  return { ends, interrupted: signal.aborted, error: lost?.message };
+  const { error, evicted } = await eviction.end();
+  return { ends, interrupted: signal.aborted, error: lost?.message ?? error, evicted };
+}
+
+function tellEvicted(evicted: Report['evicted'], warn: (sentence: string) => void): void {
+  for (const { address, keys } of evicted ?? []) {
+    warn(`${address} evicted ${formatCount(keys)} keys while the run lasted (--allow-eviction).`);
+  }
+}
+
+/** @throws PreflightError when the run could not read one of its sources, and has moved nothing. */
+function checkBegun(parts: Parts, ends: readonly PartEnd[]): void {
+  const unknown = ends.find(({ isUnknown }) => isUnknown === true);
+  if (unknown?.error === undefined || parts.tally.snapshot().scanned > 0) return;
+  throw new PreflightError(`--from ${unknown.error}`);
 }
 
 /** Found out before the start: a report that can't be written after hours would be too late. */

@@ -1,10 +1,13 @@
 /** A dump as a source of a run: what is found out about it before the start. */
-import { StoppedError, PreflightError, RefusedError, UsageError } from '../errors.js';
+import { stat } from 'node:fs/promises';
+import { StoppedError, PreflightError, RefusedError, SourceError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { noFeatures } from '../redis/server.js';
-import { type DumpInput, openInput } from '../sources/dump/input.js';
+import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
+import { RdbError } from '../sources/rdb/errors.js';
+import { headerBytes, RdbReader, versionIn } from '../sources/rdb/reader.js';
 import { readDatabases } from './databases.js';
 import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
@@ -24,26 +27,83 @@ export async function openDump(
       `--only-keys needs a server, and --from ${path} is a file: leave it out, and say --match for some of the keys.`,
     );
   }
+  if (file !== '-') await checkHead(file, path);
   const input = await openInput(file);
+  const databases = readDatabases(options.db) ?? [0];
+  let isEmpty = false;
   try {
     await checkSoundness(input, path, options, { warn, signal });
+    isEmpty = input.identity !== undefined && !(await holdsKeys(file, databases, signal));
+    if (signal.aborted) throw new StoppedError(`Stopped while ${path} was checked.`);
   } catch (error) {
     await input.close();
     throw error;
   }
-  const { identity } = input;
-  const databases = readDatabases(options.db) ?? [0];
+  const { identity, bytes } = input;
   return {
     name: path,
     job: identity === undefined ? undefined : jobOfFile(path, identity, String(databases)),
     dump: { input, databases, warn },
     isFile: true,
+    isEmpty,
+    bytes,
     endpoint: { host: path, port: 0, tls: false, db: 0 },
     control: noControl(path, () => void input.close()),
     ...{ inCluster: false, filled: [], keys: 0, expiringKeys: 0, migratesOverTls: false },
     ...{ version: '', versionNumber: 0, mode: 'standalone', role: 'master', clusterEnabled: false },
     ...{ runId: '', readOnly: true, replicasInSync: 0, has: noFeatures, clockSkewMs: 0 },
   };
+}
+
+/**
+ * That it is a dump, of a version that is known. A pipe can be read only once: there the run finds out.
+ * @throws PreflightError
+ */
+async function checkHead(file: string, path: string): Promise<void> {
+  if (!(await stat(file)).isFile()) return;
+  try {
+    versionIn(await headOfDump(file, headerBytes), path);
+  } catch (error) {
+    if (!(error instanceof RdbError)) throw error;
+    throw new PreflightError(`--from ${error.message}`, { cause: error });
+  }
+}
+
+/** Whether a dump has any key in these databases. What can't be read does not count as empty. */
+async function holdsKeys(
+  file: string,
+  databases: readonly number[] | 'all',
+  signal: AbortSignal,
+): Promise<boolean> {
+  const input = await openInput(file);
+  let isFound = false;
+  const note = ({ db }: { readonly db: number }): void => {
+    isFound ||= databases === 'all' || databases.includes(db);
+  };
+  const ignore = (): void => undefined;
+  try {
+    const reader = new RdbReader(input, file);
+    await reader.begin();
+    await reader.read({
+      get isFull() {
+        return isFound || signal.aborted;
+      },
+      entry: note,
+      large: (entry) => {
+        note(entry);
+        return Promise.resolve();
+      },
+      announced: ignore,
+      library: () => (isFound = true),
+      skipped: () => (isFound = true),
+    });
+    return isFound;
+  } catch (error) {
+    if (error instanceof RdbError || error instanceof SourceError) return true;
+    throw error;
+  } finally {
+    await input.close();
+  }
 }
 
 /** @throws PreflightError when it is damaged, and nobody has said that it is to be imported all the same. */

@@ -2,6 +2,7 @@
 import { ConnectionError, PreflightError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
+import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
@@ -16,6 +17,7 @@ export interface MasterFacts extends ServerFacts {
   readonly modules: ReadonlySet<string>;
   /** The longest argument that it takes (proto-max-bulk-len), where it may be asked; else the usual one. */
   readonly largestBytes: number;
+  readonly memory: MemoryFacts;
 }
 
 /** What servers take in one argument unless they are told otherwise. */
@@ -40,6 +42,7 @@ export async function readMaster(
         takesMigrate: await checkNodeRights(endpoint, facts.replicasInSync, options),
         modules: await modulesOf(control),
         largestBytes: await readLargestBytes(control),
+        memory: await readMemory(control),
       };
     } finally {
       control.close();

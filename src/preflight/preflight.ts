@@ -21,6 +21,7 @@ import { lackingModules, modulesOf } from './modules.js';
 import { readOrigins } from './origins.js';
 import { payloadRefusal } from './payloads.js';
 import { rdbVersionOf, versionOfDump } from './rdb-versions.js';
+import { checkRoom } from './room.js';
 import { checkNodeElements, checkSourceElements } from './rights.js';
 import { unknownTypes } from './type-names.js';
 import { checkSource, followers, readSource, type SourceFacts } from './source-facts.js';
@@ -121,6 +122,7 @@ export async function preflight(
           : await meet(source, target, options, warn),
       );
     }
+    await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, close };
 

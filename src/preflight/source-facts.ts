@@ -3,6 +3,7 @@ import { PreflightError, RefusedError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
+import { bytesOfKeys } from '../redis/memory.js';
 import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import { filledIn } from './databases.js';
@@ -22,8 +23,12 @@ export interface SourceFacts extends ServerFacts {
   readonly filled: readonly number[];
   /** Keys in the database. */
   readonly keys: number;
+  /** It holds no key at all. */
+  readonly isEmpty: boolean;
   /** Those of them that have a TTL. */
   readonly expiringKeys: number;
+  /** What these keys take in memory, about; of a file, what they take at least; undefined: nobody knows. */
+  readonly bytes: number | undefined;
   /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
@@ -51,6 +56,7 @@ export async function readSource(
   const facts = await readServerFacts(control);
   const keyspace = await control.info('keyspace');
   const database = keyspace.get(`db${String(endpoint.db)}`) ?? '';
+  const keys = Number(await control.call('DBSIZE'));
   return {
     ...facts,
     endpoint,
@@ -59,11 +65,23 @@ export async function readSource(
     isFile: file !== undefined,
     inCluster,
     filled: filledIn(keyspace),
-    keys: Number(await control.call('DBSIZE')),
+    keys,
+    isEmpty: keys === 0,
+    bytes:
+      (bytesOfKeys(await control.info('memory')) * keys) / Math.max(1, keys, allKeys(keyspace)),
     expiringKeys: database === '' ? 0 : Number(/expires=(\d+)/.exec(database)?.[1] ?? 1),
     migratesOverTls: await readTlsCluster(control),
     control,
   };
+}
+
+/** Keys of all the server's databases. */
+function allKeys(keyspace: ReadonlyMap<string, string>): number {
+  return [...keyspace].reduce(
+    (sum, [name, value]) =>
+      /^db\d+$/.test(name) ? sum + Number(/keys=(\d+)/.exec(value)?.[1] ?? 0) : sum,
+    0,
+  );
 }
 
 /** How a database of a file is named. */

@@ -43,6 +43,7 @@ export function assembleDump(
     options,
     logger,
     throttle,
+    eviction,
     record,
     names,
     libraries,
@@ -57,7 +58,7 @@ export function assembleDump(
   const connections = connectionLog(logger);
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
-  const { connectNode } = toNodes;
+  const connectNode = eviction.cutting(toNodes, connections);
 
   const large = largeKeeper(input.file);
   const others = new Map<number, number>();

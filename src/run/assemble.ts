@@ -28,6 +28,7 @@ import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
 import { connectionLog } from './connection-log.js';
 import { createDistance } from './distance.js';
+import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { nodeConnections } from './node-connections.js';
@@ -68,6 +69,8 @@ export interface Shared {
   readonly throttle: Throttle;
   /** How much may be under way at the source's server. */
   readonly allowance: Allowance;
+  /** Which nodes evict keys. */
+  readonly eviction: EvictionWatch;
   /** What has been listed so far. */
   readonly record: ListingRecord;
   /** What earlier runs have moved, where that must be told from new keys. */
@@ -86,7 +89,7 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(
   ready: Ready,
-  { options, logger, throttle, allowance, record, movedEarlier, names }: Shared,
+  { options, logger, throttle, allowance, eviction, record, movedEarlier, names }: Shared,
   { moved, startAt, onlyKeys }: Extras = {},
 ): Part {
   const choice = chooseMover(ready, options);
@@ -118,7 +121,7 @@ export function assemble(
   });
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
-  const { connectNode } = toNodes;
+  const connectNode = eviction.cutting(toNodes, connections);
 
   const scan = scanSource(link, health, {
     name: ready.source.name,
@@ -139,7 +142,7 @@ export function assemble(
   const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
   const isNoted = noting(names);
   const own = { ready, options, link, connectNode, aside, distance, census };
-  const parts = { ...own, isHeldBack, isNoted, beforeDeletes: moved?.note };
+  const parts = { ...own, isHeldBack, isNoted, beforeDeletes: moved?.note, eviction };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
 
   return {

@@ -64,7 +64,8 @@ export async function openBooks(
     const clusterKeys = facts.target.masters.reduce((sum, { keys }) => sum + keys, 0);
     const earlier = journal?.earlier;
     const isOnly = onlyKeys !== undefined;
-    const plan = decide({ ...options, onlyKeys: isOnly, clusterKeys, earlier });
+    const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
+    const plan = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
       plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};

@@ -1,6 +1,7 @@
 /** Which mover a run takes, and why: the report says so. */
 import { PreflightError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
+import { mayEvict } from '../redis/memory.js';
 import type { MoverName } from '../types.js';
 import type { Ready } from '../preflight/preflight.js';
 import { waitsForReplicas } from './replicas.js';
@@ -25,6 +26,10 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
   if (obstacle !== undefined) return { name: 'relay', reason: obstacle };
   if (waitsForReplicas(ready, options)) {
     return { name: 'relay', reason: 'MIGRATE does not wait for replicas before it deletes' };
+  }
+  const { masters } = ready.target;
+  if (!options.copy && !options.allowEviction && masters.some(({ memory }) => mayEvict(memory))) {
+    return { name: 'relay', reason: 'MIGRATE deletes before nodes are asked whether they evict' };
   }
   if (options.maxSourceLatencyMs !== undefined) {
     return { name: 'relay', reason: 'MIGRATE can not keep to --max-source-latency' };

@@ -22,6 +22,8 @@ export interface Situation {
   readonly copy: boolean;
   /** The run is for some keys by name: what fails in it is not the whole job's end. */
   readonly onlyKeys: boolean;
+  /** The sources hold no key, so that there is nothing to decide. */
+  readonly isEmpty: boolean;
   /** How many keys the cluster holds. */
   readonly clusterKeys: number;
   readonly earlier: JournalState | undefined;
@@ -38,7 +40,7 @@ export interface Plan extends Decision {
 
 /** @throws PreflightError when `--replace` or `--no-replace` must be said. */
 export function decide(situation: Situation): Plan {
-  const { replace, copy, onlyKeys, clusterKeys, earlier } = situation;
+  const { replace, copy, onlyKeys, isEmpty, clusterKeys, earlier } = situation;
   // An emptied cluster holds nothing of the earlier run, and who says something else wants it so.
   const said = replace ?? null;
   // Some keys by name are a part of the job that is on file, whatever is said for them.
@@ -59,13 +61,14 @@ export function decide(situation: Situation): Plan {
       recallsMoved: keepsMoved(copy, earlier),
     };
   }
-  if (clusterKeys > 0 && replace === undefined) {
+  if (clusterKeys > 0 && replace === undefined && !isEmpty) {
     throw new PreflightError(
       `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: say --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
     );
   }
   const startedEmpty = clusterKeys === 0;
-  const replaces = replace ?? true;
+  // A key that comes to an empty source right now must not overwrite one of the cluster's.
+  const replaces = replace ?? startedEmpty;
   const isNew = !onlyKeys && keepsMoved(copy, { replace: replaces, startedEmpty });
   return {
     goesOn,

@@ -10,7 +10,7 @@ import type { Facts } from '../preflight/preflight.js';
 const keptFailures = 100;
 
 /** What a run was, besides its parts. */
-export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings'> {
+export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings' | 'evicted'> {
   readonly ends: readonly PartEnd[];
   readonly interrupted: boolean;
   /** Why all of it had to stop, if it had to. */
@@ -57,6 +57,7 @@ export async function reportOf(
     moverReason: mover.reason,
     cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
     found: options.dryRun ? foundBy(parts) : undefined,
+    isEmpty: more.earlier === undefined && facts.sources.every((source) => source.isEmpty),
     isFinal: ends.some(({ isFinal }) => isFinal === true),
     sources: several
       ? reports.map(({ from, status, mover: name, moverReason, keys, bytes, error: words }) => ({

@@ -23,6 +23,7 @@ import type { Keys, Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
 import type { Distance } from './distance.js';
+import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -52,6 +53,7 @@ export interface Parts {
   readonly isNoted: CountingOptions['isNoted'];
   /** What has to be done before the source is told to delete keys, if anything. */
   readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
+  readonly eviction: EvictionWatch;
 }
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
@@ -92,6 +94,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it.
   const checked = payloadRefusal !== undefined && options.copy;
   const guarded = options.guard && (!options.copy || checked);
+  const spared = (removal: Removal): Removal => sparing(parts.eviction, removal);
   const watchedOver = async () => {
     const { connection: source, identity: sourceRun } = await link.open();
     const removal = watchedRemoval(source, {
@@ -99,7 +102,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
       scripts: has.eval,
       silentPersist: ready.source.versionNumber < firstToTellOfPersist,
     });
-    return { source, sourceRun, removal: after(parts.beforeDeletes, removal) };
+    return { source, sourceRun, removal: after(parts.beforeDeletes, spared(removal)) };
   };
   const removalOver = (source: Connection) => {
     if (options.copy) return undefined;
@@ -109,7 +112,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
           limitKeys: () => distance.removedKeys(),
         })
       : plainRemoval(source, word, inCluster);
-    return after(parts.beforeDeletes, removal);
+    return after(parts.beforeDeletes, spared(removal));
   };
   return relay({
     ...aside,
@@ -171,12 +174,17 @@ function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
 const migrateTimeoutMs = ({ options }: Parts): number => Math.ceil(options.timeoutMs / 4);
 
 function migrateOf(
-  { ready, options, link, aside, distance, beforeDeletes }: Parts,
+  { ready, options, link, aside, distance, beforeDeletes, eviction }: Parts,
   timeoutMs: number,
   byRelay: Mover,
 ): Mover {
   const { has } = ready.source;
   const job = jobPolicy(ready, options);
+  const isAsked = eviction.isLikely && !options.copy;
+  const askFirst = async (keys: Keys): Promise<void> => {
+    await beforeDeletes?.(keys);
+    await demandRoom(eviction, keys);
+  };
   const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
   const mover = migrate({
     ...aside,
@@ -196,14 +204,15 @@ function migrateOf(
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     otherwise: (batch) => byRelay.move(batch),
-    beforeDeletes,
+    beforeDeletes: isAsked ? askFirst : beforeDeletes,
   });
+  const sending = options.copy ? mover : sparingMover(eviction, mover);
   return {
     name: mover.name,
     move(batch) {
       // What may be at its node already, it can't compare, nor overwrite with care.
       const isSecondCopy = mayOverwrite(job, batch) === 'if-untouched';
-      return (batch.asking || isSecondCopy ? byRelay : mover).move(batch);
+      return (batch.asking || isSecondCopy ? byRelay : sending).move(batch);
     },
     close() {
       mover.close();

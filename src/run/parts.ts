@@ -22,6 +22,7 @@ import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
+import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/databases.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
@@ -38,6 +39,8 @@ export interface PartEnd {
   readonly error: string | undefined;
   /** It would stop there each time. */
   readonly isFinal?: boolean;
+  /** It is no file that can be read, which of a pipe shows only when its first bytes come. */
+  readonly isUnknown?: boolean;
 }
 
 export interface Parts {
@@ -67,6 +70,7 @@ export function assembleParts(
   options: ImportOptions,
   logger: Logger,
   { plan, moved, movedBefore, of }: Given,
+  eviction: EvictionWatch,
 ): Parts {
   // Of all databases, an earlier run may have emptied all but one.
   const several = sources.length > 1 || readDatabases(options.db) === 'all';
@@ -102,7 +106,8 @@ export function assembleParts(
     };
     servers.set(serverOf(source), server);
     const { allowance } = server;
-    const shared = { options, logger, throttle, allowance, record, movedEarlier, names, libraries };
+    const limits = { throttle, allowance, eviction };
+    const shared = { ...limits, options, logger, record, movedEarlier, names, libraries };
     if (source.dump) {
       return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
     }
@@ -123,6 +128,7 @@ export function assembleParts(
         part,
         error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,
         isFinal: error instanceof RdbError,
+        isUnknown: error instanceof RdbError && error.kind === 'unknown',
       };
     } finally {
       running.delete(part);

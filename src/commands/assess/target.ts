@@ -15,6 +15,7 @@ import { payloadRefusal } from '../../preflight/payloads.js';
 import { checkNodeRights } from '../../preflight/rights.js';
 import { readSource } from '../../preflight/source-facts.js';
 import { type Control, openControl } from '../../redis/control.js';
+import { freeBytes, readMemory, shareOf } from '../../redis/memory.js';
 import { parseNat } from '../../redis/nat.js';
 import { readServerFacts } from '../../redis/server.js';
 import { type ClusterTopology, openTopology } from '../../redis/topology.js';
@@ -44,7 +45,6 @@ const ownTypes: ReadonlySet<string> = new Set(['string', 'list', 'set', 'zset', 
 
 interface Master extends MasterFacts {
   readonly functions: readonly string[];
-  readonly info: ReadonlyMap<string, string>;
   /** Why keys can't be stored there. */
   readonly obstacle: string | undefined;
 }
@@ -96,7 +96,7 @@ async function readMaster(
       modules: await modulesOf(control),
       largestBytes: await readLargestBytes(control),
       functions: await functionLibraries(control),
-      info: await control.info(),
+      memory: await readMemory(control),
     };
   } finally {
     control.close();
@@ -135,23 +135,21 @@ async function planOf(
 }
 
 function nodeOf(
-  { node, version, info }: Master,
+  { node, version, memory }: Master,
   topology: ClusterTopology,
   { bytes, sample }: SourceSide,
 ): TargetNode {
-  const isOwn = (slot: number): boolean =>
-    topology.nodes[topology.owners[slot] as number]?.address === node.address;
   // Without a sample, keys are taken to be spread evenly.
-  const slots = sample.length > 0 ? sample.map(({ slot }) => slot) : [...topology.owners.keys()];
-  const share = slots.filter(isOwn).length / slots.length;
-  const limit = Number(info.get('maxmemory') ?? 0);
+  const slots = sample.length > 0 ? sample.map(({ slot }) => slot) : undefined;
+  const share = shareOf(node, topology, slots);
+  const free = freeBytes(memory);
   return {
     address: node.address,
     version,
     share,
     expectedBytes: Math.round(bytes * share),
-    ...(limit > 0 && { freeBytes: limit - Number(info.get('used_memory') ?? 0) }),
-    evictionPolicy: info.get('maxmemory_policy') ?? '',
+    ...(free !== undefined && { freeBytes: free }),
+    evictionPolicy: memory.policy ?? '',
   };
 }
 

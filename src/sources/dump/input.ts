@@ -14,6 +14,8 @@ export interface DumpInput extends ByteInput {
   readonly progress: number | undefined;
   /** Set where any place can be read again. */
   readonly file: FileHandle | undefined;
+  /** How long the file is; undefined: nobody knows. */
+  readonly bytes: number | undefined;
   /** Which file it is, so that it is known again; undefined: it can't be. */
   readonly identity: string | undefined;
   /** Ends it: nothing more comes. */
@@ -44,7 +46,7 @@ export async function openInput(path: string): Promise<DumpInput> {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(magicBytes), 0, magicBytes, 0);
     if (!isPacked(buffer.subarray(0, bytesRead))) return fileInput(file, size, path, identity);
     const raw = file.createReadStream({ start: 0, autoClose: false });
-    return streamInput(raw, path, () => raw.bytesRead / size, { file, identity });
+    return streamInput(raw, path, () => raw.bytesRead / size, { file, identity, size });
   } catch (error) {
     await file.close();
     throw error;
@@ -87,6 +89,7 @@ function fileInput(file: FileHandle, size: number, path: string, identity: strin
   return {
     file,
     identity,
+    bytes: size,
     get progress() {
       return size === 0 ? 1 : at / size;
     },
@@ -110,7 +113,7 @@ function streamInput(
   raw: Readable,
   path: string,
   progress: () => number | undefined,
-  below?: { readonly file: FileHandle; readonly identity: string },
+  below?: { readonly file: FileHandle; readonly identity: string; readonly size: number },
 ): DumpInput {
   const chunks = unpacked(raw);
   let left = Buffer.alloc(0) as Buffer;
@@ -131,6 +134,7 @@ function streamInput(
   return {
     file: undefined,
     identity: below?.identity,
+    bytes: below?.size,
     get progress() {
       return progress();
     },

@@ -21,7 +21,8 @@ export const newestVersion = 12;
 
 /** Values beyond this are not held. */
 export const largeBytes = 256 * 1024;
-const headerBytes = 9;
+/** The magic and the version. */
+export const headerBytes = 9;
 const sumBytes = 8;
 /** From this version on files end with a checksum. */
 const firstSummed = 5;
@@ -82,30 +83,8 @@ export class RdbReader {
   async begin(from?: RdbPosition): Promise<void> {
     const window = this.#window;
     while (window.end < headerBytes && (await window.refill()));
-    const [, magic, digits] =
-      /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d+)/.exec(
-        window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes)),
-      ) ?? [];
-    if (digits === undefined) {
-      const isAppendOnly = /^(\*\d|#TS:)/.test(
-        window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes)),
-      );
-      throw new RdbError(
-        'unknown',
-        `${this.name} is no RDB file: expected "REDIS" and a version of four digits at byte 0`,
-        isAppendOnly
-          ? '. It looks like an append-only file: give that as a file that is not compressed'
-          : '',
-      );
-    }
-    this.version = Number(digits);
-    if (magic !== 'REDIS' || this.version > newestVersion) {
-      throw new RdbError(
-        'unknown',
-        `${this.name} is an RDB file of ${magic === 'REDIS' ? `version ${String(this.version)}` : 'a newer Valkey'}, and ${String(newestVersion)} is the newest that is known: start a server on it, and give that in --from`,
-      );
-    }
-    if (this.version < 1) throw this.#damage(window.at, 'a version');
+    const head = window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes));
+    this.version = versionIn(head, this.name);
     window.at = headerBytes;
     if (!from) return;
     if (!(await window.skipTo(from.offset, from.sum))) throw this.#truncated();
@@ -290,6 +269,29 @@ export class RdbReader {
     const window = this.#window;
     return cutOff(this.name, window.offsetOf(window.end), this.offset);
   }
+}
+
+/**
+ * The version of an RDB file, from its first bytes.
+ * @param name of the file, for errors. @throws RdbError when they are not those of a file that is known.
+ */
+export function versionIn(head: string, name: string): number {
+  const [, magic, digits] = /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d+)/.exec(head) ?? [];
+  if (digits === undefined) {
+    throw new RdbError(
+      'unknown',
+      /^(\*\d|#TS:)/.test(head)
+        ? `${name} is an append-only file, which can be read only as a plain file: unpack it, or save it, and give that in --from`
+        : `${name} is neither a dump (RDB) nor an append-only file`,
+    );
+  }
+  const version = Number(digits);
+  if (magic === 'REDIS' && version >= 1 && version <= newestVersion) return version;
+  const which = magic === 'REDIS' ? `version ${String(version)}` : 'a newer Valkey';
+  throw new RdbError(
+    'unknown',
+    `${name} is an RDB file of ${which}, and ${String(newestVersion)} is the newest that is known: start a server on it, and give that in --from`,
+  );
 }
 
 /** What lies before the epoch is over as well; and servers take no later times than this. */

@@ -20,7 +20,7 @@ export interface Read {
 /** @param pieceBytes how many bytes come at one time. */
 export function readDump(file: Buffer, pieceBytes: number): Promise<Read> {
   return readInput({
-    ...{ file: undefined, identity: undefined, progress: undefined },
+    ...{ file: undefined, identity: undefined, bytes: undefined, progress: undefined },
     ...inPieces(file, pieceBytes),
     stop: () => undefined,
     close: () => Promise.resolve(),

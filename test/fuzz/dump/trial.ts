@@ -59,7 +59,8 @@ function judge({ sent, damage, isUnsummed }: Read, by: Circumstances): void {
   const { ends } = original;
   if (damage) {
     if (!(damage instanceof ImportError)) throw new Error('its error is none of ours');
-    const isClear = isPacked || /byte \d+|newest that is known/.test(damage.message);
+    const isClear =
+      isPacked || /byte \d+|newest that is known|append-only file/.test(damage.message);
     if (!isClear) throw new Error(`an error without a place: ${damage.message}`);
   } else if (isHonest && !isPacked && !isUnsummed && version(dump) >= 5 && !dump.equals(file)) {
     throw new Error('its checksum is wrong, and nobody noticed');

@@ -7,6 +7,7 @@ const situation: Situation = {
   replace: undefined,
   copy: false,
   onlyKeys: false,
+  isEmpty: false,
   clusterKeys: 5,
   earlier: undefined,
 };
@@ -27,6 +28,14 @@ describe('without an earlier run', () => {
   it('must be told what to do with keys that are there', () => {
     expect(() => decide(situation)).toThrow(PreflightError);
     expect(() => decide(situation)).toThrow(/holds 5 keys: say --replace .* or --no-replace/);
+  });
+
+  it('has nothing to ask where the sources are empty, and overwrites nothing then', () => {
+    expect(decide({ ...situation, isEmpty: true })).toMatchObject({
+      goesOn: false,
+      overwrites: false,
+    });
+    expect(decide({ ...situation, isEmpty: true, clusterKeys: 0 }).replace).toBe(true);
   });
 
   it('keeps a list of keys where others may be overwritten', () => {
