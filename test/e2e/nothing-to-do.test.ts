@@ -16,7 +16,8 @@ const to = () => ['--to', stage.cluster.seed];
 
 async function expectNothing(args: readonly string[], names: string): Promise<void> {
   const before = await stage.cluster.size();
-  const { code, stdout, stderr } = await runCli([...args, ...to(), '--state', path('journal')]);
+  const journal = path('journal');
+  const { code, stdout, stderr } = await runCli([...args, ...to(), '--state', journal]);
   expect(stdout).toBe(`Nothing to do: ${names} empty.\n`);
   expect(stderr).not.toContain('--replace');
   expect(code).toBe(0);
@@ -25,7 +26,7 @@ async function expectNothing(args: readonly string[], names: string): Promise<vo
   expect(asked.report).toMatchObject({ status: 'complete', empty: true });
   expect(asked.report.keys).toEqual({ scanned: 0, moved: 0, gone: 0, conflicting: 0, failed: 0 });
   expect(await stage.cluster.size()).toBe(before);
-  expect(existsSync(path('journal'))).toBe(false);
+  expect(existsSync(journal)).toBe(false);
 }
 
 describe.each([0, 1])('with %i keys in the cluster', (count) => {

@@ -1,6 +1,6 @@
 /** Files that can't be read are refused before the start: one sentence, no report, no journal. */
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { program, runCli } from '../support/cli.js';
@@ -33,11 +33,12 @@ const files: readonly (readonly [string, string | Buffer, RegExp])[] = [
 it.each(files)('a file: %s', async (_, content, sentence) => {
   const name = path('some.rdb');
   const packed = path('some.rdb.gz');
+  const journal = path('journal');
   writeFileSync(name, content);
   writeFileSync(packed, gzipSync(content));
   await stage.cluster.clientFor('key').set('key', 'of the cluster');
   for (const file of [name, packed]) {
-    const args = ['--from', file, '--to', stage.cluster.seed, '--state', path('journal')];
+    const args = ['--from', file, '--to', stage.cluster.seed, '--state', journal];
     for (const more of [[], ['--damaged', '--json']]) {
       const { code, stdout, stderr } = await runCli([...args, ...more]);
       expect(stderr.trim()).toMatch(sentence);
@@ -47,7 +48,7 @@ it.each(files)('a file: %s', async (_, content, sentence) => {
       expect(code).toBe(2);
     }
   }
-  expect(readdirSync(path('')).filter((one) => one.includes('journal'))).toEqual([]);
+  expect([journal, `${journal}.lock`].filter(existsSync)).toEqual([]);
   expect(await stage.cluster.size()).toBe(1);
 });
 
@@ -91,5 +92,4 @@ it('keeps what others of several sources have brought', async () => {
   expect([2, 3]).toContain(code);
   const report = stdout === '' ? undefined : (JSON.parse(stdout) as { keys: { moved: number } });
   expect(await stage.cluster.size()).toBe(report?.keys.moved ?? 0);
-  expect(readFileSync(file).length).toBeGreaterThan(0);
 });
