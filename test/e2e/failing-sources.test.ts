@@ -100,8 +100,8 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
     await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
   });
 
-  it('it becomes a replica, and so nothing can leave it any more', async () => {
-    const run = await halfway('--mover', mover);
+  it('it becomes a replica for good, and so nothing can leave it any more', async () => {
+    const run = await halfway('--mover', mover, '--retry-for', '1s');
     await stage.source.client.replicaof('127.0.0.1', '1');
     try {
       proxy.cut();

@@ -31,13 +31,17 @@ const config = (name: string, value: string | number) =>
 
 const tooFewReplicas: Trouble = {
   word: 'NOREPLICAS',
-  begin: () => config('min-replicas-to-write', 1),
+  begin() {
+    begunTroubles.push(tooFewReplicas);
+    return config('min-replicas-to-write', 1);
+  },
   end: () => config('min-replicas-to-write', 0),
 };
 
 const cannotSave: Trouble = {
   word: 'MISCONF',
   async begin() {
+    begunTroubles.push(cannotSave);
     const { client, directory } = stage.source;
     const gone = join(directory, 'gone');
     mkdirSync(gone);
@@ -56,7 +60,9 @@ const cannotSave: Trouble = {
     await config('save', '');
     await client.bgsave();
     const hasWorked = async () =>
-      (await client.info('persistence')).includes('rdb_last_bgsave_status:ok');
+      /rdb_bgsave_in_progress:0[^]*rdb_last_bgsave_status:ok/.test(
+        await client.info('persistence'),
+      );
     await waitFor('saving to work', hasWorked);
   },
 };
@@ -64,6 +70,7 @@ const cannotSave: Trouble = {
 const busy: Trouble = {
   word: 'BUSY',
   async begin() {
+    begunTroubles.push(busy);
     const { client } = stage.source;
     await config('lua-time-limit', 1);
     const other = client.duplicate();
@@ -81,7 +88,7 @@ const busy: Trouble = {
   end: () => stage.source.client.script('KILL'),
 };
 
-const troubles = [tooFewReplicas, cannotSave, busy].map((one) => [one.word, one] as const);
+const begunTroubles: Trouble[] = [];
 
 beforeEach(async () => {
   await fillMixed(stage.source, count);
@@ -91,7 +98,7 @@ afterEach(async () => {
   run?.signal('SIGKILL');
   await run?.done;
   run = undefined;
-  for (const [, { end }] of troubles) await end().catch(() => undefined);
+  for (const trouble of begunTroubles.splice(0)) await trouble.end().catch(() => undefined);
 });
 
 async function expectComplete({ code, report }: Reported): Promise<void> {
@@ -102,12 +109,6 @@ async function expectComplete({ code, report }: Reported): Promise<void> {
   expect(await stage.missingIn(before)).toEqual([]);
 }
 
-const ways: readonly (readonly string[])[] = [
-  ['--mover', 'relay'],
-  ['--mover', 'relay', '--no-guard'],
-  ['--mover', 'migrate'],
-];
-
 /** A run that has moved some keys, and will take some seconds for the others. */
 async function begun(...words: string[]): Promise<CliRun> {
   run = startCli([...stage.endpoints, '--max-rate', '3000', '--json', '--quiet', ...words]);
@@ -116,101 +117,126 @@ async function begun(...words: string[]): Promise<CliRun> {
   return run;
 }
 
-describe.each(troubles)('a source that answers %s', (word, trouble) => {
-  it.each([...ways, ['--mover', 'migrate', '--copy']])(
-    'from the start is refused before anything is copied (%s %s %s)',
-    async (...words) => {
-      await trouble.begin();
-      const { code, stdout, stderr } = await runCli([...stage.endpoints, ...words.filter(Boolean)]);
-      expect(code).toBe(2);
-      expect(stdout).toBe('');
-      expect(stderr).toMatch(word === 'BUSY' ? /is busy with a script/ : word);
-      expect(await stage.cluster.size()).toBe(0);
-    },
-  );
-
-  describe.each(ways)('midway (%s %s %s)', (...way) => {
-    const words = way.filter(Boolean);
-
-    it('is waited for', async () => {
-      const { done, output } = await begun(...words);
-      await trouble.begin();
-      const [said = ''] = await output(/.*refuses commands.*/);
-      expect(said).toContain(word);
-      // What was under way is at an end; nothing more is copied.
-      const { client } = stage.source;
-      const commands = async () =>
-        (await client.info('commandstats').catch(() => '')).match(/cmdstat_(dump|mget):calls=\d+/g);
-      if (word !== 'BUSY') {
-        let last: unknown;
-        const isQuiet = async () => {
-          const previous = JSON.stringify(last);
-          last = await commands();
-          return JSON.stringify(last) === previous;
-        };
-        await waitFor('nothing to be read', isQuiet, { everyMs: 300 });
-      }
-      await trouble.end();
-      const { stderr, ...ended } = await done;
-      await expectComplete(reportOf({ stderr, ...ended }));
-      expect(stderr.match(/refuses commands/g)).toHaveLength(1);
-    });
-
-    it('ends the run once that has taken too long, with its own words, and nothing is lost', async () => {
-      const { done } = await begun('--retry-for', '1s', ...words);
-      await trouble.begin();
-      const { code, report } = reportOf(await done);
-      expect({ code, status: report.status }).toEqual({ code: 3, status: 'failed' });
-      expect(report.error).toContain(word);
-      expect(report.error).not.toContain('EXECABORT');
-      expect(report.failures).toEqual([]);
-      expect(report.durationMs).toBeLessThan(15_000);
-      await trouble.end();
-      await expectComplete(await runJson([...stage.endpoints]));
-    });
+describe('from the start', () => {
+  it.each([
+    { trouble: tooFewReplicas, words: ['--guard'] },
+    { trouble: tooFewReplicas, words: ['--mover', 'migrate', '--copy'] },
+    { trouble: cannotSave, words: ['--no-guard'] },
+    { trouble: busy, words: ['--copy'] },
+  ])('$trouble.word is refused before anything is copied ($words)', async ({ trouble, words }) => {
+    await trouble.begin();
+    const { code, stdout, stderr } = await runCli([...stage.endpoints, ...words]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(trouble === busy ? /is busy with a script/ : trouble.word);
+    expect(await stage.cluster.size()).toBe(0);
   });
 
-  it('while clients write, so that keys are moved under WATCH', async () => {
-    const writer = stage.source.client.duplicate();
-    let isWriting = true;
-    const writes = (async () => {
-      while (isWriting) await writer.set('written again and again', '1').catch(() => undefined);
-    })();
-    try {
-      const { done, output } = await begun('--mover', 'relay');
-      await trouble.begin();
-      await output(/refuses commands/);
-      await trouble.end();
-      await waitFor('most keys to leave', async () => (await stage.source.client.dbsize()) < 5);
-      isWriting = false;
-      await writes;
-      const { code, report } = reportOf(await done);
-      expect(report.failures).toEqual([]);
-      expect(code).toBe(0);
-      expect(await stage.missingIn(before)).toHaveLength(1);
-    } finally {
-      isWriting = false;
-      writer.disconnect();
-    }
+  it('a copy of a source that refuses writes is none of its business', async () => {
+    await tooFewReplicas.begin();
+    expect((await runJson([...stage.endpoints, '--copy', '--mover', 'relay'])).code).toBe(0);
+    expect(await stage.missingIn(before)).toEqual([]);
   });
 });
 
+describe.each([
+  { trouble: tooFewReplicas, words: ['--mover', 'relay'] },
+  { trouble: cannotSave, words: ['--mover', 'migrate'] },
+  { trouble: busy, words: ['--mover', 'relay', '--no-guard'] },
+  { trouble: busy, words: ['--mover', 'migrate'] },
+])('midway: $trouble.word ($words)', ({ trouble, words }) => {
+  const { word } = trouble;
+  it('is waited for', async () => {
+    const running = await begun(...words);
+    await trouble.begin();
+    const [said] = await running.output(/.*refuses commands.*/);
+    expect(said).toContain(word);
+    await trouble.end();
+    const ended = await running.done;
+    await expectComplete(reportOf(ended));
+    expect(ended.stderr.match(/refuses commands/g)).toHaveLength(1);
+  });
+
+  it('ends the run once that has taken too long, in its own words, and nothing is lost', async () => {
+    const running = await begun('--retry-for', '1s', ...words);
+    await trouble.begin();
+    const { code, report } = reportOf(await running.done);
+    expect({ code, status: report.status }).toEqual({ code: 3, status: 'failed' });
+    expect(report.error).toContain(word);
+    expect(report.error).not.toContain('EXECABORT');
+    expect(report.failures).toEqual([]);
+    await trouble.end();
+    await expectComplete(await runJson([...stage.endpoints]));
+  });
+});
+
+it('nothing is copied while it refuses', async () => {
+  const running = await begun('--mover', 'relay');
+  await tooFewReplicas.begin();
+  await running.output(/refuses commands/);
+  const { client } = stage.source;
+  const trials = async () =>
+    Number(
+      /cmdstat_unlink:calls=\d+.*rejected_calls=(\d+)/.exec(await client.info('commandstats'))?.[1],
+    );
+  const reads = async () =>
+    (await client.info('commandstats')).match(/cmdstat_(dump|mget):calls=\d+/g);
+  const someTrials = async () => {
+    const before = await trials();
+    await waitFor('some trials', async () => (await trials()) > before + 2);
+  };
+  // What was under way comes to its end.
+  await someTrials();
+  const [readBefore, sizeBefore] = [await reads(), await stage.cluster.size()];
+  await someTrials();
+  expect(await reads()).toEqual(readBefore);
+  expect(await stage.cluster.size()).toBe(sizeBefore);
+  await tooFewReplicas.end();
+  await expectComplete(reportOf(await running.done));
+});
+
+it('while clients write, so that keys are moved under WATCH', async () => {
+  const writer = stage.source.client.duplicate();
+  const writing = new AbortController();
+  const writes = (async () => {
+    while (!writing.signal.aborted)
+      await writer.set('written again and again', '1').catch(() => undefined);
+  })();
+  try {
+    const running = await begun('--mover', 'relay');
+    await tooFewReplicas.begin();
+    const [said] = await running.output(/.*refuses commands.*/);
+    expect(said).toContain('NOREPLICAS');
+    await tooFewReplicas.end();
+    await waitFor('most keys to leave', async () => (await stage.source.client.dbsize()) < 5);
+    writing.abort();
+    await writes;
+    const { code, report } = reportOf(await running.done);
+    expect(report.failures).toEqual([]);
+    expect(code).toBe(0);
+    expect(await stage.missingIn(before)).toHaveLength(1);
+  } finally {
+    writing.abort();
+    writer.disconnect();
+  }
+});
+
 it('a source that was made a replica is waited for', async () => {
-  const { done, output } = await begun('--mover', 'relay');
+  const running = await begun('--mover', 'relay');
   const { client } = stage.source;
   // A master that it never reaches: it keeps its keys.
   await client.replicaof('127.0.0.1', '1');
-  await output(/refuses commands.*READONLY/);
+  await running.output(/refuses commands.*READONLY/);
   await client.replicaof('NO', 'ONE');
-  await expectComplete(reportOf(await done));
+  await expectComplete(reportOf(await running.done));
 });
 
 it('a source whose memory is full lets its keys go all the same', async () => {
   const { client } = stage.source;
-  const { done } = await begun('--mover', 'relay', '--retry-for', '5s');
+  const running = await begun('--mover', 'relay', '--retry-for', '5s');
   await config('maxmemory', 1);
   try {
-    await expectComplete(reportOf(await done));
+    await expectComplete(reportOf(await running.done));
   } finally {
     await client.config('SET', 'maxmemory', '0');
   }
@@ -221,11 +247,11 @@ it('keys are not left out because a busy source does not tell their types', asyn
     '--type',
     one,
   ]);
-  const { done, output } = await begun('--mover', 'relay', ...types);
+  const running = await begun('--mover', 'relay', ...types);
   await busy.begin();
-  await output(/refuses commands/);
+  await running.output(/refuses commands/);
   await busy.end();
-  await expectComplete(reportOf(await done));
+  await expectComplete(reportOf(await running.done));
 });
 
 it('verify waits for a source that is busy', async () => {
