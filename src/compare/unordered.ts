@@ -1,6 +1,7 @@
 /**
  * Hashes and sets: one side's elements are listed page by page, and the other is asked for just these.
- * With as many on both sides, that all of one's are at the other's is enough.
+ * With as many on both sides, that all of one's are at the other's is enough; but for hashes whose
+ * fields have deadlines.
  */
 import { RefusedError } from '../errors.js';
 import { type DeadlineSpan, deadlineSpan, msApart } from '../redis/deadline.js';
@@ -33,9 +34,9 @@ export const sets: ContentsComparison = async (pair) => {
 export const hashes: ContentsComparison = async (pair) => {
   const { source, target } = pair;
   const apart = lengthsApart(pair, await askBoth(pair, 'HLEN'), 'fields');
-  // A field that has expired counts until the server gets round to it (HLEN in t_hash.c), so that
-  // lengths tell nothing of hashes whose fields have deadlines: each side is looked for at the other.
-  const areCounts = apart === undefined || !(await haveFieldDeadlines(pair));
+  // A field that has expired counts until the server gets round to it (HLEN in t_hash.c). So where
+  // fields may have deadlines lengths tell nothing, and each side's are looked for at the other.
+  const areCounts = !(await haveFieldDeadlines(pair));
   if (apart !== undefined && areCounts) return apart;
   return (
     (await fieldsApart(pair)) ??

@@ -11,6 +11,8 @@ import { deadlineMs, run, valueTypes } from './rows.js';
 import { findKinds } from './servers.js';
 
 const path = setFolder();
+/** One that is compared in slices, one by one side's elements, and one in many parts. */
+const large = valueTypes.filter(({ type }) => ['string', 'hash', 'stream'].includes(type));
 
 describe.each(await findKinds())('with $name', ({ binary, fieldDeadlines }) => {
   let source: Server;
@@ -29,14 +31,14 @@ describe.each(await findKinds())('with $name', ({ binary, fieldDeadlines }) => {
   it.each(['relay', 'migrate'])(
     'by %s, large values that were built in another order are done, and no conflicts',
     async (mover) => {
-      for (const { type, build, rebuild } of valueTypes) {
+      for (const { type, build, rebuild } of large) {
         await run(source.client, build(type, 'large'));
         await run(cluster.clientFor(type), rebuild(type, 'large'));
       }
       const { code, report } = await runJson([...ends(), '--no-replace', '--mover', mover]);
       expect(report.failures).toEqual([]);
       expect(code).toBe(0);
-      expect(report.keys).toMatchObject({ moved: valueTypes.length });
+      expect(report.keys).toMatchObject({ moved: large.length });
       expect(await source.client.dbsize()).toBe(0);
     },
   );

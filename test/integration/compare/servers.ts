@@ -55,7 +55,13 @@ async function knows(client: Redis, command: string): Promise<boolean> {
 
 export async function startTwo(source: Kind, target: Kind): Promise<TwoServers> {
   const [one, other] = await Promise.all(
-    [source, target].map(({ binary }) => startServer(binary === undefined ? {} : { binary })),
+    [source, target].map(({ binary, fieldDeadlines }) =>
+      startServer({
+        ...(binary !== undefined && { binary }),
+        // For DEBUG SET-ACTIVE-EXPIRE; older servers refuse to start with this.
+        ...(fieldDeadlines && { config: ['enable-debug-command yes'] }),
+      }),
+    ),
   );
   if (!one || !other) throw new Error('two servers were started');
   const [ours, theirs] = await Promise.all([connectTo(one), connectTo(other)]);
