@@ -50,6 +50,7 @@ const copiers: Readonly<Record<string, Copier>> = {
 
 /** In the servers' words, so that it goes round again like what they refuse for the moment. */
 const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
+const malformed = 'ERR a malformed reply to RENAME';
 /** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
 const latestMs = 2 ** 63 - 2 ** 32;
 
@@ -79,6 +80,7 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     const result = await finish(work, writer, temporary, deadlineMs);
     if (result !== 'renamed') await temporary.discard();
     if (result === 'vanished') return { kind: 'refused', by: 'node', text: vanished };
+    if (result === 'malformed') return { kind: 'refused', by: 'node', text: malformed };
     return result === 'exists' ? { kind: 'exists' } : { kind: 'stored', bytes };
   } catch (error) {
     if (node.lost) return { kind: 'lost', error: node.lost };
@@ -135,7 +137,7 @@ async function finish(
   writer: Writer,
   temporary: Temporary,
   deadlineMs: number,
-): Promise<'renamed' | 'exists' | 'vanished'> {
+): Promise<'renamed' | 'exists' | 'vanished' | 'malformed'> {
   const whole = await temporary.isWhole();
   await writer.settled();
   if (!whole) return 'vanished';
@@ -144,7 +146,8 @@ async function finish(
   if (deadlineMs === 0) writer.send(['PERSIST', temporary.name]);
   else writer.send(['PEXPIREAT', temporary.name, deadlineMs + abilities.nodeSkewMs]);
   // RENAME frees what it replaces while everybody waits.
-  if (overwrite && abilities.unlinks && !asking) writer.send(['UNLINK', name]);
+  const unlinks = overwrite && abilities.unlinks && !asking;
+  if (unlinks) writer.send(['UNLINK', name]);
   const renaming = writer.ask(overwrite ? 'RENAME' : 'RENAMENX', temporary.name, name);
   const [answer] = await Promise.all([asking ? renaming : writer.ask('EXEC'), renaming]);
   try {
@@ -154,9 +157,12 @@ async function finish(
     if (writer.refused?.includes('no such key') === true) return 'vanished';
     throw error;
   }
-  return lastOf(answer) === 0 ? 'exists' : 'renamed';
+  const last = asking ? answer : lastOf(answer, unlinks ? 3 : 2);
+  if (!overwrite && last === 0) return 'exists';
+  return last === (overwrite ? 'OK' : 1) ? 'renamed' : 'malformed';
 }
 
-function lastOf(answer: Reply): Reply | undefined {
-  return Array.isArray(answer) ? answer.at(-1) : answer;
+/** The last answer of a transaction of so many commands. */
+function lastOf(answer: Reply, commands: number): Reply | undefined {
+  return Array.isArray(answer) && answer.length === commands ? answer.at(-1) : undefined;
 }
