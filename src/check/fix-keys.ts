@@ -186,6 +186,10 @@ async function takeHome(keys: readonly Buffer[], work: SlotWork): Promise<number
       await Promise.all(removing);
       throw new TargetError(`${there.address} refused a stray key: ${answer.text}`);
     }
+    if (!isBusy && answer !== 'OK') {
+      await Promise.all(removing);
+      throw new TargetError(`${there.address} sent a malformed reply to RESTORE.`);
+    }
     if (isBusy) {
       const apart = await differs(key, work);
       if (apart !== undefined) {

@@ -63,6 +63,7 @@ const copiers: Readonly<Record<string, Copier>> = {
 
 /** In the servers' words, so that it goes round again like what they refuse for the moment. */
 const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
+const malformed = 'ERR a malformed reply to RENAME';
 /** Of larger values no payload is asked for: a server puts it together while everybody waits. */
 const largestTraceBytes = 1024 * 1024;
 /** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
@@ -96,6 +97,7 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     const result = await finish(work, writer, temporary, deadlineMs);
     if (result !== 'renamed') await temporary.discard();
     if (result === 'vanished') return { kind: 'refused', by: 'node', text: vanished };
+    if (result === 'malformed') return { kind: 'refused', by: 'node', text: malformed };
     if (result === 'exists') return { kind: 'exists' };
     return {
       kind: 'stored',
@@ -158,7 +160,7 @@ async function finish(
   building: Writer,
   temporary: Temporary,
   deadlineMs: number,
-): Promise<'renamed' | 'exists' | 'vanished'> {
+): Promise<'renamed' | 'exists' | 'vanished' | 'malformed'> {
   const whole = await temporary.isWhole();
   await building.settled();
   if (!whole) return 'vanished';
@@ -169,7 +171,8 @@ async function finish(
   if (deadlineMs === 0) writer.send(['PERSIST', temporary.name]);
   else writer.send(['PEXPIREAT', temporary.name, deadlineMs + abilities.nodeSkewMs]);
   // RENAME frees what it replaces while everybody waits.
-  if (overwrite && abilities.unlinks && !asking) writer.send(['UNLINK', name]);
+  const unlinks = overwrite && abilities.unlinks && !asking;
+  if (unlinks) writer.send(['UNLINK', name]);
   const renaming = writer.ask(overwrite ? 'RENAME' : 'RENAMENX', temporary.name, name);
   const executing = asking ? renaming : writer.ask('EXEC');
   // A server works off what came in together before it turns to others, so nothing gets in between.
@@ -182,9 +185,12 @@ async function finish(
     if (writer.refused?.includes('no such key') === true) return 'vanished';
     throw error;
   }
-  return lastOf(answer) === 0 ? 'exists' : 'renamed';
+  const last = asking ? answer : lastOf(answer, unlinks ? 3 : 2);
+  if (!overwrite && last === 0) return 'exists';
+  return last === (overwrite ? 'OK' : 1) ? 'renamed' : 'malformed';
 }
 
-function lastOf(answer: Reply): Reply | undefined {
-  return Array.isArray(answer) ? answer.at(-1) : answer;
+/** The last answer of a transaction of so many commands. */
+function lastOf(answer: Reply, commands: number): Reply | undefined {
+  return Array.isArray(answer) && answer.length === commands ? answer.at(-1) : undefined;
 }

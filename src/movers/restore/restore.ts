@@ -134,7 +134,8 @@ export function restore(options: RestoreOptions): Mover {
       }
       const cargo = cargoOf(batch, words);
       const reply = await inTurn(batch.node, (lane) => ship(lane, cargo));
-      const refusals = reply instanceof ErrorReply ? [{ place: 0, text: reply.text }] : [];
+      const text = reply instanceof ErrorReply ? reply.text : 'ERR a malformed reply to RESTORE';
+      const refusals = reply === 'OK' ? [] : [{ place: 0, text }];
       await settle(batch, refusals, outcome);
       isDone = outcome.build().retries.length === 0;
     } finally {
