@@ -25,9 +25,16 @@ export interface Run {
   readonly stderr: string;
   readonly startedMs: number;
   readonly endedMs: number;
+  /** What the source had then, if it could be asked. */
+  readonly left?: ReadonlySet<string> | undefined;
 }
 
-export function keepImporting(args: readonly string[], trace: (what: string) => void): Importer {
+/** @param listSource lists the source's keys. */
+export function keepImporting(
+  args: readonly string[],
+  listSource: () => Promise<readonly string[]>,
+  trace: (what: string) => void,
+): Importer {
   const runs: Run[] = [];
   let current: CliRun | undefined;
   let ending = false;
@@ -43,7 +50,12 @@ export function keepImporting(args: readonly string[], trace: (what: string) => 
     const { code, stdout, stderr } = await current.done;
     current = undefined;
     const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
-    const run = { code, report, stderr, startedMs, endedMs: Date.now() };
+    const endedMs = Date.now();
+    const left = await listSource().then(
+      (keys) => new Set(keys),
+      () => undefined,
+    );
+    const run = { code, report, stderr, startedMs, endedMs, left };
     runs.push(run);
     trace(`the import ended with ${String(code)} ${JSON.stringify(report?.keys ?? stderr)}`);
     return run;

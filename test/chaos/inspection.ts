@@ -5,7 +5,7 @@ import type { FaultClass, KeyLedger } from './client-ledger.js';
 import { judgeClientKey } from './client-verdict.js';
 import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
-import type { Ledger, Merge } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import { longestStopMs, type Plan } from './plan.js';
 import { isPreexisting, preexistingValue } from './preexisting.js';
 import type { Servers } from './servers.js';
@@ -32,6 +32,11 @@ export interface Inspection {
   readonly complaints: readonly string[];
 }
 
+export interface Interruption {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 export interface Played {
   /** Of those who write at the source. */
   readonly ledgers: readonly Ledger[];
@@ -43,7 +48,7 @@ export interface Played {
   /** Keys that the cluster had before the import began. */
   readonly preexisting?: ReadonlySet<string>;
   /** When a run was interrupted by something, or could have been. */
-  readonly interruptions: readonly Merge[];
+  readonly interruptions: readonly Interruption[];
   /** What the last run has written for `--failed-keys`. */
   readonly failedKeys?: string;
 }
@@ -67,13 +72,11 @@ export async function inspect(played: Played): Promise<Inspection> {
   let unreplaced = 0;
   const hasStopped = plan.tracks.flat().some(({ kind }) => kind === 'stop-target');
   const lateMs = plan.mover !== 'relay' && hasStopped ? longestStopMs : 0;
-  const calmRuns = runs.flatMap(({ code, startedMs, endedMs }): Merge[] => {
-    const isCalm = !played.interruptions.some(
-      ({ fromMs, toMs }) => fromMs <= endedMs && startedMs <= toMs,
-    );
-    return code !== undefined && isCalm ? [{ fromMs: startedMs, toMs: endedMs }] : [];
-  });
-
+  const calmRuns = runs.filter(
+    ({ code, startedMs, endedMs }) =>
+      code !== undefined &&
+      !played.interruptions.some(({ fromMs, toMs }) => fromMs <= endedMs && startedMs <= toMs),
+  );
   // What nodes evicted before a run could stop is excused, if the run says that they did.
   const isTold = runs.some(({ report }) => /evict/i.test(report?.error ?? ''));
   let evictable = isTold ? await evictedKeys(servers) : 0;
@@ -88,7 +91,14 @@ export async function inspect(played: Played): Promise<Inspection> {
     const there = cluster.get(key);
     const isPreexistingValue =
       preexisting.has(key) && there !== undefined && isPreexisting(key, there);
-    const found = { source: source.get(key), cluster: there, isPreexistingValue, calmRuns, lateMs };
+    const found = {
+      key,
+      source: source.get(key),
+      cluster: there,
+      isPreexistingValue,
+      calmRuns,
+      lateMs,
+    };
     if (isPreexistingValue && found.source) unreplaced++;
     const { verdict, reason, leftover } = judge(worlds, found, nowMs);
     counts.keys++;
@@ -140,8 +150,14 @@ export async function inspect(played: Played): Promise<Inspection> {
   complaints.push(...runs.flatMap(({ report }) => (report ? wrongSums(report) : [])));
   complaints.push(...runs.filter(isUnexpected).map(unexpectedEnd));
   complaints.push(...wrongEnd(last, source.size));
+  // A later start calls a conflict what the run that knew more of it called otherwise.
+  const earlier = runs.flatMap(({ report }) => report?.failures ?? []);
+  const classes = new Map(reported);
+  for (const { key, class: name } of earlier) {
+    if (reported.has(key) && name !== 'conflict' && explained.has(name)) classes.set(key, name);
+  }
   const named = (what: string): number =>
-    [...reported.values()].filter((one) => one === what).length;
+    [...classes.values()].filter((one) => one === what).length;
   return {
     ...counts,
     recreated: named('recreated'),

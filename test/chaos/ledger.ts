@@ -17,17 +17,21 @@ export interface World {
   readonly moved: readonly State[];
   /** Every state that the key ever had at the source, the latest first. */
   readonly history: History | undefined;
-  /** When the key was last known to be at the source. */
-  readonly aliveMs: number;
-  /** When a key that had left came back in the same state, and left again: within these times. */
+  /** The last write that made or changed the key at the source. */
+  readonly lastWrite: Span;
+  /** The times that the key had left, came back in the same state, and left again. */
   readonly merges: readonly Merge[];
-  readonly lastMove: { readonly state: State; readonly aliveMs: number } | undefined;
+  readonly lastMove: { readonly state: State; readonly write: Span } | undefined;
 }
 
-/** Two moves of one key, from when it was last seen before the first until it was missed again. */
+/** Two moves of one key. */
 export interface Merge {
-  readonly fromMs: number;
-  readonly toMs: number;
+  /** The last write before the first one. */
+  readonly before: Span;
+  /** The last write between the two. */
+  readonly between: Span;
+  /** When the key was missed again. */
+  readonly missedMs: number;
 }
 
 export interface History {
@@ -53,7 +57,7 @@ const nothing: World = {
   alive: undefined,
   moved: [],
   history: undefined,
-  aliveMs: 0,
+  lastWrite: { sentMs: 0, heardMs: 0 },
   merges: [],
   lastMove: undefined,
 };
@@ -108,15 +112,15 @@ function next(
 
 /** The world in which the key has been moved. */
 function withoutKey(world: World, alive: State, missedMs: number): World {
-  const { lastMove, aliveMs, moved } = world;
+  const { lastMove, lastWrite, moved } = world;
   const isMerged = lastMove !== undefined && isState(lastMove.state, alive);
   return {
     ...world,
     alive: undefined,
     moved: [...moved, alive],
-    lastMove: { state: alive, aliveMs },
+    lastMove: { state: alive, write: lastWrite },
     merges: isMerged
-      ? [...world.merges, { fromMs: lastMove.aliveMs, toMs: missedMs }]
+      ? [...world.merges, { before: lastMove.write, between: lastWrite, missedMs }]
       : world.merges,
   };
 }
@@ -127,12 +131,12 @@ export function mergesOf(world: World, isAtSource: boolean, nowMs: number): read
   return isAtSource || !alive ? world.merges : withoutKey(world, alive, nowMs).merges;
 }
 
-function remembering(world: World, alive: State | undefined, { sentMs }: Span): World {
+function remembering(world: World, alive: State | undefined, span: Span): World {
   const { history } = world;
   return {
     ...world,
     alive,
     history: alive ? { state: alive, earlier: history } : history,
-    aliveMs: alive ? sentMs : world.aliveMs,
+    lastWrite: alive ? span : world.lastWrite,
   };
 }

@@ -5,9 +5,8 @@ import { waitFor } from '../support/wait.js';
 import { type Clients, createClients } from './clients.js';
 import { inject, type Context } from './faults.js';
 import { type Importer, keepImporting, type Run } from './importer.js';
-import { explained, inspect, type Inspection } from './inspection.js';
+import { explained, inspect, type Inspection, type Interruption } from './inspection.js';
 import { writePreexisting } from './preexisting.js';
-import type { Merge } from './ledger.js';
 import { type Fault, interrupts, type Plan } from './plan.js';
 import type { Servers } from './servers.js';
 import { createWriter, type Writer } from './writer.js';
@@ -75,6 +74,7 @@ export async function playRound(
         ...flagsOf(plan),
         ...flags,
       ],
+      () => servers.source.client.keys('*'),
       trace,
     );
     const context = { servers, proxy, importer, trace };
@@ -91,10 +91,10 @@ export async function playRound(
     await servers.untilWell();
     await importer.finish();
     // A whole run while the clients go on: most of their keys are in the cluster.
-    if (clients) await importer.once();
+    const last = await importer.once();
     await clients?.stop();
     trace('the clients have stopped');
-    await runToTheEnd(importer);
+    if (!isEnd(last)) await runToTheEnd(importer);
     const inspection = await inspect({
       ledgers: writers.map(({ ledger }) => ledger),
       ...(clients && { clients: clients.ledgers }),
@@ -168,8 +168,8 @@ async function playTrack(
   track: readonly Fault[],
   context: Context,
   writes: () => number,
-): Promise<readonly Merge[]> {
-  const interruptions: Merge[] = [];
+): Promise<readonly Interruption[]> {
+  const interruptions: Interruption[] = [];
   for (const fault of track) {
     const due = writes() + fault.afterWrites;
     await waitFor('the next fault', () => writes() >= due, { timeoutMs: 60_000 });

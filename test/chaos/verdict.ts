@@ -1,14 +1,16 @@
 /** Whether what was found of a key after a round is what its writer was promised. */
-import { type History, type Merge, mergesOf, type World } from './ledger.js';
+import type { Run } from './importer.js';
+import { type History, mergesOf, type World } from './ledger.js';
 import { isState, mayHaveExpired, type State } from './state.js';
 
 export interface Found {
+  readonly key: string;
   readonly source: State | undefined;
   readonly cluster: State | undefined;
   /** That is what the cluster had before the import. */
   readonly isPreexistingValue: boolean;
   /** Runs that nothing interrupted: they know which keys they have moved. */
-  readonly calmRuns: readonly Merge[];
+  readonly calmRuns: readonly Run[];
   /** By how much the TTL of a copy that was given up may be stretched. */
   readonly lateMs: number;
 }
@@ -35,7 +37,7 @@ export function judge(worlds: readonly World[], found: Found, nowMs: number): Ju
 
 function judgeWorld(
   world: World,
-  { source, cluster, isPreexistingValue, calmRuns, lateMs }: Found,
+  { key, source, cluster, isPreexistingValue, calmRuns, lateMs }: Found,
   nowMs: number,
 ): Judgement {
   const { alive, moved, history } = world;
@@ -51,8 +53,13 @@ function judgeWorld(
   if (source && alive && !isState(source, alive)) {
     return say('lost', 'the source lacks what was written there');
   }
-  const isMerged = mergesOf(world, source !== undefined, nowMs).some(({ fromMs, toMs }) =>
-    calmRuns.some((run) => run.fromMs <= fromMs && toMs <= run.toMs),
+  const isMerged = mergesOf(world, source !== undefined, nowMs).some((merge) =>
+    calmRuns.some(
+      ({ startedMs, endedMs, left }) =>
+        startedMs <= merge.before.sentMs &&
+        (merge.missedMs <= endedMs ||
+          (merge.between.heardMs <= endedMs && left?.has(key) === false)),
+    ),
   );
   if (isMerged) return say('lost', 'it came back after it was moved, and was taken for its copy');
   const owed = source || !alive ? moved : [...moved, alive];
