@@ -50,7 +50,7 @@ export interface ClientsOptions {
 /** As many keys are worked on at the same time. */
 const laneCount = 12;
 /** What a client does between two commands. */
-const longestThoughtMs = 6;
+const longestThoughtMs = 8;
 /** How long a node may take to pass a write on to its replica. */
 const replicaTimeoutMs = 500;
 
