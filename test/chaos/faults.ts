@@ -1,6 +1,7 @@
 /** What can go wrong, and how it is made to. Each fault is over when this has been put right again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/random.js';
+import { runCli } from '../support/cli.js';
 import type { ClusterNode } from '../support/cluster.js';
 import type { Proxy } from '../support/proxy.js';
 import { beginSlotMove, failOver } from '../support/reshard.js';
@@ -8,23 +9,23 @@ import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import type { Importer } from './importer.js';
 import { type Fault, type FaultKind, longestStopMs } from './plan.js';
-import type { Theatre } from './theatre.js';
+import type { Servers } from './servers.js';
 
-export interface Scene {
-  readonly theatre: Theatre;
+export interface Context {
+  readonly servers: Servers;
   /** Between the import and the source. */
   readonly proxy: Proxy;
   readonly importer: Importer;
-  readonly tell: (what: string) => void;
+  readonly trace: (what: string) => void;
 }
 
-type Act = (scene: Scene, random: Random) => Promise<void>;
+type Injection = (context: Context, random: Random) => Promise<void>;
 
-export async function inject(fault: Fault, scene: Scene): Promise<void> {
-  await acts[fault.kind](scene, randomFrom(fault.seed, 0));
+export async function inject(fault: Fault, context: Context): Promise<void> {
+  await injections[fault.kind](context, randomFrom(fault.seed, 0));
 }
 
-const acts: Readonly<Record<FaultKind, Act>> = {
+const injections: Readonly<Record<FaultKind, Injection>> = {
   async 'kill-import'({ importer }) {
     await importer.kill();
   },
@@ -44,46 +45,46 @@ const acts: Readonly<Record<FaultKind, Act>> = {
   },
 
   /** The source's writers are clients as well. */
-  async 'kill-clients'({ theatre }, random) {
-    const servers = [theatre.source, ...(await theatre.masters())];
-    const { client } = random.pick(servers);
+  async 'kill-clients'({ servers }, random) {
+    const all = [servers.source, ...(await servers.masters())];
+    const { client } = random.pick(all);
     const killing = client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     // One that another track has just killed has no clients.
     await killing.catch(() => undefined);
   },
 
-  async 'kill-source'({ theatre }) {
-    await theatre.source.crash();
-    await theatre.source.revive();
+  async 'kill-source'({ servers }) {
+    await servers.source.crash();
+    await servers.source.revive();
   },
 
-  async 'stop-source'({ theatre }, random) {
-    await stopFor(theatre.source, 100 + random.int(1500));
+  async 'stop-source'({ servers }, random) {
+    await stopFor(servers.source, 100 + random.int(1500));
   },
 
-  async 'kill-target'({ theatre }, random) {
-    const master = random.pick(await theatre.masters());
+  async 'kill-target'({ servers }, random) {
+    const master = random.pick(await servers.masters());
     await master.crash();
-    if (theatre.cast === 'replicas') await replacementOf(master, theatre);
+    if (servers.durability === 'replicas') await replacementOf(master, servers);
     await master.revive();
-    await theatre.allWell();
+    await servers.untilWell();
   },
 
-  async 'stop-target'({ theatre }, random) {
-    await stopFor(random.pick(await theatre.masters()), 100 + random.int(longestStopMs - 100));
-    await theatre.allWell();
+  async 'stop-target'({ servers }, random) {
+    await stopFor(random.pick(await servers.masters()), 100 + random.int(longestStopMs - 100));
+    await servers.untilWell();
   },
 
-  async 'fail-over'({ theatre }, random) {
-    const masters = await theatre.masters();
-    const replicas = theatre.cluster.nodes.filter((node) => !masters.includes(node));
-    await failOver(theatre.cluster, random.pick(replicas));
-    await theatre.allWell();
+  async 'fail-over'({ servers }, random) {
+    const masters = await servers.masters();
+    const replicas = servers.cluster.nodes.filter((node) => !masters.includes(node));
+    await failOver(servers.cluster, random.pick(replicas));
+    await servers.untilWell();
   },
 
-  async reshard({ theatre }, random) {
-    const masters = await theatre.masters();
-    const shape = { ...theatre.cluster, masters };
+  async reshard({ servers }, random) {
+    const masters = await servers.masters();
+    const shape = { ...servers.cluster, masters };
     for (let left = 3 + random.int(15); left > 0; left--) {
       const slot = random.int(16_384);
       const from = await shape.ownerOf(slot);
@@ -93,11 +94,57 @@ const acts: Readonly<Record<FaultKind, Act>> = {
       await sleep(random.int(30));
       await move.finish();
       // The cluster's own moves are as little durable as its replication.
-      if (theatre.cast === 'replicas') await to.client.wait(1, 5000);
+      if (servers.durability === 'replicas') await to.client.wait(1, 5000);
     }
-    await theatre.allWell();
+    await servers.untilWell();
+  },
+
+  /** Longer than servers let a connection be idle. */
+  async pause({ servers, importer, trace }) {
+    const all = [servers.source, ...(await servers.masters())];
+    const setTimeouts = (seconds: number): Promise<unknown> =>
+      Promise.all(all.map((server) => configure(server, 'timeout', seconds)));
+    await setTimeouts(1);
+    try {
+      const pid = await waitFor('a run', () => importer.pid);
+      const order = (word: string): ReturnType<typeof runCli> =>
+        runCli(['ctl', word, '--pid', String(pid)]);
+      const { code, stderr } = await order('pause');
+      trace(`paused: ${code === 0 ? 'yes' : stderr}`);
+      if (code !== 0) return;
+      await sleep(2500);
+      await order('resume');
+    } finally {
+      await setTimeouts(0);
+    }
+  },
+
+  async 'refuse-writes'({ servers }, random) {
+    await configure(servers.source, 'min-replicas-to-write', 1);
+    await sleep(100 + random.int(1500));
+    await configure(servers.source, 'min-replicas-to-write', 0);
+  },
+
+  /** For a moment the node has less room than it uses, and deletes keys until they fit. */
+  async evict({ servers }, random) {
+    const node = random.pick(await servers.masters());
+    const info = await node.client.info('memory');
+    const usedBytes = Number(/used_memory:(\d+)/.exec(info)?.[1]);
+    await configure(node, 'maxmemory-policy', 'allkeys-lru');
+    await configure(node, 'maxmemory', usedBytes - 20_000);
+    await sleep(50 + random.int(300));
+    await configure(node, 'maxmemory', 0);
+    await configure(node, 'maxmemory-policy', 'noeviction');
   },
 };
+
+/** Another track may just have killed the server: then it is told when it is back. */
+async function configure(server: Server, name: string, value: string | number): Promise<void> {
+  await waitFor(`${server.address} to set ${name}`, async () => {
+    await server.client.config('SET', name, value);
+    return true;
+  });
+}
 
 /** How long it lasts is what kind of fault this is: within the time-outs, or beyond. */
 async function stopFor(server: Server, ms: number): Promise<void> {
@@ -109,7 +156,7 @@ async function stopFor(server: Server, ms: number): Promise<void> {
   }
 }
 
-async function replacementOf(dead: ClusterNode, { cluster }: Theatre): Promise<void> {
+async function replacementOf(dead: ClusterNode, { cluster }: Servers): Promise<void> {
   const others = cluster.nodes.filter((node) => node !== dead);
   await waitFor(`a replica to take over from ${dead.address}`, async () => {
     const roles = await Promise.all(others.map(({ client }) => client.info('replication')));

@@ -1,20 +1,29 @@
 /** Looks at everything after a round: each key on both sides, and every report. */
+import { readFileSync } from 'node:fs';
 import type { Report } from '../../src/report.js';
+import type { FaultClass, KeyLedger } from './client-ledger.js';
+import { judgeClientKey } from './client-verdict.js';
 import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
 import type { Ledger } from './ledger.js';
-import { isOccupant } from './occupant.js';
 import { longestStopMs, type Plan } from './plan.js';
+import { isPreexisting, preexistingValue } from './preexisting.js';
+import type { Servers } from './servers.js';
 import type { State } from './state.js';
-import type { Theatre } from './theatre.js';
-import { judge, text } from './verdict.js';
+import { judge, stateText } from './verdict.js';
 
 export interface Inspection {
   readonly keys: number;
   readonly lost: number;
   readonly doubled: number;
-  /** Written again at the source after they were moved, and reported. */
+  /** Jobs, entries and members that clients had finished with, and that are back. */
+  readonly undone: number;
+  /** Keys that the last report names as left on both sides, by what it calls them. */
   readonly recreated: number;
+  readonly diverged: number;
+  readonly conflict: number;
+  /** Keys that nodes evicted, as a run has reported. */
+  readonly evicted: number;
   /** Earlier states in the cluster of keys that are whole at the source, and reported. */
   readonly stale: number;
   /** Keys that were deleted at the source while a run had just copied them. */
@@ -23,67 +32,169 @@ export interface Inspection {
   readonly complaints: readonly string[];
 }
 
-export async function inspect(
-  ledgers: readonly Ledger[],
-  theatre: Theatre,
-  last: Run,
-  runs: readonly Run[],
-  plan: Plan,
-): Promise<Inspection> {
-  const complaints = ledgers.flatMap(({ wonders }) => wonders);
-  const source = await inventory(theatre.source.client);
-  const { all: cluster, twice } = await clusterInventory(theatre);
+export interface Interruption {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface Played {
+  /** Of those who write at the source. */
+  readonly ledgers: readonly Ledger[];
+  /** Of the clients of both sides. */
+  readonly clients?: readonly KeyLedger[];
+  readonly servers: Servers;
+  readonly runs: readonly Run[];
+  readonly plan: Plan;
+  /** Keys that the cluster had before the import began. */
+  readonly preexisting?: ReadonlySet<string>;
+  /** When a run was interrupted by something, or could have been. */
+  readonly interruptions: readonly Interruption[];
+  /** What the last run has written for `--failed-keys`. */
+  readonly failedKeys?: string;
+}
+
+/** What stays on both sides, and is reported. */
+export const explained: ReadonlySet<string> = new Set(['conflict', 'recreated', 'diverged']);
+
+export async function inspect(played: Played): Promise<Inspection> {
+  const { ledgers, clients = [], servers, runs, plan, preexisting = new Set() } = played;
+  const last = runs.at(-1);
+  if (!last) throw new Error('nothing has been run');
+  const contradictions = ledgers.flatMap((ledger) => ledger.contradictions);
+  const source = await inventory(servers.source.client);
+  const { all: cluster, twice } = await clusterInventory(servers);
+  const reported = reportedKeys(last, played.failedKeys);
   const nowMs = Date.now();
-  const counts = {
-    keys: 0,
-    lost: complaints.length,
-    doubled: twice.length,
-    recreated: 0,
-    stale: 0,
-    ghosts: 0,
-  };
-  complaints.push(...twice);
+  const counts = { keys: 0, lost: 0, doubled: 0, undone: 0, evicted: 0, stale: 0, ghosts: 0 };
+  counts.lost = contradictions.length;
+  counts.doubled = twice.length;
+  const complaints = [...contradictions, ...twice];
   let unreplaced = 0;
   const hasStopped = plan.tracks.flat().some(({ kind }) => kind === 'stop-target');
   const lateMs = plan.mover !== 'relay' && hasStopped ? longestStopMs : 0;
+  const calmRuns = runs.filter(
+    ({ code, startedMs, endedMs }) =>
+      code !== undefined &&
+      !played.interruptions.some(({ fromMs, toMs }) => fromMs <= endedMs && startedMs <= toMs),
+  );
+  // What nodes evicted before a run could stop is excused, if the run says that they did.
+  const isTold = runs.some(({ report }) => /evict/i.test(report?.error ?? ''));
+  let evictable = isTold ? await evictedKeys(servers) : 0;
+  function isExcused(): boolean {
+    if (evictable === 0) return false;
+    evictable--;
+    counts.evicted++;
+    return true;
+  }
 
   for (const [key, worlds] of ledgers.flatMap(({ keys }) => [...keys])) {
     const there = cluster.get(key);
-    const isOccupied = plan.occupied && there !== undefined && isOccupant(key, there);
-    const found = { source: source.get(key), cluster: there, isOccupied, lateMs };
-    if (isOccupied && found.source) unreplaced++;
-    const { verdict, reason, recreated, leftover } = judge(worlds, found, nowMs);
+    const isPreexistingValue =
+      preexisting.has(key) && there !== undefined && isPreexisting(key, there);
+    const found = {
+      key,
+      source: source.get(key),
+      cluster: there,
+      isPreexistingValue,
+      calmRuns,
+      lateMs,
+    };
+    if (isPreexistingValue && found.source) unreplaced++;
+    const { verdict, reason, leftover } = judge(worlds, found, nowMs);
     counts.keys++;
-    if (recreated) counts.recreated++;
     if (leftover) counts[leftover === 'stale' ? 'stale' : 'ghosts']++;
+    const isOverwritten =
+      plan.preexisting === 'kept' && preexisting.has(key) && !isPreexistingValue;
+    if (isOverwritten) {
+      counts.lost++;
+      complaints.push(`${key}: the cluster had it before, and has ${stateText(there)} now`);
+    }
     if (verdict === 'right' && !(leftover && plan.strict)) continue;
+    if (verdict === 'lost' && !there && isExcused()) continue;
     counts[verdict === 'lost' ? 'lost' : 'doubled']++;
     complaints.push(
-      `${key}: ${reason || `the cluster has a ${leftover ?? ''} copy`}; found at the source: ${text(found.source)}, ` +
-        `in the cluster: ${text(found.cluster)}; book: ${JSON.stringify(
-          worlds.map(({ alive, moved }) => ({ alive: text(alive), moved: moved.map(text) })),
+      `${key}: ${reason || `the cluster has a ${leftover ?? ''} copy`}; found at the source: ${stateText(found.source)}, ` +
+        `in the cluster: ${stateText(found.cluster)}; book: ${JSON.stringify(
+          worlds.map(({ alive, moved }) => ({
+            alive: stateText(alive),
+            moved: moved.map(stateText),
+          })),
         )}`,
     );
   }
+
+  for (const ledger of clients) {
+    const { key } = ledger;
+    const { faults, isGhost } = judgeClientKey(ledger, {
+      source: source.get(key)?.value,
+      cluster: cluster.get(key)?.value,
+      reported: reported.get(key),
+      preexisting: preexisting.has(key) ? preexistingValue(key) : undefined,
+    });
+    counts.keys++;
+    if (isGhost) counts.ghosts++;
+    const wrong =
+      isGhost && plan.strict && faults.length === 0
+        ? [{ class: 'doubled' as FaultClass, words: `${key}: the cluster has a ghost of it` }]
+        : faults;
+    const isGone = wrong.every((fault) => fault.class === 'lost') && !cluster.has(key);
+    if (wrong.length > 0 && isGone && isExcused()) continue;
+    for (const fault of wrong) counts[fault.class]++;
+    complaints.push(...wrong.map((fault) => `${fault.class}: ${fault.words}`));
+  }
+
   // Few: a writer deleted the key as it was listed, and made it anew before it was listed again.
-  if (unreplaced > 5 + counts.keys / 50) {
+  if (plan.preexisting === 'replaced' && unreplaced > 5 + counts.keys / 50) {
     complaints.push(`${String(unreplaced)} keys were not replaced`);
   }
   complaints.push(...runs.flatMap(({ report }) => (report ? wrongSums(report) : [])));
-  complaints.push(
-    ...runs.filter(isUnforeseen).map(({ stderr, report }) => report?.error ?? stderr),
-  );
+  complaints.push(...runs.filter(isUnexpected).map(unexpectedEnd));
   complaints.push(...wrongEnd(last, source.size));
-  return { ...counts, complaints };
+  // A later start calls a conflict what the run that knew more of it called otherwise.
+  const earlier = runs.flatMap(({ report }) => report?.failures ?? []);
+  const classes = new Map(reported);
+  for (const { key, class: name } of earlier) {
+    if (reported.has(key) && name !== 'conflict' && explained.has(name)) classes.set(key, name);
+  }
+  const named = (what: string): number =>
+    [...classes.values()].filter((one) => one === what).length;
+  return {
+    ...counts,
+    recreated: named('recreated'),
+    diverged: named('diverged'),
+    conflict: named('conflict'),
+    complaints,
+  };
+}
+
+/** As many keys the nodes have evicted since the round began. */
+async function evictedKeys(servers: Servers): Promise<number> {
+  const stats = await Promise.all(
+    (await servers.masters()).map(({ client }) => client.info('stats')),
+  );
+  return stats.reduce((sum, info) => sum + Number(/evicted_keys:(\d+)/.exec(info)?.[1] ?? 0), 0);
+}
+
+/** The keys that a run has left on both sides, and what it calls them. */
+function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, string> {
+  const failures = file
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as { key: string; class: string })
+    : (last.report?.failures ?? []);
+  return new Map(
+    failures.filter((one) => explained.has(one.class)).map((one) => [one.key, one.class]),
+  );
 }
 
 /** What all masters have; a key that two of them have is wrong whatever it holds. */
 async function clusterInventory(
-  theatre: Theatre,
+  servers: Servers,
 ): Promise<{ all: Map<string, State>; twice: string[] }> {
   const all = new Map<string, State>();
   const twice: string[] = [];
-  for (const { client, address } of await theatre.masters()) {
+  for (const { client, address } of await servers.masters()) {
     for (const [key, state] of await inventory(client)) {
       if (all.has(key)) twice.push(`${key} is on two nodes; one is ${address}`);
       all.set(key, state);
@@ -105,9 +216,13 @@ function wrongSums({ keys, nodes, status, failures }: Report): readonly string[]
   return wrong ? [`a report's sums are wrong: ${JSON.stringify({ status, keys, nodes })}`] : [];
 }
 
+function unexpectedEnd({ code, report, stderr }: Run): string {
+  return `a run ended with ${String(code)}: ${report?.error ?? (stderr || 'without a report')}`;
+}
+
 /** Only a refusal to begin goes without a report. */
-function isUnforeseen({ code, report, stderr }: Run): boolean {
-  if (report) return report.error?.includes('unforeseen') === true;
+function isUnexpected({ code, report, stderr }: Run): boolean {
+  if (report) return /unforeseen|unexpected/i.test(report.error ?? '');
   return (code !== undefined && code !== 2) || /\n {4}at /.test(stderr);
 }
 
@@ -116,9 +231,8 @@ function wrongEnd({ code, report, stderr }: Run, left: number): readonly string[
     return [`the last run ended with ${String(code)}: ${report?.error ?? stderr}`];
   }
   const { conflicting = 0, failed = 0 } = report?.keys ?? {};
-  const open = new Set(report?.failures.map((one) => one.class));
-  open.delete('conflict');
-  open.delete('recreated');
+  const open = new Set(report?.failures.map((one): string => one.class));
+  for (const name of explained) open.delete(name);
   if (open.size > 0) return [`the last run could not move keys: ${[...open].join(', ')}`];
   // Keys may expire between the report and our look.
   if (left <= conflicting + failed) return [];

@@ -1,68 +1,83 @@
-/** Reads everything that a server holds, as states of keys. */
+/**
+ * Reads what a server holds, as states of keys. A script reads a key's value and TTL, so that both are
+ * of the same moment; clients run the same script together with a write (clients.ts).
+ */
 import type { Redis } from 'ioredis';
-import { fieldsText, type Kind, type State } from './state.js';
+import { fieldsText, itemsText, type Kind, kindOf, membersText, type State } from './state.js';
 import { groupName, streamText } from './stream.js';
-import { kindOf } from './writes.js';
 
 const atOnce = 500;
 
+/** Lua that leaves in `value` what the key holds. */
+export const readValue: Readonly<Record<Kind, string>> = {
+  counter: `local value = redis.call('GET', KEYS[1])`,
+  text: `local value = redis.call('GET', KEYS[1])`,
+  hash: `local value = redis.call('HGETALL', KEYS[1])`,
+  list: `local value = redis.call('LRANGE', KEYS[1], 0, -1)`,
+  set: `local value = redis.call('SMEMBERS', KEYS[1])`,
+  stream: `
+    local groups, pending = redis.call('XINFO', 'GROUPS', KEYS[1]), {}
+    if #groups > 0 then pending = redis.call('XPENDING', KEYS[1], '${groupName}', '-', '+', 100000) end
+    local value = {redis.call('XRANGE', KEYS[1], '-', '+'), groups, pending}`,
+};
+
+/** The text of what such a script has read. */
+export function valueText(kind: Kind, read: unknown): string {
+  switch (kind) {
+    case 'counter':
+    case 'text':
+      return String(read);
+    case 'hash':
+      return fieldsText(pairsOf(read as string[]));
+    case 'list':
+      return itemsText(read as string[]);
+    case 'set':
+      return membersText(read as string[]);
+    case 'stream': {
+      const [entries, [group], pending] = read as [[string, string[]][], unknown[][], [string][]];
+      return streamText({
+        entries: entries.map(([id, fields]): [string, string] => [id, fields[1] ?? '']),
+        group: group && {
+          lastDelivered: String(group[group.indexOf('last-delivered-id') + 1]),
+          pending: pending.map(([id]) => id),
+        },
+      });
+    }
+  }
+}
+
+function pairsOf(words: readonly string[]): [string, string][] {
+  return words.flatMap((word, at) =>
+    at % 2 === 0 ? [[word, words[at + 1] ?? ''] as [string, string]] : [],
+  );
+}
+
+/** Everything that a server holds. */
 export async function inventory(client: Redis): Promise<Map<string, State>> {
   const states = new Map<string, State>();
   const keys = [...new Set(await client.keys('*'))];
   for (let at = 0; at < keys.length; at += atOnce) {
     await Promise.all(
       keys.slice(at, at + atOnce).map(async (key) => {
-        const askedMs = Date.now();
-        const [value, ttlMs] = await Promise.all([
-          readers[kindOf(key)](client, key),
-          client.pttl(key),
-        ]);
-        // It has expired meanwhile.
-        if (ttlMs === -2 || value === undefined) return;
-        // On a busy machine the server may have looked long before its answer is read.
-        const deadline =
-          ttlMs < 0 ? undefined : { fromMs: askedMs + ttlMs, toMs: Date.now() + ttlMs };
-        states.set(key, { value, deadline });
+        const state = await stateOf(client, key);
+        if (state) states.set(key, state);
       }),
     );
   }
   return states;
 }
 
-type Read = (client: Redis, key: string) => Promise<string | undefined>;
-
-const readString: Read = async (client, key) => (await client.get(key)) ?? undefined;
-
-const readers: Readonly<Record<Kind, Read>> = {
-  counter: readString,
-  text: readString,
-  async hash(client, key) {
-    const fields = Object.entries(await client.hgetall(key));
-    return fields.length === 0 ? undefined : fieldsText(fields);
-  },
-  async list(client, key) {
-    const items = await client.lrange(key, 0, -1);
-    return items.length === 0 ? undefined : items.map((item) => `${item} `).join('');
-  },
-  stream: (client, key) => readStream(client, key).catch(unlessGone),
-};
-
-const readStream: Read = async (client, key) => {
-  const entries = (await client.xrange(key, '-', '+')).map(([id, fields]): [string, string] => [
-    id,
-    fields[1] ?? '',
-  ]);
-  const [group] = (await client.xinfo('GROUPS', key)) as unknown[][];
-  if (!group) return streamText({ entries, group: undefined });
-  const pending = (await client.xpending(key, groupName, '-', '+', 100_000)) as [string][];
-  const lastDelivered = String(group[group.indexOf('last-delivered-id') + 1]);
-  // It may have expired between two questions.
-  if ((await client.exists(key)) === 0) return undefined;
-  return streamText({ entries, group: { lastDelivered, pending: pending.map(([id]) => id) } });
-};
-
-/** What is asked of a stream that has expired meanwhile is refused. */
-function unlessGone(error: unknown): undefined {
-  if (!/no such key|NOGROUP/i.test(String(error))) throw error;
-  return undefined;
+/** Undefined: it has expired meanwhile. */
+async function stateOf(client: Redis, key: string): Promise<State | undefined> {
+  const kind = kindOf(key);
+  const askedMs = Date.now();
+  const script = `if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+    ${readValue[kind]}
+    return {redis.call('PTTL', KEYS[1]), value}`;
+  const answer = (await client.eval(script, 1, key)) as [number, unknown] | null;
+  if (!answer) return undefined;
+  const [ttlMs, value] = answer;
+  // On a busy machine the server may have looked long before its answer is read.
+  const deadline = ttlMs < 0 ? undefined : { fromMs: askedMs + ttlMs, toMs: Date.now() + ttlMs };
+  return { value: valueText(kind, value), deadline };
 }

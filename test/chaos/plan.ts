@@ -6,7 +6,8 @@
  * The tracks go on side by side.
  */
 import { type Random, randomFrom } from '../fuzz/random.js';
-import type { Cast } from './theatre.js';
+import type { ClientsOptions } from './clients.js';
+import type { Durability } from './servers.js';
 
 export type FaultKind =
   | 'kill-import'
@@ -18,7 +19,10 @@ export type FaultKind =
   | 'kill-target'
   | 'stop-target'
   | 'fail-over'
-  | 'reshard';
+  | 'reshard'
+  | 'pause'
+  | 'refuse-writes'
+  | 'evict';
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -30,15 +34,18 @@ export interface Fault {
 
 export interface Plan {
   readonly seed: number;
-  readonly cast: Cast;
+  readonly durability: Durability;
   readonly mover: 'auto' | 'relay' | 'migrate';
   /** How long bytes are under way between the import and the source. */
   readonly delayMs: number;
   readonly keys: number;
   /** Keys per second; held to a rate, a run goes in small pieces. Undefined: as fast as it can. */
   readonly maxRate: number | undefined;
-  /** The cluster has other values of the same keys, which are to be replaced. */
-  readonly occupied: boolean;
+  /** The cluster has other values of the same keys (replaced), or of some of them (kept). */
+  readonly preexisting: 'none' | 'replaced' | 'kept';
+  readonly verify: boolean;
+  /** Keys that clients of both sides work on; undefined: there are no such clients. */
+  readonly clients: ClientsOptions | undefined;
   readonly tracks: readonly (readonly Fault[])[];
   /**
    * Whether nothing happens that may leave a copy behind in the cluster, or hide whether a key has
@@ -54,7 +61,9 @@ interface Row {
   readonly track: 'import' | 'source' | 'cluster';
   /** Cuts short what the import was doing, so that it can't know how far it came. */
   readonly interrupts: boolean;
-  readonly cast?: Cast;
+  readonly durability?: Durability;
+  /** Only with `--evict`. */
+  readonly onRequest?: true;
 }
 
 const rows: Readonly<Record<FaultKind, Row>> = {
@@ -66,40 +75,71 @@ const rows: Readonly<Record<FaultKind, Row>> = {
   'stop-source': { track: 'source', interrupts: true },
   'kill-target': { track: 'cluster', interrupts: true },
   'stop-target': { track: 'cluster', interrupts: true },
-  'fail-over': { track: 'cluster', interrupts: false, cast: 'replicas' },
+  'fail-over': { track: 'cluster', interrupts: false, durability: 'replicas' },
   reshard: { track: 'cluster', interrupts: false },
+  pause: { track: 'import', interrupts: false },
+  'refuse-writes': { track: 'source', interrupts: false },
+  evict: { track: 'cluster', interrupts: true, onRequest: true },
 };
 
 const kinds = Object.keys(rows) as FaultKind[];
 
-export function planOf(seed: number): Plan {
+/** Whether a run can't know how far it came when this happens to it. */
+export const interrupts = (kind: FaultKind): boolean => rows[kind].interrupts;
+
+export interface PlanOptions {
+  /** Nodes evict keys, too. */
+  readonly evict?: boolean;
+}
+
+export function planOf(seed: number, { evict = false }: PlanOptions = {}): Plan {
   const random = randomFrom(seed, 0);
-  const cast = random.oneIn(3) ? 'replicas' : 'disks';
-  const calm = random.oneIn(4);
+  const durability = random.oneIn(3) ? 'replicas' : 'disks';
+  const calm = random.oneIn(3);
   const possible = kinds.filter((kind) => {
     const row = rows[kind];
-    return (row.cast ?? cast) === cast && !(calm && row.interrupts);
+    if (row.onRequest && !evict) return false;
+    return (row.durability ?? durability) === durability && !(calm && row.interrupts);
   });
-  const faults = Array.from({ length: 2 + random.int(4) }, () =>
+  const faults = Array.from({ length: 1 + random.int(4) }, () =>
     faultOf(random.pick(possible), random),
   );
   const trackOf = (track: Row['track']): Fault[] =>
     faults.filter(({ kind }) => rows[kind].track === track);
+  const strict = !faults.some(({ kind }) => rows[kind].interrupts);
+  // MIGRATE does not wait for replicas, so what a dead master takes with it is lost.
+  const mover: Plan['mover'] =
+    durability === 'replicas'
+      ? 'relay'
+      : random.pick(['auto', 'relay', 'relay', 'migrate'] as const);
+  const preexisting = random.pick(['none', 'none', 'none', 'none', 'replaced', 'kept'] as const);
   return {
     seed,
-    cast,
-    // MIGRATE does not wait for replicas, so what a dead master takes with it is lost.
-    mover: cast === 'replicas' ? 'relay' : random.pick(['auto', 'relay', 'relay', 'migrate']),
+    durability,
+    mover,
     delayMs: random.pick([0, 1, 3, 8]),
-    keys: 1000 + random.int(3000),
-    // Drawn apart, so that the rest of a seed's plan stays what it was.
-    occupied: randomFrom(seed, 2_000).oneIn(4),
-    maxRate: randomFrom(seed, 1_000).pick([undefined, undefined, 2000]),
+    keys: 1000 + random.int(2000),
+    preexisting,
+    maxRate: random.pick([undefined, undefined, 2000]),
+    verify: mover !== 'migrate' && random.oneIn(4),
+    clients: random.oneIn(6) ? undefined : clientsOf(preexisting, strict),
     tracks: [trackOf('import'), trackOf('source'), trackOf('cluster')],
-    strict: !faults.some(({ kind }) => rows[kind].interrupts),
+    strict,
+  };
+}
+
+function clientsOf(preexisting: Plan['preexisting'], strict: boolean): ClientsOptions {
+  return {
+    keys: 120,
+    // With --replace, what clients do to a copy before its key has left the source is overwritten
+    // by the next start, if the one before was killed: that is what it was told to do.
+    styles:
+      preexisting === 'none' ? ['source-first', 'cluster-only', 'cluster-first'] : ['source-first'],
+    // A run that was cut short can't know whether it had stored what is not in the cluster now.
+    mayEmptyCopies: strict,
   };
 }
 
 function faultOf(kind: FaultKind, random: Random): Fault {
-  return { kind, afterWrites: random.int(1500), seed: random.int(2 ** 31) };
+  return { kind, afterWrites: random.int(600), seed: random.int(2 ** 31) };
 }

@@ -2,12 +2,13 @@
 import { randomFrom } from '../fuzz/random.js';
 import { startProxy } from '../support/proxy.js';
 import { waitFor } from '../support/wait.js';
-import { inject, type Scene } from './faults.js';
+import { type Clients, createClients } from './clients.js';
+import { inject, type Context } from './faults.js';
 import { type Importer, keepImporting, type Run } from './importer.js';
-import { inspect, type Inspection } from './inspection.js';
-import { occupy } from './occupant.js';
-import type { Fault, Plan } from './plan.js';
-import type { Theatre } from './theatre.js';
+import { explained, inspect, type Inspection, type Interruption } from './inspection.js';
+import { writePreexisting } from './preexisting.js';
+import { type Fault, interrupts, type Plan } from './plan.js';
+import type { Servers } from './servers.js';
 import { createWriter, type Writer } from './writer.js';
 import { createTerritory } from './writes.js';
 
@@ -15,6 +16,8 @@ export interface RoundResult extends Inspection {
   readonly plan: Plan;
   readonly runs: readonly Run[];
   readonly acknowledged: number;
+  /** Of these, in the cluster. */
+  readonly inCluster: number;
   readonly doubtful: number;
   readonly durationMs: number;
 }
@@ -32,104 +35,161 @@ const mostRuns = 6;
 
 export async function playRound(
   plan: Plan,
-  theatre: Theatre,
-  { flags, trace }: RoundOptions,
+  servers: Servers,
+  { flags, trace: say }: RoundOptions,
 ): Promise<RoundResult> {
   const startedMs = performance.now();
-  const tell = (what: string): void => {
-    trace(`${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${what}`);
+  const trace = (what: string): void => {
+    say(`${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${what}`);
   };
-  await theatre.allWell();
-  await theatre.clear();
-  const proxy = await startProxy(theatre.source);
+  await servers.untilWell();
+  await servers.clear();
+  const proxy = await startProxy(servers.source);
   const writers = Array.from({ length: writerCount }, (_, at) =>
-    createWriter(theatre.source, randomFrom(plan.seed, at + 1), createTerritory(String(at))),
+    createWriter(servers.source, randomFrom(plan.seed, at + 1), createTerritory(String(at))),
   );
-  const sum = (of: (writer: Writer) => number): number =>
-    writers.reduce((total, writer) => total + of(writer), 0);
+  const clients =
+    plan.clients && createClients(servers, randomFrom(plan.seed, writerCount + 1), plan.clients);
+  const sum = (of: (writer: Pick<Writer, 'counts'>) => number): number =>
+    [...writers, ...(clients ? [clients] : [])].reduce((total, writer) => total + of(writer), 0);
   let importer: Importer | undefined;
   try {
     await Promise.all(writers.map((writer) => writer.fill(plan.keys / writerCount)));
-    if (plan.occupied) {
-      const clients = (await theatre.masters()).map(({ client }) => client);
-      await occupy(
-        clients,
-        writers.flatMap(({ ledger }) => [...ledger.keys.keys()]),
-      );
-    }
+    await clients?.fill();
+    const masters = await servers.masters();
+    const preexisting = preexistingKeys(plan, writers, clients);
+    await writePreexisting(
+      masters.map(({ client }) => client),
+      preexisting,
+    );
     proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
     for (const writer of writers) writer.start();
-    const masters = await theatre.masters();
+    clients?.start();
+    const files = `${servers.source.directory}/round-${String(plan.seed)}`;
+    const failedKeys = `${files}-failed-keys`;
     importer = keepImporting(
       [
-        ...['--from', proxy.address, '--to', masters[0]?.address ?? theatre.cluster.seed],
-        ...['--state', `${theatre.source.directory}/round-${String(plan.seed)}`],
-        ...['--mover', plan.mover, '--timeout', '1s', '--retry-for', '20s'],
-        ...(plan.occupied ? ['--replace'] : []),
-        ...(plan.maxRate === undefined ? [] : ['--max-rate', String(plan.maxRate)]),
-        ...(theatre.cast === 'replicas' ? ['--wait-replicas', '1'] : []),
+        ...['--from', proxy.address, '--to', masters[0]?.address ?? servers.cluster.seed],
+        ...['--state', files, '--failed-keys', failedKeys],
+        ...flagsOf(plan),
         ...flags,
       ],
-      tell,
+      () => servers.source.client.keys('*'),
+      trace,
     );
-    const scene = { theatre, proxy, importer, tell };
-    tell(`${String(plan.keys)} keys are there`);
-    await firstKeysMoved(theatre, writers);
-    const writes = (): number => sum(({ counts }) => counts.acknowledged);
-    await Promise.all(plan.tracks.map((track) => playTrack(track, scene, writes)));
+    const context = { servers, proxy, importer, trace };
+    trace(`${String(plan.keys)} keys are there`);
+    await firstKeysMoved(servers, writers);
+    const writes = (): number =>
+      writers.reduce((total, { counts }) => total + counts.acknowledged, 0);
+    const interruptions = await Promise.all(
+      plan.tracks.map((track) => playTrack(track, context, writes)),
+    );
     await Promise.all(writers.map((writer) => writer.stop()));
-    tell('the writers have stopped');
+    trace('the writers have stopped');
     proxy.faults.delayMs = { up: 0, down: 0 };
-    await theatre.allWell();
-    const last = await runToTheEnd(importer);
-    const ledgers = writers.map(({ ledger }) => ledger);
-    const inspection = await inspect(ledgers, theatre, last, importer.runs, plan);
+    await servers.untilWell();
+    await importer.finish();
+    // A whole run while the clients go on: most of their keys are in the cluster.
+    const last = await importer.once();
+    await clients?.stop();
+    trace('the clients have stopped');
+    if (!isEnd(last)) await runToTheEnd(importer);
+    const inspection = await inspect({
+      ledgers: writers.map(({ ledger }) => ledger),
+      ...(clients && { clients: clients.ledgers }),
+      servers,
+      runs: importer.runs,
+      plan,
+      preexisting,
+      interruptions: interruptions.flat(),
+      failedKeys,
+    });
     return {
       ...inspection,
       plan,
       runs: importer.runs,
       acknowledged: sum(({ counts }) => counts.acknowledged),
+      inCluster: clients?.counts.inCluster ?? 0,
       doubtful: sum(({ counts }) => counts.doubtful),
       durationMs: performance.now() - startedMs,
     };
   } finally {
     await importer?.stop();
     await Promise.all(writers.map((writer) => writer.stop()));
+    await clients?.stop();
     await proxy.stop();
   }
 }
 
-/** Waits until the import is at it. */
-async function firstKeysMoved(theatre: Theatre, writers: readonly Writer[]): Promise<void> {
-  await waitFor('the first keys to leave the source', async () => {
-    const made = writers.reduce((sum, { ledger }) => sum + ledger.keys.size, 0);
-    return made - (await theatre.source.client.dbsize()) > made / 20;
-  });
+function flagsOf(plan: Plan): readonly string[] {
+  const existing = { none: [], replaced: ['--replace'], kept: ['--no-replace'] };
+  return [
+    ...['--mover', plan.mover, '--timeout', '1s', '--retry-for', '20s'],
+    ...existing[plan.preexisting],
+    ...(plan.verify ? ['--verify'] : []),
+    ...(plan.maxRate === undefined ? [] : ['--max-rate', String(plan.maxRate)]),
+    ...(plan.durability === 'replicas' ? ['--wait-replicas', '1'] : []),
+  ];
 }
 
+/** The keys that the cluster has before the import begins. */
+function preexistingKeys(
+  { preexisting, seed }: Plan,
+  writers: readonly Writer[],
+  clients: Clients | undefined,
+): ReadonlySet<string> {
+  if (preexisting === 'none') return new Set();
+  const random = randomFrom(seed, writerCount + 2);
+  const keys = [
+    ...writers.flatMap(({ ledger }) => [...ledger.keys.keys()]),
+    ...(clients?.ledgers.map(({ key }) => key) ?? []),
+  ];
+  return new Set(keys.filter(() => preexisting === 'replaced' || random.oneIn(20)));
+}
+
+/** Waits until the import is at it. */
+async function firstKeysMoved(servers: Servers, writers: readonly Writer[]): Promise<void> {
+  const keysMade = (): number => writers.reduce((sum, { ledger }) => sum + ledger.keys.size, 0);
+  const before = await servers.source.client.dbsize();
+  const madeBefore = keysMade();
+  await waitFor(
+    'the first keys to leave the source',
+    async () => {
+      const expected = before + keysMade() - madeBefore;
+      return expected - (await servers.source.client.dbsize()) > before / 20;
+    },
+    { timeoutMs: 60_000 },
+  );
+}
+
+/** @returns when runs were interrupted by it. */
 async function playTrack(
   track: readonly Fault[],
-  scene: Scene,
+  context: Context,
   writes: () => number,
-): Promise<void> {
+): Promise<readonly Interruption[]> {
+  const interruptions: Interruption[] = [];
   for (const fault of track) {
     const due = writes() + fault.afterWrites;
-    await waitFor('the next fault', () => writes() >= due);
-    scene.tell(`${fault.kind} begins`);
-    await inject(fault, scene);
-    scene.tell(`${fault.kind} is over`);
+    await waitFor('the next fault', () => writes() >= due, { timeoutMs: 60_000 });
+    context.trace(`${fault.kind} begins`);
+    const fromMs = Date.now();
+    await inject(fault, context);
+    if (interrupts(fault.kind)) interruptions.push({ fromMs, toMs: Date.now() });
+    context.trace(`${fault.kind} is over`);
   }
+  return interruptions;
 }
 
 /** The same command again until all keys are in the cluster, or the rest has its reasons. */
-async function runToTheEnd(importer: Importer): Promise<Run> {
-  let last = await importer.finish();
-  for (let runs = 1; runs < mostRuns && !isEnd(last); runs++) last = await importer.once();
-  return last;
+async function runToTheEnd(importer: Importer): Promise<void> {
+  for (let runs = 0; runs < mostRuns; runs++) {
+    if (isEnd(await importer.once())) return;
+  }
 }
 
 function isEnd({ code, report }: Run): boolean {
   if (code === 0) return true;
-  const explained = ['conflict', 'recreated'];
-  return code === 1 && report?.failures.every((one) => explained.includes(one.class)) === true;
+  return code === 1 && report?.failures.every((one) => explained.has(one.class)) === true;
 }

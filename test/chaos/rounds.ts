@@ -1,85 +1,112 @@
 /** Plays rounds one after the other, and adds up what came of them. */
-import type { FaultKind, Plan } from './plan.js';
+import type { FaultKind, Plan, PlanOptions } from './plan.js';
 import { planOf } from './plan.js';
 import { playRound, type RoundOptions, type RoundResult } from './round.js';
-import { type Cast, openTheatre, type Theatre } from './theatre.js';
+import { type Durability, startServers, type Servers } from './servers.js';
 
-export interface RoundsOptions extends RoundOptions {
+export interface RoundsOptions extends RoundOptions, PlanOptions {
   /** One for each round. */
   readonly seeds: readonly number[];
+  /** How many rounds are played at the same time, each on servers of its own. */
+  readonly jobs?: number;
   readonly say: (line: string) => void;
 }
 
 export interface Totals {
   readonly lost: number;
   readonly doubled: number;
+  readonly undone: number;
   readonly failedSeeds: readonly number[];
 }
 
 export async function playRounds(options: RoundsOptions): Promise<Totals> {
-  const { seeds, say } = options;
-  const theatres = new Map<Cast, Theatre>();
+  const { seeds, say, jobs = 1 } = options;
   const results: RoundResult[] = [];
   const brokenSeeds: number[] = [];
+  const left = [...seeds];
 
-  async function play(plan: Plan): Promise<RoundResult> {
-    const theatre = theatres.get(plan.cast) ?? (await openTheatre(plan.cast));
-    theatres.set(plan.cast, theatre);
-    return playRound(plan, theatre, options);
-  }
-
-  /** A round may break off by what servers do to each other; then it is played on new ones. */
-  async function playTwice(seed: number): Promise<RoundResult> {
-    const plan = planOf(seed);
+  /** One round after the other. */
+  async function playSome(): Promise<void> {
+    const started = new Map<Durability, Servers>();
     try {
-      return await play(plan);
-    } catch (error) {
-      say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
-      await theatres.get(plan.cast)?.stop();
-      theatres.delete(plan.cast);
-      return await play(plan);
+      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
+        const result = await playTwice(seed, started, options).catch((error: unknown) => {
+          say(`seed ${String(seed)}; BROKEN OFF TWICE: ${String(error)}`);
+        });
+        if (!result) {
+          brokenSeeds.push(seed);
+          continue;
+        }
+        results.push(result);
+        say(lineOf(result));
+        for (const complaint of result.complaints.slice(0, 10)) say(`    ${complaint}`);
+      }
+    } finally {
+      await Promise.all([...started.values()].map((servers) => servers.stop()));
     }
   }
 
-  try {
-    for (const seed of seeds) {
-      const result = await playTwice(seed).catch((error: unknown) => {
-        say(`seed ${String(seed)}; BROKEN OFF TWICE: ${String(error)}`);
-      });
-      if (!result) {
-        brokenSeeds.push(seed);
-        continue;
-      }
-      results.push(result);
-      say(lineOf(result));
-      for (const complaint of result.complaints.slice(0, 10)) say(`    ${complaint}`);
-    }
-  } finally {
-    await Promise.all([...theatres.values()].map((theatre) => theatre.stop()));
+  await Promise.all(Array.from({ length: Math.min(jobs, seeds.length) }, playSome));
+  const failedSeeds = [
+    ...brokenSeeds,
+    ...results.filter((one) => one.complaints.length > 0).map(({ plan }) => plan.seed),
+  ].sort((one, other) => one - other);
+  say(summaryOf(results));
+  if (failedSeeds.length > 0) {
+    say(`failed seeds: ${failedSeeds.join(' ')}; again, one at a time:`);
+    say(`    npm run test:chaos -- --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
   }
-  const totals = {
+  return {
     lost: total(results, 'lost'),
     doubled: total(results, 'doubled'),
-    failedSeeds: [
-      ...brokenSeeds,
-      ...results.filter((one) => one.complaints.length > 0).map(({ plan }) => plan.seed),
-    ],
+    undone: total(results, 'undone'),
+    failedSeeds,
   };
-  say(summaryOf(results));
-  const { failedSeeds } = totals;
-  if (failedSeeds.length > 0)
-    say(`failed: ${failedSeeds.map((one) => `--seed ${String(one)}`).join(', ')}`);
-  return totals;
+}
+
+/** A round may break off by what servers do to each other; then it is played on new ones. */
+async function playTwice(
+  seed: number,
+  started: Map<Durability, Servers>,
+  options: RoundsOptions,
+): Promise<RoundResult> {
+  const plan = planOf(seed, options);
+  async function play(): Promise<RoundResult> {
+    const servers = started.get(plan.durability) ?? (await startServers(plan.durability));
+    started.set(plan.durability, servers);
+    return playRound(plan, servers, options);
+  }
+  try {
+    return await play();
+  } catch (error) {
+    options.say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
+    await started.get(plan.durability)?.stop();
+    started.delete(plan.durability);
+    return await play();
+  }
 }
 
 function lineOf({ plan, runs, complaints, durationMs, ...counts }: RoundResult): string {
+  const { mover, durability, maxRate, verify, preexisting, strict, clients } = plan;
+  const kinds = [
+    mover,
+    durability,
+    ...(maxRate === undefined ? [] : ['in pieces']),
+    ...(verify ? ['verify'] : []),
+    ...(preexisting === 'none' ? [] : [preexisting]),
+    ...(strict ? ['strict'] : []),
+    ...(clients ? [] : ['source only']),
+  ];
+  const figures = ['lost', 'doubled', 'undone', ...reportedFigures].map(
+    (what) => `${what} ${String(counts[what as Figure])}`,
+  );
   const words = [
     `seed ${String(plan.seed)}`,
-    `${plan.mover}, ${plan.cast}${plan.maxRate === undefined ? '' : ', in pieces'}${plan.occupied ? ', occupied' : ''}${plan.strict ? ', strict' : ''}`,
+    kinds.join(', '),
     faultsOf(plan).join(' ') || 'no faults',
     `runs ${runs.map(({ code }) => code ?? 'killed').join(' ')}`,
-    `${String(counts.acknowledged)} writes`,
-    `${String(counts.recreated)} recreated, ${String(counts.stale)} stale, ${String(counts.ghosts)} ghosts`,
+    `${String(counts.acknowledged)} writes, ${String(counts.inCluster)} in the cluster`,
+    figures.join(', '),
     `${(durationMs / 1000).toFixed(1)} s`,
     complaints.length === 0 ? 'well' : `${String(complaints.length)} COMPLAINTS`,
   ];
@@ -91,24 +118,14 @@ function summaryOf(results: readonly RoundResult[]): string {
   for (const { plan } of results) {
     for (const kind of faultsOf(plan)) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
-  const count = (what: Parameters<typeof total>[1]): string =>
-    `${what} ${total(results, what).toLocaleString('en')}`;
+  const figures: readonly Figure[] = [
+    ...(['keys', 'acknowledged', 'inCluster', 'doubtful'] as const),
+    ...reportedFigures,
+    ...(['lost', 'doubled', 'undone'] as const),
+  ];
   return [
     `${String(results.length)} rounds: ${[...kinds].map(([kind, times]) => `${kind} ${String(times)}`).join(', ')}`,
-    (
-      [
-        'keys',
-        'acknowledged',
-        'doubtful',
-        'recreated',
-        'stale',
-        'ghosts',
-        'lost',
-        'doubled',
-      ] as const
-    )
-      .map(count)
-      .join(', '),
+    figures.map((what) => `${what} ${total(results, what).toLocaleString('en')}`).join(', '),
   ].join('\n');
 }
 
@@ -116,8 +133,24 @@ function faultsOf(plan: Plan): readonly FaultKind[] {
   return plan.tracks.flat().map(({ kind }) => kind);
 }
 
+const reportedFigures = [
+  'recreated',
+  'diverged',
+  'conflict',
+  'evicted',
+  'stale',
+  'ghosts',
+] as const;
+
 type Figure =
-  'keys' | 'acknowledged' | 'doubtful' | 'recreated' | 'stale' | 'ghosts' | 'lost' | 'doubled';
+  | (typeof reportedFigures)[number]
+  | 'keys'
+  | 'acknowledged'
+  | 'inCluster'
+  | 'doubtful'
+  | 'lost'
+  | 'doubled'
+  | 'undone';
 
 function total(results: readonly RoundResult[], what: Figure): number {
   return results.reduce((sum, result) => sum + result[what], 0);

@@ -14,9 +14,17 @@ export interface State {
   readonly deadline: Deadline | undefined;
 }
 
-export type Kind = 'counter' | 'text' | 'hash' | 'list' | 'stream';
+export type Kind = 'counter' | 'text' | 'hash' | 'list' | 'set' | 'stream';
 
-export const kinds: readonly Kind[] = ['counter', 'text', 'hash', 'list', 'stream'];
+export const kinds: readonly Kind[] = ['counter', 'text', 'hash', 'list', 'set', 'stream'];
+
+/** The kind that a key's name begins with. */
+export function kindOf(key: string): Kind {
+  const [name] = key.split(':', 1);
+  const kind = kinds.find((one) => one === name);
+  if (!kind) throw new Error(`${key} is not a key of this suite`);
+  return kind;
+}
 
 /** The span of time in which a write was carried out. */
 export interface Span {
@@ -36,21 +44,73 @@ export function increase(key: string): Write {
   return changing(['INCR', key], (value) => String(Number(value) + 1), Number);
 }
 
+export function decrease(key: string): Write {
+  return changing(['DECR', key], (value) => String(Number(value) - 1), Number);
+}
+
+/** Makes a string anew, whatever it was. */
+export function setTo(key: string, value: string): Write {
+  return { words: ['SET', key, value], leaves: () => ({ value, deadline: undefined }) };
+}
+
 export function append(key: string, token: string): Write {
   return changing(['APPEND', key, token], (value) => value + token, length);
 }
 
 export function push(key: string, ...tokens: string[]): Write {
-  const count = (value: string): number => value.split(' ').length - 1;
-  const added = tokens.map((token) => `${token} `).join('');
+  const count = (value: string): number => itemsOf(value).length;
+  const added = itemsText(tokens);
   return changing(['RPUSH', key, ...tokens], (value) => value + added, count);
 }
 
+/** Takes the first element; a list without elements is no key any more. */
+export function pop(key: string): Write {
+  return {
+    words: ['LPOP', key],
+    leaves: (before) => before && unlessEmpty(before, itemsText(itemsOf(before.value).slice(1))),
+  };
+}
+
+export const itemsOf = (value: string): string[] => value.split(' ').slice(0, -1);
+export const itemsText = (items: readonly string[]): string =>
+  items.map((item) => `${item} `).join('');
+
+export function addMembers(key: string, ...members: string[]): Write {
+  return changing(['SADD', key, ...members], (value) =>
+    membersText([...itemsOf(value), ...members]),
+  );
+}
+
+export function removeMember(key: string, member: string): Write {
+  return {
+    words: ['SREM', key, member],
+    leaves: (before) =>
+      before &&
+      unlessEmpty(before, itemsText(itemsOf(before.value).filter((one) => one !== member))),
+  };
+}
+
+export const membersText = (members: readonly string[]): string =>
+  itemsText([...new Set(members)].sort());
+
 export function setFields(key: string, ...pairs: [field: string, token: string][]): Write {
-  return changing(['HSET', key, ...pairs.flat()], (value) => {
-    const fields = value === '' ? [] : (JSON.parse(value) as [string, string][]);
-    return fieldsText(new Map([...fields, ...pairs]));
-  });
+  return changing(['HSET', key, ...pairs.flat()], (value) =>
+    fieldsText(new Map([...fieldsOf(value), ...pairs])),
+  );
+}
+
+export function removeField(key: string, field: string): Write {
+  return {
+    words: ['HDEL', key, field],
+    leaves: (before) => {
+      const left = fieldsOf(before?.value ?? '').filter(([name]) => name !== field);
+      return before && unlessEmpty(before, left.length === 0 ? '' : fieldsText(left));
+    },
+  };
+}
+
+export function fieldsOf(value: string): [field: string, token: string][] {
+  return value === '' ? [] : (JSON.parse(value) as [string, string][]);
 }
 
 export function fieldsText(fields: Iterable<readonly [string, string]>): string {
@@ -93,6 +153,10 @@ function changing(
     leaves: (before) => ({ value: after(before), deadline: before?.deadline }),
     ...(answer && { answer: (before: State | undefined) => answer(after(before)) }),
   };
+}
+
+function unlessEmpty(before: State, value: string): State | undefined {
+  return value === '' ? undefined : { ...before, value };
 }
 
 const length = (value: string): number => value.length;

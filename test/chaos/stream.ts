@@ -4,7 +4,7 @@
  */
 import type { State, Write } from './state.js';
 
-interface Stream {
+export interface Stream {
   readonly entries: readonly (readonly [id: string, token: string])[];
   /** Undefined: nobody has made it. */
   readonly group: Group | undefined;
@@ -61,15 +61,20 @@ export function acknowledge(key: string, number: number): Write {
         entries,
         group: group && { ...group, pending: group.pending.filter((one) => one !== id) },
       })),
-    answer: (before) => (before && read(before.value).group?.pending.includes(id) === true ? 1 : 0),
+    answer: (before) =>
+      before && streamOf(before.value).group?.pending.includes(id) === true ? 1 : 0,
   };
+}
+
+/** The entries that no consumer has been given yet. */
+export function undelivered({ entries, group }: Stream): readonly string[] {
+  const after = numberOf(group?.lastDelivered ?? '0');
+  return entries.map(([id]) => id).filter((id) => numberOf(id) > after);
 }
 
 function delivered(entries: Stream['entries'], group: Group | undefined): Group | undefined {
   if (!group) return undefined;
-  const after = numberOf(group.lastDelivered);
-  const next = entries.map(([id]) => id).filter((id) => numberOf(id) > after);
-  const handed = next.slice(0, deliveredAtOnce);
+  const handed = undelivered({ entries, group }).slice(0, deliveredAtOnce);
   return {
     lastDelivered: handed.at(-1) ?? group.lastDelivered,
     pending: [...group.pending, ...handed],
@@ -78,14 +83,14 @@ function delivered(entries: Stream['entries'], group: Group | undefined): Group 
 
 const numberOf = (id: string): number => Number(id.split('-', 1)[0]);
 
-function read(value: string): Stream {
+export function streamOf(value: string): Stream {
   if (value === '') return { entries: [], group: undefined };
   const [entries, group] = JSON.parse(value) as [Stream['entries'], [string, string[]] | null];
   return { entries, group: group ? { lastDelivered: group[0], pending: group[1] } : undefined };
 }
 
 function changed(before: State, change: (stream: Stream) => Stream): State {
-  return { ...before, value: streamText(change(read(before.value))) };
+  return { ...before, value: streamText(change(streamOf(before.value))) };
 }
 
 /** A write that makes the stream when there is none. */

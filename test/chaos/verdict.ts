@@ -1,12 +1,16 @@
 /** Whether what was found of a key after a round is what its writer was promised. */
-import type { History, World } from './ledger.js';
+import type { Run } from './importer.js';
+import { type History, mergesOf, type World } from './ledger.js';
 import { isState, mayHaveExpired, type State } from './state.js';
 
 export interface Found {
+  readonly key: string;
   readonly source: State | undefined;
   readonly cluster: State | undefined;
   /** That is what the cluster had before the import. */
-  readonly isOccupied: boolean;
+  readonly isPreexistingValue: boolean;
+  /** Runs that nothing interrupted: they know which keys they have moved. */
+  readonly calmRuns: readonly Run[];
   /** By how much the TTL of a copy that was given up may be stretched. */
   readonly lateMs: number;
 }
@@ -33,7 +37,7 @@ export function judge(worlds: readonly World[], found: Found, nowMs: number): Ju
 
 function judgeWorld(
   world: World,
-  { source, cluster, isOccupied, lateMs }: Found,
+  { key, source, cluster, isPreexistingValue, calmRuns, lateMs }: Found,
   nowMs: number,
 ): Judgement {
   const { alive, moved, history } = world;
@@ -49,10 +53,19 @@ function judgeWorld(
   if (source && alive && !isState(source, alive)) {
     return say('lost', 'the source lacks what was written there');
   }
+  const isMerged = mergesOf(world, source !== undefined, nowMs).some((merge) =>
+    calmRuns.some(
+      ({ startedMs, endedMs, left }) =>
+        startedMs <= merge.before.sentMs &&
+        (merge.missedMs <= endedMs ||
+          (merge.between.heardMs <= endedMs && left?.has(key) === false)),
+    ),
+  );
+  if (isMerged) return say('lost', 'it came back after it was moved, and was taken for its copy');
   const owed = source || !alive ? moved : [...moved, alive];
   const missing = owed.find((state) => !over(state) && !(cluster && isState(cluster, state)));
-  if (missing) return say('lost', `nobody has ${text(missing)}`);
-  if (!cluster || isOccupied || owed.some((state) => isState(cluster, state)))
+  if (missing) return say('lost', `nobody has ${stateText(missing)}`);
+  if (!cluster || isPreexistingValue || owed.some((state) => isState(cluster, state)))
     return say('right', '');
   if (knows(history, cluster, lateMs)) {
     return { ...say('right', ''), leftover: source ? 'stale' : 'ghost' };
@@ -80,7 +93,7 @@ function knows(history: History | undefined, { value, deadline }: State, lateMs:
   return valueIsKnown && deadlineIsKnown;
 }
 
-export function text(state: State | undefined): string {
+export function stateText(state: State | undefined): string {
   if (!state) return 'nothing';
   const { value, deadline } = state;
   const until = deadline ? ` until ${String(Math.round(deadline.fromMs))}` : '';

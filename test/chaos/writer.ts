@@ -4,10 +4,10 @@
  * Each write stands in a transaction with EXISTS, so that the answer tells whether the key was there.
  * When the source is lost under it, the write is doubtful, and the writer comes back with the server.
  */
-import { Redis } from 'ioredis';
 import type { Random } from '../fuzz/random.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
+import { Connection, isRefusal } from './connection.js';
 import { createLedger, type Ledger } from './ledger.js';
 import { nextWrite, type Territory } from './writes.js';
 import type { Write } from './state.js';
@@ -28,37 +28,12 @@ const atOnce = 250;
 export function createWriter(source: Server, random: Random, territory: Territory): Writer {
   const ledger = createLedger();
   const counts = { acknowledged: 0, doubtful: 0 };
-  let client: Redis | undefined;
-  let opening: Promise<Redis> | undefined;
+  const connection = new Connection(source.host, source.port);
   let stopping = false;
   let running: Promise<void> | undefined;
 
-  /** A client that has a connection: the same one until that is lost. */
-  function connected(): Promise<Redis> {
-    if (client?.status === 'ready') return Promise.resolve(client);
-    opening ??= waitFor('the source to take writes', open).finally(() => (opening = undefined));
-    return opening;
-  }
-
-  async function open(): Promise<Redis> {
-    client?.disconnect();
-    client = new Redis({
-      host: source.host,
-      port: source.port,
-      protocol: 2,
-      disableClientInfo: true,
-      lazyConnect: true,
-      // What was sent once must not be sent again: that would be a write that nobody noted.
-      retryStrategy: () => null,
-      autoResendUnfulfilledCommands: false,
-    });
-    client.on('error', () => undefined);
-    await client.connect();
-    return client;
-  }
-
   async function write(key: string, what: Write): Promise<void> {
-    const to = await connected();
+    const to = await waitFor('the source to take writes', () => connection.open());
     const sentMs = Date.now();
     try {
       const [name, ...args] = what.words;
@@ -74,8 +49,7 @@ export function createWriter(source: Server, random: Random, territory: Territor
       const span = { sentMs, heardMs: Date.now() };
       ledger.note(key, what, span, { existed: existed === 1, reply });
     } catch (error) {
-      // A refusal (LOADING, say) is an answer: nothing was done.
-      if (error instanceof Error && error.name === 'ReplyError') return;
+      if (isRefusal(error)) return;
       if (to.status === 'ready') throw error;
       counts.doubtful++;
       ledger.note(key, what, { sentMs, heardMs: Date.now() }, undefined);
@@ -106,7 +80,7 @@ export function createWriter(source: Server, random: Random, territory: Territor
     async stop() {
       stopping = true;
       await running;
-      client?.disconnect();
+      connection.close();
     },
   };
 }

@@ -1,10 +1,13 @@
 /** What a writer writes: mostly to some hot keys, now and then to any, and sometimes a new one. */
 import type { Random } from '../fuzz/random.js';
 import {
+  addMembers,
   append,
+  decrease,
   expire,
   increase,
   type Kind,
+  kindOf,
   kinds,
   persist,
   push,
@@ -56,13 +59,6 @@ export function nextWrite(random: Random, territory: Territory): KeyWrite {
   return [key, changeOf(kindOf(key), key, random, territory)];
 }
 
-export function kindOf(key: string): Kind {
-  const [name] = key.split(':', 1);
-  const kind = kinds.find((one) => one === name);
-  if (!kind) throw new Error(`${key} is no key of a writer`);
-  return kind;
-}
-
 function changeOf(kind: Kind, key: string, random: Random, territory: Territory): Write {
   // Hardly ever the same twice, so that no two states of a key look alike.
   const newToken = (): string =>
@@ -75,7 +71,8 @@ function changeOf(kind: Kind, key: string, random: Random, territory: Territory)
   const more = Array.from({ length: random.oneIn(3) ? 1 + random.int(5) : 0 }, newToken);
   switch (kind) {
     case 'counter':
-      return increase(key);
+      // They are small, so that one that comes back at the source often equals its copy.
+      return random.oneIn(2) ? increase(key) : decrease(key);
     case 'text':
       return append(key, token);
     case 'list':
@@ -85,6 +82,8 @@ function changeOf(kind: Kind, key: string, random: Random, territory: Territory)
         key,
         ...[token, ...more].map((one): [string, string] => [String(random.int(6)), one]),
       );
+    case 'set':
+      return addMembers(key, token, ...more);
     case 'stream':
       return changeOfStream(key, token, random, territory);
   }

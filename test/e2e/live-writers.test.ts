@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Run } from '../chaos/importer.js';
 import { inspect } from '../chaos/inspection.js';
 import { planOf } from '../chaos/plan.js';
-import { openTheatre, type Theatre } from '../chaos/theatre.js';
+import { startServers, type Servers } from '../chaos/servers.js';
 import { createWriter } from '../chaos/writer.js';
 import { createTerritory } from '../chaos/writes.js';
 import { randomFrom } from '../fuzz/random.js';
@@ -18,24 +18,24 @@ import { reportOf } from '../support/reports.js';
 import { forgetRuns } from '../support/state.js';
 import { waitFor } from '../support/wait.js';
 
-let theatre: Theatre;
+let servers: Servers;
 let proxy: Proxy;
 
 beforeAll(async () => {
-  theatre = await openTheatre('disks');
+  servers = await startServers('disks');
   // Who may do all that a run needs but scripts.
-  const { client } = theatre.source;
+  const { client } = servers.source;
   await client.call('ACL', 'SETUSER', 'unscripted', 'on', '>secret', '~*', '+@all', '-@scripting');
 });
-afterAll(() => theatre.stop());
+afterAll(() => servers.stop());
 beforeEach(async () => {
   forgetRuns();
-  await theatre.clear();
-  proxy = await startProxy(theatre.source);
+  await servers.clear();
+  proxy = await startProxy(servers.source);
 });
 afterEach(() => proxy.stop());
 
-const atCluster = (key: string) => theatre.cluster.clientFor(key);
+const atCluster = (key: string) => servers.cluster.clientFor(key);
 
 describe.each([
   ['relay', (address: string) => [address, '--mover', 'relay']],
@@ -48,17 +48,18 @@ describe.each([
   it('every acknowledged write is found once', async () => {
     const seeds = [1, 2, 3];
     const writers = seeds.map((seed) =>
-      createWriter(theatre.source, randomFrom(seed, 0), createTerritory(String(seed))),
+      createWriter(servers.source, randomFrom(seed, 0), createTerritory(String(seed))),
     );
     await Promise.all(writers.map((writer) => writer.fill(1500)));
     // So that there is time to write something in between.
     proxy.faults.delayMs = { up: 2, down: 2 };
     for (const writer of writers) writer.start();
-    const words = ['--to', theatre.cluster.seed, '--json', '--quiet'];
+    const words = ['--to', servers.cluster.seed, '--json', '--quiet'];
+    const startedMs = Date.now();
     const run = startCli(['--from', ...from(proxy.address), ...words]);
     const acknowledged = (): number =>
       writers.reduce((sum, { counts }) => sum + counts.acknowledged, 0);
-    const isMoving = async () => (await theatre.source.client.dbsize()) < 4000;
+    const isMoving = async () => (await servers.source.client.dbsize()) < 4000;
     await unlessEnded(run, waitFor('keys to leave', isMoving));
     const enough = acknowledged() + 1000;
     await waitFor('writes in the midst of it', () => acknowledged() > enough);
@@ -66,10 +67,14 @@ describe.each([
     proxy.faults.delayMs = { up: 0, down: 0 };
     const { code, report, stderr } = reportOf(await run.done);
 
-    const last: Run = { code, report, stderr };
-    const ledgers = writers.map(({ ledger }) => ledger);
-    const strict = { ...planOf(0), strict: true };
-    const { complaints, recreated } = await inspect(ledgers, theatre, last, [last], strict);
+    const played: Run = { code, report, stderr, startedMs, endedMs: Date.now() };
+    const { complaints, recreated } = await inspect({
+      ledgers: writers.map(({ ledger }) => ledger),
+      servers,
+      runs: [played],
+      plan: { ...planOf(0), strict: true },
+      interruptions: [],
+    });
     expect(complaints).toEqual([]);
     // Writers who hit upon keys that have left make them anew.
     expect(recreated).toBeGreaterThan(0);
@@ -83,8 +88,8 @@ describe.each(['relay', 'migrate'])('with %s, what is written behind its back', 
 
   /** Acts while a run is halfway, and lets it go on to its end. */
   async function meanwhile(act: () => Promise<void>) {
-    await fillStrings(theatre.source, { count, valueBytes: 20 });
-    const { source, cluster } = theatre;
+    await fillStrings(servers.source, { count, valueBytes: 20 });
+    const { source, cluster } = servers;
     const run = await startHalfway({ source, proxy, to: cluster.seed, words });
     await act();
     proxy.resume();
@@ -94,13 +99,13 @@ describe.each(['relay', 'migrate'])('with %s, what is written behind its back', 
   it('new keys are found, wherever they come to stand', async () => {
     const more = 5000;
     const { code, report } = await meanwhile(() =>
-      fillStrings(theatre.source, { count: more, valueBytes: 20, prefix: 'new:' }),
+      fillStrings(servers.source, { count: more, valueBytes: 20, prefix: 'new:' }),
     );
     expect(report.failures).toEqual([]);
     expect(code).toBe(0);
     expect(report.keys.moved).toBe(count + more);
-    expect(await theatre.source.client.dbsize()).toBe(0);
-    expect(await theatre.cluster.size()).toBe(count + more);
+    expect(await servers.source.client.dbsize()).toBe(0);
+    expect(await servers.cluster.size()).toBe(count + more);
   });
 
   it('a key that has left and comes back stays on both sides, and is named', async () => {
@@ -109,21 +114,21 @@ describe.each(['relay', 'migrate'])('with %s, what is written behind its back', 
     const { code, report } = await meanwhile(async () => {
       // What has left so far may all have gone to one node.
       key = await waitFor('a key that has left', async () => {
-        const some = theatre.cluster.masters.map(({ client }) => client.randomkey());
+        const some = servers.cluster.masters.map(({ client }) => client.randomkey());
         for (const there of await Promise.all(some)) {
-          if (there && (await theatre.source.client.exists(there)) === 0) return there;
+          if (there && (await servers.source.client.exists(there)) === 0) return there;
         }
         return false;
       });
       moved = await atCluster(key).get(key);
-      await theatre.source.client.incr(key);
+      await servers.source.client.incr(key);
     });
     expect(moved).not.toBeNull();
     expect(report.failures).toEqual([expect.objectContaining({ key, class: 'recreated' })]);
     expect(code).toBe(1);
     expect(report.keys).toMatchObject({ moved: count, conflicting: 1, failed: 0 });
     expect(await atCluster(key).get(key)).toBe(moved);
-    expect(await theatre.source.client.get(key)).toBe('1');
-    expect(await theatre.source.client.dbsize()).toBe(1);
+    expect(await servers.source.client.get(key)).toBe('1');
+    expect(await servers.source.client.dbsize()).toBe(1);
   });
 });

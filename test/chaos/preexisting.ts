@@ -1,19 +1,18 @@
-/** What a cluster holds before the import begins with `--replace`: other values of the source's keys. */
+/** What a cluster may hold before the import begins: other values under the names of the source's keys. */
 import type { Redis } from 'ioredis';
-import { fieldsText, type Kind, type State } from './state.js';
+import { fieldsText, type Kind, kindOf, type State } from './state.js';
 import { streamText } from './stream.js';
-import { kindOf } from './writes.js';
 
-interface Occupant {
+interface Preexisting {
   /** As `inventory` reads it. */
   readonly value: string;
   write(client: Redis, key: string): Promise<unknown>;
 }
 
-const token = 'of the cluster';
+const token = 'of-the-cluster';
 
 /** No writer ever makes such values. */
-const occupants: Readonly<Record<Kind, Occupant>> = {
+const values: Readonly<Record<Kind, Preexisting>> = {
   counter: { value: '-1000000', write: (client, key) => client.set(key, -1_000_000) },
   text: { value: token, write: (client, key) => client.set(key, token) },
   hash: {
@@ -21,6 +20,7 @@ const occupants: Readonly<Record<Kind, Occupant>> = {
     write: (client, key) => client.hset(key, token, token),
   },
   list: { value: `${token} `, write: (client, key) => client.rpush(key, token) },
+  set: { value: `${token} `, write: (client, key) => client.sadd(key, token) },
   stream: {
     value: streamText({ entries: [['1-1', token]], group: undefined }),
     write: (client, key) => client.xadd(key, '1-1', 'token', token),
@@ -28,14 +28,17 @@ const occupants: Readonly<Record<Kind, Occupant>> = {
 };
 
 /** @param clients of all masters: earlier rounds have moved slots between them. */
-export async function occupy(clients: readonly Redis[], keys: Iterable<string>): Promise<void> {
-  await Promise.all(Array.from(keys, (key) => occupyOne(clients, key)));
+export async function writePreexisting(
+  clients: readonly Redis[],
+  keys: Iterable<string>,
+): Promise<void> {
+  await Promise.all(Array.from(keys, (key) => writeOne(clients, key)));
 }
 
-async function occupyOne(clients: readonly Redis[], key: string): Promise<void> {
+async function writeOne(clients: readonly Redis[], key: string): Promise<void> {
   for (const client of clients) {
     try {
-      await occupants[kindOf(key)].write(client, key);
+      await values[kindOf(key)].write(client, key);
       return;
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('MOVED'))) throw error;
@@ -44,7 +47,12 @@ async function occupyOne(clients: readonly Redis[], key: string): Promise<void> 
   throw new Error(`no master owns the slot of ${key}`);
 }
 
+/** What the cluster had under this name. */
+export function preexistingValue(key: string): string {
+  return values[kindOf(key)].value;
+}
+
 /** Whether this is what the cluster had before the import. */
-export function isOccupant(key: string, { value }: State): boolean {
-  return value === occupants[kindOf(key)].value;
+export function isPreexisting(key: string, { value }: State): boolean {
+  return value === values[kindOf(key)].value;
 }

@@ -16,16 +16,16 @@ import {
 import { type Server, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
-export type Cast = 'disks' | 'replicas';
+export type Durability = 'disks' | 'replicas';
 
-export interface Theatre {
-  readonly cast: Cast;
+export interface Servers {
+  readonly durability: Durability;
   readonly source: Server;
   readonly cluster: TestCluster;
   /** The nodes that own slots now. */
   masters(): Promise<readonly ClusterNode[]>;
   /** Waits until every server is up, and every replica follows its master. */
-  allWell(): Promise<void>;
+  untilWell(): Promise<void>;
   /** Nothing is anywhere. */
   clear(): Promise<void>;
   stop(): Promise<void>;
@@ -33,14 +33,14 @@ export interface Theatre {
 
 const onDisk = ['appendonly yes', 'appendfsync always'];
 
-export async function openTheatre(cast: Cast): Promise<Theatre> {
+export async function startServers(durability: Durability): Promise<Servers> {
   const [source, cluster] = await Promise.all([
     startServer({ config: onDisk }),
     startCluster({
       masters: 3,
-      replicasPerMaster: cast === 'replicas' ? 1 : 0,
-      nodeTimeoutMs: cast === 'replicas' ? 1000 : 5000,
-      config: cast === 'replicas' ? [] : onDisk,
+      replicasPerMaster: durability === 'replicas' ? 1 : 0,
+      nodeTimeoutMs: durability === 'replicas' ? 1000 : 5000,
+      config: durability === 'replicas' ? [] : onDisk,
     }),
   ]);
 
@@ -48,7 +48,7 @@ export async function openTheatre(cast: Cast): Promise<Theatre> {
   const masters = (): Promise<readonly ClusterNode[]> =>
     waitFor('every node to say what it is', () => mastersNow(cluster));
 
-  async function allWell(): Promise<void> {
+  async function untilWell(): Promise<void> {
     await Promise.all(cluster.nodes.map(isWell));
     await waitFor('every replica to follow its master', async () => {
       const all = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
@@ -62,14 +62,15 @@ export async function openTheatre(cast: Cast): Promise<Theatre> {
   }
 
   return {
-    cast,
+    durability,
     source,
     cluster,
     masters,
-    allWell,
+    untilWell,
     async clear() {
       const everybody = [source, ...(await masters())];
       await Promise.all(everybody.map(({ client }) => client.flushall()));
+      await Promise.all(everybody.map(({ client }) => client.config('RESETSTAT')));
     },
     async stop() {
       await Promise.all([source.stop(), cluster.stop()]);
