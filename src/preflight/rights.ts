@@ -73,6 +73,8 @@ export async function checkNodeRights(
       ['DEL', key],
       ...readsOf(key),
       ...waitsOf(replicasInSync, options),
+      // What was stored is replaced only where nobody has touched it since (movers/relay/node-copy.ts).
+      ...watchWords(key),
     ];
     await need(trial, { endpoint, side: 'to' }, stores);
     const [select] = await trial.verdictsOf([['SELECT', 0]]);

@@ -104,18 +104,21 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     if (isMarked) commands.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
     else if (!next) commands.push(['DEL', name]);
     if (next) commands.push(storing(next, !isMarked));
-    const [begun, ...queued] = await Promise.all([
-      ask('MULTI'),
-      ...commands.map((words) => ask(...words)),
-      // The answer to EXEC comes last.
-      ask('EXEC'),
-    ]);
+    // Outside of a transaction nothing may be done: so it is sent once it is known to be one.
+    const begun = await ask('MULTI');
     if (begun instanceof ErrorReply) return begun;
+    const queued = await Promise.all([...commands.map((words) => ask(...words)), ask('EXEC')]);
     const result = queued.pop();
     const refusal = queued.find((reply) => reply instanceof ErrorReply);
     if (refusal instanceof ErrorReply) return refusal;
     if (result instanceof ErrorReply) return result;
-    if (!Array.isArray(result) || result.length !== commands.length) return 'touched';
+    if (result === null) return 'touched';
+    const isQueued = queued.every((reply) => reply === 'QUEUED');
+    if (!isQueued || !Array.isArray(result) || result.length !== commands.length) {
+      // Nobody knows what it takes the next command for.
+      lane.close();
+      return new ErrorReply('ERR a malformed reply to a transaction');
+    }
     if (isMarked && textOf(result[0]) !== '1') return 'touched';
     const failed = result.find((reply) => reply instanceof ErrorReply);
     return failed instanceof ErrorReply ? failed : 'done';

@@ -23,6 +23,7 @@ import { fingerprintScript, ifUnchangedScript, shaOf } from './scripts.js';
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
 
+const malformed = new ErrorReply('ERR a malformed reply to a transaction');
 const fingerprintSha = shaOf(fingerprintScript);
 const ifUnchangedSha = shaOf(ifUnchangedScript);
 
@@ -113,7 +114,14 @@ export function watchedRemoval(
     // EXECABORT says only that one of them was refused: that one's own answer says why.
     const refused = answers.find((answer) => answer instanceof ErrorReply);
     if (result instanceof ErrorReply) return { places: undefined, why: refused ?? result };
-    if (!Array.isArray(result)) return changed;
+    if (result === null) return changed;
+    // One answer for each command that was queued: who takes another's for it counts keys as deleted.
+    const isQueued = answers.every((answer) => answer === 'QUEUED');
+    if (!isQueued || !Array.isArray(result) || result.length !== queued.length) {
+      // Nobody knows what else it takes the next command for, nor whether the transaction has ended.
+      source.close();
+      return { places: undefined, why: refused ?? malformed };
+    }
     const removed = judge(result, marked, keys.count);
     if (removed === 'removed' || !isForgotten(removed)) return removed;
     loadScripts();
