@@ -196,12 +196,28 @@ function connect(
     ...(tls && { tls }),
     protocol: 2,
     disableClientInfo: true,
-    maxRetriesPerRequest: 3,
+    // For seconds: a server that was just started again may not be met at the first try.
+    maxRetriesPerRequest: 20,
     retryStrategy: (times) => Math.min(times * 20, 200),
   });
   // Servers come and go in tests; commands that fail say so by themselves.
   client.on('error', () => undefined);
   return client;
+}
+
+/**
+ * Waits until a server has worked off all that a run has sent which is over: until nobody is connected
+ * any more but the test itself. (Nodes to which a source has sent keys by MIGRATE are never left alone:
+ * it keeps those connections, and sends nothing but what it answers for.)
+ */
+export async function leftAlone({ address, client }: Server): Promise<void> {
+  await waitFor(`${address} to be left alone`, async () => {
+    const [own, list] = await Promise.all([client.client('ID'), client.client('LIST')]);
+    const others = String(list)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith(`id=${String(own)} `));
+    return others.every((line) => / flags=[MS] /.test(line));
+  });
 }
 
 /** Runs some work with servers that are stopped whatever becomes of it. */
