@@ -126,7 +126,7 @@ it('every master is replaced, and a thousand slots move, in one run', async () =
     else proxy.stall();
     return changed === slots;
   };
-  await unlessEnded(run, waitFor('all changes', keepStep));
+  await unlessEnded(run, waitFor('all changes', keepStep, { timeoutMs: 840_000 }));
   await changing;
   proxy.resume();
   const last = await mastersNow(stage.cluster);
@@ -143,7 +143,8 @@ it('every master is replaced, and a thousand slots move, in one run', async () =
       if (replaced) await failOver(stage.cluster, await replicaOf(replaced));
     }
   }
-});
+  // Thousands of commands one after the other.
+}, 900_000);
 
 const slots = 1000;
 

@@ -13,9 +13,9 @@ it('gets MIGRATE for many keys at a time', async () => {
   const proxy = await startProxy(stage.source);
   try {
     // The way takes longer than a call may, and a call on a busy machine much less.
-    proxy.faults.delayMs.down = 400;
+    proxy.faults.delayMs.down = 200;
     const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed];
-    const words = ['--mover', 'migrate', '--max-block', '200ms'];
+    const words = ['--mover', 'migrate', '--max-block', '100ms'];
     const { code, report } = await runJson([...endpoints, ...words]);
     expect(code).toBe(0);
     expect(report.keys.moved).toBe(count);

@@ -239,7 +239,7 @@ describe('the journal', () => {
 it('refuses a second run of the job while the first is at it', async () => {
   await fillStrings(stage.source, { count: 30_000, valueBytes: 20 });
   const held = stallAfter(proxy, 150_000);
-  const first = startCli(command('--quiet'));
+  const first = startCli(command('--quiet', '--timeout', '10m'));
   await unlessEnded(first, held);
   // Past the proxy, whose connections stand still.
   const [, , ...rest] = command('--quiet');

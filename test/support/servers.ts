@@ -104,8 +104,23 @@ async function launch(
   const log = () => readFileSync(logFile, 'utf8');
   let child: ChildProcess;
   let exited: Promise<void>;
+  let hasBeenUp = false;
 
   async function revive(): Promise<void> {
+    for (;;) {
+      const loggedBefore = hasBeenUp ? log().length : 0;
+      try {
+        await start();
+        return;
+      } catch (error) {
+        // Whoever looks for a free port has it for a moment.
+        const isTaken = log().slice(loggedBefore).includes('Address already in use');
+        if (!hasBeenUp || !isTaken) throw error;
+      }
+    }
+  }
+
+  async function start(): Promise<void> {
     child = spawn(program, options.sentinel ? [file, '--sentinel'] : [file], {
       stdio: 'ignore',
       detached: true,
@@ -125,6 +140,7 @@ async function launch(
       return (await ping(host, port, 1000, tls !== undefined)) && 'ready';
     });
     if (child.exitCode !== null || child.pid === undefined) throw new Error(log());
+    hasBeenUp = true;
   }
 
   async function crash(): Promise<void> {
