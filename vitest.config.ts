@@ -15,8 +15,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           maxWorkers: 2,
           // They only end what hangs: how fast a machine is, is no test's business.
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

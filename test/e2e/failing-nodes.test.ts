@@ -99,7 +99,10 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
         const left = await stage.source.client.keys('*');
         return left.length > 0 && left.every((key) => slotOf(key) < slotsOfNode) && left.length;
       };
-      const refused = await unlessEnded(run, waitFor('the others to have theirs', onlyTheirs));
+      const refused = await unlessEnded(
+        run,
+        waitFor('the others to have theirs', onlyTheirs, { everyMs: 50 }),
+      );
       await trouble.end();
       const result = reportOf(await run.done);
       await expectComplete(result);

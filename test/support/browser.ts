@@ -25,8 +25,8 @@ export async function startBrowser(executablePath: string): Promise<TestBrowser>
     ],
   });
   // They only end what hangs.
-  context.setDefaultTimeout(240_000);
-  context.setDefaultNavigationTimeout(240_000);
+  context.setDefaultTimeout(500_000);
+  context.setDefaultNavigationTimeout(500_000);
   return {
     context,
     async stop() {
