@@ -125,7 +125,7 @@ it('leaves no server and no files behind, also when it is killed', async () => {
     const file = commandsOf(master);
     const TMPDIR = path('tmp');
     mkdirSync(TMPDIR);
-    const run = startCli(['--from', file, '--max-rate', '1000', '--metrics', '0', ...to()], {
+    const run = startCli(['--from', file, '--max-rate', '200', '--metrics', '0', ...to()], {
       TMPDIR,
     });
     await run.output(/Metrics/);
@@ -180,7 +180,7 @@ it('names the file when the server that has loaded it ends', async () => {
   await using(startWriting(), async (master) => {
     await fillStrings(master, { count: 20_000, valueBytes: 64 });
     const file = commandsOf(master);
-    const args = ['--from', file, '--max-rate', '1000', '--retry-for', '0', '--metrics', '0'];
+    const args = ['--from', file, '--max-rate', '200', '--retry-for', '0', '--metrics', '0'];
     const run = startCli([...args, ...to(), '--json'], { TMPDIR });
     await run.output(/Metrics/);
     const [folder = ''] = readdirSync(TMPDIR);

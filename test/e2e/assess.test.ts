@@ -19,8 +19,18 @@ async function assess(
   return { code, report: JSON.parse(stdout) as AssessReport };
 }
 
+/** Whatever the machine does besides, it is no reason to end. */
+const patient = ['--watch-latency', '1h'];
+
 async function waitForMonitor({ client }: Server): Promise<void> {
   await waitFor('MONITOR', async () => /cmd=monitor/.test(String(await client.client('LIST'))));
+}
+
+/** What was run has left the server for whoever watches it. */
+async function waitForDelivery({ client }: Server): Promise<void> {
+  await waitFor('all to be sent to MONITOR', async () =>
+    / omem=0 [^\n]*cmd=monitor/.test(String(await client.client('LIST'))),
+  );
 }
 
 /** Until a signal ends it, once all has been seen. */
@@ -32,12 +42,12 @@ async function watching(work: () => Promise<void>): Promise<AssessReport> {
     stage.source.address,
     '--watch',
     '1h',
-    '--watch-latency',
-    '1h',
+    ...patient,
     '--json',
   ]);
   await waitForMonitor(stage.source);
   await work();
+  await waitForDelivery(stage.source);
   run.signal('SIGINT');
   const { stdout } = await run.done;
   return JSON.parse(stdout) as AssessReport;
@@ -122,10 +132,10 @@ it('takes blocking commands for what they are: of several keys', async () => {
 });
 
 it.each([
-  ['time', ['--watch', '1s'], async () => {}],
+  ['time', ['--watch', '1s', ...patient], async () => {}],
   [
     'limit',
-    ['--watch', '1h', '--watch-limit', '10'],
+    ['--watch', '1h', '--watch-limit', '10', ...patient],
     async () => {
       for (let nth = 0; nth < 20; nth++) await stage.source.client.get('a');
     },
@@ -134,7 +144,7 @@ it.each([
     'latency',
     ['--watch', '1h', '--watch-latency', '100'],
     async () => {
-      await stage.source.client.client('PAUSE', 1500, 'ALL');
+      await stage.source.client.client('PAUSE', 4000, 'ALL');
     },
   ],
 ] as const)('ends watching because of %s, and says so', async (reason, flags, work) => {
@@ -150,9 +160,10 @@ it('tells what was seen of a source that is lost meanwhile', async () => {
   const mortal = await startServer();
   try {
     await mortal.client.config('RESETSTAT');
-    const run = startCli(['assess', '--from', mortal.address, '--watch', '1h']);
+    const run = startCli(['assess', '--from', mortal.address, '--watch', '1h', ...patient]);
     await waitForMonitor(mortal);
     await mortal.client.mset('a', 1, 'b', 2);
+    await waitForDelivery(mortal);
     process.kill(mortal.pid, 'SIGKILL');
     const { code, stdout } = await run.done;
     expect(code).toBe(1);

@@ -11,7 +11,8 @@ import { runCli } from '../support/cli.js';
 import { type ClusterNode, startCluster, type TestCluster } from '../support/cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from '../support/compare.js';
 import { fillEveryType } from '../support/every-type.js';
-import { beginSlotMove } from '../support/reshard.js';
+import { keepExpired } from '../support/planted.js';
+import { beginSlotMove, giveUpSlots } from '../support/reshard.js';
 import { type Server, startServer, using } from '../support/servers.js';
 import { slotOf } from '../support/slot.js';
 import { waitFor } from '../support/wait.js';
@@ -179,7 +180,10 @@ it('deletes equal copies, and stops at a key whose owner has another value', asy
 });
 
 it('closes slots whose keys have expired since the node found them', async () => {
-  await using(startServer(withFile), async (old) => {
+  const config = [...withFile.config, 'enable-debug-command local'];
+  await using(startServer({ config }), async (old) => {
+    // The file must not say already that they are gone.
+    await keepExpired([old.client]);
     for (let at = 0; at < 50; at++) await old.client.set(`short:${String(at)}`, at, 'PX', 200);
     await putUnder([old]);
   });
@@ -226,7 +230,7 @@ it('takes keys home to an owner with a replica, which has them before they are d
 
 it('tells of slots that nobody owns or that are open, and of nodes that are away', async () => {
   const [one, two, three] = cluster.masters;
-  for (const node of cluster.masters) await node.client.call('CLUSTER', 'DELSLOTS', 5, 6, 7, 9);
+  await giveUpSlots(cluster, one as ClusterNode, 5, 6, 7, 9);
   await one?.client.call('CLUSTER', 'SETSLOT', 100, 'MIGRATING', two?.id ?? '');
   const found = await check('--fix-keys');
   expect(found.code).toBe(1);

@@ -14,11 +14,14 @@ import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
 
 const nodeOptions = {
-  nodeTimeoutMs: 1000,
+  // One of the tests waits until a node counts as dead.
+  nodeTimeoutMs: 5000,
   // Replicas stay where a test wants them.
   config: ['cluster-allow-replica-migration no'],
 };
-const stage = setStage({ cluster: { ...nodeOptions, replicasPerMaster: 1 } });
+const stage = setStage({ cluster: { ...nodeOptions, replicasPerMaster: 1 }, anew: true });
+/** Nothing is given up for as long as the changes take. */
+const patient = ['--timeout', '10m', '--retry-for', '10m'];
 const count = 12_000;
 let proxy: Proxy;
 let before: Snapshot;
@@ -38,8 +41,8 @@ async function fill(tagged: readonly string[] = []): Promise<void> {
   before = await snapshot(stage.source.client);
 }
 
-const halfway = () =>
-  startHalfway({ source: stage.source, proxy, to: stage.cluster.seed, words: [] });
+const halfway = (...words: string[]) =>
+  startHalfway({ source: stage.source, proxy, to: stage.cluster.seed, words });
 
 /** Nothing is left, nothing failed, and all values are in the cluster. */
 async function expectComplete({ code, report }: Reported, joined: ClusterNode[] = []) {
@@ -70,7 +73,7 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   it('slots that are on their way (ASK), and slots that have moved (MOVED)', async () => {
     await fill(['going', 'gone']);
     const held = stallAfter(proxy, 20_000);
-    const words = ['--mover', mover, '--json', '--quiet'];
+    const words = ['--mover', mover, '--json', '--quiet', ...patient];
     const run = startCli(['--from', proxy.address, '--to', stage.cluster.seed, ...words]);
     await unlessEnded(run, held);
     const now = await shape();
@@ -90,7 +93,7 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
 
 it('a master that dies, and its replica in its place', async () => {
   await fill();
-  const run = await halfway();
+  const run = await halfway('--retry-for', '10m');
   const [dying] = await mastersNow(stage.cluster);
   if (!dying) throw new Error('there is no master');
   await dying.crash();
@@ -111,10 +114,7 @@ it('a master that dies, and its replica in its place', async () => {
 
 it('every master is replaced, and a thousand slots move, in one run', async () => {
   await fill();
-  const run = await startHalfway({
-    ...{ source: stage.source, proxy, to: stage.cluster.seed },
-    words: ['--timeout', '2m'],
-  });
+  const run = await halfway(...patient);
   const left = await stage.source.client.dbsize();
   const first = await mastersNow(stage.cluster);
   let changed = 0;
@@ -126,7 +126,7 @@ it('every master is replaced, and a thousand slots move, in one run', async () =
     else proxy.stall();
     return changed === slots;
   };
-  await unlessEnded(run, waitFor('all changes', keepStep, { timeoutMs: 90_000 }));
+  await unlessEnded(run, waitFor('all changes', keepStep, { timeoutMs: 840_000 }));
   await changing;
   proxy.resume();
   const last = await mastersNow(stage.cluster);
@@ -139,13 +139,12 @@ it('every master is replaced, and a thousand slots move, in one run', async () =
       const from = await now.ownerOf(changed * 16);
       const to = now.masters.filter((node) => node !== from)[changed % 2] ?? from;
       await moveSlot(now, changed * 16, to);
-      // The cluster's own moves are as little durable as its replication.
-      await to.client.wait(1, 5000);
       const replaced = changed % 300 === 299 ? first[Math.floor(changed / 300)] : undefined;
       if (replaced) await failOver(stage.cluster, await replicaOf(replaced));
     }
   }
-}, 120_000);
+  // Thousands of commands one after the other.
+}, 900_000);
 
 const slots = 1000;
 
@@ -173,10 +172,6 @@ async function join(): Promise<ClusterNode> {
   return joined;
 }
 
-async function part(joined: ClusterNode): Promise<void> {
-  for (const { client } of stage.cluster.nodes) await client.call('CLUSTER', 'FORGET', joined.id);
-}
-
 it.each(['relay', 'migrate'])(
   'a node that joins, and is getting its first slot, with %s',
   async (mover) => {
@@ -185,7 +180,6 @@ it.each(['relay', 'migrate'])(
     try {
       const slot = slotOf('first');
       const now = await shape([joined]);
-      const owner = await now.ownerOf(slot);
       const move = await beginSlotMove(now, slot, joined);
       const words = [...stage.endpoints, '--mover', mover, '--json', '--quiet'];
       const result = reportOf(await startCli(words).done);
@@ -193,8 +187,6 @@ it.each(['relay', 'migrate'])(
       expect(await joined.client.call('CLUSTER', 'COUNTKEYSINSLOT', slot)).toBe(200);
       await move.finish();
       await expectComplete(result, [joined]);
-      await moveSlot({ ...now, ownerOf: () => Promise.resolve(joined) }, slot, owner);
-      await part(joined);
     } finally {
       await joined.stop();
     }
@@ -203,7 +195,7 @@ it.each(['relay', 'migrate'])(
 
 it('a node that joins, and gets slots of all the others', async () => {
   await fill();
-  const run = await halfway();
+  const run = await halfway(...patient);
   const joined = await join();
   try {
     const now = await shape([joined]);
@@ -211,12 +203,6 @@ it('a node that joins, and gets slots of all the others', async () => {
     proxy.resume();
     await expectComplete(reportOf(await run.done), [joined]);
     expect(await joined.client.dbsize()).toBeGreaterThan(50);
-    const back = await shape([joined]);
-    const to = await anotherThan(joined);
-    for (let slot = 0; slot < 16_384; slot += 128) {
-      await moveSlot({ ...back, ownerOf: () => Promise.resolve(joined) }, slot, to);
-    }
-    await part(joined);
   } finally {
     await joined.stop();
   }

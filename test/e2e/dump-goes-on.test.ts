@@ -33,7 +33,7 @@ it.each(['SIGINT', 'SIGKILL'] as const)('goes on after %s, with two files', asyn
     ...files.flatMap((file) => ['--from', file]),
     ...['--to', stage.cluster.seed, '--state', path('journal')],
   ];
-  const run = startCli([...args, '--max-rate', '2000', '--quiet']);
+  const run = startCli([...args, '--max-rate', '1000', '--quiet']);
   await waitFor('half of them', async () => (await stage.cluster.size()) > keys / 2);
   run.signal(signal);
   expect((await run.done).code).toBe(signal === 'SIGINT' ? 130 : undefined);

@@ -219,7 +219,7 @@ it('goes on with a file only while it is the same one', async () => {
   await fillStrings(stage.source, { count: 3000, valueBytes: 64 });
   const file = await save();
   const args = [...into(file), '--state', path('journal')];
-  const run = startCli([...args, '--max-rate', '500', '--metrics', '0']);
+  const run = startCli([...args, '--max-rate', '200', '--metrics', '0']);
   await run.output(/Metrics/);
   await waitFor('some keys', async () => (await stage.cluster.size()) > 100);
   run.signal('SIGINT');

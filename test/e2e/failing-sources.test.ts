@@ -48,9 +48,9 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   });
 
   it('it is silent for longer than it may be, and then goes on', async () => {
-    const run = await halfway('--mover', mover, '--timeout', '500ms');
-    proxy.resume();
+    const run = await halfway('--mover', mover, '--timeout', '3s');
     process.kill(stage.source.pid, 'SIGSTOP');
+    proxy.resume();
     try {
       await run.output(/lost 127\.0\.0\.1:\d+; trying again/);
     } finally {
@@ -92,10 +92,10 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   });
 
   it('it never speaks again', async () => {
-    const run = await halfway('--mover', mover, '--timeout', '300ms', '--retry-for', '500ms');
+    const run = await halfway('--mover', mover, '--timeout', '3s', '--retry-for', '500ms');
     const { code, report } = reportOf(await run.done);
     expect(code).toBe(3);
-    expect(report.error).toContain(`${proxy.address} did not answer within 300 ms`);
+    expect(report.error).toContain(`${proxy.address} did not answer within 3000 ms`);
     proxy.resume();
     await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
   });

@@ -12,9 +12,11 @@ it('gets MIGRATE for many keys at a time', async () => {
   await fillStrings(stage.source, { count, valueBytes: 20 });
   const proxy = await startProxy(stage.source);
   try {
-    proxy.faults.delayMs.down = 20;
+    // The way takes longer than a call may, and a call on a busy machine much less.
+    proxy.faults.delayMs.down = 200;
     const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed];
-    const { code, report } = await runJson([...endpoints, '--mover', 'migrate']);
+    const words = ['--mover', 'migrate', '--max-block', '100ms'];
+    const { code, report } = await runJson([...endpoints, ...words]);
     expect(code).toBe(0);
     expect(report.keys.moved).toBe(count);
     const stats = await stage.source.client.info('commandstats');

@@ -13,7 +13,7 @@ const preload = new URL('../support/tell-peak.mjs', import.meta.url).href;
 
 /** @returns how much memory the run took at most. */
 async function peakOf(keys: number): Promise<number> {
-  const words = [...stage.endpoints, '--mover', 'relay', '--timeout', '60s'];
+  const words = [...stage.endpoints, '--mover', 'relay', '--timeout', '10m'];
   const result = await runCli([...words, '--json', '--quiet'], {
     NODE_OPTIONS: `--import ${preload}`,
   });

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { runCli, startCli } from '../support/cli.js';
-import { stallAfter } from '../support/hold.js';
+import { unlessEnded } from '../support/halfway.js';
+import { stallAfter, stallAtRemoval } from '../support/hold.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { expectSums } from '../support/reports.js';
 import { setStage } from '../support/stage.js';
@@ -67,7 +68,7 @@ it('shows progress on standard error, and nothing but the report on standard out
   // Nothing comes any more from somewhere in the middle, until a line about it was written.
   void stallAfter(proxy, 100_000);
   const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--json'];
-  const run = startCli(words);
+  const run = startCli([...words, '--timeout', '10m']);
   await run.output(/\d % · [\d,]+ keys · [\d,]+ keys\/s/);
   proxy.resume();
   const { code, stdout, stderr } = await run.done;
@@ -77,10 +78,11 @@ it('shows progress on standard error, and nothing but the report on standard out
 });
 
 it('serves metrics while it runs', async () => {
-  proxy.faults.delayMs.down = 20;
-  const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--metrics', '127.0.0.1:0'];
-  const run = startCli(words);
+  const held = stallAtRemoval(proxy, 2);
+  const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed, '--timeout', '10m'];
+  const run = startCli([...endpoints, '--mover', 'relay', '--metrics', '127.0.0.1:0']);
   const [url] = await run.output(/http:\/\/[\d.:]+\/metrics/);
+  await unlessEnded(run, held);
   const text = await waitFor('keys in the metrics', async () => {
     const answer = await (await fetch(url)).text();
     return /cluster_import_keys_total\{outcome="moved"\} [1-9]/.test(answer) && answer;
@@ -88,6 +90,7 @@ it('serves metrics while it runs', async () => {
   for (const name of ['batches_total', 'inflight_keys', 'progress_ratio', 'source_keys']) {
     expect(text).toContain(`cluster_import_${name}`);
   }
+  proxy.resume();
   expect((await run.done).code).toBe(0);
   await expect(fetch(url)).rejects.toThrow();
 });

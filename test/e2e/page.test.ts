@@ -24,7 +24,7 @@ withTools(['chromium'], 'the page', ({ chromium }) => {
     ] as const) {
       await client.set(hostile, value);
     }
-    held = await holdRun(stage, { words: ['--no-replace', '--metrics-linger', '60'] });
+    held = await holdRun(stage, { words: ['--no-replace', '--metrics-linger', '600'] });
   });
   afterEach(() => held.stop());
 

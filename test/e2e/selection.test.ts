@@ -26,7 +26,7 @@ async function fill(): Promise<void> {
   await client.mset('user:1', 'a', 'user:2', 'b', 'user:10', 'c', 'order:1', 'd', 'cache:1', 'e');
   await client.rpush('user:list', 'a', 'b');
   await client.hset('order:hash', 'field', 'value');
-  await client.set('user:brief', 'x', 'PX', 60_000);
+  await client.set('user:brief', 'x', 'PX', 600_000);
   await client.set('user:long', 'x', 'EX', 86_400);
 }
 

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runCli, startCli } from '../support/cli.js';
 import { fillStrings } from '../support/bulk.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
+import { unlessEnded } from '../support/halfway.js';
+import { stallAfter } from '../support/hold.js';
 import { startProxy } from '../support/proxy.js';
 import { reportOf, runJson } from '../support/reports.js';
 import { type Server, startServer, using } from '../support/servers.js';
@@ -26,7 +28,7 @@ beforeAll(async () => {
     sentinel: true,
     config: [
       `sentinel monitor main ${master.host} ${String(master.port)} 1`,
-      'sentinel failover-timeout main 3000',
+      'sentinel failover-timeout main 120000',
       `requirepass "${password}"`,
     ],
   });
@@ -69,11 +71,17 @@ describe('a source named by Sentinels', () => {
     );
     await using(startProxy(master), async (proxy) => {
       const nat = ['--nat', `${master.address}=${proxy.address}`];
-      const run = startCli([...from(), ...nat, '--json', '--quiet', '--mover', 'relay'], env);
-      await waitFor('half of it to pass', () => proxy.bytes.down > 1_500_000);
+      const words = ['--json', '--quiet', '--mover', 'relay', '--retry-for', '10m'];
+      const half = stallAfter(proxy, 1_500_000);
+      const run = startCli([...from(), ...nat, ...words], env);
+      await unlessEnded(run, half);
       proxy.faults.refuse = true;
       proxy.cut();
-      await sentinel.client.call('SENTINEL', 'FAILOVER', 'main');
+      proxy.resume();
+      // It refuses as long as it has not heard of the replica lately.
+      await waitFor('a failover to begin', async () =>
+        String(await sentinel.client.call('SENTINEL', 'FAILOVER', 'main')),
+      );
       const { code, report } = reportOf(await run.done);
       expect(report.failures).toEqual([]);
       expect(code).toBe(0);

@@ -73,7 +73,7 @@ it('goes on with the others when one fails, and says which', async () => {
       await fillStrings(shard, { count: 3000, valueBytes: 20, prefix: `${shard.address}:` });
     }
     const args = ['--from', proxy.address, ...endpoints().slice(2)];
-    const patience = ['--retry-for', '1s', '--timeout', '500'];
+    const patience = ['--retry-for', '1s', '--timeout', '3s'];
     const stalled = stallAfter(proxy, 50_000);
     const { code, stdout } = await runCli([...args, '--json', '--quiet', ...patience]);
     await stalled;

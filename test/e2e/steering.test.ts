@@ -97,8 +97,16 @@ describe('the socket of a run', () => {
 describe('a pause', () => {
   const movedAt = async (socket: string) => (await tell(socket, {})).report.keys.moved;
 
-  /** Asks until nothing has moved for a while in which much would have. */
+  /**
+   * Asks until what was under way is where it belongs, and nothing has moved since for a while in which
+   * much would have.
+   */
   async function standsStill(socket: string): Promise<number> {
+    await waitFor('nothing to be under way', async () => {
+      const moved = await movedAt(socket);
+      const [left, arrived] = [await stage.source.client.dbsize(), await stage.cluster.size()];
+      return left === keys - moved && arrived === moved && (await movedAt(socket)) === moved;
+    });
     let [moved, same] = [-1, 0];
     await waitFor('a standstill', async () => {
       const now = await movedAt(socket);
@@ -110,7 +118,7 @@ describe('a pause', () => {
   }
 
   it('is told by everything that shows the run, and ends', async () => {
-    const { run, socket } = await startRun(['--metrics', '0', '--max-rate', '2000']);
+    const { run, socket } = await startRun(['--metrics', '0', '--max-rate', '100']);
     const [, url = ''] = await run.output(/(http:\/\/[\d.:]+)\/metrics/);
     await waitFor('some keys', async () => (await movedAt(socket)) > 0);
     const { code, stdout } = await ctl('pause');
@@ -119,8 +127,11 @@ describe('a pause', () => {
     const moved = await standsStill(socket);
     expect(moved).toBeLessThan(keys);
     expect((await stage.source.client.dbsize()) + (await stage.cluster.size())).toBe(keys);
-    const live = (await (await fetch(`${url}/live.json`)).json()) as Live;
-    expect(live).toMatchObject({ paused: true, leftMs: null, keysPerSecond: 0 });
+    const live = await waitFor('the rate to be that of now', async () => {
+      const now = (await (await fetch(`${url}/live.json`)).json()) as Live;
+      return now.keysPerSecond === 0 && now;
+    });
+    expect(live).toMatchObject({ paused: true, leftMs: null });
     expect(live.report.status).toBe('running');
     const metrics = async () => (await fetch(`${url}/metrics`)).text();
     expect(await metrics()).toContain('cluster_import_paused 1');
@@ -137,7 +148,7 @@ describe('a pause', () => {
   });
 
   it('begins and ends with SIGUSR2 as well', async () => {
-    const { run, socket } = await startRun(['--max-rate', '2000']);
+    const { run, socket } = await startRun(['--max-rate', '100']);
     run.signal('SIGUSR2');
     await waitFor('a pause', async () => (await tell(socket, {})).paused);
     await standsStill(socket);
@@ -168,7 +179,7 @@ describe('a pause', () => {
   });
 
   it('is refused where the run has ended, and only its metrics are up', async () => {
-    const { run, socket } = await startRun(['--metrics', '0', '--metrics-linger', '60']);
+    const { run, socket } = await startRun(['--metrics', '0', '--metrics-linger', '600']);
     await ctl('--rate', 'none');
     await waitFor('its end', async () => (await tell(socket, {})).report.status === 'complete');
     for (const words of [['pause'], ['--rate', '5']]) {

@@ -139,7 +139,7 @@ describe('what can not be trusted', () => {
   });
 
   it('a server without TLS, and one with nothing else', async () => {
-    const impatient = ['--timeout', '500ms'];
+    const impatient = ['--timeout', '3s'];
     await expectRefusal(from(plainCluster.seed, ...impatient), /speaks TLS .*--from redis:/);
     await expectRefusal(
       ['--from', source.address, '--to', plainCluster.seed],

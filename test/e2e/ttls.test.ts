@@ -22,7 +22,7 @@ const throughProxy = (...more: string[]) => [
 
 it.each(['relay', 'migrate'])('%s keeps deadlines of every length', async (mover) => {
   const { client } = stage.source;
-  const lengthsMs = [30_000, 60_000, 3_600_000, 86_400_000, 10 ** 11, 10 ** 13];
+  const lengthsMs = [300_000, 900_000, 3_600_000, 86_400_000, 10 ** 11, 10 ** 13];
   for (const lengthMs of lengthsMs) {
     await client.set(`string:${String(lengthMs)}`, 'x', 'PX', lengthMs);
     await client.hset(`hash:${String(lengthMs)}`, 'field', 'x');
@@ -37,9 +37,9 @@ it.each(['relay', 'migrate'])('%s keeps deadlines of every length', async (mover
 
 it('does not stretch TTLs while the cluster is busy', async () => {
   const { client } = stage.source;
-  await client.set('string', 'x', 'PX', 60_000);
+  await client.set('string', 'x', 'PX', 600_000);
   await client.hset('hash', 'field', 'x');
-  await client.pexpire('hash', 60_000);
+  await client.pexpire('hash', 600_000);
   const before = await snapshot(client);
   const held = whenListed(proxy, 'hash', async () => {
     for (const node of stage.cluster.masters) await node.client.client('PAUSE', 2500);

@@ -6,6 +6,8 @@ import { runCli, startCli } from '../support/cli.js';
 import { digestConfig } from '../support/digest.js';
 import { fillEveryType } from '../support/every-type.js';
 import type { ClusterNode } from '../support/cluster.js';
+import { unlessEnded } from '../support/halfway.js';
+import { stallAfter } from '../support/hold.js';
 import { differing, keepExpired, kinds, plant } from '../support/planted.js';
 import { startProxy } from '../support/proxy.js';
 import { type Verified, verifyJson } from '../support/reports.js';
@@ -292,10 +294,17 @@ it('refuses what it cannot begin with, and stops when it is told to', async () =
   ]);
   expect(noCluster).toMatchObject({ code: 2, stdout: '' });
   await fillMixed(stage.source, 60_000);
-  const run = startCli(['verify', ...stage.endpoints, '--quiet']);
-  await run.output(/missing/);
-  run.signal('SIGTERM');
-  const { code, stdout } = await run.done;
-  expect(code).toBe(143);
-  expect(stdout).toContain('Interrupted');
+  await using(startProxy(stage.source), async (proxy) => {
+    // No more is listed than tells of the first differences.
+    const held = stallAfter(proxy, 400_000);
+    const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed, '--timeout', '10m'];
+    const run = startCli(['verify', ...endpoints, '--quiet']);
+    await unlessEnded(run, held);
+    await run.output(/missing/);
+    run.signal('SIGTERM');
+    proxy.resume();
+    const { code, stdout } = await run.done;
+    expect(code).toBe(143);
+    expect(stdout).toContain('Interrupted');
+  });
 });

@@ -24,6 +24,9 @@ export async function startBrowser(executablePath: string): Promise<TestBrowser>
       '--disable-sync',
     ],
   });
+  // They only end what hangs.
+  context.setDefaultTimeout(500_000);
+  context.setDefaultNavigationTimeout(500_000);
   return {
     context,
     async stop() {

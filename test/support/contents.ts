@@ -9,7 +9,7 @@ export interface Contents {
   readonly type: string;
   /** The value as text, one byte a character; long ones as their digest. */
   readonly value: string;
-  /** When it expires, by this machine's clock; undefined: never. */
+  /** When it expires, by its server's clock, which is this machine's; undefined: never. */
   readonly deadlineMs: number | undefined;
 }
 
@@ -18,13 +18,17 @@ export async function readContents(client: Redis, key: Buffer): Promise<Contents
   // One transaction would be exact, but then a value would have to be read before its type is known.
   const type = await client.type(key);
   if (type === 'none') return undefined;
-  const [value, ttlMs] = await Promise.all([readValue(client, key, type), client.pttl(key)]);
-  const now = Date.now();
+  const [value, ttlMs, [seconds = 0, micros = 0]] = await Promise.all([
+    readValue(client, key, type),
+    client.pttl(key),
+    // The server's own, because an answer may lie here for long before it is read.
+    client.time(),
+  ]);
   const text = JSON.stringify(value);
   return {
     type,
     value: text.length > 2000 ? digest(Buffer.from(text)) : text,
-    deadlineMs: ttlMs < 0 ? undefined : now + ttlMs,
+    deadlineMs: ttlMs < 0 ? undefined : seconds * 1000 + micros / 1000 + ttlMs,
   };
 }
 

@@ -1,5 +1,6 @@
 /** A run of the command line that stands still halfway, for as long as a test needs to act. */
 import { type CliRun, startCli } from './cli.js';
+import { stallAtRemoval } from './hold.js';
 import type { Proxy } from './proxy.js';
 import type { Server } from './servers.js';
 import { waitFor } from './wait.js';
@@ -15,17 +16,16 @@ export interface Halfway {
 
 /**
  * Begins a run; resolves when some keys have left the source and others, of which there must be
- * enough, have not. It goes on with `proxy.resume()`.
+ * enough, have not, however fast it is. It goes on with `proxy.resume()`.
  */
 export async function startHalfway({ source, proxy, to, words }: Halfway): Promise<CliRun> {
   const count = await source.client.dbsize();
-  proxy.faults.delayMs = { up: 0, down: 3 };
+  const leaving = stallAtRemoval(proxy);
   const endpoints = ['--from', proxy.address, '--to', to];
   const run = startCli([...endpoints, ...words, '--json', '--quiet']);
-  const isHalfway = async () => (await source.client.dbsize()) < count * 0.97;
-  await unlessEnded(run, waitFor('keys to leave', isHalfway));
-  proxy.stall();
-  proxy.faults.delayMs = { up: 0, down: 0 };
+  await unlessEnded(run, leaving);
+  const haveLeft = async () => (await source.client.dbsize()) < count;
+  await unlessEnded(run, waitFor('keys to leave', haveLeft));
   return run;
 }
 

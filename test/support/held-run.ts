@@ -1,8 +1,10 @@
 /**
- * A run of the command line that stays at work for as long as a test wants to look at it: it reads
- * its source through a proxy that is slow.
+ * A run of the command line that stays at work for as long as a test wants to look at it: the proxy in
+ * front of its source stands still once the first keys have left.
  */
 import { type CliRun, startCli } from './cli.js';
+import { unlessEnded } from './halfway.js';
+import { stallAtRemoval } from './hold.js';
 import { type Proxy, startProxy } from './proxy.js';
 import type { Stage } from './stage.js';
 
@@ -11,7 +13,7 @@ export interface HeldRun {
   readonly proxy: Proxy;
   /** Where its metrics are: `http://127.0.0.1:port`. */
   readonly url: string;
-  /** Lets it go on at full speed. */
+  /** Lets it go on. */
   release(): void;
   stop(): Promise<void>;
 }
@@ -26,16 +28,19 @@ export async function holdRun(
   { words = [], env }: HeldOptions = {},
 ): Promise<HeldRun> {
   const proxy = await startProxy(stage.source);
-  proxy.faults.delayMs.down = 150;
+  const leaving = stallAtRemoval(proxy);
   const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed];
-  const run = startCli([...endpoints, '--metrics', '0', '--mover', 'relay', ...words], env);
+  // It is not to give up what stands still for as long as a test needs.
+  const usual = ['--metrics', '0', '--mover', 'relay', '--timeout', '10m'];
+  const run = startCli([...endpoints, ...usual, ...words], env);
   const [, url = ''] = await run.output(/(http:\/\/[\d.:]+)\/metrics/);
+  await unlessEnded(run, leaving);
   return {
     run,
     proxy,
     url,
     release() {
-      proxy.faults.delayMs.down = 0;
+      proxy.resume();
     },
     async stop() {
       run.signal('SIGKILL');

@@ -24,6 +24,86 @@ export function stallAfter(proxy: Proxy, bytes: number): Promise<void> {
 }
 
 /**
+ * Nothing passes any more once the source was told so many times to let keys go; resolves then. It
+ * gets the whole of that command, so those keys leave it; what it answers waits. The relay sends the
+ * next one only when it has the answer to the one before.
+ */
+export function stallAtRemoval(proxy: Proxy, times = 1): Promise<void> {
+  return new Promise((resolve) => {
+    const readers = new Map<object, (chunk: Buffer) => number>();
+    let removals = 0;
+    let isListing = false;
+    proxy.faults.corrupt = (chunk, direction, connection) => {
+      if (direction === 'down') return chunk;
+      // What the checks before the start try does not count.
+      isListing ||= manyKeys.test(chunk.toString('latin1'));
+      const read = readers.get(connection) ?? removalReader();
+      readers.set(connection, read);
+      const found = read(chunk);
+      if (isListing) removals += found;
+      if (removals >= times) {
+        proxy.faults.corrupt = undefined;
+        proxy.stall();
+        resolve();
+      }
+      return chunk;
+    };
+  });
+}
+
+const removing = new Set(['EVALSHA', 'UNLINK', 'DEL', 'MIGRATE']);
+
+/** @returns counts the commands that end in a chunk of a connection, and by which keys leave. */
+function removalReader(): (chunk: Buffer) => number {
+  let rest: Buffer = Buffer.alloc(0);
+  let isQueued = false;
+  let inTransaction = false;
+
+  function isRemoval(name: string): boolean {
+    if (name === 'MULTI') [inTransaction, isQueued] = [true, false];
+    if (name === 'EXEC') {
+      inTransaction = false;
+      return isQueued;
+    }
+    if (!removing.has(name)) return false;
+    isQueued ||= inTransaction;
+    return !inTransaction;
+  }
+
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    let found = 0;
+    for (let command = commandIn(rest); command; command = commandIn(rest)) {
+      rest = rest.subarray(command.end);
+      if (isRemoval(command.name)) found++;
+    }
+    return found;
+  };
+}
+
+/** The first command in what a client has sent; undefined while it is not whole. */
+function commandIn(bytes: Buffer): { name: string; end: number } | undefined {
+  let at = 0;
+  const lengthHere = (): number | undefined => {
+    const end = bytes.indexOf('\r\n', at);
+    if (end === -1) return undefined;
+    const length = Number(bytes.toString('latin1', at + 1, end));
+    at = end + 2;
+    return length;
+  };
+  const words = lengthHere();
+  if (words === undefined) return undefined;
+  let name = '';
+  for (let word = 0; word < words; word++) {
+    const length = lengthHere();
+    if (length === undefined || at + length + 2 > bytes.length) return undefined;
+    if (word === 0) name = bytes.toString('latin1', at, at + length).toUpperCase();
+    at += length + 2;
+  }
+  return { name, end: at };
+}
+
+/**
  * Holds a run at the one moment that matters for what a key may meet on the way: it has been listed,
  * and has not been read yet.
  *

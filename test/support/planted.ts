@@ -23,12 +23,18 @@ interface Kind {
 }
 
 const hour = 3_600_000;
+/** By the clock: both sides must not depend on when they come to it. */
+const inAnHour = Date.now() + hour;
 const grouped = (key: string): Command[] => [
   ['XADD', key, '1-1', 'a', '1'],
   ['XADD', key, '1-2', 'a', '2'],
   ['XGROUP', 'CREATE', key, 'group', '0'],
   ['XREADGROUP', 'GROUP', 'group', 'alice', 'COUNT', 1, 'STREAMS', key, '>'],
   ['XREADGROUP', 'GROUP', 'group', 'bob', 'COUNT', 1, 'STREAMS', key, '>'],
+];
+const expiring = (key: string, deadlineMs: number): Command[] => [
+  ['SET', key, 'value'],
+  ['PEXPIREAT', key, deadlineMs],
 ];
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, at) => String(at));
 
@@ -65,13 +71,13 @@ export const kinds: readonly Kind[] = [
     name: 'a TTL off by ten seconds',
     found: 'ttl',
     words: /10 s earlier/,
-    source: (key) => [['SET', key, 'value', 'PX', hour]],
-    cluster: (key) => [['SET', key, 'value', 'PX', hour - 10_000]],
+    source: (key) => expiring(key, inAnHour),
+    cluster: (key) => expiring(key, inAnHour - 10_000),
   },
   {
     name: 'a TTL against none',
     found: 'ttl',
-    source: (key) => [['SET', key, 'value', 'PX', hour]],
+    source: (key) => expiring(key, inAnHour),
     cluster: (key) => [['SET', key, 'value']],
   },
   {
@@ -155,8 +161,8 @@ export const kinds: readonly Kind[] = [
   },
   {
     name: 'a TTL within the tolerance',
-    source: (key) => [['SET', key, 'value', 'PX', hour]],
-    cluster: (key) => [['SET', key, 'value', 'PX', hour + 300]],
+    source: (key) => expiring(key, inAnHour),
+    cluster: (key) => expiring(key, inAnHour + 300),
   },
 ];
 

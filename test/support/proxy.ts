@@ -12,8 +12,8 @@ export interface Faults {
   delayMs: Record<Direction, number>;
   /** Lets this many more bytes through in all, then cuts the connection they were on. */
   cutAfterBytes: Record<Direction, number>;
-  /** Changes what passes. */
-  corrupt?: ((chunk: Buffer, direction: Direction) => Buffer) | undefined;
+  /** Changes what passes; `connection` is another object for each. */
+  corrupt?: ((chunk: Buffer, direction: Direction, connection: object) => Buffer) | undefined;
   /** Refuses new connections: they are accepted by the system, and closed at once. */
   refuse: boolean;
 }
@@ -48,7 +48,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   let stalled: Promise<void> | undefined;
   let release: (() => void) | undefined;
 
-  function pass(from: Socket, to: Socket, direction: Direction): void {
+  function pass(from: Socket, to: Socket, direction: Direction, connection: object): void {
     let order = Promise.resolve();
     from.on('data', (chunk: Buffer) => {
       const due = Date.now() + faults.delayMs[direction];
@@ -56,7 +56,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
         const waitMs = due - Date.now();
         if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
         await stalled;
-        deliver(faults.corrupt?.(chunk, direction) ?? chunk);
+        deliver(faults.corrupt?.(chunk, direction, connection) ?? chunk);
       });
     });
     from.on('end', () => {
@@ -100,8 +100,8 @@ export async function startProxy(target: { host: string; port: number }): Promis
         other.destroySoon();
       });
     }
-    pass(client, upstream, 'up');
-    pass(upstream, client, 'down');
+    pass(client, upstream, 'up', pair);
+    pass(upstream, client, 'down', pair);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

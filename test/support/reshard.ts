@@ -1,4 +1,4 @@
-/** What operators do to a cluster while a run goes on: move a slot, fail over to a replica. */
+/** What operators do to a cluster: move a slot, fail over to a replica, give slots up. */
 import { type ClusterNode, isWell, mastersNow, type TestCluster } from './cluster.js';
 import { waitFor } from './wait.js';
 
@@ -57,6 +57,30 @@ export async function failOver(cluster: TestCluster, replica: ClusterNode): Prom
     const lists = await Promise.all(cluster.nodes.map(({ client }) => client.cluster('NODES')));
     const line = new RegExp(`^${replica.id} .*\\bmaster\\b`, 'm');
     return lists.every((list) => line.test(String(list)));
+  });
+}
+
+/** Takes slots from their owner, so that nobody has them and all nodes know. */
+export async function giveUpSlots(
+  cluster: TestCluster,
+  owner: ClusterNode,
+  ...slots: readonly number[]
+): Promise<void> {
+  // Others would believe an owner that still claims them, even by a message that is on its way: it is
+  // gone once whoever sends or reads it has been through its event loop.
+  const passed = async (nodes: readonly ClusterNode[]) => {
+    for (let time = 0; time < 3; time++)
+      await Promise.all(nodes.map(({ client }) => client.ping()));
+  };
+  const others = cluster.nodes.filter((node) => node !== owner);
+  await owner.client.call('CLUSTER', 'DELSLOTS', ...slots);
+  await passed([owner]);
+  await passed(others);
+  for (const { client } of others) await client.call('CLUSTER', 'DELSLOTS', ...slots);
+  const assigned = `cluster_slots_assigned:${String(16_384 - slots.length)}\r`;
+  await waitFor('all nodes to lack the slots', async () => {
+    const infos = await Promise.all(cluster.nodes.map(({ client }) => client.cluster('INFO')));
+    return infos.every((info) => info.includes(assigned));
   });
 }
 

@@ -104,8 +104,23 @@ async function launch(
   const log = () => readFileSync(logFile, 'utf8');
   let child: ChildProcess;
   let exited: Promise<void>;
+  let hasBeenUp = false;
 
   async function revive(): Promise<void> {
+    for (;;) {
+      const loggedBefore = hasBeenUp ? log().length : 0;
+      try {
+        await start();
+        return;
+      } catch (error) {
+        // Whoever looks for a free port has it for a moment.
+        const isTaken = log().slice(loggedBefore).includes('Address already in use');
+        if (!hasBeenUp || !isTaken) throw error;
+      }
+    }
+  }
+
+  async function start(): Promise<void> {
     child = spawn(program, options.sentinel ? [file, '--sentinel'] : [file], {
       stdio: 'ignore',
       detached: true,
@@ -125,6 +140,7 @@ async function launch(
       return (await ping(host, port, 1000, tls !== undefined)) && 'ready';
     });
     if (child.exitCode !== null || child.pid === undefined) throw new Error(log());
+    hasBeenUp = true;
   }
 
   async function crash(): Promise<void> {
@@ -196,12 +212,28 @@ function connect(
     ...(tls && { tls }),
     protocol: 2,
     disableClientInfo: true,
-    maxRetriesPerRequest: 3,
+    // For seconds: a server that was just started again may not be met at the first try.
+    maxRetriesPerRequest: 20,
     retryStrategy: (times) => Math.min(times * 20, 200),
   });
   // Servers come and go in tests; commands that fail say so by themselves.
   client.on('error', () => undefined);
   return client;
+}
+
+/**
+ * Waits until a server has worked off all that a run has sent which is over: until nobody is connected
+ * any more but the test itself. (Nodes to which a source has sent keys by MIGRATE are never left alone:
+ * it keeps those connections, and sends nothing but what it answers for.)
+ */
+export async function leftAlone({ address, client }: Server): Promise<void> {
+  await waitFor(`${address} to be left alone`, async () => {
+    const [own, list] = await Promise.all([client.client('ID'), client.client('LIST')]);
+    const others = String(list)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith(`id=${String(own)} `));
+    return others.every((line) => / flags=[MS] /.test(line));
+  });
 }
 
 /** Runs some work with servers that are stopped whatever becomes of it. */

@@ -1,9 +1,9 @@
 /**
- * What most end-to-end tests play on: a source and a cluster of three, started once for a file and
- * emptied before each test.
+ * What most end-to-end tests play on: a source and a cluster of three, started once for a file; before
+ * each test they are whole, and empty.
  */
-import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { type ClusterOptions, startCluster, type TestCluster } from './cluster.js';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { type ClusterOptions, isWell, startCluster, type TestCluster } from './cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from './compare.js';
 import { type Server, type ServerOptions, startServer } from './servers.js';
 import { forgetRuns } from './state.js';
@@ -19,23 +19,31 @@ export interface Stage {
   changedAtSource(before: Snapshot): Promise<readonly string[]>;
 }
 
+interface StageOptions {
+  readonly source?: ServerOptions;
+  readonly cluster?: ClusterOptions;
+  /** Servers of its own for each test: for those that change the cluster itself. */
+  readonly anew?: boolean;
+}
+
 /** To be called at the top of a test file; the stage can be used inside of tests. */
-export function setStage(
-  options: { readonly source?: ServerOptions; readonly cluster?: ClusterOptions } = {},
-): Stage {
+export function setStage(options: StageOptions = {}): Stage {
   let source: Server | undefined;
   let cluster: TestCluster | undefined;
-  beforeAll(async () => {
-    [source, cluster] = await Promise.all([
-      startServer(options.source),
-      startCluster(options.cluster),
-    ]);
+  const [before, after] = options.anew ? [beforeEach, afterEach] : [beforeAll, afterAll];
+  before(async () => {
+    // One after the other, so that one of them is stopped when the other could not be started.
+    source = await startServer(options.source);
+    cluster = await startCluster(options.cluster);
   });
-  afterAll(async () => {
+  after(async () => {
     await Promise.all([source?.stop(), cluster?.stop()]);
+    source = cluster = undefined;
   });
   beforeEach(async () => {
     forgetRuns();
+    // A test before may have left nodes that others take for dead yet.
+    await Promise.all(cluster?.nodes.map(isWell) ?? []);
     await Promise.all([source?.client.flushall(), cluster?.flush()]);
   });
   const up = <T>(what: T | undefined): T => {

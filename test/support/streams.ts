@@ -7,7 +7,7 @@ const toleranceMs = 2000;
 export interface StreamContents {
   readonly entries: unknown;
   readonly groups: readonly unknown[];
-  /** When each pending entry was delivered, by this machine's clock. */
+  /** When each pending entry was delivered, by the server's clock, which is this machine's. */
   readonly deliveredMs: readonly number[];
 }
 
@@ -19,8 +19,13 @@ export async function readStream(client: Redis, key: string): Promise<StreamCont
     const about = fields(group);
     const name = String(about['name']);
     const consumers = (await client.call('XINFO', 'CONSUMERS', key, name)) as unknown[];
-    const pending = (await client.xpending(key, name, '-', '+', 10_000)) as Pending[];
-    const nowMs = Date.now();
+    const [rows, [seconds = 0, micros = 0]] = await Promise.all([
+      client.xpending(key, name, '-', '+', 10_000),
+      // The server's own, because an answer may lie here for long before it is read.
+      client.time(),
+    ]);
+    const pending = rows as Pending[];
+    const nowMs = seconds * 1000 + micros / 1000;
     deliveredMs.push(...pending.map(([, , idleMs]) => nowMs - idleMs));
     groups.push({
       about,

@@ -1,6 +1,7 @@
 /**
  * Waiting for conditions, so that no test ever sleeps for a time somebody guessed: it goes on as soon
- * as it can, and when it never can, it fails with the name of what it waited for.
+ * as it can, and when it never can, it fails with the name of what it waited for. The limit only ends
+ * what hangs: it is far beyond what the busiest machine takes, and below the limit of a test.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -16,7 +17,7 @@ interface WaitOptions {
 export async function waitFor<T>(
   what: string,
   condition: () => Promise<T | false | undefined> | T | false | undefined,
-  { timeoutMs = 20_000, everyMs = 5 }: WaitOptions = {},
+  { timeoutMs = 500_000, everyMs = 5 }: WaitOptions = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let cause: unknown;

@@ -18,8 +18,12 @@ async function ask(treat: (socket: Socket) => void) {
   const { endpoint, address } = await mockServer(treat);
   const connection = await connect(endpoint, { timeoutMs });
   const startedMs = performance.now();
+  // Measured beside it: a busy machine is late with both.
+  let isLate = false;
+  const late = setTimeout(() => (isLate = true), timeoutMs * 5);
   const answer = await connection.call('GET', 'key').catch((error: unknown) => error);
-  return { connection, address, answer, tookMs: performance.now() - startedMs };
+  clearTimeout(late);
+  return { connection, address, answer, isLate, tookMs: performance.now() - startedMs };
 }
 
 /** Waits as long as a server may be silent, by the time-out of a connection that is owed an answer. */
@@ -38,11 +42,11 @@ describe('a server', () => {
     ['stops in a line', '-ERR he'],
     ['stops in an array', '*2\r\n+OK\r\n'],
   ])('that %s is given up in time', async (_, answer) => {
-    const { answer: error, address, tookMs } = await ask(answering(answer));
+    const { answer: error, address, tookMs, isLate } = await ask(answering(answer));
     const message = `${address} did not answer within ${String(timeoutMs)} ms`;
     expect(error).toMatchObject({ name: 'ConnectionError', message });
     expect(tookMs).toBeGreaterThan(timeoutMs - 20);
-    expect(tookMs).toBeLessThan(timeoutMs * 10);
+    expect(isLate).toBe(false);
   });
 
   it('that answers too much is given up behind what was asked', async () => {
