@@ -52,6 +52,8 @@ export interface CompareOptions {
   readonly toleranceMs?: number;
   /** Types and deadlines of keys only. */
   readonly typesOnly?: boolean;
+  /** The deadline of the key does not count: one of the two is temporary. */
+  readonly valueOnly?: boolean;
 }
 
 export interface SideOptions {
@@ -102,7 +104,7 @@ interface Copies {
 }
 
 async function look(copies: Copies, options: CompareOptions): Promise<Comparison> {
-  const { toleranceMs = deadlineToleranceMs, typesOnly = false } = options;
+  const { toleranceMs = deadlineToleranceMs, typesOnly = false, valueOnly = false } = options;
   const before = await outlines(copies);
   if ('same' in before) return before;
   if (typesOnly) return verdict(undefined, deadlinesApart(before, copies, toleranceMs));
@@ -110,7 +112,7 @@ async function look(copies: Copies, options: CompareOptions): Promise<Comparison
   // What went away meanwhile was not read to its end.
   const now = await outlines(copies);
   if ('same' in now) return now;
-  return verdict(value, deadlinesApart(now, copies, toleranceMs));
+  return verdict(value, valueOnly ? undefined : deadlinesApart(now, copies, toleranceMs));
 }
 
 function verdict(value: string | undefined, deadline: string | undefined): Comparison {

@@ -1,4 +1,5 @@
 /** Keys about which a server would not answer: slots move, or it is loading. They go round again. */
+import { chosen } from '../redis/keys.js';
 import { refusalIn } from '../redis/source-health.js';
 import type { Copy, Keys, Node, Retry } from '../types.js';
 import { byReason, type OutcomeBuilder } from './outcome.js';
@@ -29,6 +30,23 @@ export function retryRefused(
     const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
     const message = `${node.address} answered: ${text}`;
     outcome.retry(some, { class: verdict.class, message, ...askAt, ...(copy && { copy }) });
+  }
+}
+
+/** Keys that a node refused to take: they go round again, or fail. */
+export function settleRefused(
+  outcome: OutcomeBuilder,
+  node: Node,
+  keys: Keys,
+  refused: readonly Refused[],
+): void {
+  retryRefused(outcome, node, keys, refused);
+  for (const { place, text } of refused) {
+    const verdict = verdictOf(text);
+    if (verdict.kind === 'retry') continue;
+    const why = verdict.kind === 'failed' ? verdict.class : 'other';
+    const message = `${node.address} answered: ${text}`;
+    outcome.fail(chosen(keys, [place]), { class: why, message });
   }
 }
 

@@ -25,7 +25,7 @@ export function confirmation({ source, target }: Ready, options: ImportOptions):
   const never = new AbortController().signal;
 
   return {
-    async apart({ node, asking }, keys) {
+    async apart({ node, asking }, keys, isTemporary) {
       const places = [...Array(keys.count).keys()];
       const ends = {
         source: await here.connection(),
@@ -34,13 +34,14 @@ export function confirmation({ source, target }: Ready, options: ImportOptions):
       // A slot that is on its way is asked for where redirections lead.
       const { small, large } = asking
         ? { small: places, large: [] }
-        : await firstPass.suspects(ends, keys);
+        : await firstPass.suspects(ends, keys, { expires: !isTemporary });
       const found: Apart[] = [];
       const suspects = [...small, ...large];
       const [some, names] = [chosen(keys, suspects), chosen(namesOf(keys), suspects)];
       await forEach(suspects, never, looksAtOnce, async (place, at) => {
         const difference = await examine(keyAt(some, at), look, keyAt(names, at));
         if (typeof difference !== 'object') return;
+        if (isTemporary && difference.kind === 'ttl') return;
         found.push({ place, what: difference.message });
       });
       return found;

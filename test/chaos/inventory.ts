@@ -59,12 +59,18 @@ export async function inventory(client: Redis): Promise<Map<string, State>> {
   for (let at = 0; at < keys.length; at += atOnce) {
     await Promise.all(
       keys.slice(at, at + atOnce).map(async (key) => {
+        if (await isLeased(client, key)) return;
         const state = await stateOf(client, key);
         if (state) states.set(key, state);
       }),
     );
   }
   return states;
+}
+
+/** A run that was killed may leave temporary keys, which go away by themselves. */
+async function isLeased(client: Redis, key: string): Promise<boolean> {
+  return key.startsWith('cluster-import:') && (await client.pttl(key)) !== -1;
 }
 
 /** Undefined: it has expired meanwhile. */

@@ -4,11 +4,10 @@
  * was written to meanwhile: then the copy is stale, and the key goes round again as it always does.
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, keyAt, noKeys } from '../../redis/keys.js';
+import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys } from '../../types.js';
 import type { Place } from '../aside.js';
-import type { OutcomeBuilder } from '../outcome.js';
 import type { Ticket } from './removal.js';
 import type { GuardedLine } from './watchers.js';
 
@@ -20,64 +19,55 @@ export interface Apart {
 }
 
 export interface Confirmation {
-  /** Compares keys that the node has acknowledged. @throws ConnectionError when a side is lost. */
-  apart(at: Place, keys: Keys): Promise<readonly Apart[]>;
+  /**
+   * Compares keys that the node has acknowledged.
+   * @param isTemporary the names there are temporary: their deadlines do not count.
+   * @throws ConnectionError when a side is lost.
+   */
+  apart(at: Place, keys: Keys, isTemporary: boolean): Promise<readonly Apart[]>;
   close(): void;
 }
 
-/** Keys that are at the node: by this very batch, and those that were there already. */
-interface AtNode {
-  readonly stored: Keys;
-  readonly found: Keys;
-}
-
+/** By the keys' places. */
 export interface Confirmed {
-  /** What may leave the source. */
-  readonly leaving: AtNode;
+  /** What is as the source has it, and may leave there. */
+  readonly right: readonly number[];
+  /** What is not, though nobody wrote to the source. */
+  readonly wrong: readonly Apart[];
   /** What has to be moved again, because the source was written to, or nobody can tell. */
-  readonly again: AtNode | undefined;
+  readonly again: readonly number[];
+  /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
+  readonly isWatchOver: boolean;
 }
 
 /** What consumer groups do touches no watched key: streams get another chance, so many times. */
 const triesOfStreams = 12;
 
-/** Compares what was stored now; what was there before was compared to be known as equal. */
+/**
+ * @param stored what the node has acknowledged, under the names by which it is found there.
+ * @param isTemporary it stands under temporary names, whose deadlines do not count.
+ */
 export async function confirmed(
   confirmation: Confirmation,
   guarded: GuardedLine,
   ticket: Ticket | undefined,
   batch: Batch,
-  { stored, found }: AtNode,
-  outcome: OutcomeBuilder,
+  stored: Keys,
+  isTemporary: boolean,
 ): Promise<Confirmed> {
-  const all = { leaving: { stored, found }, again: undefined };
+  const places = [...Array(stored.count).keys()];
+  const all = { right: places, wrong: [], again: [], isWatchOver: false };
   if (stored.count === 0) return all;
-  const apart = await confirmation.apart(batch, stored);
+  const apart = await confirmation.apart(batch, stored, isTemporary);
   if (apart.length === 0) return all;
   const isApart = new Set(apart.map(({ place }) => place));
-  const places = [...Array(stored.count).keys()];
-  const equal = chosen(
-    stored,
-    places.filter((place) => !isApart.has(place)),
-  );
-  const different = chosen(stored, [...isApart]);
-  const isStale = await wasWritten(guarded, batch, ticket, different);
-  if (!isStale) {
-    for (const { place, what } of apart) {
-      outcome.fail(chosen(stored, [place]), {
-        class: 'differs',
-        message: `its copy at ${batch.node.address} is not what the source has (${what}): the key was left at the source`,
-      });
-    }
-  }
-  // Asking has ended the watch, without which nothing may be deleted.
-  if (guarded.removal?.watches === true) {
-    const again = { stored: isStale ? joined([equal, different]) : equal, found };
-    return { leaving: { stored: noKeys, found: noKeys }, again };
-  }
+  const different = places.filter((place) => isApart.has(place));
+  const isStale = await wasWritten(guarded, batch, ticket, chosen(stored, different));
   return {
-    leaving: { stored: equal, found },
-    again: isStale ? { stored: different, found: noKeys } : undefined,
+    right: places.filter((place) => !isApart.has(place)),
+    wrong: isStale ? [] : apart,
+    again: isStale ? different : [],
+    isWatchOver: guarded.removal?.watches === true,
   };
 }
 

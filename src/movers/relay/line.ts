@@ -16,6 +16,7 @@ import type { FailureClass, Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { Lanes } from './lanes.js';
+import { leaseMs } from './node-copy.js';
 import type { SentValues } from './sent-values.js';
 import { Splice, type Spliced } from './splice.js';
 import type { Form, StoreWords } from './words.js';
@@ -27,6 +28,8 @@ export interface Passage {
   readonly form: Form;
   readonly words: StoreWords;
   readonly ttls: Float64Array | undefined;
+  /** The names are temporary: what has no deadline gets one. */
+  readonly isTemporary?: boolean;
   readonly asking: boolean;
   /** What the node is asked about replicas once the last value is sent. */
   readonly durability: Durability | undefined;
@@ -140,6 +143,7 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         words,
         ttls,
         asking,
+        leaseUntilMs: passage.isTemporary === true ? Date.now() + leaseMs : 0,
         keepSent:
           sent?.hasRoom() === true
             ? (commands) => {

@@ -25,13 +25,14 @@ export interface NodeCopy {
   /** `done`: the node has what was stored. */
   look(stored: SentValue): Promise<Done>;
   /**
+   * @param next undefined: the copy is deleted.
    * @param isSameAtSource whether the source has what this temporary key of the node has; asked of payloads
    *   whose bytes are other ones.
    * @returns `same` when it is: then nothing is replaced.
    */
   replace(
     stored: SentValue,
-    next: SentValue,
+    next: SentValue | undefined,
     isSameAtSource: (temporary: Buffer) => Promise<boolean>,
   ): Promise<Done | 'same'>;
   discard(stored: SentValue): Promise<Done>;
@@ -43,6 +44,8 @@ export interface NodeCopy {
 
 /** Deadlines count as equal within this. */
 export const toleranceMs = 1000;
+/** How long a temporary key outlives a run that was killed. */
+export const leaseMs = 600_000;
 /** As large as a bulk string may be. */
 const limitBytes = 768 * 1024 * 1024;
 
@@ -81,7 +84,8 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     // Where scripts are refused nobody can tell what consumer groups do.
     if (!Array.isArray(marks)) return 'touched';
     try {
-      const compared = await compareValue(name, temporary, sideOf(lane), sideOf(lane));
+      const side = sideOf(lane);
+      const compared = await compareValue(name, temporary, side, side, { valueOnly: true });
       if (compared.same) return { mark: textOf(marks[0] ?? '') };
       return compared.gone === 'source' ? 'absent' : 'touched';
     } catch (error) {
@@ -130,7 +134,8 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     work: (temporary: Buffer) => Promise<T>,
   ): Promise<T | ErrorReply> {
     const temporary = temporaryNameFor(name);
-    const reply = await ask(...storing(stored, false, temporary));
+    // A run that is killed leaves nothing for good.
+    const reply = await ask('RESTORE', temporary, leaseMs, stored.bytes);
     if (reply instanceof ErrorReply) return reply;
     try {
       return await work(temporary);
@@ -142,18 +147,17 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
   function storing(
     { form, deadlineMs, bytes }: SentValue,
     replaces: boolean,
-    as = name,
   ): (string | number | Buffer)[] {
     const left = Math.max(1, deadlineMs - Date.now());
     if (form === 'value') {
       const absolute = words.valueDeadlines;
       const expiry = absolute ? ['PXAT', deadlineMs + words.skewMs] : ['PX', left];
-      return ['SET', as, bytes, ...(replaces ? [] : ['NX']), ...(deadlineMs === 0 ? [] : expiry)];
+      return ['SET', name, bytes, ...(replaces ? [] : ['NX']), ...(deadlineMs === 0 ? [] : expiry)];
     }
     const absolute = words.payloadDeadlines && deadlineMs !== 0;
     const ttl = deadlineMs === 0 ? 0 : absolute ? deadlineMs + words.skewMs : left;
     const more = [...(replaces ? ['REPLACE'] : []), ...(absolute ? ['ABSTTL'] : [])];
-    return ['RESTORE', as, ttl, bytes, ...more];
+    return ['RESTORE', name, ttl, bytes, ...more];
   }
 
   async function look(stored: SentValue, next: SentValue | undefined | 'nothing'): Promise<Done> {

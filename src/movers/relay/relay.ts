@@ -15,21 +15,23 @@
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, slice } from '../../redis/keys.js';
+import { nextReply } from '../../redis/ask.js';
+import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { sourceRefusal } from '../refused.js';
+import { settleRefused, sourceRefusal } from '../refused.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
 import { createLine } from './line.js';
-import type { Kept } from './removal.js';
+import type { Kept, Ticket } from './removal.js';
 import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
 import { createSentValues, type SentValues } from './sent-values.js';
-import { store, type StoreOptions } from './store.js';
+import { createStage, type Stage } from './stage.js';
+import { settleExisting, store, type Stored, type StoreOptions } from './store.js';
 import { watchedKeys } from './watch.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
@@ -91,6 +93,8 @@ export function relay(options: RelayOptions): Mover {
     options.openWatcher && createWatchers(options.openWatcher, connectNode, watchedLines);
   const apartWatchers = createWatchers(() => options.openApart(), connectNode, apartLines);
   const caution = watchers && createCaution(() => watchers.idle(), options.scripts);
+  /** For what is given its name later: over the others values pass in pieces. */
+  const placing = createLanes(connectNode, 1);
   let main: Promise<GuardedLine> | undefined;
 
   function mainLine(): Promise<GuardedLine> {
@@ -214,43 +218,132 @@ export function relay(options: RelayOptions): Mover {
     const lane = await laneFor({ line, removal }, batch, outcome);
     if (!lane) return false;
     const ticket = removal?.begin(batch.keys);
-    const guarded = { line, removal };
-    const found = await store(options, line, lane, batch, outcome, sent, apart === undefined);
+    const stage = options.confirmation && apart ? createStage() : undefined;
+    const way = { sent, stage, byElements: apart === undefined };
+    const found = await store(options, line, lane, batch, outcome, way);
     if (found.apart.count > 0) apart?.push(found.apart);
-    const atNode = { stored: found.keys, found: found.found };
-    const { leaving, again } = options.confirmation
-      ? await confirmed(options.confirmation, guarded, ticket, batch, atNode, outcome)
-      : { leaving: atNode, again: undefined };
-    const acknowledged = joined([leaving.stored, leaving.found]);
+    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
+    const confirming = options.confirmation
+      ? await confirm({ line, removal }, ticket, batch, found, stage, lane, outcome)
+      : { stored: found.keys, found: found.found, again: noKeys, isWatchOver: false };
+    const { stored, isWatchOver } = confirming;
+    const acknowledged = joined([stored, confirming.found]);
+    const known = async (some: Keys, others: Keys): Promise<KnownKeys[]> => [
+      ...(apart
+        ? [{ keys: sent.withValues(some), copy }]
+        : await takeBack(options, lane, batch, outcome, some)),
+      { keys: others, copy: batch.copy },
+    ];
+    // What was not given its name yet is as if it had never been stored.
+    if (confirming.again.count > 0) {
+      const again = stage
+        ? [{ keys: confirming.again, copy: batch.copy }]
+        : await known(confirming.again, noKeys);
+      keep(batch, outcome, 'changed', again);
+    }
+    if (isWatchOver) {
+      keep(batch, outcome, 'changed', await known(stored, confirming.found));
+      return true;
+    }
     if (removal) progress.phase = 'deleting';
     progress.lane = lane;
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
-    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
-    const known = async (stored: Keys, found: Keys): Promise<KnownKeys[]> => [
-      ...(apart
-        ? [{ keys: sent.withValues(stored), copy }]
-        : await takeBack(options, lane, batch, outcome, stored)),
-      { keys: found, copy: batch.copy },
-    ];
-    if (again) keep(batch, outcome, 'changed', await known(again.stored, again.found));
     if (removed === 'removed') {
       // By elements, the copy is watched.
       if (!apart) await lane.call('UNWATCH');
       outcome.moved += acknowledged.count;
-      return again !== undefined;
+      return confirming.again.count > 0;
     }
     const places = removed.places ?? [...Array(acknowledged.count).keys()];
     outcome.moved += acknowledged.count - places.length;
-    const storedCount = leaving.stored.count;
-    const keptStored = places.filter((place) => place < storedCount);
-    const keptFound = places.map((place) => place - storedCount).filter((place) => place >= 0);
-    keep(
-      batch,
-      outcome,
-      removed.why,
-      await known(chosen(leaving.stored, keptStored), chosen(leaving.found, keptFound)),
-    );
+    const keptStored = places.filter((place) => place < stored.count);
+    const keptFound = places.map((place) => place - stored.count).filter((place) => place >= 0);
+    const kept = await known(chosen(stored, keptStored), chosen(confirming.found, keptFound));
+    keep(batch, outcome, removed.why, kept);
     return removed.why === 'changed';
+  }
+
+  /**
+   * `--verify`: compares what was stored, and gives what stands under temporary names its own ones.
+   * @returns what is right, and may leave the source; what has to be moved again.
+   */
+  async function confirm(
+    guarded: GuardedLine,
+    ticket: Ticket | undefined,
+    batch: Batch,
+    { keys, found }: Stored,
+    stage: Stage | undefined,
+    lane: Connection,
+    outcome: OutcomeBuilder,
+  ): Promise<{ stored: Keys; found: Keys; again: Keys; isWatchOver: boolean }> {
+    const confirmation = options.confirmation as Confirmation;
+    const { node } = batch;
+    const staged = stage?.indexesOf(keys) ?? [];
+    const isStaged = new Set(staged);
+    const below = chosen(keys, staged);
+    const above = chosen(
+      keys,
+      [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
+    );
+    const under = stage ? stage.staged(below) : noKeys;
+    const one = await confirmed(confirmation, guarded, ticket, batch, under, true);
+    const other = await confirmed(confirmation, guarded, ticket, batch, above, false);
+    const differs = (some: Keys, what: string): void => {
+      const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
+      outcome.fail(some, { class: 'differs', message });
+    };
+    for (const { place, what } of other.wrong) {
+      const some = chosen(above, [place]);
+      const [back] = stage ? [] : await takeBack(options, lane, batch, outcome, some);
+      differs(back?.keys ?? some, what);
+    }
+    for (const { place, what } of one.wrong) differs(chosen(below, [place]), what);
+    const isWatchOver = one.isWatchOver || other.isWatchOver;
+    const wellAbove = chosen(above, other.right);
+    const againAbove = chosen(above, other.again);
+    if (!stage) return { stored: wellAbove, found, again: againAbove, isWatchOver };
+    const connection = await placing.to(node);
+    const right = chosen(below, one.right);
+    const again = joined([chosen(below, one.again), againAbove]);
+    if (isWatchOver) {
+      await stage.discard(connection, batch, below);
+      return { stored: wellAbove, found, again: joined([again, right]), isWatchOver };
+    }
+    const unfit = [...one.wrong.map(({ place }) => place), ...one.again];
+    await stage.discard(connection, batch, chosen(below, unfit));
+    const overwrite = mayOverwrite(options.job, batch) === 'always';
+    const placed = await stage.place(connection, batch, right, overwrite);
+    const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ place }) => place)];
+    await stage.discard(connection, batch, chosen(right, rest));
+    for (const place of placed.late) differs(chosen(right, [place]), 'its deadline');
+    settleRefused(outcome, node, right, placed.refused);
+    const existing = chosen(right, placed.existing);
+    const equal =
+      existing.count === 0
+        ? noKeys
+        : await settleExisting(options, guarded.line, batch, existing, outcome);
+    let stored = joined([wellAbove, chosen(right, placed.placed)]);
+    const shortfall = await shortfallAt(connection, node, stored.count);
+    if (shortfall !== undefined) {
+      const { sourceRun } = guarded.line;
+      const copy: Copy = { state: 'may-be-stored', sourceRun };
+      outcome.retry(stored, { class: 'unavailable', message: shortfall, copy });
+      stored = noKeys;
+    }
+    return { stored, found: joined([found, equal]), again, isWatchOver: false };
+  }
+
+  /** What is missing before keys that were written over this connection are durable at the node. */
+  async function shortfallAt(
+    connection: Connection,
+    node: Node,
+    count: number,
+  ): Promise<string | undefined> {
+    const durability = options.durabilityOf(node);
+    if (!durability || count === 0) return undefined;
+    connection.out.append(durability.question);
+    const missing = durability.shortfall(await nextReply(connection));
+    return missing === undefined ? undefined : `${node.address}: ${missing}`;
   }
 
   /** The same for keys that their node has, or may have, from before. */
@@ -320,6 +413,7 @@ export function relay(options: RelayOptions): Mover {
         () => undefined,
       );
       lanes.close();
+      placing.close();
       watchers?.close();
       apartWatchers.close();
       options.elements.close();

@@ -12,16 +12,17 @@
  * Where it is not known what the node was given (a giant value, say), both sides are compared, and only
  * what is equal goes on.
  */
+import { compareValue, sideOf } from '../../compare/value.js';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, frame } from '../../redis/frames.js';
-import { chosen, keyAt, named, namesOf, slice } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys } from '../../types.js';
 import { settleAbsent } from '../absent.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
-import { onAbsent, onDifferent, onEqual } from '../policy.js';
+import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, sourceRefusal } from '../refused.js';
 import { verdictOf } from '../replies.js';
 import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
@@ -33,8 +34,11 @@ import type { GuardedLine } from './watchers.js';
 
 export type SecondCopyOptions = Pick<
   StoreOptions,
-  'job' | 'compare' | 'present' | 'wordsFor' | 'durabilityOf'
->;
+  'job' | 'compare' | 'present' | 'wordsFor' | 'durabilityOf' | 'shapes'
+> & {
+  /** What replaces a copy must be compared as well. */
+  readonly confirmation: unknown;
+};
 
 export interface MovedAgain {
   /** Keys that the source has still, with what their node was given, by what is known of their copies. */
@@ -78,7 +82,8 @@ export async function moveAgain(
   const words = options.wordsFor(node, false);
   const storedNow: Copy = { state: 'stored', sourceRun, storedOver: lane };
   /** The node has not restarted since it acknowledged the keys. */
-  const isSure = copy.state === 'stored' && copy.storedOver?.lost === undefined;
+  const isSure = copy.storedOver !== undefined && copy.storedOver.lost === undefined;
+  const mayReplace = mayOverwrite(job, batch) === 'if-untouched';
   const leaving: Leaving[] = [];
   const unknown: number[] = [];
 
@@ -154,13 +159,38 @@ export async function moveAgain(
     now: SentValue,
     there: NodeCopy,
   ): Promise<void> {
-    const done = await there.replace(sent, now, (temporary) => isSameAtSource(index, temporary));
+    if (!mayReplace) {
+      await store(index, now, there);
+      return;
+    }
+    const isSameTime = isNear(now.deadlineMs, sent.deadlineMs);
+    // What has to be compared as well, or goes element by element, is stored as if for the first time.
+    const isAnew =
+      options.confirmation !== undefined ||
+      (options.shapes.payloadsRefused && now.form === 'payload');
+    const done = await there.replace(
+      sent,
+      isAnew ? undefined : now,
+      async (temporary) => isSameTime && (await isSameAtSource(index, temporary)),
+    );
     if (done === 'same') await settleSame(index, sent, there);
+    else if (isAnew) beginAnew(index, sent, done);
     else if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) notDone(index, 'touched');
     else await store(index, now, there);
+  }
+
+  function beginAnew(index: number, sent: SentValue, discarded: Done): void {
+    const isDeleted = discarded === 'absent' && isSure && !hasExpired(sent);
+    if (isDeleted) notDone(index, 'touched');
+    else if (discarded !== 'done' && discarded !== 'absent') notDone(index, discarded);
+    else {
+      const one = { ...chosen(keys, [index]), values: undefined };
+      const message = 'it was written to while it was moved';
+      outcome.retry(one, { class: 'changing', message, copy: { state: 'unknown' } });
+    }
   }
 
   async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
@@ -188,13 +218,13 @@ export async function moveAgain(
     else outcome.leaveBoth(some, why);
   }
 
+  /** Equal values may have payloads of other bytes. */
   async function isSameAtSource(index: number, temporary: Buffer): Promise<boolean> {
-    const { bytes, starts, count } = chosen(keys, [index]);
-    const compared = await options.compare(
-      batch,
-      named({ bytes, starts, count }, oneKey(temporary)),
-    );
-    return compared.equal.count === 1;
+    const sides = [sideOf(line.source), sideOf(lane)] as const;
+    const compared = await compareValue(keyAt(keys, index), temporary, ...sides, {
+      valueOnly: true,
+    });
+    return compared.same;
   }
 
   async function settleUnknown(places: readonly number[]): Promise<void> {
@@ -231,7 +261,8 @@ export async function moveAgain(
     const name = temporaryNameFor(keyAt(namesOf(keys), first.index));
     lane.out.append(command('SET', name, '', 'PX', 60_000));
     lane.out.append(durability.question);
-    const [, answer] = await Promise.all([nextReply(lane), nextReply(lane)]);
+    lane.out.append(command('DEL', name));
+    const [, answer] = await Promise.all([nextReply(lane), nextReply(lane), nextReply(lane)]);
     return durability.shortfall(answer);
   }
 
@@ -334,9 +365,4 @@ function hasExpired({ deadlineMs }: SentValue): boolean {
 
 function recordOf({ form, deadlineMs, frame: bulk }: SentValue): Buffer {
   return valueRecord(form, deadlineMs, bulk);
-}
-
-function oneKey(key: Buffer): Keys {
-  const bytes = frame(key);
-  return { bytes, starts: Uint32Array.of(0, bytes.length), count: 1 };
 }

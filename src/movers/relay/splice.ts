@@ -51,6 +51,8 @@ export interface SpliceOptions {
   /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
   readonly ttls: Float64Array | undefined;
   readonly asking: boolean;
+  /** The deadline of values that have none themselves, in ms since the epoch; 0: they keep none. */
+  readonly leaseUntilMs?: number;
   /** Takes over the commands that were sent. Undefined: they are not kept. */
   readonly keepSent?: ((sent: SentCommands) => void) | undefined;
   settle(result: Spliced): void;
@@ -67,6 +69,9 @@ export class Splice implements FrameSink {
   readonly #isValue: boolean;
   readonly #ttls: Float64Array | undefined;
   readonly #asking: boolean;
+  readonly #leaseUntilMs: number;
+  /** Nothing stands between the values, and none but those of `ttls` expire. */
+  readonly #isPlain: boolean;
   readonly #acks: AckReader;
   readonly #absent: number[] = [];
   #refused: string | undefined;
@@ -90,6 +95,8 @@ export class Splice implements FrameSink {
     this.#isValue = options.form === 'value';
     this.#ttls = options.ttls;
     this.#asking = options.asking;
+    this.#leaseUntilMs = options.leaseUntilMs ?? 0;
+    this.#isPlain = !options.asking && this.#leaseUntilMs === 0;
     this.#acks = options.acks;
     this.#suffix = options.words.value.suffix;
     this.#holdsNext = options.keepSent !== undefined;
@@ -98,7 +105,6 @@ export class Splice implements FrameSink {
   open(valueBytes: number): void {
     const out = this.#out;
     const words = this.#words;
-    const ttls = this.#ttls;
     const place = this.#place;
     if (valueBytes > words.largestBytes) {
       this.#dropping = true;
@@ -107,7 +113,7 @@ export class Splice implements FrameSink {
     }
     if (valueBytes > largestKeptBytes) this.#endHold();
     else if (this.#holdsNext) this.#beginHold();
-    const expires = ttls !== undefined && ttls[place] !== 0;
+    const expires = this.#expires(place);
     if (this.#asking) out.append(commandWords.asking);
     const start = this.#starts[place] as number;
     const end = this.#starts[place + 1] as number;
@@ -130,7 +136,7 @@ export class Splice implements FrameSink {
 
   whole(bytes: Buffer, start: number, end: number, valueBytes: number): void {
     const place = this.#place;
-    if (this.#asking || (this.#ttls !== undefined && this.#ttls[place] !== 0)) {
+    if (!this.#isPlain || (this.#ttls !== undefined && this.#ttls[place] !== 0)) {
       this.open(valueBytes);
       this.bytes(bytes, start, end);
       this.shut();
@@ -166,8 +172,7 @@ export class Splice implements FrameSink {
     const suffix = this.#suffix;
     if (suffix.length > 0) {
       this.#out.copy(suffix, 0, suffix.length);
-      const ttls = this.#ttls;
-      if (this.#isValue && ttls !== undefined && ttls[this.#place] !== 0) {
+      if (this.#isValue && this.#expires(this.#place)) {
         this.#out.integerFrame(this.#ttlOf(this.#place));
       }
     }
@@ -215,9 +220,17 @@ export class Splice implements FrameSink {
     this.#options.keepSent?.({ held: this.#out.endHold(), first: this.#firstHeld });
   }
 
+  #deadlineOf(place: number): number {
+    return this.#ttls === undefined ? 0 : (this.#ttls[place] as number);
+  }
+
+  #expires(place: number): boolean {
+    return this.#leaseUntilMs !== 0 || this.#deadlineOf(place) !== 0;
+  }
+
   #ttlOf(place: number): number {
     const words = this.#words;
-    const deadlineMs = (this.#ttls as Float64Array)[place] as number;
+    const deadlineMs = this.#deadlineOf(place) || this.#leaseUntilMs;
     const absolute = this.#isValue ? words.valueDeadlines : words.payloadDeadlines;
     return absolute ? deadlineMs + words.skewMs : Math.max(1, deadlineMs - Date.now());
   }

@@ -26,6 +26,7 @@ import type { Expiry } from './expiry.js';
 import { type Line, type Passed, storedOf } from './line.js';
 import { askDeadlines } from './ttls.js';
 import { type SentValues, valueRecord } from './sent-values.js';
+import type { Stage } from './stage.js';
 import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
 import type { Window } from './window.js';
 import type { Form, StoreWords } from './words.js';
@@ -54,19 +55,24 @@ export interface Stored {
   readonly apart: Keys;
 }
 
-/**
- * Of keys that are not in what it returns, `outcome` tells.
- * @param sentValues keeps what the node is given; undefined: nobody will ask for it.
- * @param apart these are to go element by element.
- */
+/** How values get to a node. */
+export interface Way {
+  /** Keeps what the node is given. */
+  readonly sent: SentValues;
+  /** Values in one piece are stored under temporary names; undefined: under their own. */
+  readonly stage: Stage | undefined;
+  /** They go element by element. */
+  readonly byElements: boolean;
+}
+
+/** Of keys that are not in what it returns, `outcome` tells. */
 export async function store(
   options: StoreOptions,
   line: Line,
   lane: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
-  sentValues: SentValues | undefined,
-  apart: boolean,
+  { sent: sentValues, stage, byElements }: Way,
 ): Promise<Stored> {
   const { window, shapes, sizes } = options;
   const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
@@ -74,11 +80,12 @@ export async function store(
   const overwrite = mayOverwrite(job, batch) === 'always';
   const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
   const words = options.wordsFor(batch.node, overwrite);
-  const durability = options.durabilityOf(batch.node);
+  // What gets its name later is asked about then.
+  const durability = stage ? undefined : options.durabilityOf(batch.node);
 
   const found: Keys[] = [];
   const setApart: Keys[] = [];
-  if (apart) {
+  if (byElements) {
     const keys = await storeAs('elements', batch.keys, undefined);
     return { keys, found: joined([noKeys, ...found]), apart: noKeys };
   }
@@ -110,7 +117,7 @@ export async function store(
     if (noTtls && !(await noTtls)) {
       // One has got a TTL since the last part: all go round again, and are asked for theirs.
       const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
-      outcome.retry(withSent(whole), { ...why, copy: stored });
+      outcome.retry(withSent(whole), { ...why, copy: stage ? batch.copy : stored });
       if (form === 'payload') await countGone(keys, first);
       else outcome.retry(chosen(keys, first.absent), why);
       return noKeys;
@@ -171,7 +178,7 @@ export async function store(
     ttls: Float64Array | undefined,
   ): Promise<Passed> {
     let bytes = 0;
-    let isInWindow = !apart;
+    let isInWindow = !byElements;
     // Replicas may take their time: others must be able to go on meanwhile.
     const answered = (valueBytes: number): void => {
       if (isInWindow) window.leave(keys.count, valueBytes);
@@ -183,15 +190,17 @@ export async function store(
         as === 'elements'
           ? await options.elements.pass({
               ...{ source: line.source, keys, node, overwrite, asking, durability },
-              trace: apart ? lane : sentValues ? 'payload' : 'none',
+              trace: byElements ? lane : 'payload',
             })
           : await line.pass({
-              ...{ keys, node, lane, form: as, words, ttls, asking, durability, sent: sentValues },
+              ...{ node, lane, form: as, words, ttls, asking, durability, sent: sentValues },
+              keys: stage ? stage.begin(keys, ttls) : keys,
+              isTemporary: stage !== undefined,
               answered,
             });
       bytes = passed.bytes;
       for (const { place, payload, deadlineMs } of passed.payloads ?? []) {
-        sentValues?.note(keyAt(keys, place), valueRecord('payload', deadlineMs, frame(payload)));
+        sentValues.note(keyAt(keys, place), valueRecord('payload', deadlineMs, frame(payload)));
       }
       const sent = keys.count - passed.absent.length;
       // What each value weighed is not kept: those that were refused count as average ones.
@@ -219,7 +228,7 @@ export async function store(
   }
 
   function withSent(keys: Keys): Keys {
-    return sentValues ? sentValues.withValues(keys) : keys;
+    return sentValues.withValues(keys);
   }
 
   /** @returns the keys that are whole at the node by this. */
@@ -231,9 +240,9 @@ export async function store(
       const places = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
       const message = passed.lost ? trouble : `${address}: ${trouble}`;
       const isStored = passed.lost === undefined && passed.refusals.length === 0;
-      const copy = isStored
-        ? stored
-        : afterLostConnection(job, batch.copy, 'storing', line.sourceRun);
+      const maybe = afterLostConnection(job, batch.copy, 'storing', line.sourceRun);
+      // Under temporary names nobody sees them.
+      const copy = stage && as !== 'elements' ? batch.copy : isStored ? stored : maybe;
       outcome.retry(withSent(chosen(keys, places)), { class: 'unavailable', message, copy });
       return noKeys;
     }
@@ -260,25 +269,38 @@ export async function store(
         outcome.retry(refused, { class: reason.class, message, ...askAt });
       }
     }
-    if (existing.count > 0) await settleExisting(existing);
+    if (existing.count > 0)
+      found.push(await settleExisting(options, line, batch, existing, outcome));
     return joined(whole);
   }
+}
 
-  /** Equal keys are what an earlier try left; different ones stay as they are, on both sides. */
-  async function settleExisting(existing: Keys): Promise<void> {
-    const compared = await options.compare(batch, existing);
-    retryRefused(outcome, batch.node, existing, compared.refused);
-    const gone = `${batch.node.address} had it, and lost it before it was compared`;
-    outcome.retry(compared.missing, { class: 'changing', message: gone });
-    await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
-    const different = onDifferent(job, batch);
-    if (different === 'repeated') outcome.repeated += compared.different.count;
-    else outcome.leaveBoth(compared.different, different);
-    const equal = onEqual(job, batch);
-    if (equal === 'done') found.push(compared.equal);
-    else if (equal === 'repeated') outcome.repeated += compared.equal.count;
-    else outcome.leaveBoth(compared.equal, equal);
-  }
+/**
+ * Keys that the node has already: equal ones are what an earlier try left; different ones stay as they
+ * are, on both sides.
+ * @returns those that may leave the source.
+ */
+export async function settleExisting(
+  options: Pick<StoreOptions, 'compare' | 'present' | 'job'>,
+  line: Pick<Line, 'sourceRun'>,
+  batch: Batch,
+  existing: Keys,
+  outcome: OutcomeBuilder,
+): Promise<Keys> {
+  const { job } = options;
+  const compared = await options.compare(batch, existing);
+  retryRefused(outcome, batch.node, existing, compared.refused);
+  const gone = `${batch.node.address} had it, and lost it before it was compared`;
+  outcome.retry(compared.missing, { class: 'changing', message: gone });
+  await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
+  const different = onDifferent(job, batch);
+  if (different === 'repeated') outcome.repeated += compared.different.count;
+  else outcome.leaveBoth(compared.different, different);
+  const equal = onEqual(job, batch);
+  if (equal === 'done') return compared.equal;
+  if (equal === 'repeated') outcome.repeated += compared.equal.count;
+  else outcome.leaveBoth(compared.equal, equal);
+  return noKeys;
 }
 
 /**
@@ -304,6 +326,11 @@ async function settleUnserved(
       const message = `${source.address} did not give its value, and has it`;
       outcome.retry(key, { class: 'source', message });
     } else {
+      const why = sourceRefusal(answer.text, 'to read it');
+      if (why.refusal !== undefined) {
+        outcome.retry(key, why);
+        continue;
+      }
       const message =
         answer.code === 'MOVED'
           ? `${source.address} does not own the slot of this key: run cluster-import check --fix-keys --to ${source.address}, then import again`
