@@ -3,7 +3,7 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed } from '../support/bulk.js';
-import type { ClusterNode } from '../support/cluster.js';
+import { type ClusterNode, isWell } from '../support/cluster.js';
 import { type Snapshot, snapshot } from '../support/compare.js';
 import { startHalfway, unlessEnded } from '../support/halfway.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
@@ -162,7 +162,7 @@ it('a node that hangs does not make MIGRATE block the source for each of its key
   } finally {
     process.kill(node.pid, 'SIGCONT');
   }
-  await allWell();
+  await Promise.all(stage.cluster.nodes.map(isWell));
   // What MIGRATE gave up may have arrived all the same, and lives longer there.
   await expectComplete(await runJson([...stage.endpoints, '--mover', 'migrate', '--replace']));
 });
