@@ -15,11 +15,9 @@ import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '
 import { batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createBarrier } from './barrier.js';
 import { createFlight } from './flight.js';
-import { failuresOf, refused } from './given-up.js';
 import { createHeld } from './held.js';
-import type { ListingRecord } from './record.js';
-import { nodeHealth, nodeTroubles } from './retry.js';
-import { stuckKeys } from './stuck.js';
+import { failuresOf, nodeHealth, nodeTroubles, refused } from './node-health.js';
+import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { EngineTally } from './tally.js';
 import type { Throttle } from './throttle.js';
 
@@ -76,9 +74,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   setMaxListeners(0, signal);
   const flight = createFlight(() => options.inflightKeys(), options.allInflightKeys);
   const health = nodeHealth(options.retryForMs, retryLimit, logger);
-  const stuck = stuckKeys();
+  const unmoved = unmovedKeys();
   tally.onFailure((failure) => {
-    stuck.add(failure.key);
+    unmoved.add(failure.key);
   });
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
@@ -98,8 +96,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     copyWhenListed: options.copyWhenListed,
     isServed: (index) =>
       options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
-    anyStuck: () => stuck.any,
-    isStuck: stuck.has,
+    anyUnmoved: () => unmoved.any,
+    isUnmoved: unmoved.has,
   });
 
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
@@ -287,7 +285,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     logger.info(counts, 'a pass over the source ended');
     idlePasses = moved === movedBefore ? idlePasses + 1 : 0;
     movedBefore = moved;
-    if (deferred > 0 || (more && idlePasses < idlePassLimit && !stuck.isFull)) continue;
+    if (deferred > 0 || (more && idlePasses < idlePassLimit && !unmoved.isFull)) continue;
     if (more) logger.warn(counts, 'keys may be left that are not reported: start again for them');
     return;
   }

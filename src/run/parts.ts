@@ -11,7 +11,7 @@
  */
 import pLimit from 'p-limit';
 import { createAllowance } from '../engine/allowance.js';
-import { listingRecord } from '../engine/record.js';
+import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
 import { ImportError, StoppedError } from '../errors.js';
