@@ -18,8 +18,8 @@ const allOptions = 'ImportOptions';
 /** What a reader looks up, in this order, to follow a string that nobody writes to meanwhile. */
 const wayOfAKey = [
   ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
-  ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createHeld', 'createBarrier'],
-  ...['createFlight', 'createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
+  ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
+  ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
   ...['createCaution', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'store'],
   ...['createWindow', 'createExpiry', 'newShapes', 'storeWords', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
