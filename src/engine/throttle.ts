@@ -57,21 +57,19 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     while (paused) await gate.until(() => !paused);
   }
 
-  /** Nobody knows how long the next piece takes while nobody knows what the first one weighs. */
-  function weighed(): Promise<void> {
-    return gate.until(() => {
-      const isUnknown =
-        limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
-      if (isUnknown && isOneAhead) return false;
-      isOneAhead ||= isUnknown;
-      return true;
-    });
-  }
-
   async function turn(keyCount: number): Promise<void> {
+    let isAhead = false;
     for (let isMine = false; !isMine;) {
       await resumed();
-      await weighed();
+      // Nobody knows how long the next piece takes while nobody knows what the first one weighs.
+      await gate.until(() => {
+        const isUnknown =
+          limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
+        if (isUnknown && isOneAhead && !isAhead) return false;
+        isAhead = isUnknown;
+        isOneAhead ||= isUnknown;
+        return true;
+      });
       const nowMs = performance.now();
       const mineMs = Math.max(nowMs, turnMs);
       turnMs = mineMs + tookMs(keyCount, expectedOf(keyCount));
