@@ -54,8 +54,8 @@ function batches(mostKeys: number): (keys: number) => void {
       record: shipped.listingRecord(1_000_000),
       copyWhenListed: () => ({ state: 'unknown' }),
       isServed: () => true,
-      anyStuck: () => false,
-      isStuck: () => false,
+      anyUnmoved: () => false,
+      isUnmoved: () => false,
     });
     for (const page of listed.slice(0, keys / pageKeys)) sorter.add(page);
   };

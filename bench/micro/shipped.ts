@@ -3,7 +3,7 @@
  * moment wraps every function it makes, which costs more than some of what is measured here.
  */
 import type * as batcher from '../../src/engine/batcher.js';
-import type * as record from '../../src/engine/record.js';
+import type * as record from '../../src/engine/seen-keys.js';
 import type * as acks from '../../src/movers/relay/acks.js';
 import type * as splice from '../../src/movers/relay/splice.js';
 import type * as words from '../../src/movers/relay/words.js';
@@ -17,7 +17,7 @@ async function load<Module>(path: string): Promise<Module> {
 
 export const shipped = {
   ...(await load<typeof batcher>('engine/batcher.js')),
-  ...(await load<typeof record>('engine/record.js')),
+  ...(await load<typeof record>('engine/seen-keys.js')),
   ...(await load<typeof acks>('movers/relay/acks.js')),
   ...(await load<typeof splice>('movers/relay/splice.js')),
   ...(await load<typeof words>('movers/relay/words.js')),

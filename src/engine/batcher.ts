@@ -6,7 +6,7 @@
 import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
 import { slotOf } from '../redis/slot.js';
 import type { Batch, Copy, Keys, Listing, Topology } from '../types.js';
-import type { ListingRecord } from './record.js';
+import type { ListingRecord } from './seen-keys.js';
 
 export interface BatcherOptions {
   readonly topology: Topology;
@@ -21,9 +21,9 @@ export interface BatcherOptions {
   /** Keys of a node that is not to be served now are left where they are: a later pass finds them. */
   isServed(nodeIndex: number): boolean;
   /** Whether there are any of the following. */
-  anyStuck(): boolean;
+  anyUnmoved(): boolean;
   /** Whether the key `bytes[start .. end)` is known not to move, and accounted for already. */
-  isStuck(bytes: Buffer, start: number, end: number): boolean;
+  isUnmoved(bytes: Buffer, start: number, end: number): boolean;
 }
 
 export interface Batcher {
@@ -98,7 +98,7 @@ export function batcher(options: BatcherOptions): Batcher {
       const { owners } = topology;
       // Once a page: they are looked at for every key, and hardly ever change.
       const batchKeys = options.batchKeys();
-      const anyStuck = options.anyStuck();
+      const anyUnmoved = options.anyUnmoved();
       const served = topology.nodes.map((_, nodeIndex) => options.isServed(nodeIndex));
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
@@ -111,7 +111,7 @@ export function batcher(options: BatcherOptions): Batcher {
           deferred++;
           continue;
         }
-        if (anyStuck && options.isStuck(bytes, keyStart(bytes, start), end - 2)) continue;
+        if (anyUnmoved && options.isUnmoved(bytes, keyStart(bytes, start), end - 2)) continue;
         handedOn++;
         let listing: Listing = record.noted(names.bytes, nameFrom, nameEnd - 2) ? 'again' : 'first';
         if (movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true) {

@@ -13,13 +13,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StoppedError } from '../errors.js';
 import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
 import { batcher, type BatcherOptions, regroup } from './batcher.js';
-import { createBarrier } from './barrier.js';
-import { createFlight } from './flight.js';
-import { failuresOf, refused } from './given-up.js';
-import { createHeld } from './held.js';
-import type { ListingRecord } from './record.js';
-import { nodeHealth, nodeTroubles } from './retry.js';
-import { stuckKeys } from './stuck.js';
+import { createHeldBack, createInFlight } from './in-flight.js';
+import { failuresOf, nodeHealth, nodeTroubles, refused } from './node-health.js';
+import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { EngineTally } from './tally.js';
 import type { Throttle } from './throttle.js';
 
@@ -74,11 +70,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const { source, topology, mover, tally, signal, logger } = options;
   // Everything that waits for its next try listens, and that is no leak.
   setMaxListeners(0, signal);
-  const flight = createFlight(() => options.inflightKeys(), options.allInflightKeys);
+  const inFlight = createInFlight(() => options.inflightKeys(), options.allInflightKeys);
   const health = nodeHealth(options.retryForMs, retryLimit, logger);
-  const stuck = stuckKeys();
+  const unmoved = unmovedKeys();
   tally.onFailure((failure) => {
-    stuck.add(failure.key);
+    unmoved.add(failure.key);
   });
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
@@ -86,8 +82,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const dropping = (): boolean =>
     fatal !== undefined || (signal.aborted && options.isOnePass !== true);
   let leftAny = false;
-  const barrier = createBarrier();
-  const held = createHeld({ barrier, dispatch, beforeRelease: dispatchFresh });
+  const heldBack = createHeldBack({ inFlight, dispatch, beforeRelease: dispatchFresh });
 
   const sorter = batcher({
     topology,
@@ -98,15 +93,15 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     copyWhenListed: options.copyWhenListed,
     isServed: (index) =>
       options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
-    anyStuck: () => stuck.any,
-    isStuck: stuck.has,
+    anyUnmoved: () => unmoved.any,
+    isUnmoved: unmoved.has,
   });
 
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
   async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
     // Keys of one pass bring their values along: a node that is away must not fill memory with them.
-    if (options.isOnePass === true && batch.attempt === 0) await flight.calm();
-    await flight.room(batch.node.address);
+    if (options.isOnePass === true && batch.attempt === 0) await inFlight.calm();
+    await inFlight.room(batch.node.address);
     await options.throttle?.turn(batch.keys.count);
     if (dropping() && batch.attempt === 0) {
       // Others may wait for what it weighs.
@@ -114,21 +109,20 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       options.letGo?.(batch.keys);
       return { life: Promise.resolve() };
     }
-    const rounds: Promise<void>[] = [];
-    const work = carry(batch, rounds);
-    flight.start(batch.node.address, weightOf(batch.keys), work);
-    const life = work.then(async () => {
+    const work = carry(batch);
+    const life = work.then(async (rounds) => {
       await Promise.all(rounds);
     });
-    if (batch.attempt === 0) barrier.track(life);
+    inFlight.add(batch.node.address, weightOf(batch.keys), work, life);
     return { life };
   }
 
-  /** @param rounds gets what goes on with keys that go round again. */
-  async function carry(batch: Batch, rounds: Promise<void>[]): Promise<void> {
+  /** @returns what goes on with keys that go round again. */
+  async function carry(batch: Batch): Promise<readonly Promise<void>[]> {
     tally.started(batch);
     const { address } = batch.node;
     const startedMs = performance.now();
+    const rounds: Promise<void>[] = [];
     let valueBytes = 0;
     try {
       const isGivenUp = health.isGivenUp(address);
@@ -138,7 +132,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
       if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
         health.succeeded(address);
-      for (const retry of outcome.retries) goRound(retry, batch, rounds);
+      for (const retry of outcome.retries) {
+        const round = goRound(retry, batch);
+        if (round) rounds.push(round);
+      }
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
       if (error instanceof StoppedError) leaveBehind(batch.keys);
@@ -147,6 +144,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     } finally {
       options.throttle?.weigh(batch.keys.count, valueBytes);
     }
+    return rounds;
   }
 
   function leaveBehind(keys: Keys): void {
@@ -159,22 +157,23 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     fatal ??= error instanceof Error ? error : new Error(String(error));
   }
 
-  function goRound(retry: Retry, batch: Batch, rounds: Promise<void>[]): void {
+  function goRound(retry: Retry, batch: Batch): Promise<void> | undefined {
     if (stopping() && !mustBeEnded(retry)) {
       leaveBehind(retry.keys);
-      return;
+      return undefined;
     }
     const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
-    if (delayMs === undefined) giveUp(retry, batch);
-    else {
-      const round = again(retry, batch, delayMs).catch((error: unknown) => {
-        options.letGo?.(retry.keys);
-        endWith(error);
-      });
-      rounds.push(round);
-      // The first round lasts until the last one ends, with the same keys.
-      flight.track(round, batch.attempt === 0 ? weightOf(retry.keys) : 0);
+    if (delayMs === undefined) {
+      giveUp(retry, batch);
+      return undefined;
     }
+    const round = again(retry, batch, delayMs).catch((error: unknown) => {
+      options.letGo?.(retry.keys);
+      endWith(error);
+    });
+    // The first round lasts until the last one ends, with the same keys.
+    if (batch.attempt === 0) inFlight.keep(weightOf(retry.keys), round);
+    return round;
   }
 
   async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
@@ -229,7 +228,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     for await (const page of source.pages()) {
       if (dropping()) break;
       for (const batch of sorter.add(page)) {
-        await (batch.listedBefore ? held.add(batch) : dispatch(batch));
+        await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
       }
       if (page.isUrgent === true) await dispatchRest();
       // Nobody waits for a page that would not be taken.
@@ -237,7 +236,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
     }
     if (!dropping()) await dispatchRest();
-    await flight.idle();
+    await inFlight.idle();
     if (signal.aborted && options.isOnePass === true) options.checkpoint?.reached(allArrived());
   }
 
@@ -247,16 +246,16 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   async function dispatchRest(): Promise<void> {
     for (const batch of sorter.flush()) {
-      await (batch.listedBefore ? held.add(batch) : dispatch(batch));
+      await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
     }
-    await held.release();
+    await heldBack.release();
   }
 
   async function check(checkpoint: Checkpoint): Promise<void> {
     if (!sorter.hasDeferred) await dispatchRest();
     const enough = new AbortController();
     const late = delay(checkpointPatienceMs, false, enough).catch(() => false);
-    const isIdle = await Promise.race([flight.idle().then(() => true), late]);
+    const isIdle = await Promise.race([inFlight.idle().then(() => true), late]);
     enough.abort();
     checkpoint.reached(isIdle && !stopping() && allArrived());
   }
@@ -276,7 +275,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   for (let movedBefore = 0, idlePasses = 0; ;) {
     await pass().catch(endWith);
-    await flight.idle();
+    await inFlight.idle();
     if (fatal) throw fatal;
     if (signal.aborted) return;
     const deferred = sorter.takeDeferredCount();
@@ -287,7 +286,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     logger.info(counts, 'a pass over the source ended');
     idlePasses = moved === movedBefore ? idlePasses + 1 : 0;
     movedBefore = moved;
-    if (deferred > 0 || (more && idlePasses < idlePassLimit && !stuck.isFull)) continue;
+    if (deferred > 0 || (more && idlePasses < idlePassLimit && !unmoved.isFull)) continue;
     if (more) logger.warn(counts, 'keys may be left that are not reported: start again for them');
     return;
   }

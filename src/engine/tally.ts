@@ -3,7 +3,6 @@
  * batch, in production too: a mover that loses count of a key must not end in a report that looks
  * complete.
  */
-import { latestOf } from './latest.js';
 import type {
   Batch,
   BatchEvent,
@@ -17,6 +16,7 @@ import type {
   TallySnapshot,
 } from '../types.js';
 
+/** Of the first ones, and of the last ones. */
 const keptFailures = 100;
 
 export interface EngineTally extends Tally {
@@ -144,4 +144,90 @@ function assertSum(batch: Batch, outcome: Outcome): void {
       `(moved ${String(moved)}, gone ${String(gone)}, repeated ${String(repeated)}, ` +
       `conflicting ${String(conflicting)}, failed ${String(failed)}, retried ${String(retried)})`,
   );
+}
+
+/** The tallies of several sources as one: what people look at when a run has more than one. */
+export function joinTallies(tallies: readonly Tally[]): Tally {
+  const [only] = tallies;
+  if (only && tallies.length === 1) return only;
+  // Which of them was the last only the order tells in which they are heard of.
+  const latest = latestOf<KeyFailure>(keptFailures);
+  for (const tally of tallies) {
+    tally.onFailure((failure) => {
+      latest.add(failure);
+    });
+  }
+  return {
+    onBatch(listener) {
+      for (const tally of tallies) tally.onBatch(listener);
+    },
+    onFailure(listener) {
+      for (const tally of tallies) tally.onFailure(listener);
+    },
+    snapshot: () => ({
+      ...joinSnapshots(tallies.map((tally) => tally.snapshot())),
+      latestFailures: latest.all(),
+    }),
+  };
+}
+
+function joinSnapshots(parts: readonly TallySnapshot[]): Omit<TallySnapshot, 'latestFailures'> {
+  const sum = (read: (part: TallySnapshot) => number): number =>
+    parts.reduce((total, part) => total + read(part), 0);
+  const weight = ({ moved, gone, sourceKeysLeft }: TallySnapshot): number =>
+    Math.max(1, moved + gone + sourceKeysLeft);
+  return {
+    startedAtMs: Math.min(...parts.map((part) => part.startedAtMs)),
+    scanned: sum((part) => part.scanned),
+    moved: sum((part) => part.moved),
+    gone: sum((part) => part.gone),
+    conflicting: sum((part) => part.conflicting),
+    failed: sum((part) => part.failed),
+    bytes: sum((part) => part.bytes),
+    retries: sum((part) => part.retries),
+    redirects: sum((part) => part.redirects),
+    nodes: joinNodes(parts.flatMap((part) => part.nodes)),
+    failures: parts.flatMap((part) => part.failures).slice(0, keptFailures),
+    progress: sum((part) => part.progress * weight(part)) / sum(weight),
+    earlierShare: sum((part) => part.earlierShare * weight(part)) / sum(weight),
+    sourceKeysLeft: sum((part) => part.sourceKeysLeft),
+  };
+}
+
+function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
+  const joined = new Map<string, NodeTally>();
+  for (const node of nodes) {
+    const known = joined.get(node.address);
+    joined.set(
+      node.address,
+      known
+        ? {
+            ...node,
+            keys: known.keys + node.keys,
+            bytes: known.bytes + node.bytes,
+            inflightKeys: known.inflightKeys + node.inflightKeys,
+            retries: known.retries + node.retries,
+          }
+        : node,
+    );
+  }
+  return [...joined.values()];
+}
+
+/** The last so many of what goes by, in order. */
+interface Latest<T> {
+  add(one: T): void;
+  all(): readonly T[];
+}
+
+function latestOf<T>(count: number): Latest<T> {
+  let kept: T[] = [];
+  return {
+    add(one) {
+      kept.push(one);
+      // Now and then, so that not each one costs a copy.
+      if (kept.length > 2 * count) kept = kept.slice(-count);
+    },
+    all: () => kept.slice(-count),
+  };
 }

@@ -7,6 +7,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Gate } from '../async.js';
 
 export interface ThrottleLimits {
   /** Keys a second; undefined: as fast as it goes. */
@@ -45,28 +46,30 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   let turnMs = 0;
   /** What a key's value is expected to weigh; undefined until one has come. */
   let expectedBytes: number | undefined;
-  /** The one piece that goes ahead of the others as long as that is so. */
-  let ahead: { readonly over: Promise<void>; readonly end: () => void } | undefined;
+  /** One piece goes ahead of the others as long as that is so. */
+  let isOneAhead = false;
   let released = false;
+  let paused = false;
   let waiting = interruptible();
-  let paused: typeof ahead;
+  const gate = new Gate();
 
   async function resumed(): Promise<void> {
-    while (paused) await paused.over;
-  }
-
-  /** Nobody knows how long the next piece takes while nobody knows what the first one weighs. */
-  async function weighed(): Promise<void> {
-    const isUnknown = (): boolean =>
-      limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
-    while (isUnknown() && ahead) await ahead.over;
-    if (isUnknown()) ahead = openEnd();
+    while (paused) await gate.until(() => !paused);
   }
 
   async function turn(keyCount: number): Promise<void> {
+    let isAhead = false;
     for (let isMine = false; !isMine;) {
       await resumed();
-      await weighed();
+      // Nobody knows how long the next piece takes while nobody knows what the first one weighs.
+      await gate.until(() => {
+        const isUnknown =
+          limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
+        if (isUnknown && isOneAhead && !isAhead) return false;
+        isAhead = isUnknown;
+        isOneAhead ||= isUnknown;
+        return true;
+      });
       const nowMs = performance.now();
       const mineMs = Math.max(nowMs, turnMs);
       turnMs = mineMs + tookMs(keyCount, expectedOf(keyCount));
@@ -93,12 +96,16 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     turnMs = 0;
     waiting.abort();
     waiting = interruptible();
+    gate.check();
   }
 
   function weigh(keyCount: number, valueBytes: number): void {
-    ahead?.end();
-    ahead = undefined;
-    if (valueBytes === 0) return;
+    isOneAhead = false;
+    if (valueBytes > 0) expect(keyCount, valueBytes);
+    gate.check();
+  }
+
+  function expect(keyCount: number, valueBytes: number): void {
     const more = valueBytes - expectedOf(keyCount);
     const mean = valueBytes / keyCount;
     // What has grown is believed at once, what has shrunk little by little.
@@ -110,8 +117,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   }
 
   function resume(): void {
-    paused?.end();
-    paused = undefined;
+    paused = false;
+    gate.check();
   }
 
   return {
@@ -139,27 +146,20 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     },
     pause() {
       if (paused || released) return;
-      paused = openEnd();
+      paused = true;
       // Who waits for a turn gets another one then: else all turns would come at the same time.
       interrupt();
     },
     resume,
     release() {
       released = true;
-      ahead?.end();
       interrupt();
       resume();
     },
     get isPaused() {
-      return paused !== undefined;
+      return paused;
     },
   };
-}
-
-function openEnd(): { readonly over: Promise<void>; readonly end: () => void } {
-  let end = (): void => undefined;
-  const over = new Promise<void>((resolve) => (end = resolve));
-  return { over, end };
 }
 
 function interruptible(): AbortController {

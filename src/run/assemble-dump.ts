@@ -1,6 +1,6 @@
 /** Puts the import of one dump together: the file, the mover of values that come along, the pipeline. */
 import { runPipeline } from '../engine/pipeline.js';
-import type { ListingRecord } from '../engine/record.js';
+import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally } from '../engine/tally.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';

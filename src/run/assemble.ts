@@ -5,7 +5,7 @@
  */
 import type { Allowance } from '../engine/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
-import type { ListingRecord } from '../engine/record.js';
+import type { ListingRecord } from '../engine/seen-keys.js';
 import { SourceError } from '../errors.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';

@@ -11,8 +11,8 @@
  */
 import pLimit from 'p-limit';
 import { createAllowance } from '../engine/allowance.js';
-import { joinTallies } from '../engine/joined-tally.js';
-import { listingRecord } from '../engine/record.js';
+import { listingRecord } from '../engine/seen-keys.js';
+import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
 import { ImportError, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../monitor/sample.js';

@@ -5,6 +5,7 @@
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Gate } from '../../async.js';
 import type { LargeValues } from '../../types.js';
 import type { LargeExtent } from '../rdb/entry.js';
 
@@ -39,14 +40,8 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
   const kept = new Map<number, Kept>();
   let count = 0;
   let stopped = false;
-  let waiting: (() => void)[] = [];
+  const gate = new Gate();
   let current: FileHandle | undefined;
-
-  function wake(): void {
-    const all = waiting;
-    waiting = [];
-    for (const go of all) go();
-  }
 
   async function spool(bytes: Buffer): Promise<void> {
     current ??= await openUnnamed();
@@ -88,16 +83,12 @@ export function largeKeeper(source: FileHandle | undefined): LargeKeeper {
       if (!value) return;
       kept.delete(id);
       value.discard().catch(() => undefined);
-      wake();
+      gate.check();
     },
-    async room() {
-      while (kept.size >= mostKept && !stopped) {
-        await new Promise<void>((go) => waiting.push(go));
-      }
-    },
+    room: () => gate.until(() => kept.size < mostKept || stopped),
     stop() {
       stopped = true;
-      wake();
+      gate.check();
     },
     async close() {
       for (const { discard } of kept.values()) await discard().catch(() => undefined);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { batcher, type BatcherOptions, regroup } from '../../../src/engine/batcher.js';
-import { listingRecord } from '../../../src/engine/record.js';
+import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { copyWhenListed } from '../../../src/movers/policy.js';
 import type { Batch } from '../../../src/types.js';
 import { keysOf } from '../../fuzz/readers.js';
@@ -15,8 +15,8 @@ const begin = (changes: Partial<BatcherOptions> = {}) =>
     record: listingRecord(64),
     copyWhenListed: (listing) => copyWhenListed({ mode: 'move' }, listing),
     isServed: () => true,
-    anyStuck: () => true,
-    isStuck: () => false,
+    anyUnmoved: () => true,
+    isUnmoved: () => false,
     ...changes,
   });
 
@@ -94,7 +94,7 @@ describe('the batcher', () => {
 
   it('passes over keys that are accounted for', () => {
     const sorter = begin({
-      isStuck: (bytes, start, end) => bytes.toString('latin1', start, end) === 'no',
+      isUnmoved: (bytes, start, end) => bytes.toString('latin1', start, end) === 'no',
     });
     sorter.add(keysOf('yes', 'no', '', 'non'));
     expect(all(sorter.flush()).sort()).toEqual(['', 'non', 'yes']);

@@ -1,7 +1,7 @@
 /** The pipeline over movers and sources that do as they are told. */
 import { describe, expect, it } from 'vitest';
 import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.js';
-import { listingRecord } from '../../../src/engine/record.js';
+import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
 import type { Batch, Keys, Outcome } from '../../../src/types.js';
 import { keysOf } from '../../fuzz/readers.js';

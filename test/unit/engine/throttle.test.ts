@@ -105,3 +105,18 @@ it('can no longer be paused once the run ends', () => {
   throttle.pause();
   expect(throttle.isPaused).toBe(false);
 });
+
+it('lets the piece that goes ahead have another turn, when limits change while it waits', async () => {
+  const throttle = throttleOf({ keysPerSecond: 1, bytesPerSecond: 1_000_000 });
+  await throttle.turn(1000);
+  // None of those keys was there: what values weigh is still unknown.
+  throttle.weigh(1000, 0);
+  const { cameAtMs, all } = turns(throttle, [1, 1]);
+  await moment();
+  expect(cameAtMs).toHaveLength(0);
+  throttle.limit({ keysPerSecond: undefined, bytesPerSecond: 1_000_000 });
+  await moment();
+  expect(cameAtMs).toHaveLength(1);
+  throttle.weigh(1, 4);
+  await all;
+});

@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { listingRecord } from '../../../src/engine/record.js';
+import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { movedFiles, type MovedKeys, movedKeys } from '../../../src/journal/moved.js';
 import { named } from '../../../src/redis/keys.js';
 import type { Keys } from '../../../src/types.js';

@@ -1,14 +1,6 @@
 /**
- * What the run has listed so far, in bounded memory: a Bloom filter. Whether a key was listed
- * before decides only who is looked at twice (SCAN lists keys twice, and writers bring moved keys
- * back), so a wrong yes, some in a thousand at ten million keys, costs one comparison.
- *
- * But where the cluster has keys of its own, which are to be replaced, a key that is taken for one
- * listed before is not replaced and stays behind. There, a record is sparser: a wrong yes in ten
- * million keys.
- *
- * All bits of a key lie in one block of 64 bytes: one cache line, one miss (F. Putze, P. Sanders,
- * J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
+ * Which keys the run has met before: those that it has listed, and those that it leaves at the source.
+ * Both answer for every key that is listed, so both are hashes in memory that has a bound.
  */
 const blockWords = 16;
 const blockBits = blockWords * 32;
@@ -27,6 +19,18 @@ const densities = {
   sparse: { bitsPerKey: 40, probes: 10 },
 } as const satisfies Record<string, Density>;
 
+/**
+ * What the run has listed so far, in bounded memory: a Bloom filter. Whether a key was listed
+ * before decides only who is looked at twice (SCAN lists keys twice, and writers bring moved keys
+ * back), so a wrong yes, some in a thousand at ten million keys, costs one comparison.
+ *
+ * But where the cluster has keys of its own, which are to be replaced, a key that is taken for one
+ * listed before is not replaced and stays behind. There, a record is sparser: a wrong yes in ten
+ * million keys.
+ *
+ * All bits of a key lie in one block of 64 bytes: one cache line, one miss (F. Putze, P. Sanders,
+ * J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
+ */
 export interface ListingRecord {
   /** Whether the key `bytes[start .. end)` was (probably) noted before; notes it. */
   noted(bytes: Buffer, start: number, end: number): boolean;
@@ -110,4 +114,64 @@ export function listingRecord(
 function blocksFor(bits: number): number {
   const needed = 2 ** Math.ceil(Math.log2(Math.max(1, bits / blockBits)));
   return Math.min(mostBlocks, Math.max(leastBlocks, needed));
+}
+
+/** Of unmoved keys. */
+const defaultLimits = { exact: 100_000, hashed: 4_000_000 };
+
+/**
+ * Keys that are accounted for and still at the source: conflicts and failures. Later passes leave
+ * them out, so that nothing is counted twice.
+ *
+ * The first ones are kept as they are, the others as hashes of 52 bits: among four million of those
+ * one key in a billion is taken for another.
+ */
+export interface UnmovedKeys {
+  add(key: Buffer): void;
+  readonly has: (bytes: Buffer, start: number, end: number) => boolean;
+  readonly any: boolean;
+  /** More than can be kept: no further pass can tell them from new ones. */
+  readonly isFull: boolean;
+}
+
+/** @param limits how many are kept as they are, and how many others as hashes. */
+export function unmovedKeys(limits = defaultLimits): UnmovedKeys {
+  const keys = new Set<string>();
+  const hashes = new Set<number>();
+  return {
+    add(key) {
+      if (keys.size < limits.exact) keys.add(key.toString('latin1'));
+      else if (hashes.size < limits.hashed) hashes.add(hashOf(key, 0, key.length));
+    },
+    has: (bytes, start, end) =>
+      keys.size > 0 &&
+      (keys.has(bytes.toString('latin1', start, end)) ||
+        (hashes.size > 0 && hashes.has(hashOf(bytes, start, end)))),
+    get any() {
+      return keys.size > 0;
+    },
+    get isFull() {
+      return hashes.size >= limits.hashed;
+    },
+  };
+}
+
+/** Two hashes of 32 bits, of which 26 each are kept (MurmurHash3's steps and finaliser). */
+function hashOf(bytes: Buffer, start: number, end: number): number {
+  let one = end - start;
+  let two = 0x9747b28c;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    one = Math.imul(one ^ byte, 0x01000193);
+    one = Math.imul((one << 15) | (one >>> 17), 0x1b873593);
+    two = Math.imul(two ^ byte, 0xcc9e2d51) + 0x52dce729;
+    two = (two << 13) | (two >>> 19);
+  }
+  return (stirred(one) >>> 6) * 2 ** 26 + (stirred(two ^ one) >>> 6);
+}
+
+function stirred(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }

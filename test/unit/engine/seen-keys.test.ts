@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listingRecord } from '../../../src/engine/record.js';
+import { listingRecord, unmovedKeys } from '../../../src/engine/seen-keys.js';
 
 /** Writes the nth key of some naming scheme into the buffer. @returns where it ends. */
 type Scheme = (nth: number, bytes: Buffer) => number;
@@ -93,4 +93,30 @@ describe('the record of listed keys', () => {
     const [, scheme] = schemes[2] as (typeof schemes)[number];
     expect(wrongShare(scheme, 5_000_000)).toBeLessThan(0.005);
   }, 60_000);
+});
+
+describe('unmoved keys', () => {
+  const has = (unmoved: ReturnType<typeof unmovedKeys>, key: Buffer): boolean =>
+    unmoved.has(Buffer.concat([Buffer.from('x'), key, Buffer.from('x')]), 1, key.length + 1);
+
+  it('are known again, byte for byte', () => {
+    const unmoved = unmovedKeys();
+    expect(has(unmoved, Buffer.from('a'))).toBe(false);
+    for (const key of ['', 'ÿ\u0000', 'a']) unmoved.add(Buffer.from(key, 'latin1'));
+    expect(has(unmoved, Buffer.from([255, 0]))).toBe(true);
+    expect(has(unmoved, Buffer.from([254, 0]))).toBe(false);
+    expect(has(unmoved, Buffer.alloc(0))).toBe(true);
+  });
+
+  it('are told from others though too many to be kept as they are, up to a limit', () => {
+    const unmoved = unmovedKeys({ exact: 10, hashed: 2000 });
+    const keyOf = (nth: number): Buffer => Buffer.from(`key:${String(nth)}`);
+    for (let nth = 0; nth < 2010; nth++) {
+      expect(unmoved.isFull).toBe(false);
+      unmoved.add(keyOf(nth));
+    }
+    expect(unmoved.isFull).toBe(true);
+    const known = Array.from({ length: 4020 }, (_, nth) => has(unmoved, keyOf(nth)));
+    expect(known).toEqual(known.map((__, nth) => nth < 2010));
+  });
 });

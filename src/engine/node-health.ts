@@ -6,7 +6,8 @@
  * to it come back after a delay that grows, and are the probe: the first that gets through ends the
  * suspension. A node that has refused for longer than `retryForMs` is given up.
  */
-import type { FailureClass, Logger } from '../types.js';
+import { keyAt } from '../redis/keys.js';
+import type { Batch, FailureClass, KeyFailure, Keys, Logger, Outcome } from '../types.js';
 
 const firstDelayMs = 50;
 const longestDelayMs = 2000;
@@ -66,4 +67,20 @@ export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logge
       logger.info({ node: address }, `${address} takes keys again`);
     },
   };
+}
+
+/** What a batch for a node that was given up ends with. */
+export function refused(batch: Batch): Outcome {
+  const message = `${batch.node.address} could not be used for too long`;
+  const failures = failuresOf(batch.keys, 'unavailable', message);
+  const none = { moved: 0, gone: 0, repeated: 0, conflicting: 0, bytes: 0, retries: [] };
+  return { ...none, failed: failures.length, failures };
+}
+
+export function failuresOf(keys: Keys, why: KeyFailure['class'], message: string): KeyFailure[] {
+  return Array.from({ length: keys.count }, (_, place) => ({
+    key: Buffer.from(keyAt(keys, place)),
+    class: why,
+    message,
+  }));
 }

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeHealth } from '../../../src/engine/retry.js';
-import { stuckKeys } from '../../../src/engine/stuck.js';
+import { nodeHealth } from '../../../src/engine/node-health.js';
 import type { Logger } from '../../../src/types.js';
 
 const logged: string[] = [];
@@ -60,31 +59,5 @@ describe('the health of nodes', () => {
     const tries = [0, 1, 2, 3].map((attempt) => health.troubled('a', 'redirected', attempt));
     expect(tries).toEqual([0, 100, 200, undefined]);
     expect([health.isSuspended('a'), health.isGivenUp('a')]).toEqual([false, false]);
-  });
-});
-
-describe('stuck keys', () => {
-  const has = (stuck: ReturnType<typeof stuckKeys>, key: Buffer): boolean =>
-    stuck.has(Buffer.concat([Buffer.from('x'), key, Buffer.from('x')]), 1, key.length + 1);
-
-  it('are known again, byte for byte', () => {
-    const stuck = stuckKeys();
-    expect(has(stuck, Buffer.from('a'))).toBe(false);
-    for (const key of ['', 'ÿ\u0000', 'a']) stuck.add(Buffer.from(key, 'latin1'));
-    expect(has(stuck, Buffer.from([255, 0]))).toBe(true);
-    expect(has(stuck, Buffer.from([254, 0]))).toBe(false);
-    expect(has(stuck, Buffer.alloc(0))).toBe(true);
-  });
-
-  it('are told from others though too many to be kept as they are, up to a limit', () => {
-    const stuck = stuckKeys({ exact: 10, hashed: 2000 });
-    const keyOf = (nth: number): Buffer => Buffer.from(`key:${String(nth)}`);
-    for (let nth = 0; nth < 2010; nth++) {
-      expect(stuck.isFull).toBe(false);
-      stuck.add(keyOf(nth));
-    }
-    expect(stuck.isFull).toBe(true);
-    const known = Array.from({ length: 4020 }, (_, nth) => has(stuck, keyOf(nth)));
-    expect(known).toEqual(known.map((__, nth) => nth < 2010));
   });
 });

@@ -1,0 +1,137 @@
+/**
+ * `npm run house`: what the house is like to live in, counted over src/, so that "simpler" can be
+ * shown. `npm run house -- --list` names the files too.
+ *
+ *   - files with one importer: those that stand for themselves only by being files
+ *   - repeated base names: what an editor's "go to file" can't tell apart (but index.ts)
+ *   - all options: parameters of type ImportOptions, of functions that read some of its fields
+ *   - files of a key: those that declare what a key goes through, from SCAN to its deletion
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const smallLines = 60;
+const allOptions = 'ImportOptions';
+
+/** What a reader looks up, in this order, to follow a string that nobody writes to meanwhile. */
+const wayOfAKey = [
+  ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
+  ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
+  ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
+  ...['createCaution', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'store'],
+  ...['createWindow', 'createExpiry', 'newShapes', 'storeWords', 'connect', 'commandHead'],
+  ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
+  ...['createTally'],
+];
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const source = join(root, 'src');
+const isListing = process.argv.includes('--list');
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => {
+    const path = join(source, name);
+    const text = readFileSync(path, 'utf8');
+    return { path, name: relative(source, path), text, lines: text.split('\n').length - 1 };
+  })
+  .sort((one, other) => one.lines - other.lines);
+const lines = files.map((file) => file.lines);
+const largest = files.at(-1);
+
+const oneImporter = filesWithOneImporter();
+const small = oneImporter.filter((file) => file.lines < smallLines);
+const repeated = repeatedNames();
+const takers = signaturesWithAllOptions();
+const way = filesOfAKey();
+
+/** @type {[string, number | string, string[]?][]} */
+const rows = [
+  ['source files', files.length],
+  ['lines in all', lines.reduce((sum, count) => sum + count, 0)],
+  ['median lines', lines[Math.floor(lines.length / 2)] ?? 0],
+  ['largest file', largest ? `${String(largest.lines)} (${largest.name})` : 0],
+  ['files with one importer', oneImporter.length],
+  [`of these under ${String(smallLines)} lines`, small.length, small.map((file) => file.name)],
+  ['base names that occur twice or more', repeated.length, repeated],
+  [`parameters of type ${allOptions}`, takers.length, takers],
+  ['files of a key (SCAN, node, deletion)', way.length, way],
+];
+for (const [what, count, list = []] of rows) {
+  console.log(`${what.padEnd(40)} ${String(count)}`);
+  if (isListing) for (const one of list) console.log(`    ${one}`);
+}
+
+/** By static imports, dynamic ones, and files that are named for a thread. */
+function filesWithOneImporter() {
+  /** @type {Map<string, Set<string>>} */
+  const importers = new Map();
+  for (const { path, text } of files) {
+    const imported = ts.preProcessFile(text).importedFiles.map(({ fileName }) => fileName);
+    const named = [...text.matchAll(/new URL\('(\.[^']+)', import\.meta\.url\)/g)].flatMap(
+      ([, name]) => name ?? [],
+    );
+    for (const name of [...imported, ...named]) {
+      if (!name.startsWith('.')) continue;
+      const target = resolve(path, '..', name).replace(/\.js$/, '.ts');
+      importers.set(target, (importers.get(target) ?? new Set()).add(path));
+    }
+  }
+  return files.filter(({ path }) => importers.get(path)?.size === 1);
+}
+
+function repeatedNames() {
+  /** @type {Map<string, string[]>} */
+  const byName = new Map();
+  for (const { name } of files) {
+    const base = basename(name);
+    if (base !== 'index.ts') byName.set(base, [...(byName.get(base) ?? []), name]);
+  }
+  return [...byName].flatMap(([base, names]) =>
+    names.length > 1 ? `${base}: ${names.join(', ')}` : [],
+  );
+}
+
+function signaturesWithAllOptions() {
+  /** @type {string[]} */
+  const found = [];
+  for (const { name, text } of files) {
+    const tree = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, true);
+    /** @param {ts.Node} node */
+    const visit = (node) => {
+      if (ts.isParameter(node) && node.type && isAllOptions(node.type)) {
+        const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+        found.push(`${name}:${String(line)}`);
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(tree);
+  }
+  return found;
+}
+
+/** @param {ts.TypeNode} type @returns {boolean} */
+function isAllOptions(type) {
+  if (ts.isIntersectionTypeNode(type) || ts.isUnionTypeNode(type)) {
+    return type.types.some(isAllOptions);
+  }
+  return ts.isTypeReferenceNode(type) && type.typeName.getText() === allOptions;
+}
+
+function filesOfAKey() {
+  return [...new Set(wayOfAKey.map(declaringFile))];
+}
+
+/** @param {string} wanted the name of an export, behind the folder where several have it. */
+function declaringFile(wanted) {
+  const [, folder = '', name = ''] = /^(.*\/)?(\w+)$/.exec(wanted) ?? [];
+  const declaration = new RegExp(
+    `^export (async )?(function|class|const|interface) ${name}\\b`,
+    'm',
+  );
+  const found = files.find((file) => file.name.startsWith(folder) && declaration.test(file.text));
+  if (!found) throw new Error(`src/ declares no ${wanted}: correct the list in this script.`);
+  return found.name;
+}

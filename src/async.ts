@@ -1,0 +1,35 @@
+/** Waiting, once: below everything that waits. */
+
+interface Waiting {
+  readonly holds: () => boolean;
+  readonly go: () => void;
+}
+
+/**
+ * Where others wait for what they need to come true. Whoever changes anything of that calls `check`.
+ *
+ * A condition is asked in the order in which they came, and may take what it has waited for, so that
+ * those behind find it taken: `until(() => free > 0 && free-- > 0)`. Whoever has gone on is not
+ * asked again: what others may take back meanwhile has to be looked at once more.
+ */
+export class Gate {
+  #waiting: readonly Waiting[] = [];
+
+  /** Waits until it holds: now, or at a later `check`. */
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((go) => {
+      this.#waiting = [...this.#waiting, { holds, go }];
+    });
+  }
+
+  /** Lets those go on whose condition holds now. */
+  check(): void {
+    if (this.#waiting.length === 0) return;
+    this.#waiting = this.#waiting.filter(({ holds, go }) => {
+      if (!holds()) return true;
+      go();
+      return false;
+    });
+  }
+}
