@@ -1,10 +1,11 @@
-/** The main part: every dataset moved by every rival, as tables, files and a chart. */
+/** `npm run bench`, or `npm run bench -- rates`: every dataset moved by every rival, as tables, files and a chart. */
 import { datasets as allDatasets } from './datasets/all.js';
 import { withArena } from './lab/arena.js';
 import { contest, measureStartUp } from './lab/rounds.js';
 import { say } from './lab/say.js';
 import { standingsOf } from './lab/standings.js';
 import type { BenchOptions } from './options.js';
+import { recorded } from './recorded.js';
 import { throughputChart } from './report/chart.js';
 import { contestTable } from './report/contest-table.js';
 import { type Circumstances, loadContest, saveResult, saveText } from './report/results.js';
@@ -14,8 +15,10 @@ import type { Arena, Rival, StartUp } from './types.js';
 /** `--quick` begins no dataset later than this. */
 const quickSeconds = 95;
 
+export const rates = recorded(measureContests);
+
 /** @returns the files it wrote. */
-export function measureContests(
+function measureContests(
   options: BenchOptions,
   circumstances: Circumstances,
 ): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /**
- * `--distance`: how much of its rate the tool keeps when source and cluster are 5 and 50 ms away.
+ * `npm run bench -- distance`: how much of its rate the tool keeps when source and cluster are 5 and 50 ms away.
  *
  * The delay comes from proxies, which take processor time of their own on this very machine. So each
  * rate stands beside two others: without any proxy, and through the same proxies without delay.
@@ -14,6 +14,7 @@ import { measureStartUp } from './lab/rounds.js';
 import { say } from './lab/say.js';
 import { runTrial } from './lab/trial.js';
 import type { BenchOptions } from './options.js';
+import { recorded } from './recorded.js';
 import { type Circumstances, saveResult } from './report/results.js';
 import { short, table } from './report/table.js';
 import { relay } from './rivals/ours.js';
@@ -32,7 +33,9 @@ interface Course {
   readonly rates: number[];
 }
 
-export function measureDistance(
+export const distance = recorded(measureDistance);
+
+function measureDistance(
   options: BenchOptions,
   circumstances: Circumstances,
 ): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:dump -- --keys 5000000 --rounds 3`: a dump straight into a cluster, against a server
+ * `npm run bench -- dump --keys 5000000 --rounds 3`: a dump straight into a cluster, against a server
  * that loads it and the import from that, both timed from the file on disk to the last key in the
  * cluster. The two take turns, after one round to warm up; medians are shown.
  */
@@ -16,16 +16,23 @@ import { knownMedian, median } from './lab/medians.js';
 import { run } from './lab/process.js';
 import { say } from './lab/say.js';
 import { megabytes, short, table } from './report/table.js';
+import type { Benchmark } from './types.js';
 
 const valueBytes = 64;
-const { values } = parseArgs({
-  options: {
-    keys: { type: 'string', default: '5000000' },
-    rounds: { type: 'string', default: '3' },
+
+export const dump: Benchmark = {
+  usage: '[--keys <n>] [--rounds <n>]   (5000000 and 3 if not given)',
+  run(args) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        keys: { type: 'string', default: '5000000' },
+        rounds: { type: 'string', default: '3' },
+      },
+    });
+    return measureDump(Number(values.keys), Number(values.rounds));
   },
-});
-const keys = Number(values.keys);
-const rounds = Number(values.rounds);
+};
 
 interface Way {
   readonly name: string;
@@ -34,7 +41,52 @@ interface Way {
   readonly peakBytes: number | undefined;
 }
 
-async function importFrom(from: string, cluster: TestCluster): Promise<Omit<Way, 'name'>> {
+/** What both ways are measured with. */
+interface Lab {
+  readonly cluster: TestCluster;
+  readonly folder: string;
+  readonly keys: number;
+}
+
+async function measureDump(keys: number, rounds: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'cluster-import-bench-'));
+  try {
+    const file = join(folder, 'dump.rdb');
+    say(`a dump of ${keys.toLocaleString('en')} strings of ${String(valueBytes)} bytes`);
+    await using(startServer(), async (server) => {
+      await fillStrings(server, { count: keys, valueBytes });
+      await saveTo(file, server);
+    });
+    say(`${megabytes(statSync(file).size)} MB`);
+    const ways = await using(startCluster(), (cluster) =>
+      inTurn({ cluster, folder, keys }, file, rounds),
+    );
+    report(ways, keys);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function inTurn(lab: Lab, file: string, rounds: number): Promise<readonly Way[]> {
+  const ways: Way[] = [];
+  const way = async (name: string, made: Promise<Omit<Way, 'name'>>): Promise<Way> => {
+    const one = { name, ...(await made) };
+    say(`${name}: ${short(one.seconds)} s`);
+    return one;
+  };
+  // The first round is there to warm up, unless it is the only one.
+  for (let round = rounds > 1 ? 0 : 1; round <= rounds; round++) {
+    const both = [
+      await way('the dump itself', importFrom(file, lab)),
+      await way('loaded, then imported', loadAndImport(file, lab)),
+    ];
+    if (round > 0) ways.push(...both);
+  }
+  return ways;
+}
+
+async function importFrom(from: string, lab: Lab): Promise<Omit<Way, 'name'>> {
+  const { cluster, folder, keys } = lab;
   await cluster.flush();
   const state = join(folder, 'journal');
   const args = ['--from', from, '--to', cluster.seed, '--copy', '--quiet', '--state', state];
@@ -45,7 +97,7 @@ async function importFrom(from: string, cluster: TestCluster): Promise<Omit<Way,
 }
 
 /** From the start of a server on the file on. */
-async function loadAndImport(file: string, cluster: TestCluster): Promise<Omit<Way, 'name'>> {
+async function loadAndImport(file: string, lab: Lab): Promise<Omit<Way, 'name'>> {
   const startedMs = performance.now();
   return using(startServer(), async (server) => {
     copyFileSync(file, join(server.directory, 'dump.rdb'));
@@ -53,36 +105,12 @@ async function loadAndImport(file: string, cluster: TestCluster): Promise<Omit<W
     await server.crash();
     await server.revive();
     const loadedMs = performance.now() - startedMs;
-    const way = await importFrom(server.address, cluster);
+    const way = await importFrom(server.address, lab);
     return { ...way, seconds: way.seconds + loadedMs / 1000 };
   });
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'cluster-import-bench-'));
-try {
-  const file = join(folder, 'dump.rdb');
-  say(`a dump of ${keys.toLocaleString('en')} strings of ${String(valueBytes)} bytes`);
-  await using(startServer(), async (server) => {
-    await fillStrings(server, { count: keys, valueBytes });
-    await saveTo(file, server);
-  });
-  say(`${megabytes(statSync(file).size)} MB`);
-  const ways: Way[] = [];
-  await using(startCluster(), async (cluster) => {
-    const way = async (name: string, made: Promise<Omit<Way, 'name'>>): Promise<Way> => {
-      const one = { name, ...(await made) };
-      say(`${name}: ${short(one.seconds)} s`);
-      return one;
-    };
-    // The first round is there to warm up, unless it is the only one.
-    for (let round = rounds > 1 ? 0 : 1; round <= rounds; round++) {
-      const both = [
-        await way('the dump itself', importFrom(file, cluster)),
-        await way('loaded, then imported', loadAndImport(file, cluster)),
-      ];
-      if (round > 0) ways.push(...both);
-    }
-  });
+function report(ways: readonly Way[], keys: number): void {
   const rows = [...new Set(ways.map(({ name }) => name))].map((name) => {
     const own = ways.filter((way) => way.name === name);
     const seconds = median(own.map((way) => way.seconds));
@@ -97,6 +125,4 @@ try {
   });
   const heads = ['way', 'seconds', 'keys/s', 'µs of client CPU per key', 'peak MB'];
   console.log(`\n${table(heads, rows)}`);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:latency -- [keys] [limit ms]`: what a client of the source has to wait while its keys are moved: by
- * redis-cli, by this tool at full speed, and with `--max-source-latency`.
+ * `npm run bench -- latency [keys] [limit ms] [title]`: what a client of the source has to wait while
+ * its keys are moved: by redis-cli, by this tool at full speed, and with `--max-source-latency`.
  *
  * Beside the source the same probe asks a server that nobody else uses. Source, nodes, importer and
  * probes share one machine here; what that other server's client has to wait is the machine's doing, and nobody's limit can
@@ -16,12 +16,8 @@ import { short, table } from './report/table.js';
 import { redisCli } from './rivals/redis-cli.js';
 import { program } from '../test/support/cli.js';
 import { type Server, startServer, using } from '../test/support/servers.js';
-import type { Arena, Invocation, Latency } from './types.js';
+import type { Arena, Benchmark, Invocation, Latency } from './types.js';
 
-const [givenKeys = '1000000', givenLimit = '5', givenOnly] = process.argv.slice(2);
-const keys = Number(givenKeys);
-/** As a rate is what counts, the slow one moves fewer. */
-const slowKeys = Math.min(keys, 100_000);
 const idleMs = 10_000;
 
 interface Seen {
@@ -35,40 +31,53 @@ interface Entry {
   readonly args: readonly string[];
 }
 
-const ours = (title: string, ...args: string[]): Entry => ({ title, keys, args });
-const entries: readonly Entry[] = [
-  ours('relay'),
-  ours(`relay, --max-source-latency ${givenLimit}`, '--max-source-latency', givenLimit),
-  { title: redisCli.title, keys: slowKeys, args: [] },
-];
+export const latency: Benchmark = {
+  usage: '[keys] [limit ms] [title]   (1000000, 5, and all titles if not given)',
+  run: ([keys = '1000000', limitMs = '5', only = '']) =>
+    measureLatency(entriesOf(Number(keys), limitMs).filter(({ title }) => title.includes(only))),
+};
 
-await withArena((arena) =>
-  using(startServer(), async (other) => {
-    const rows: string[][] = [];
-    await using(startServer(), async (source) => {
-      rows.push(row('idle', '', await probed(source, other, () => setTimeout(idleMs))));
-    });
-    for (const entry of entries) {
-      if (givenOnly !== undefined && !entry.title.includes(givenOnly)) continue;
-      await arena.cluster.flush();
+function entriesOf(keys: number, limitMs: string): readonly Entry[] {
+  return [
+    { title: 'relay', keys, args: [] },
+    {
+      title: `relay, --max-source-latency ${limitMs}`,
+      keys,
+      args: ['--max-source-latency', limitMs],
+    },
+    // As a rate is what counts, the slow one moves fewer.
+    { title: redisCli.title, keys: Math.min(keys, 100_000), args: [] },
+  ];
+}
+
+async function measureLatency(entries: readonly Entry[]): Promise<void> {
+  await withArena((arena) =>
+    using(startServer(), async (other) => {
+      const rows: string[][] = [];
       await using(startServer(), async (source) => {
-        say(`${entry.title}: ${entry.keys.toLocaleString('en')} keys`);
-        await mix.fill(source, entry.keys);
-        let seconds = 0;
-        const seen = await probed(source, other, async () => {
-          const ended = await run(await invocation(entry, arena, source));
-          if (ended.code !== 0) throw new Error(`${entry.title}: ${ended.stderr.slice(-500)}`);
-          ({ seconds } = ended);
-        });
-        const left = await source.client.dbsize();
-        if (left > 0) throw new Error(`${entry.title} left ${String(left)} keys`);
-        rows.push(row(entry.title, Math.round(entry.keys / seconds).toLocaleString('en'), seen));
+        rows.push(row('idle', '', await probed(source, other, () => setTimeout(idleMs))));
       });
-    }
-    const head = ['', 'keys/s', 'p50 ms', 'p99 ms', 'longest ms', 'p99 ms elsewhere'];
-    console.log(table(head, rows));
-  }),
-);
+      for (const entry of entries) {
+        await arena.cluster.flush();
+        await using(startServer(), async (source) => {
+          say(`${entry.title}: ${entry.keys.toLocaleString('en')} keys`);
+          await mix.fill(source, entry.keys);
+          let seconds = 0;
+          const seen = await probed(source, other, async () => {
+            const ended = await run(await invocation(entry, arena, source));
+            if (ended.code !== 0) throw new Error(`${entry.title}: ${ended.stderr.slice(-500)}`);
+            ({ seconds } = ended);
+          });
+          const left = await source.client.dbsize();
+          if (left > 0) throw new Error(`${entry.title} left ${String(left)} keys`);
+          rows.push(row(entry.title, Math.round(entry.keys / seconds).toLocaleString('en'), seen));
+        });
+      }
+      const head = ['', 'keys/s', 'p50 ms', 'p99 ms', 'longest ms', 'p99 ms elsewhere'];
+      console.log(table(head, rows));
+    }),
+  );
+}
 
 function invocation({ title, args }: Entry, arena: Arena, source: Server): Promise<Invocation> {
   const { to } = arena;

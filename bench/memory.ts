@@ -1,5 +1,5 @@
 /**
- * `--memory`: peak memory of the process for one, three and ten million keys of 64 bytes. It has to be
+ * `npm run bench -- memory`: peak memory of the process for one, three and ten million keys of 64 bytes. It has to be
  * the same: what an import holds must depend on what is in flight, not on how much there is.
  */
 import { readFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { withArena } from './lab/arena.js';
 import { say } from './lab/say.js';
 import { runTrial } from './lab/trial.js';
 import type { BenchOptions } from './options.js';
+import { recorded } from './recorded.js';
 import { type Circumstances, saveResult } from './report/results.js';
 import { megabytes, short, table } from './report/table.js';
 import { relay } from './rivals/ours.js';
@@ -26,7 +27,9 @@ interface Measured {
   readonly peakBytes: number | undefined;
 }
 
-export function measureMemory(
+export const memory = recorded(measureMemory);
+
+function measureMemory(
   options: BenchOptions,
   circumstances: Circumstances,
 ): Promise<readonly string[]> {

@@ -1,27 +1,24 @@
-/** What the benchmark can be told. */
+/** The options of the benchmarks whose figures are kept: rates, memory and distance. */
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { datasets } from './datasets/all.js';
 import { rivals } from './rivals/all.js';
 import type { Dataset, Rival } from './types.js';
 
-export const usage = `npm run bench -- [options]
+export const usage = `[options]
 
   --quick            small datasets, fewer rivals: under two minutes, and only roughly right
   --only <dataset>   ${datasets.map(({ name }) => name).join(', ')}
   --rivals <a,b>     ${rivals.map(({ name }) => name).join(', ')}
   --rounds <n>       how many rounds count (default: 3; with --quick: 1)
-  --memory           instead: peak memory for one, three and ten million keys
-  --distance         instead: throughput over 0, 5 and 50 ms of round trip
   --results <dir>    where results go (default: bench/results; with --quick: .cache/bench)
 
 RedisShake takes part when REDIS_SHAKE names its program.`;
 
 export interface BenchOptions {
-  readonly mode: 'contest' | 'memory' | 'distance' | 'help';
   readonly quick: boolean;
   readonly datasets: readonly Dataset[];
-  /** Undefined: those that suit the mode. */
+  /** Undefined: those that suit the benchmark. */
   readonly rivals: readonly Rival[] | undefined;
   readonly rounds: number;
   readonly results: string;
@@ -36,33 +33,19 @@ export function readBenchOptions(args: readonly string[]): BenchOptions {
       only: { type: 'string' },
       rivals: { type: 'string' },
       rounds: { type: 'string' },
-      memory: { type: 'boolean', default: false },
-      distance: { type: 'boolean', default: false },
       results: { type: 'string' },
-      help: { type: 'boolean', default: false },
     },
   });
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds must be 1 or more.');
   const folder = values.quick ? '../.cache/bench' : 'results';
   return {
-    mode: modeOf(values),
     quick: values.quick,
     datasets: values.only === undefined ? datasets : chosen('--only', values.only, datasets),
     rivals: values.rivals === undefined ? undefined : chosen('--rivals', values.rivals, rivals),
     rounds,
     results: values.results ?? fileURLToPath(new URL(folder, import.meta.url)),
   };
-}
-
-function modeOf(values: {
-  readonly help: boolean;
-  readonly memory: boolean;
-  readonly distance: boolean;
-}): BenchOptions['mode'] {
-  if (values.help) return 'help';
-  if (values.memory) return 'memory';
-  return values.distance ? 'distance' : 'contest';
 }
 
 function chosen<T extends { readonly name: string }>(

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:split -- [keys] [rounds]`: what `--split-above` costs an import that has no large value at
+ * `npm run bench -- split [keys] [rounds]`: what `--split-above` costs an import that has no large value at
  * all: it asks for the size of each key. Runs with and without take turns.
  */
 import { mix } from './datasets/mix.js';
@@ -7,9 +7,12 @@ import { strings64 } from './datasets/strings.js';
 import { withArena } from './lab/arena.js';
 import { type Compared, costOf } from './lab/compared.js';
 import { program } from '../test/support/cli.js';
+import type { Benchmark } from './types.js';
 
-const [givenKeys = '1000000', givenRounds = '7'] = process.argv.slice(2);
-const [keys, rounds] = [Number(givenKeys), Number(givenRounds)];
+export const split: Benchmark = {
+  usage: '[keys] [rounds]   (1000000 and 7 if not given)',
+  run: ([keys = '1000000', rounds = '7']) => measureSplit(Number(keys), Number(rounds)),
+};
 
 const way = (title: string, ...more: string[]): Compared => ({
   title,
@@ -20,12 +23,13 @@ const way = (title: string, ...more: string[]): Compared => ({
     }),
 });
 
-await withArena(async (arena) => {
-  for (const dataset of [strings64, mix]) {
-    console.log(`\n${dataset.name}, ${keys.toLocaleString('en')} keys`);
-    const without = way('without');
-    const withIt = way('--split-above 64mb', '--split-above', '64mb');
-    await costOf(arena, { dataset, keys, rounds, without, withIt });
-  }
-});
-process.exit();
+async function measureSplit(keys: number, rounds: number): Promise<void> {
+  await withArena(async (arena) => {
+    for (const dataset of [strings64, mix]) {
+      console.log(`\n${dataset.name}, ${keys.toLocaleString('en')} keys`);
+      const without = way('without');
+      const withIt = way('--split-above 64mb', '--split-above', '64mb');
+      await costOf(arena, { dataset, keys, rounds, without, withIt });
+    }
+  });
+}

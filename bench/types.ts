@@ -2,6 +2,17 @@
 import type { TestCluster } from '../test/support/cluster.js';
 import type { Server } from '../test/support/servers.js';
 
+/** What `npm run bench -- <name>` runs. main.ts names them all. */
+export interface Benchmark {
+  /** What may follow the name. */
+  readonly usage: string;
+  /**
+   * Sets `process.exitCode` if what was demanded did not hold.
+   * @throws Error with one plain sentence if it can't be measured.
+   */
+  readonly run: (args: readonly string[]) => Promise<void>;
+}
+
 /** What is moved. Each one is a file of datasets/. */
 export interface Dataset {
   /** As `--only` and the results' files name it. */
