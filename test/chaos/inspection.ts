@@ -107,7 +107,8 @@ export async function inspect(played: Played): Promise<Inspection> {
     if (leftover) counts[leftover === 'stale' ? 'stale' : 'ghosts']++;
     const isOverwritten =
       plan.preexisting === 'kept' && preexisting.has(key) && !isPreexistingValue;
-    if (isOverwritten) {
+    // What a node has evicted there leaves room for the source's.
+    if (isOverwritten && !isExcused()) {
       counts.lost++;
       complaints.push(`${key}: the cluster had it before, and has ${stateText(there)} now`);
     }
