@@ -43,6 +43,8 @@ export class KeyLedger {
   isTouched = false;
   /** A client in the cluster went on from a copy that lacks writes acknowledged at the source. */
   isStaleBase = false;
+  /** Of what the cluster may have, the first is no longer the likeliest: it has to be read. */
+  isDoubtful = true;
   readonly faults: KeyFault[] = [];
   /** Every value that the source may have had. */
   readonly #history = new Set<Value>();
@@ -85,18 +87,24 @@ export class KeyLedger {
     // An application can't tell "emptied" from "moved" either, but it knows what was left to do.
     if (this.isEmptied || this.hasLeft) return;
     this.hasLeft = true;
-    this.cluster ??= this.source;
+    if (this.cluster) return;
+    this.cluster = this.source;
+    this.isDoubtful = true;
   }
 
-  /** The cluster has this. */
-  readInCluster(before: string): void {
+  /**
+   * The cluster has this.
+   * @param isDurable what was read outlives its node; else any of the earlier values may come back.
+   */
+  readInCluster(before: string, isDurable: boolean): void {
     if (this.isTouched || this.hasLeft) {
       this.#check('cluster', this.cluster ?? [], before);
     } else if (!this.#history.has(before) && this.cluster?.includes(before) !== true) {
       // Until a client has written to it, it is the import's copy, which may be put there again.
       this.#check('cluster', this.source, before);
     }
-    this.cluster = [before];
+    this.cluster = isDurable ? [before] : either([before], this.cluster ?? []);
+    this.isDoubtful = false;
   }
 
   /** @param isDurable the write outlives its node. */
@@ -105,14 +113,15 @@ export class KeyLedger {
     if (!this.hasLeft && !this.isTouched && this.isCopy(before)) {
       this.isStaleBase = !this.source.includes(before);
     }
-    this.readInCluster(before);
+    this.readInCluster(before, isDurable);
     const left = after(write, before);
-    this.cluster = isDurable ? [left] : either(past, [before, left]);
+    this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
   }
 
   unansweredInCluster(write: Write): void {
     if (!this.cluster) return;
+    this.isDoubtful = true;
     this.cluster = either(
       this.cluster,
       this.cluster.map((value) => value && after(write, value)),

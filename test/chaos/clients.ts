@@ -48,9 +48,9 @@ export interface ClientsOptions {
 }
 
 /** As many keys are worked on at the same time. */
-const laneCount = 12;
+const laneCount = 6;
 /** What a client does between two commands. */
-const longestThoughtMs = 8;
+const longestThoughtMs = 20;
 /** How long a node may take to pass a write on to its replica. */
 const replicaTimeoutMs = 500;
 
@@ -71,6 +71,7 @@ export function createClients(servers: Servers, random: Random, options: Clients
   );
   const owners = new Map<number, string>();
   const newWrites = createWrites(random);
+  const needsReplicas = servers.durability === 'replicas';
   let stopping = false;
   let running: Promise<unknown> | undefined;
 
@@ -121,15 +122,15 @@ export function createClients(servers: Servers, random: Random, options: Clients
 
   async function workInCluster(ledger: KeyLedger): Promise<void> {
     const known = ledger.cluster?.find((value) => value !== undefined);
-    // What is not known yet is read before it is written.
-    const isRead = known !== undefined && (ledger.hasLeft || ledger.cluster !== undefined);
-    const write = isRead ? newWrites.next(ledger, known) : undefined;
+    // What is not known yet is read before it is written: a list may be shorter than it seems.
+    const write =
+      known !== undefined && !ledger.isDoubtful ? newWrites.next(ledger, known) : undefined;
     const answer = await runInCluster(ledger, write);
     if (answer.kind === 'absent') {
       const mayBe = ledger.absentInCluster();
       if (mayBe && ledger.style === 'cluster-first' && !ledger.cluster) await workAtSource(ledger);
     }
-    if (answer.kind === 'done' && !write) ledger.readInCluster(answer.before);
+    if (answer.kind === 'done' && !write) ledger.readInCluster(answer.before, !needsReplicas);
     if (!write) return;
     count(answer);
     if (answer.kind === 'done') {
@@ -175,7 +176,7 @@ export function createClients(servers: Servers, random: Random, options: Clients
       if (isAsking) client.call('ASKING').catch(() => undefined);
       const call = client.call('EVAL', scriptOf(ledger.kind, words), 1, ledger.key, ...words);
       // Sent at once with the script, so that no other client's command comes between.
-      const waitsFor = redirect && write && servers.durability === 'replicas' ? 1 : 0;
+      const waitsFor = redirect && write && needsReplicas ? 1 : 0;
       const waiting = waitsFor > 0 ? client.wait(1, replicaTimeoutMs).catch(() => 0) : undefined;
       const answer = (await call) as [unknown] | null;
       const isDurable = waiting === undefined || (await waiting) >= waitsFor;

@@ -9,7 +9,7 @@ import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import type { Importer } from './importer.js';
 import { type Fault, type FaultKind, longestStopMs } from './plan.js';
-import type { Servers } from './servers.js';
+import { everyMs, type Servers } from './servers.js';
 
 export interface Context {
   readonly servers: Servers;
@@ -17,6 +17,8 @@ export interface Context {
   readonly proxy: Proxy;
   readonly importer: Importer;
   readonly trace: (what: string) => void;
+  /** Is told how many keys a node has evicted. */
+  readonly evicted: (keys: number) => void;
 }
 
 type Injection = (context: Context, random: Random) => Promise<void>;
@@ -126,15 +128,18 @@ const injections: Readonly<Record<FaultKind, Injection>> = {
   },
 
   /** For a moment the node has less room than it uses, and deletes keys until they fit. */
-  async evict({ servers }, random) {
+  async evict({ servers, evicted, trace }, random) {
     const node = random.pick(await servers.masters());
-    const info = await node.client.info('memory');
-    const usedBytes = Number(/used_memory:(\d+)/.exec(info)?.[1]);
+    const usedBytes = await figureOf(node, 'memory', 'used_memory');
+    const before = await figureOf(node, 'stats', 'evicted_keys');
     await configure(node, 'maxmemory-policy', 'allkeys-lru');
     await configure(node, 'maxmemory', usedBytes - 20_000);
     await sleep(50 + random.int(300));
     await configure(node, 'maxmemory', 0);
     await configure(node, 'maxmemory-policy', 'noeviction');
+    const keys = (await figureOf(node, 'stats', 'evicted_keys')) - before;
+    evicted(keys);
+    trace(`${node.address} has evicted ${String(keys)} keys`);
   },
 };
 
@@ -144,6 +149,15 @@ async function configure(server: Server, name: string, value: string | number): 
     await server.client.config('SET', name, value);
     return true;
   });
+}
+
+async function figureOf(
+  { address, client }: Server,
+  section: string,
+  name: string,
+): Promise<number> {
+  const info = await waitFor(`${address} to give its ${section}`, () => client.info(section));
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]);
 }
 
 /** How long it lasts is what kind of fault this is: within the time-outs, or beyond. */
@@ -158,9 +172,10 @@ async function stopFor(server: Server, ms: number): Promise<void> {
 
 async function replacementOf(dead: ClusterNode, { cluster }: Servers): Promise<void> {
   const others = cluster.nodes.filter((node) => node !== dead);
-  await waitFor(`a replica to take over from ${dead.address}`, async () => {
+  const isReplaced = async (): Promise<boolean> => {
     const roles = await Promise.all(others.map(({ client }) => client.info('replication')));
     const masters = roles.filter((info) => info.includes('role:master'));
     return masters.length === cluster.masters.length;
-  });
+  };
+  await waitFor(`a replica to take over from ${dead.address}`, isReplaced, { everyMs });
 }

@@ -6,7 +6,7 @@ import { judgeClientKey } from './client-verdict.js';
 import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
 import type { Ledger } from './ledger.js';
-import { longestStopMs, type Plan } from './plan.js';
+import { type FaultKind, longestStopMs, type Plan } from './plan.js';
 import { isPreexisting, preexistingValue } from './preexisting.js';
 import type { Servers } from './servers.js';
 import type { State } from './state.js';
@@ -33,6 +33,7 @@ export interface Inspection {
 }
 
 export interface Interruption {
+  readonly kind: FaultKind;
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -51,6 +52,8 @@ export interface Played {
   readonly interruptions: readonly Interruption[];
   /** What the last run has written for `--failed-keys`. */
   readonly failedKeys?: string;
+  /** As many keys the nodes have evicted since the round began. */
+  readonly evicted?: number;
 }
 
 /** What stays on both sides, and is reported. */
@@ -77,9 +80,8 @@ export async function inspect(played: Played): Promise<Inspection> {
       code !== undefined &&
       !played.interruptions.some(({ fromMs, toMs }) => fromMs <= endedMs && startedMs <= toMs),
   );
-  // What nodes evicted before a run could stop is excused, if the run says that they did.
-  const isTold = runs.some(({ report }) => /evict/i.test(report?.error ?? ''));
-  let evictable = isTold ? await evictedKeys(servers) : 0;
+  // As many keys as the nodes have evicted are excused, and no more.
+  let evictable = played.evicted ?? 0;
   function isExcused(): boolean {
     if (evictable === 0) return false;
     evictable--;
@@ -100,17 +102,18 @@ export async function inspect(played: Played): Promise<Inspection> {
       lateMs,
     };
     if (isPreexistingValue && found.source) unreplaced++;
-    const { verdict, reason, leftover } = judge(worlds, found, nowMs);
+    const { verdict, reason, leftover, isEvictable } = judge(worlds, found, nowMs);
     counts.keys++;
     if (leftover) counts[leftover === 'stale' ? 'stale' : 'ghosts']++;
     const isOverwritten =
       plan.preexisting === 'kept' && preexisting.has(key) && !isPreexistingValue;
-    if (isOverwritten) {
+    // What a node has evicted there leaves room for the source's.
+    if (isOverwritten && !isExcused()) {
       counts.lost++;
       complaints.push(`${key}: the cluster had it before, and has ${stateText(there)} now`);
     }
     if (verdict === 'right' && !(leftover && plan.strict)) continue;
-    if (verdict === 'lost' && !there && isExcused()) continue;
+    if (isEvictable && isExcused()) continue;
     counts[verdict === 'lost' ? 'lost' : 'doubled']++;
     complaints.push(
       `${key}: ${reason || `the cluster has a ${leftover ?? ''} copy`}; found at the source: ${stateText(found.source)}, ` +
@@ -150,6 +153,8 @@ export async function inspect(played: Played): Promise<Inspection> {
   complaints.push(...runs.flatMap(({ report }) => (report ? wrongSums(report) : [])));
   complaints.push(...runs.filter(isUnexpected).map(unexpectedEnd));
   complaints.push(...wrongEnd(last, source.size));
+  if (played.evicted !== undefined && played.evicted > 0)
+    complaints.push(...untoldEvictions(played));
   // A later start calls a conflict what the run that knew more of it called otherwise.
   const earlier = runs.flatMap(({ report }) => report?.failures ?? []);
   const classes = new Map(reported);
@@ -167,12 +172,29 @@ export async function inspect(played: Played): Promise<Inspection> {
   };
 }
 
-/** As many keys the nodes have evicted since the round began. */
-async function evictedKeys(servers: Servers): Promise<number> {
-  const stats = await Promise.all(
-    (await servers.masters()).map(({ client }) => client.info('stats')),
-  );
-  return stats.reduce((sum, info) => sum + Number(/evicted_keys:(\d+)/.exec(info)?.[1] ?? 0), 0);
+/** Long enough for a run to have asked the nodes what they had evicted before. */
+const startMs = 5000;
+
+/**
+ * The runs that must have seen an eviction, and say nothing of it: they had long begun, and went on to
+ * their end. The only others that may not know are those of rounds in which a node's counter is lost
+ * with it.
+ */
+function untoldEvictions({ runs, plan, interruptions }: Played): readonly string[] {
+  const forgets = plan.tracks.flat().some(({ kind }) => kind === 'kill-target');
+  const isTold = runs.some(({ report }) => /evict/i.test(report?.error ?? ''));
+  if (forgets || isTold) return [];
+  return interruptions
+    .filter(({ kind }) => kind === 'evict')
+    .flatMap(({ fromMs, toMs }) => {
+      const knows = runs.find(
+        ({ code, startedMs, endedMs }) =>
+          code !== undefined && startedMs + startMs < fromMs && toMs < endedMs,
+      );
+      return knows
+        ? [`keys were evicted, and a run ended with ${String(knows.code)} and no word of it`]
+        : [];
+    });
 }
 
 /** The keys that a run has left on both sides, and what it calls them. */

@@ -9,8 +9,8 @@
  *   cluster as soon as they are there. They never make a key anew.
  *
  * Two rounds are played at a time (`--jobs`), each on servers of its own: rounds mostly wait, and
- * with three the servers of one make those of the other time out on two cores. `--evict` lets nodes
- * evict keys, too.
+ * with three the servers of one make those of the other time out on two cores. `--no-evict` leaves
+ * out the nodes that evict keys.
  *
  * A round that went wrong is played again by its own seed: `--rounds 1 --seed <its seed> --trace`.
  * The seed gives the faults, their order, and after how many writes each comes; how the programs run
@@ -51,8 +51,8 @@ const { values } = parseArgs({
     'no-guard': { type: 'boolean', default: false },
     /** Fails unless something was lost: shows that this suite can. */
     'expect-loss': { type: 'boolean', default: false },
-    /** Nodes evict keys, too. */
-    evict: { type: 'boolean', default: false },
+    /** No node evicts keys. */
+    'no-evict': { type: 'boolean', default: false },
     /** How many rounds are played at the same time. */
     jobs: { type: 'string', default: '2' },
     /** Prints what happens, as it happens. */
@@ -67,7 +67,7 @@ process.on('SIGTERM', () => process.exit(143));
 const totals = await playRounds({
   seeds: Array.from({ length: Number(values.rounds) }, (_, at) => Number(values.seed) + at),
   jobs: Number(values.jobs),
-  evict: values.evict,
+  evict: !values['no-evict'],
   flags: values['no-guard'] ? ['--no-guard'] : [],
   say: (line) => {
     console.log(line);

@@ -8,7 +8,7 @@ import { type Importer, keepImporting, type Run } from './importer.js';
 import { explained, inspect, type Inspection, type Interruption } from './inspection.js';
 import { writePreexisting } from './preexisting.js';
 import { type Fault, interrupts, type Plan } from './plan.js';
-import type { Servers } from './servers.js';
+import { everyMs, type Servers } from './servers.js';
 import { createWriter, type Writer } from './writer.js';
 import { createTerritory } from './writes.js';
 
@@ -77,7 +77,9 @@ export async function playRound(
       () => servers.source.client.keys('*'),
       trace,
     );
-    const context = { servers, proxy, importer, trace };
+    let evicted = 0;
+    const count = (keys: number): void => void (evicted += keys);
+    const context = { servers, proxy, importer, trace, evicted: count };
     trace(`${String(plan.keys)} keys are there`);
     await firstKeysMoved(servers, writers);
     const writes = (): number =>
@@ -104,6 +106,7 @@ export async function playRound(
       preexisting,
       interruptions: interruptions.flat(),
       failedKeys,
+      evicted,
     });
     return {
       ...inspection,
@@ -159,7 +162,7 @@ async function firstKeysMoved(servers: Servers, writers: readonly Writer[]): Pro
       const expected = before + keysMade() - madeBefore;
       return expected - (await servers.source.client.dbsize()) > before / 20;
     },
-    { timeoutMs: 60_000 },
+    { timeoutMs: 60_000, everyMs },
   );
 }
 
@@ -176,7 +179,9 @@ async function playTrack(
     context.trace(`${fault.kind} begins`);
     const fromMs = Date.now();
     await inject(fault, context);
-    if (interrupts(fault.kind)) interruptions.push({ fromMs, toMs: Date.now() });
+    if (interrupts(fault.kind)) {
+      interruptions.push({ kind: fault.kind, fromMs, toMs: Date.now() });
+    }
     context.trace(`${fault.kind} is over`);
   }
   return interruptions;

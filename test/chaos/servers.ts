@@ -16,6 +16,9 @@ import {
 import { type Server, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
+/** How often servers are asked for what takes them seconds: each question costs them some. */
+export const everyMs = 50;
+
 export type Durability = 'disks' | 'replicas';
 
 export interface Servers {
@@ -50,14 +53,15 @@ export async function startServers(durability: Durability): Promise<Servers> {
 
   async function untilWell(): Promise<void> {
     await Promise.all(cluster.nodes.map(isWell));
-    await waitFor('every replica to follow its master', async () => {
+    const isFollowed = async (): Promise<boolean> => {
       const all = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
       const replicas = all.filter((info) => info.includes('role:slave'));
       return (
         replicas.length === cluster.nodes.length - cluster.masters.length &&
         replicas.every((info) => info.includes('master_link_status:up'))
       );
-    });
+    };
+    await waitFor('every replica to follow its master', isFollowed, { everyMs });
     await waitFor('the source', async () => source.client.ping());
   }
 
@@ -70,7 +74,6 @@ export async function startServers(durability: Durability): Promise<Servers> {
     async clear() {
       const everybody = [source, ...(await masters())];
       await Promise.all(everybody.map(({ client }) => client.flushall()));
-      await Promise.all(everybody.map(({ client }) => client.config('RESETSTAT')));
     },
     async stop() {
       await Promise.all([source.stop(), cluster.stop()]);

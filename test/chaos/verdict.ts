@@ -23,6 +23,8 @@ export interface Judgement {
   readonly recreated: boolean;
   /** The cluster has an earlier state of what is whole at the source, or was deleted there. */
   readonly leftover: 'stale' | 'ghost' | undefined;
+  /** It is lost, and a node that evicted the key explains that: what it has is right. */
+  readonly isEvictable: boolean;
 }
 
 /** The best that any of the worlds makes of it. */
@@ -30,7 +32,8 @@ export function judge(worlds: readonly World[], found: Found, nowMs: number): Ju
   const all = worlds.map((world) => judgeWorld(world, found, nowMs));
   const right = all.filter(({ verdict }) => verdict === 'right');
   const plain = right.filter(({ leftover }) => !leftover);
-  const best = plain.find(({ recreated }) => !recreated) ?? plain[0] ?? right[0] ?? all[0];
+  const wrong = all.find(({ isEvictable }) => isEvictable) ?? all[0];
+  const best = plain.find(({ recreated }) => !recreated) ?? plain[0] ?? right[0] ?? wrong;
   if (!best) throw new Error('there is always a world');
   return best;
 }
@@ -46,6 +49,7 @@ function judgeWorld(
     reason,
     recreated: alive !== undefined && source !== undefined && moved.length > 0,
     leftover: undefined,
+    isEvictable: false,
   });
   const over = (state: State): boolean => mayHaveExpired(state, nowMs);
 
@@ -64,7 +68,10 @@ function judgeWorld(
   if (isMerged) return say('lost', 'it came back after it was moved, and was taken for its copy');
   const owed = source || !alive ? moved : [...moved, alive];
   const missing = owed.find((state) => !over(state) && !(cluster && isState(cluster, state)));
-  if (missing) return say('lost', `nobody has ${stateText(missing)}`);
+  if (missing) {
+    const isEvictable = !cluster || owed.some((state) => isState(cluster, state));
+    return { ...say('lost', `nobody has ${stateText(missing)}`), isEvictable };
+  }
   if (!cluster || isPreexistingValue || owed.some((state) => isState(cluster, state)))
     return say('right', '');
   if (knows(history, cluster, lateMs)) {

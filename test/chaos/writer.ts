@@ -4,11 +4,13 @@
  * Each write stands in a transaction with EXISTS, so that the answer tells whether the key was there.
  * When the source is lost under it, the write is doubtful, and the writer comes back with the server.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../fuzz/random.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import { Connection, isRefusal } from './connection.js';
 import { createLedger, type Ledger } from './ledger.js';
+import { everyMs } from './servers.js';
 import { nextWrite, type Territory } from './writes.js';
 import type { Write } from './state.js';
 
@@ -24,6 +26,8 @@ export interface Writer {
 }
 
 const atOnce = 250;
+/** What a writer does between two commands. */
+const longestThoughtMs = 5;
 
 export function createWriter(source: Server, random: Random, territory: Territory): Writer {
   const ledger = createLedger();
@@ -33,7 +37,7 @@ export function createWriter(source: Server, random: Random, territory: Territor
   let running: Promise<void> | undefined;
 
   async function write(key: string, what: Write): Promise<void> {
-    const to = await waitFor('the source to take writes', () => connection.open());
+    const to = await waitFor('the source to take writes', () => connection.open(), { everyMs });
     const sentMs = Date.now();
     try {
       const [name, ...args] = what.words;
@@ -60,6 +64,7 @@ export function createWriter(source: Server, random: Random, territory: Territor
     while (!stopping) {
       const [key, what] = nextWrite(random, territory);
       await write(key, what);
+      await sleep(random.int(longestThoughtMs));
     }
   }
 
