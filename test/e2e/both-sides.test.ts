@@ -21,12 +21,12 @@ beforeEach(async () => {
 
 /** Works until told to stop, without ever waiting. */
 function keepOn(work: () => Promise<unknown>): () => Promise<void> {
-  let stopping = false;
+  const end = new AbortController();
   const working = (async () => {
-    while (!stopping) await work();
+    while (!end.signal.aborted) await work();
   })();
   return async () => {
-    stopping = true;
+    end.abort();
     await working;
   };
 }
