@@ -69,7 +69,7 @@ function isProbed({ name, keysEnd }: Rival, quick: boolean): boolean {
   return keysEnd !== 'nowhere';
 }
 
-export function keysFor(dataset: Dataset, rival: Rival, quick: boolean): number {
+function keysFor(dataset: Dataset, rival: Rival, quick: boolean): number {
   if (quick) return rival.isSlow ? dataset.quickSlowKeys : dataset.quickKeys;
   return rival.isSlow ? dataset.slowKeys : dataset.keys;
 }

@@ -5,7 +5,7 @@
 import { type Reply, textOf } from '../redis/reply.js';
 
 /** @returns the places of the keys in the words, the command's own place being 0. */
-export type Places = (words: readonly string[]) => readonly number[];
+type Places = (words: readonly string[]) => readonly number[];
 
 /** The places of a command's keys; undefined: it is not known. */
 export type KeyFinder = (words: readonly string[]) => readonly string[] | undefined;

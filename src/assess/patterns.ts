@@ -21,7 +21,7 @@ export interface Pattern {
 }
 
 /** One unit that was seen. */
-export interface Noted extends Pick<Pattern, 'kind' | 'pattern' | 'script' | 'trouble'> {
+interface Noted extends Pick<Pattern, 'kind' | 'pattern' | 'script' | 'trouble'> {
   readonly client: string;
   /** The shapes of its keys; made only if they are needed. */
   readonly shapes: () => readonly string[];

@@ -9,7 +9,7 @@ export interface CommandCount {
   readonly watched?: number;
 }
 
-export type Concern =
+type Concern =
   | 'multi-key' // may name several keys
   | 'transaction'
   | 'script'

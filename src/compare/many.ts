@@ -23,7 +23,7 @@ export interface FirstPassOptions {
   readonly memoryUsage: boolean;
 }
 
-export interface SuspectOptions {
+interface SuspectOptions {
   /** Whether either side may have keys that expire. */
   readonly expires?: boolean;
   /** How far deadlines may be apart. */
@@ -33,7 +33,7 @@ export interface SuspectOptions {
 }
 
 /** Places of keys that must be looked at one by one. */
-export interface Suspects {
+interface Suspects {
   readonly small: readonly number[];
   /** Few of these at a time: their slices are large. */
   readonly large: readonly number[];

@@ -31,13 +31,13 @@ export interface Decision extends Pick<JournalState, 'replaceSaid' | 'replace' |
 }
 
 /** What a run has done so far. */
-export interface Done {
+interface Done {
   readonly moved: number;
   readonly bytes: number;
   readonly scans: Readonly<Record<string, ScanPosition>>;
 }
 
-export interface Troubles {
+interface Troubles {
   /** Another run has taken the job over, or what is moved can't be put on file: this one must end. */
   lost(error: ImportError): void;
   /** The journal can't be written for now; what it said last still holds. */

@@ -22,7 +22,7 @@ import type { Keys } from '../types.js';
 import { replaceFile, syncFolder } from './files.js';
 
 /** The engine's record of keys, as far as it is used here. */
-export interface Record {
+interface Record {
   noted(bytes: Buffer, start: number, end: number): boolean;
   readonly bytes: Uint8Array;
   /** Notes what another one has noted. */

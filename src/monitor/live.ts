@@ -28,7 +28,7 @@ export interface Live {
 export type Standing = Omit<Live, 'course'>;
 
 /** What holds the run back; null is no limit. */
-export interface Limits {
+interface Limits {
   readonly keysPerSecond: number | null;
   readonly bytesPerSecond: number | null;
   readonly sourceLatencyMs: number | null;

@@ -5,8 +5,7 @@
 import { type Logger as PinoLogger, pino } from 'pino';
 import { harmless } from '../quote.js';
 
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof logLevels)[number];
+type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface LogOptions {
   readonly format: 'text' | 'json';
@@ -50,7 +49,7 @@ interface LogLine extends Readonly<Record<string, unknown>> {
 }
 
 /** `12:01:02 WARNING: a node is left alone for now  node=10.0.0.1:7000` */
-export function textLine({ level, time, msg, ...fields }: LogLine): string {
+function textLine({ level, time, msg, ...fields }: LogLine): string {
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${textOf(value)}`);
   const said = [`${clock(time)} ${names[level]} ${msg}`, ...rest].join('  ');
   return harmless(said);

@@ -27,7 +27,7 @@ export interface Endpoint {
 }
 
 /** Who knows where a source is. */
-export interface Sentinels {
+interface Sentinels {
   /** The master's name. */
   readonly name: string;
   readonly endpoints: readonly Endpoint[];

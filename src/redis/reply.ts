@@ -36,7 +36,7 @@ export function textOf(reply: Reply | undefined): string {
 }
 
 /** Longest status or error line that is read. */
-export const lineLimit = 64 * 1024;
+const lineLimit = 64 * 1024;
 const depthLimit = 8;
 
 /**

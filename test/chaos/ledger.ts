@@ -40,7 +40,7 @@ export interface History {
 }
 
 /** What the source answered to a write. */
-export interface Answer {
+interface Answer {
   readonly existed: boolean;
   readonly reply: unknown;
 }

@@ -4,7 +4,7 @@
  */
 
 /** When a key expires: at some moment between the two, because nobody saw the server do it. */
-export interface Deadline {
+interface Deadline {
   readonly fromMs: number;
   readonly toMs: number;
 }

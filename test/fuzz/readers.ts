@@ -16,7 +16,7 @@ import { mockConnection } from './mock-connection.js';
 import type { Random } from './random.js';
 import * as replies from './replies.js';
 
-export interface Trial {
+interface Trial {
   readonly reader: Reader;
   /** What it has made of the bytes so far; equal for equal bytes, however they were cut. */
   made(): unknown;

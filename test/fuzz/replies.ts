@@ -13,7 +13,7 @@ const errors = [
 /** Nearly all replies are small; some are as large as a chunk of the connection, or larger. */
 const lengths = [0, 1, 2, 3, 5, 9, 10, 11, 30, 99, 100, 101];
 
-export function bytes(random: Random): string {
+function bytes(random: Random): string {
   if (random.oneIn(20_000)) return 'x'.repeat(random.int(600_000));
   const length = random.pick(lengths);
   let text = '';
@@ -22,9 +22,9 @@ export function bytes(random: Random): string {
 }
 
 export const bulk = (value: string): string => `$${String(value.length)}\r\n${value}\r\n`;
-export const status = (random: Random): string => `+${random.pick(texts)}\r\n`;
+const status = (random: Random): string => `+${random.pick(texts)}\r\n`;
 export const error = (random: Random): string => `-${random.pick(errors)}\r\n`;
-export const integer = (random: Random): string =>
+const integer = (random: Random): string =>
   `:${random.pick(['0', '-1', '-2', '1', '3600000', '1893456000000', '9223372036854775807'])}\r\n`;
 
 export function bulkOrNil(random: Random): string {

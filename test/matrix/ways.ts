@@ -2,7 +2,7 @@
 import type { Authority, Certificate } from '../support/certificates.js';
 import type { ServerOptions } from '../support/servers.js';
 
-export interface Lock {
+interface Lock {
   /** What one side gets besides its version. */
   readonly options: Pick<ServerOptions, 'config' | 'tls'>;
   /** What the command line is told of it. */

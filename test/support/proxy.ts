@@ -7,7 +7,7 @@ import { connect, createServer, type Socket } from 'node:net';
 type Direction = 'up' | 'down';
 
 /** May be changed while connections are open; it holds for what arrives from then on. */
-export interface Faults {
+interface Faults {
   /** How long bytes are under way; they stay in order, and are as many a second as before. */
   delayMs: Record<Direction, number>;
   /** Lets this many more bytes through in all, then cuts the connection they were on. */

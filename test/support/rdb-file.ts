@@ -11,16 +11,16 @@ export function rdbLength(value: number): Buffer {
   return long;
 }
 
-export function rdbString(text: string | Buffer): Buffer {
+function rdbString(text: string | Buffer): Buffer {
   const all = Buffer.from(text as string);
   return Buffer.concat([rdbLength(all.length), all]);
 }
 
 /** A number as strings write it when it fits into 8 bits. */
-export const rdbInteger = (value: number): Buffer => bytes(0xc0, value & 255);
+const rdbInteger = (value: number): Buffer => bytes(0xc0, value & 255);
 
 /** LZF without any copies: runs of up to 32 bytes. */
-export function rdbCompressed(text: string): Buffer {
+function rdbCompressed(text: string): Buffer {
   const all = Buffer.from(text);
   const runs: Buffer[] = [];
   for (let at = 0; at < all.length; at += 32) {

@@ -17,10 +17,10 @@ import { type ValueType, valueTypes } from './value-types.js';
 import { type ByteInput, Window } from './window.js';
 
 /** The newest version that is known (Redis 7.4). */
-export const newestVersion = 12;
+const newestVersion = 12;
 
 /** Values beyond this are not held. */
-export const largeBytes = 256 * 1024;
+const largeBytes = 256 * 1024;
 /** The magic and the version. */
 export const headerBytes = 9;
 const sumBytes = 8;

@@ -48,7 +48,7 @@ const row = (name: string, since: number, ...parts: readonly Part[]): ValueType 
   parts,
 });
 
-export const moduleType = 7;
+const moduleType = 7;
 export const stringType = 0;
 
 export const valueTypes: ReadonlyMap<number, ValueType> = new Map([

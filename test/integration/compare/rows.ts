@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { ValueDifference } from '../../../src/compare/value.js';
 
-export type Word = string | number | Buffer;
+type Word = string | number | Buffer;
 export type Command = readonly [string, ...Word[]];
 
 /** What a server knows that others don't. */

@@ -78,6 +78,6 @@ export async function startTwo(source: Kind, target: Kind): Promise<TwoServers> 
   };
 }
 
-export function connectTo({ address }: Server, user = ''): Promise<Connection> {
+function connectTo({ address }: Server, user = ''): Promise<Connection> {
   return connect(parseEndpoint(`redis://${user}${address}`, '--from'), { timeoutMs: 20_000 });
 }

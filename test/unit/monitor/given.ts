@@ -22,7 +22,7 @@ export const facts: RunFacts = {
   steering: unsteered,
 };
 
-export const snapshot: TallySnapshot = {
+const snapshot: TallySnapshot = {
   startedAtMs: 0,
   scanned: 0,
   moved: 0,
