@@ -6,7 +6,7 @@ import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
-import { modulesOf } from './modules.js';
+import { modulesOf } from './payloads.js';
 import { checkNodeRights } from './rights.js';
 
 export interface MasterFacts extends ServerFacts {

@@ -23,7 +23,7 @@ import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
 import { nodeConnections } from './node-connections.js';
-import { filledPrefix } from '../preflight/key-prefix.js';
+import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
 
 const batchKeys = 512;

@@ -32,7 +32,7 @@ import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { nodeConnections } from './node-connections.js';
-import { filledPrefix } from '../preflight/key-prefix.js';
+import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
 import { trialOf } from '../preflight/source-facts.js';
 

@@ -4,7 +4,7 @@ import type { ImportOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-import { rdbVersionOf } from '../preflight/rdb-versions.js';
+import { rdbVersionOf } from '../preflight/payloads.js';
 import { checkNode, clashOf, type KnownLibraries } from './functions.js';
 
 /** Which version all nodes take: a payload may say so, whatever wrote it. */

@@ -24,7 +24,7 @@ import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
-import { readDatabases } from '../preflight/databases.js';
+import { readDatabases } from '../preflight/origins.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/errors.js';
