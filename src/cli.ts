@@ -13,7 +13,7 @@ import {
 } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
-import { exitCodeFor, UsageError } from './errors.js';
+import { exitCodeFor, messageOf, UsageError } from './errors.js';
 import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './installed.js';
 
@@ -127,7 +127,7 @@ function shellOf(words: readonly string[]): Shell {
 function complain(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   if (isDebugging()) console.error(error);
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   if (error instanceof CommanderError) {
     const sentence = (unknownVerb(error, argv) ?? words)
       .replace(/^error: /, '')

@@ -29,6 +29,16 @@ export class StoppedError extends ImportError {
   override readonly exitCode = 130;
 }
 
+/** What was thrown, in words: by our own code, by Node, or by whatever else can throw anything. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What was thrown, as an error: anything can be thrown. */
+export function errorOf(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
 /** @param stoppedWith what the process exits with that a signal stopped, if one did. */
 export function exitCodeFor(error: unknown, stoppedWith?: number): number {
   if (error instanceof StoppedError) return stoppedWith ?? error.exitCode;

@@ -6,7 +6,7 @@
  * memory, however much fails, and what a killed run knew is in the file.
  */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { UsageError } from './errors.js';
+import { errorOf, messageOf, UsageError } from './errors.js';
 import { reportedFailure } from './report.js';
 import type { KeyFailure } from './types.js';
 
@@ -36,7 +36,7 @@ export function failedKeys(path: string): FailedKeys {
   try {
     file = openSync(path, 'a');
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`--failed-keys can't be written (${words}): choose another file.`, {
       cause: error,
     });
@@ -52,7 +52,7 @@ export function failedKeys(path: string): FailedKeys {
     try {
       for (let at = 0; at < bytes.length && !failed;) at += writeSync(file, bytes, at);
     } catch (error) {
-      failed = error instanceof Error ? error : new Error(String(error));
+      failed = errorOf(error);
     }
   }
 

@@ -1,7 +1,7 @@
 /** `cluster-import [import]`: flags and signals to `importKeys`, its report to standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
 import { importKeys } from '../commands/import.js';
-import { exitCodeFor } from '../errors.js';
+import { exitCodeFor, messageOf } from '../errors.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows, importRows, readCliOptions } from '../options.js';
@@ -91,7 +91,7 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
   } catch (error) {
     if (!forMachines) throw error;
     const exitCode = exitCodeFor(error, stop.exitCode);
-    logger.error({ exitCode }, error instanceof Error ? error.message : String(error));
+    logger.error({ exitCode }, messageOf(error));
     return exitCode;
   }
 }

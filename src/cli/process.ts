@@ -5,6 +5,7 @@
  */
 import { closeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { messageOf } from '../errors.js';
 import type { Stop } from './verb.js';
 
 /** SIGHUP: the terminal was closed, or the connection to it was lost. */
@@ -36,7 +37,7 @@ export function endOnTheUnforeseen(isDebugging: boolean): void {
   };
   const end = (error: unknown): void => {
     if (isDebugging) console.error(error);
-    endSaying(`something unforeseen: ${error instanceof Error ? error.message : String(error)}`);
+    endSaying(`something unforeseen: ${messageOf(error)}`);
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);

@@ -5,7 +5,7 @@ import { readCommandStats } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/verdict.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
-import { modulesOf } from '../preflight/modules.js';
+import { modulesOf } from '../preflight/payloads.js';
 import { openControl } from '../redis/control.js';
 import { printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';

@@ -10,7 +10,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StoppedError } from '../errors.js';
+import { errorOf, StoppedError } from '../errors.js';
 import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
 import { batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createHeldBack, createInFlight } from './in-flight.js';
@@ -154,7 +154,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   function endWith(error: unknown): void {
-    fatal ??= error instanceof Error ? error : new Error(String(error));
+    fatal ??= errorOf(error);
   }
 
   function goRound(retry: Retry, batch: Batch): Promise<void> | undefined {

@@ -7,7 +7,7 @@
  * copying scan it tells a position before which everything has arrived.
  */
 import { readFile, rm } from 'node:fs/promises';
-import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
 import { makeFolder, replaceFile } from './files.js';
 import { takeLock } from './lock.js';
@@ -167,7 +167,7 @@ async function unlessUnwritable<T>(path: string, work: () => Promise<T>): Promis
 }
 
 function unwritable(path: string, cause: unknown, Kind: typeof ImportError): ImportError {
-  const words = cause instanceof Error ? cause.message : String(cause);
+  const words = messageOf(cause);
   return new Kind(
     `The journal ${path} can't be kept (${words}): name a file in --state that can be written.`,
     { cause },

@@ -16,7 +16,7 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as othersTurn } from 'node:timers/promises';
-import { SourceError } from '../errors.js';
+import { messageOf, SourceError } from '../errors.js';
 import { keyStart } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 import { replaceFile, syncFolder } from './files.js';
@@ -118,7 +118,7 @@ export function movedKeys(
   }
 
   function complain(error: unknown): never {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     const told = new SourceError(
       `The journal can't be written (${words}), and without it keys that come back could not be told from new ones: make room, then run the same command again.`,
       { cause: error },

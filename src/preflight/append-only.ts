@@ -9,7 +9,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { cp, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { UsageError } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { headOfDump, identityOf } from '../sources/dump/input.js';
 import { unpacked } from '../sources/dump/unpack.js';
 import { RdbReader } from '../sources/rdb/reader.js';
@@ -40,7 +40,7 @@ const manifestEnd = '.manifest';
 /** @returns undefined when it is none. */
 export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined> {
   const found = await stat(path).catch((error: unknown) => {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`--from ${path} can't be read: ${words}.`, { cause: error });
   });
   if (found.isDirectory()) return folderAt(path);

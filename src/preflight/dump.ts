@@ -8,7 +8,7 @@ import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js'
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { RdbError } from '../sources/rdb/errors.js';
 import { headerBytes, RdbReader, versionIn } from '../sources/rdb/reader.js';
-import { readDatabases } from './databases.js';
+import { readDatabases } from './origins.js';
 import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
 import type { SourceFacts } from './source-facts.js';

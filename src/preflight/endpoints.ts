@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { AccessOptions } from '../access.js';
 import type { ImportOptions } from '../options.js';
-import { UsageError } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import type { Side } from '../redis/sentences.js';
@@ -172,7 +172,7 @@ async function readGiven(path: string, flag: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`${flag} can't be read (${words}): give another file.`, { cause: error });
   }
 }

@@ -3,9 +3,8 @@ import { stat } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { appendOnlyAt, dumpAt } from './append-only.js';
-import { readDatabases } from './databases.js';
+import { type NamedServer, readDatabases } from './origins.js';
 import { dumpsIn, jobOfFile } from './dump-names.js';
-import type { NamedServer } from './origins.js';
 import { type Loading, type Scratch, startScratch } from './scratch.js';
 
 export interface OpenedFiles {

@@ -1,12 +1,12 @@
 /** What is found out about each master of the target cluster before the start. */
-import { ConnectionError, PreflightError } from '../errors.js';
+import { ConnectionError, messageOf, PreflightError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
-import { modulesOf } from './modules.js';
+import { modulesOf } from './payloads.js';
 import { checkNodeRights } from './rights.js';
 
 export interface MasterFacts extends ServerFacts {
@@ -48,7 +48,7 @@ export async function readMaster(
       control.close();
     }
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     const way =
       error instanceof ConnectionError
         ? ` If it is reached elsewhere from here, say --nat ${node.address}=host:port.`

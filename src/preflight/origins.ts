@@ -2,7 +2,8 @@
  * Where the keys are to come from: every database of every server that the flags name.
  *
  * The databases of one server are different sources, each with its own connections, because a
- * connection is in one database at a time.
+ * connection is in one database at a time. Which of them are wanted, which hold keys, and which
+ * would be forgotten, is told here too.
  */
 import type { AccessOptions } from '../access.js';
 import { UsageError } from '../errors.js';
@@ -12,7 +13,6 @@ import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
-import { filledIn, readDatabases } from './databases.js';
 import { isDump, namesFile } from './dump-names.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 
@@ -173,4 +173,57 @@ async function databasesOf(
 async function usedDatabases(control: Control): Promise<readonly number[]> {
   const used = filledIn(await control.info('keyspace'));
   return used.length === 0 ? [0] : used;
+}
+
+/** How many databases there are the server says; a number may be this long. */
+const database = /^\d{1,9}$/;
+
+/** A database that is taken along. */
+interface Taken {
+  readonly control: Pick<Control, 'address'>;
+  readonly endpoint: Pick<Endpoint, 'db'>;
+  /** The databases of its server that hold keys. */
+  readonly filled: readonly number[];
+}
+
+/** @returns undefined when nothing was said. */
+export function readDatabases(given: readonly string[]): readonly number[] | 'all' | undefined {
+  const words = given.flatMap((text) => text.split(',')).map((word) => word.trim());
+  if (words.length === 0) return undefined;
+  if (words.includes('all') && words.length === 1) return 'all';
+  if (!words.every((word) => database.test(word))) {
+    throw new UsageError('--db must be numbers with commas between them, as in 0,3, or all.');
+  }
+  return [...new Set(words.map(Number))];
+}
+
+/** The databases that hold keys, by INFO keyspace. */
+export function filledIn(keyspace: ReadonlyMap<string, string>): readonly number[] {
+  const numbers = [...keyspace.keys()].flatMap((name) => {
+    const [, digits] = /^db(\d+)$/.exec(name) ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+  });
+  return numbers.sort((one, other) => one - other);
+}
+
+/**
+ * What is not taken along, in a sentence; undefined: nothing. Whoever then shuts the source down
+ * would lose it.
+ */
+export function leftOut(sources: readonly Taken[]): string[] {
+  const taken = new Map<string, { all: readonly number[]; wanted: Set<number> }>();
+  for (const { control, filled, endpoint } of sources) {
+    const known = taken.get(control.address) ?? { all: filled, wanted: new Set() };
+    taken.set(control.address, known);
+    known.wanted.add(endpoint.db);
+  }
+  return [...taken].flatMap(([address, { all, wanted }]) => {
+    const others = all.filter((db) => !wanted.has(db));
+    if (others.length === 0) return [];
+    const which =
+      others.length === 1 ? `database ${String(others[0])}` : `databases ${others.join(', ')}`;
+    return [
+      `${address} has keys in ${which} too, which stay there: say --db all to take them along.`,
+    ];
+  });
 }

@@ -9,21 +9,22 @@ import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
-import { leftOut } from './databases.js';
+import { leftOut, readOrigins } from './origins.js';
 import { openDump } from './dump.js';
 import { dumpsIn } from './dump-names.js';
-import { limitBelowDistance } from './distance-limit.js';
+import { checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
-import { checkPrefix } from './key-prefix.js';
-import { lackingModules, modulesOf } from './modules.js';
-import { readOrigins } from './origins.js';
-import { payloadRefusal } from './payloads.js';
-import { rdbVersionOf, versionOfDump } from './rdb-versions.js';
+import {
+  lackingModules,
+  modulesOf,
+  payloadRefusal,
+  rdbVersionOf,
+  versionOfDump,
+} from './payloads.js';
 import { checkRoom } from './room.js';
 import { checkNodeElements, checkSourceElements } from './rights.js';
-import { unknownTypes } from './type-names.js';
 import { checkSource, followers, readSource, type SourceFacts } from './source-facts.js';
 
 export interface TargetFacts {

@@ -10,7 +10,7 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
-import { replicasToWaitFor, waitsForDisks } from './waiting.js';
+import { replicasToWaitFor, waitsForDisks } from './options-checks.js';
 
 interface Place {
   readonly endpoint: Endpoint;

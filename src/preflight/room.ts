@@ -17,7 +17,7 @@ import {
 } from '../redis/memory.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import { nameFilter } from '../sources/glob.js';
-import { filledPrefix } from './key-prefix.js';
+import { filledPrefix } from './options-checks.js';
 import type { MasterFacts } from './master-facts.js';
 import type { SourceFacts } from './source-facts.js';
 

@@ -6,9 +6,8 @@ import { type Endpoint, printable } from '../redis/endpoint.js';
 import { bytesOfKeys } from '../redis/memory.js';
 import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
-import { filledIn } from './databases.js';
+import { filledIn, type Origin } from './origins.js';
 import type { Dump } from './dump-names.js';
-import type { Origin } from './origins.js';
 import { checkSourceRights } from './rights.js';
 
 export interface SourceFacts extends ServerFacts {

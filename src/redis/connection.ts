@@ -10,7 +10,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { ConnectionError, type ImportError, ProtocolError } from '../errors.js';
+import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
@@ -141,7 +141,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
           at = next;
         }
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         lose(new ProtocolError(`${address} sent ${reason}`, { cause: error }));
         return;
       }

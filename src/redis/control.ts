@@ -9,7 +9,7 @@
  *   hides the reason when AUTH fails.
  */
 import { Redis } from 'ioredis';
-import { ConnectionError, type ImportError, RefusedError } from '../errors.js';
+import { ConnectionError, errorOf, type ImportError, RefusedError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { nameOfCommand, type Side, sentence } from './sentences.js';
 import { tlsOptions } from './tls.js';
@@ -69,7 +69,7 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   client.on('error', (error: Error) => (failure ??= error));
 
   function explain(error: unknown, command: string): ImportError {
-    const reason = failure ?? (error instanceof Error ? error : new Error(String(error)));
+    const reason = failure ?? errorOf(error);
     if (error instanceof Error && error.name === 'ReplyError') {
       return new RefusedError(
         sentence(error.message, { ...options, address, endpoint, command }),

@@ -4,7 +4,7 @@
  * The address given as `--to` is only a seed. Keys are sent to what the cluster announces, because
  * that is what its redirections name, and what a source that runs MIGRATE has to dial.
  */
-import { RefusedError, TargetError } from '../errors.js';
+import { messageOf, RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
 import { type Control, type ControlOptions, openControl } from './control.js';
 import type { Endpoint } from './endpoint.js';
@@ -68,7 +68,7 @@ export async function openTopology(
         if (reason === undefined || error instanceof TargetError) reason = error;
       }
     }
-    const words = reason instanceof Error ? reason.message : String(reason);
+    const words = messageOf(reason);
     throw new TargetError(`No node of the cluster knows where its slots are: ${words}`, {
       cause: reason,
     });

@@ -17,13 +17,12 @@ import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
-import { connectionLog } from './connection-log.js';
+import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from './distance.js';
 import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
-import { nodeConnections } from './node-connections.js';
-import { filledPrefix } from '../preflight/key-prefix.js';
+import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
 
 const batchKeys = 512;

@@ -26,13 +26,12 @@ import { selectedSource, selectsAll } from '../sources/selected.js';
 import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
-import { connectionLog } from './connection-log.js';
+import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from './distance.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { jobPolicy, moverOf } from './movers.js';
-import { nodeConnections } from './node-connections.js';
-import { filledPrefix } from '../preflight/key-prefix.js';
+import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
 import { trialOf } from '../preflight/source-facts.js';
 

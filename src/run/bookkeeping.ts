@@ -4,7 +4,7 @@
  * which keys alone are to be done.
  */
 import { stat } from 'node:fs/promises';
-import { type ImportError, UsageError } from '../errors.js';
+import { type ImportError, messageOf, UsageError } from '../errors.js';
 import { failedKeys, type KeyOrigin } from '../failed-keys.js';
 import { openJournal } from '../journal/journal.js';
 import { defaultStatePath } from '../journal/place.js';
@@ -117,7 +117,7 @@ export async function openBooks(
   }
 
   function warn(error: unknown): void {
-    logger.warn({}, error instanceof Error ? error.message : String(error));
+    logger.warn({}, messageOf(error));
   }
 }
 

@@ -1,10 +1,10 @@
 /** What of a dump is no key: function libraries, other databases, data of modules. */
-import { PreflightError, SourceError } from '../errors.js';
+import { messageOf, PreflightError, SourceError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-import { rdbVersionOf } from '../preflight/rdb-versions.js';
+import { rdbVersionOf } from '../preflight/payloads.js';
 import { checkNode, clashOf, type KnownLibraries } from './functions.js';
 
 /** Which version all nodes take: a payload may say so, whatever wrote it. */
@@ -47,7 +47,7 @@ export async function loadLibraries(
       for (const code of codes) await control.call('FUNCTION', 'LOAD', 'REPLACE', code);
     } catch (error) {
       if (error instanceof PreflightError) throw new SourceError(error.message, { cause: error });
-      const words = error instanceof Error ? error.message : String(error);
+      const words = messageOf(error);
       throw new SourceError(`The ${which} of ${source.name} could not be brought along: ${words}`, {
         cause: error,
       });

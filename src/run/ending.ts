@@ -2,7 +2,7 @@
 import type { ImportOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
 import { version } from '../installed.js';
-import { nameTypes } from '../preflight/modules.js';
+import { nameTypes } from '../preflight/payloads.js';
 import type { PartEnd, Parts } from './parts.js';
 import type { Facts } from '../preflight/preflight.js';
 

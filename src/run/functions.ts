@@ -5,7 +5,7 @@
  * Scripts that clients have loaded stay behind: no command lists them. Clients load them again when
  * they hear NOSCRIPT.
  */
-import { PreflightError } from '../errors.js';
+import { messageOf, PreflightError } from '../errors.js';
 import { type Control, type ControlReply, openControl } from '../redis/control.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
@@ -104,7 +104,7 @@ async function bringFrom(
     return { libraries: [...libraries.keys()], masters: nodes.length };
   } catch (error) {
     if (error instanceof PreflightError) throw error;
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new PreflightError(`The functions could not be brought along. ${words}`, {
       cause: error,
     });

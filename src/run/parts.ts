@@ -14,7 +14,7 @@ import { createAllowance } from '../engine/allowance.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
-import { ImportError, StoppedError } from '../errors.js';
+import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
@@ -24,7 +24,7 @@ import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
-import { readDatabases } from '../preflight/databases.js';
+import { readDatabases } from '../preflight/origins.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/errors.js';
@@ -123,7 +123,7 @@ export function assembleParts(
       return { part, error: undefined };
     } catch (error) {
       if (error instanceof StoppedError) return { part, error: undefined };
-      const words = error instanceof Error ? error.message : String(error);
+      const words = messageOf(error);
       return {
         part,
         error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,

@@ -6,7 +6,7 @@ import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-import { replicasToWaitFor, waitsForDisks } from '../preflight/waiting.js';
+import { replicasToWaitFor, waitsForDisks } from '../preflight/options-checks.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
 export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: ImportOptions): boolean {

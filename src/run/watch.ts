@@ -3,6 +3,7 @@
  * page. They read one sampler.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors.js';
 import { createHistory } from '../monitor/history.js';
 import { serve } from '../monitor/http.js';
 import { liveState, reportSoFar, standing } from '../monitor/live.js';
@@ -126,7 +127,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
       return opened;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       voice.logger.info({ reason }, 'cluster-import ctl will not find the run');
       return undefined;
     }
@@ -136,7 +137,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     try {
       await metrics?.push(url, from);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       voice.logger.warn({ reason }, '--push: the metrics could not be pushed');
     }
   }

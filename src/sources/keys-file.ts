@@ -3,7 +3,7 @@
  * The file is read twice, once to check all of it before the start, so its size does not matter.
  */
 import { stat } from 'node:fs/promises';
-import { UsageError } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { keysBuilder } from '../redis/keys.js';
 import type { Keys, Source } from '../types.js';
 import { type KeyLine, keyLines, type KeySource } from './key-lines.js';
@@ -33,7 +33,7 @@ export async function checkKeysFile(
     return { path, sources, keyCount, byteLength: (await stat(path)).size };
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`--only-keys can't be read (${words}): give another file.`, {
       cause: error,
     });

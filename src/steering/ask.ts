@@ -1,6 +1,6 @@
 /** The other end of the socket: speaks to runs, and clears away what those that were killed left. */
 import { connect } from 'node:net';
-import { ImportError, UsageError } from '../errors.js';
+import { ImportError, messageOf, UsageError } from '../errors.js';
 import type { Answer, Orders, State } from './orders.js';
 import { findSockets, removeSocket, type SocketPlace } from './place.js';
 
@@ -16,7 +16,7 @@ export async function tell(path: string, orders: Orders): Promise<State> {
   try {
     text = await exchange(path, `${JSON.stringify(orders)}\n`);
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`No run answers at ${path} (${words}).`, { cause: error });
   }
   const answer = readAnswer(text, path);

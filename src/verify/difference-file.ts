@@ -3,7 +3,7 @@
  * and synchronously, so that nothing waits in memory however much differs.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { UsageError } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { type Difference, reportedDifference } from './difference.js';
 
 const heldLength = 64 * 1024;
@@ -22,7 +22,7 @@ export function differenceFile(path: string): DifferenceFile {
   try {
     file = openSync(path, 'w');
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`--differences can't be written (${words}): choose another file.`, {
       cause: error,
     });

@@ -19,7 +19,7 @@ import { createServer } from '../../verify/server.js';
 import { isDump } from '../../preflight/dump-names.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import { openFiles } from '../../preflight/files.js';
-import { checkPrefix, filledPrefix } from '../../preflight/key-prefix.js';
+import { checkPrefix, filledPrefix } from '../../preflight/options-checks.js';
 import { type Origin, readOrigins } from '../../preflight/origins.js';
 import { databaseIn } from '../../preflight/source-facts.js';
 import type { Sample, VerifyOptions } from './options.js';

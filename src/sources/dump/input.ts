@@ -5,7 +5,7 @@
 import { createReadStream, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { SourceError, UsageError } from '../../errors.js';
+import { messageOf, SourceError, UsageError } from '../../errors.js';
 import type { ByteInput } from '../rdb/window.js';
 import { isPacked, unpacked } from './unpack.js';
 
@@ -75,7 +75,7 @@ export async function headOfDump(path: string, mostBytes: number): Promise<strin
 }
 
 function unreadable(path: string, error: unknown): UsageError {
-  return new UsageError(`--from ${path} can't be read: ${wordsOf(error)}.`, { cause: error });
+  return new UsageError(`--from ${path} can't be read: ${messageOf(error)}.`, { cause: error });
 }
 
 /** Which file it is, and in which state; without spaces. */
@@ -100,7 +100,7 @@ function fileInput(file: FileHandle, size: number, path: string, identity: strin
         at += bytesRead;
         return bytesRead;
       } catch (error) {
-        throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
+        throw new SourceError(`${path} can't be read on: ${messageOf(error)}.`, { cause: error });
       }
     },
     stop: () => (stopped = true),
@@ -127,7 +127,7 @@ function streamInput(
     } catch (error) {
       // To whoever reads, a stream that was stopped fails.
       if (stopped) return undefined;
-      throw new SourceError(`${path} can't be read on: ${wordsOf(error)}.`, { cause: error });
+      throw new SourceError(`${path} can't be read on: ${messageOf(error)}.`, { cause: error });
     }
   }
 
@@ -157,8 +157,4 @@ function streamInput(
       await below?.file.close();
     },
   };
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

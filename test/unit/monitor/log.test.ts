@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { connectionLog } from '../../../src/run/connection-log.js';
+import { connectionLog } from '../../../src/run/connections.js';
 import { createLogger } from '../../../src/monitor/log.js';
 import { logRun } from '../../../src/monitor/run-log.js';
 import { createSampler, type RunFacts } from '../../../src/monitor/sample.js';

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkPrefix, filledPrefix } from '../../src/preflight/key-prefix.js';
-import { unknownTypes } from '../../src/preflight/type-names.js';
+import { checkPrefix, filledPrefix, unknownTypes } from '../../../src/preflight/options-checks.js';
 
 describe('a key prefix', () => {
   it.each([

@@ -1,0 +1,82 @@
+/**
+ * What single options come to, and whether they can be what was meant: slips that no server would
+ * refuse, and defaults that depend on what servers have.
+ */
+import { UsageError } from '../errors.js';
+import type { ImportOptions } from '../options.js';
+import type { Control } from '../redis/control.js';
+import { measureRoundTrip } from '../redis/round-trip.js';
+
+const ownTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
+/** Modules name theirs as they like, with capitals and dashes mostly. */
+const ofModules = /[^a-z]|^vectorset$/;
+
+/**
+ * Whether `--type` names what servers know: a slip selects nothing, and looks like a success.
+ * @returns what to tell of names that are most likely slips; undefined: there are none.
+ */
+export function unknownTypes(types: readonly string[]): string | undefined {
+  const unknown = types.filter((type) => !ownTypes.includes(type) && !ofModules.test(type));
+  if (unknown.length === 0) return undefined;
+  return `--type ${unknown.join(', ')}: no Redis has such a type; they are ${ownTypes.join(', ')}, and those of modules.`;
+}
+
+/**
+ * A word in braces that is no placeholder is most likely a slip, and a costly one: braces are a hash
+ * tag, so all keys would be of one slot. Who means that doubles them.
+ * @throws UsageError
+ */
+export function checkPrefix(prefix: string | undefined): void {
+  const words = prefix?.matchAll(/(?<!\{)\{([a-z]+)\}(?!\})/gi) ?? [];
+  for (const [placeholder, word] of words) {
+    if (word === 'db' || word === 'from') continue;
+    throw new UsageError(
+      `--key-prefix knows {db} and {from}, and not ${placeholder}: correct it, or write {${placeholder}} if it is to be a hash tag, which puts all keys into one slot.`,
+    );
+  }
+}
+
+/** @param from the address, or the name of the file, that the keys are from. */
+export function filledPrefix(prefix: string, db: number, from: string): Buffer {
+  const filled = prefix.replaceAll('{db}', String(db)).replaceAll('{from}', from);
+  return Buffer.from(filled.replace(/\{(\{[a-z]+\})\}/gi, '$1'));
+}
+
+/** Above this share of the limit nothing more is ever sent at one time (engine/allowance.ts). */
+const usableShare = 0.5;
+
+/**
+ * Whether `--max-source-latency` leaves time for anything but the way there and back.
+ * @returns what to say; undefined: the limit can be kept.
+ */
+export async function limitBelowDistance(
+  control: Control,
+  limitMs: number | undefined,
+): Promise<string | undefined> {
+  if (limitMs === undefined) return undefined;
+  const tripMs = await measureRoundTrip(control).catch(() => 0);
+  if (tripMs < limitMs * usableShare) return undefined;
+  return (
+    `A PING to ${control.address} takes ${tripMs.toFixed(1)} ms there and back when nothing is moved, ` +
+    `so --max-source-latency ${String(limitMs)} would hold the run to a key at a time: ` +
+    `give more than ${String(Math.ceil(tripMs / usableShare))} ms, or run it nearer to the source.`
+  );
+}
+
+/**
+ * How many replicas of a node must have a key before the source deletes it.
+ * By default one, where the node has one that follows: a node alone can't promise anything.
+ * @param inSync how many follow the node.
+ */
+export function replicasToWaitFor(
+  inSync: number,
+  options: Pick<ImportOptions, 'copy' | 'waitReplicas'>,
+): number {
+  if (options.copy) return 0;
+  return options.waitReplicas ?? Math.min(1, inSync);
+}
+
+/** Whether what a node stores is to be on its disk as well. */
+export function waitsForDisks(options: Pick<ImportOptions, 'copy' | 'waitFsync'>): boolean {
+  return options.waitFsync && !options.copy;
+}
