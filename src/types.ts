@@ -88,10 +88,11 @@ export interface Copy {
   /** The run_id of the source that had the keys then; undefined: nobody knows. */
   readonly sourceRun?: string | undefined;
   /**
-   * The connection over which the node acknowledged the keys. As long as it is not lost, the node has
-   * not restarted: what it lacks now was deleted by its clients.
+   * The connection over which a node acknowledged the keys, and the node's address. As long as it is not
+   * lost, that node has not restarted: what it lacks now was deleted by its clients.
    */
   readonly storedOver?: { readonly lost: Error | undefined } | undefined;
+  readonly storedAt?: string | undefined;
 }
 
 /**

@@ -12,7 +12,7 @@ import { commandHead, keyCommandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
 import type { Reader } from '../../redis/reader.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
-import type { FailureClass, Keys, Node } from '../../types.js';
+import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { Lanes } from './lanes.js';
@@ -187,6 +187,14 @@ function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
   }
   out.askEach(dumpHead, keys);
   source.expect(new BulksReader(sink, keys.count));
+}
+
+/** By whom keys were stored. */
+export function storedBy(
+  lane: Connection,
+  { node }: Pick<Batch, 'node'>,
+): Pick<Copy, 'storedOver' | 'storedAt'> {
+  return { storedOver: lane, storedAt: node.address };
 }
 
 /** The keys that are neither absent nor refused. */

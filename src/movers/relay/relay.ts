@@ -26,7 +26,7 @@ import { settleRefused, sourceRefusal } from '../refused.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { createLanes } from './lanes.js';
-import { createLine } from './line.js';
+import { createLine, storedBy } from './line.js';
 import type { Kept, Ticket } from './removal.js';
 import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
 import { createSentValues, type SentValues } from './sent-values.js';
@@ -182,7 +182,7 @@ export function relay(options: RelayOptions): Mover {
       if (!(error instanceof ImportError)) throw error;
       const { source, sourceRun } = guarded.line;
       const known = afterLostConnection(options.job, batch.copy, progress.phase, sourceRun);
-      const copy = progress.lane ? { ...known, storedOver: progress.lane } : known;
+      const copy = progress.lane ? { ...known, ...storedBy(progress.lane, batch) } : known;
       // With the source still there it was the node that failed: what it was asked aside, say.
       const why = source.lost ? 'source' : 'unavailable';
       const again = keys.values ? keys : sent.withValues(keys);
@@ -222,7 +222,7 @@ export function relay(options: RelayOptions): Mover {
     const way = { sent, stage, byElements: apart === undefined };
     const found = await store(options, line, lane, batch, outcome, way);
     if (found.apart.count > 0) apart?.push(found.apart);
-    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
+    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
     const confirming = options.confirmation
       ? await confirm({ line, removal }, ticket, batch, found, stage, lane, outcome)
       : { stored: found.keys, found: found.found, again: noKeys, isWatchOver: false };

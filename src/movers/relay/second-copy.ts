@@ -25,6 +25,7 @@ import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, sourceRefusal } from '../refused.js';
 import { verdictOf } from '../replies.js';
+import { storedBy } from './line.js';
 import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
 import { sentValueOf, type SentValue, valueRecord, withSentValues } from './sent-values.js';
@@ -80,9 +81,12 @@ export async function moveAgain(
   const { job } = options;
   const { sourceRun } = line;
   const words = options.wordsFor(node, false);
-  const storedNow: Copy = { state: 'stored', sourceRun, storedOver: lane };
+  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(lane, batch) };
   /** The node has not restarted since it acknowledged the keys. */
-  const isSure = copy.storedOver !== undefined && copy.storedOver.lost === undefined;
+  const isSure =
+    copy.storedAt === node.address &&
+    copy.storedOver !== undefined &&
+    copy.storedOver.lost === undefined;
   const mayReplace = mayOverwrite(job, batch) === 'if-untouched';
   const leaving: Leaving[] = [];
   const unknown: number[] = [];

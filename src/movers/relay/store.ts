@@ -23,7 +23,7 @@ import { retryRefused, sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
 import type { Durability } from './durability.js';
 import type { Expiry } from './expiry.js';
-import { type Line, type Passed, storedOf } from './line.js';
+import { type Line, type Passed, storedBy, storedOf } from './line.js';
 import { askDeadlines } from './ttls.js';
 import { type SentValues, valueRecord } from './sent-values.js';
 import type { Stage } from './stage.js';
@@ -78,7 +78,7 @@ export async function store(
   const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
   const { job } = options;
   const overwrite = mayOverwrite(job, batch) === 'always';
-  const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, storedOver: lane };
+  const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
   const words = options.wordsFor(batch.node, overwrite);
   // What gets its name later is asked about then.
   const durability = stage ? undefined : options.durabilityOf(batch.node);
