@@ -31,6 +31,8 @@ export interface Stage {
    * @param deadlines of the keys, 0 for none; may be filled in later.
    */
   begin(keys: Keys, deadlines: Float64Array | undefined): Keys;
+  /** They get their own names in another way after all. */
+  forget(keys: Keys): void;
   /** Which of the keys stand under temporary names. */
   indexesOf(keys: Keys): readonly number[];
   /** Keys that were begun with, under the same temporary names. */
@@ -81,6 +83,11 @@ export function createStage(): Stage {
 
   return {
     staged,
+    forget(keys) {
+      for (let index = 0; index < keys.count; index++) {
+        known.delete(keyAt(keys, index).toString('latin1'));
+      }
+    },
     indexesOf: (keys) =>
       [...Array(keys.count).keys()].filter((index) =>
         known.has(keyAt(keys, index).toString('latin1')),

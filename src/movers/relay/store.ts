@@ -186,6 +186,7 @@ export async function store(
     };
     try {
       const { node, asking } = batch;
+      if (as === 'elements') stage?.forget(keys);
       const passed =
         as === 'elements'
           ? await options.elements.pass({
