@@ -78,6 +78,7 @@ export async function importKeys(
       context.onStart?.(watch.steering);
       const ended = await run(parts, books, eviction, signal);
       checkBegun(parts, ended.ends);
+      if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
       const { earlier } = books;
       if (options.allowEviction) tellEvicted(ended.evicted, warn);
       const ending = { ...ended, functions, earlier, warnings };

@@ -12,6 +12,8 @@ export interface OpenedFiles {
   readonly read: readonly { readonly path: string; readonly file: string }[];
   readonly servers: readonly NamedServer[];
   /** Ends the servers. */
+  /** Waits until it has been told which of the servers are gone, if any are. */
+  settled(): Promise<void>;
   stop(): void;
 }
 
@@ -57,7 +59,10 @@ export async function openFiles(
       const job = jobOfFile(path, file.identity, String(readDatabases(options.db) ?? 0));
       servers.push({ endpoint: scratch.endpoint, inCluster: false, file: path, job });
     }
-    return { read, servers, stop };
+    const settled = async (): Promise<void> => {
+      await Promise.all(started.map((scratch) => scratch.settled()));
+    };
+    return { read, servers, settled, stop };
   } catch (error) {
     stop();
     throw error;

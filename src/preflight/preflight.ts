@@ -42,6 +42,8 @@ export interface Facts {
   readonly sources: readonly SourceFacts[];
   readonly target: TargetFacts;
   /** Ends what was opened and started for the sources. */
+  /** To be awaited before a run that failed is reported: it is warned of servers of files that are gone. */
+  settled(): Promise<void>;
   close(): void;
 }
 
@@ -125,7 +127,7 @@ export async function preflight(
     }
     await checkRoom(sources, target, options, warn);
     seed.close();
-    return { sources, target, close };
+    return { sources, target, settled: () => files.settled(), close };
 
     function close(): void {
       for (const { control } of sources) control.close();

@@ -23,6 +23,8 @@ export interface Scratch {
   readonly endpoint: Endpoint;
   /** What it said of the file's end; undefined: nothing. */
   readonly warning: string | undefined;
+  /** If the server is gone, waits until that has been told. */
+  settled(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -75,12 +77,25 @@ export async function startScratch(
     // It goes by the file's name, which is what people know.
     const endpoint: Endpoint = { host: file.path, port: 0, socket, tls: false, db: 0 };
     await loaded(endpoint, guardian, loading);
-    guardian.onEnd(() => {
-      void guardian.lastWords().then((words) => {
-        loading.warn(`The redis-server that has loaded ${file.path} has ended: ${said(words)}`);
+    const told = new Promise<void>((resolve) => {
+      guardian.onEnd(() => {
+        void guardian.lastWords().then((words) => {
+          loading.warn(`The redis-server that has loaded ${file.path} has ended: ${said(words)}`);
+          resolve();
+        });
       });
     });
-    return { endpoint, warning: truncation(await readFile(log, 'utf8'), file.path), stop };
+    const settled = async (): Promise<void> => {
+      const { timeoutMs } = loading;
+      const control = await openControl(endpoint, { side: 'from', timeoutMs }).catch(
+        () => undefined,
+      );
+      control?.close();
+      // A server that takes no connections may be there all the same.
+      if (!control) await Promise.race([told, delay(timeoutMs)]);
+    };
+    const warning = truncation(await readFile(log, 'utf8'), file.path);
+    return { endpoint, warning, settled, stop };
   } catch (error) {
     await stop();
     throw error;

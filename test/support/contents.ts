@@ -18,18 +18,28 @@ export async function readContents(client: Redis, key: Buffer): Promise<Contents
   // One transaction would be exact, but then a value would have to be read before its type is known.
   const type = await client.type(key);
   if (type === 'none') return undefined;
-  const [value, ttlMs, [seconds = 0, micros = 0]] = await Promise.all([
+  const [value, ttlMs, nowMs] = await Promise.all([
     readValue(client, key, type),
     client.pttl(key),
-    // The server's own, because an answer may lie here for long before it is read.
-    client.time(),
+    timeOf(client),
   ]);
   const text = JSON.stringify(value);
   return {
     type,
     value: text.length > 2000 ? digest(Buffer.from(text)) : text,
-    deadlineMs: ttlMs < 0 ? undefined : seconds * 1000 + micros / 1000 + ttlMs,
+    deadlineMs: ttlMs < 0 ? undefined : nowMs + ttlMs,
   };
+}
+
+/** The server's own, because an answer may lie here for long before it is read; ours if it has none. */
+async function timeOf(client: Redis): Promise<number> {
+  try {
+    const [seconds = 0, micros = 0] = await client.time();
+    return seconds * 1000 + micros / 1000;
+  } catch (error) {
+    if (!/unknown command/i.test(String(error))) throw error;
+    return Date.now();
+  }
 }
 
 /** How long bytes are told apart; their beginning is for people. */

@@ -237,7 +237,9 @@ export async function moveAgain(
     retryRefused(outcome, node, some, compared.refused);
     const missing = { class: 'changing', message: `${node.address} does not have it` } as const;
     const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
-    outcome.retry(compared.missing, { ...missing, copy: mayBeMoved });
+    // Without the places for what was sent, they are stored as if for the first time.
+    const plain = { ...compared.missing, values: undefined };
+    outcome.retry(plain, { ...missing, copy: mayBeMoved });
     await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
     leaveBoth(compared.different);
     if (onEqual(job, batch) !== 'done') leaveBoth(compared.equal);
