@@ -353,12 +353,6 @@ export function relay(options: RelayOptions): Mover {
     outcome: OutcomeBuilder,
     progress: Progress,
   ): Promise<boolean> {
-    // A slot that is on its way takes commands one by one, and no transactions.
-    if (batch.asking) {
-      const message = `${batch.node.address} is taking over the slot`;
-      outcome.retry(batch.keys, { class: 'redirected', message });
-      return false;
-    }
     const lane = await laneFor(guarded, batch, outcome);
     if (!lane) return false;
     const { kept, why } = await moveAgain(options, guarded, lane, batch, outcome, () => {

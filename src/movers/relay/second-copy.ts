@@ -139,6 +139,10 @@ export async function moveAgain(
       await settleAbsent(options, batch, chosen(keys, [index]), sourceRun, outcome);
       return;
     }
+    if (batch.asking) {
+      waitForSlot(index);
+      return;
+    }
     const done = await there.discard(sent);
     if (done === 'done' || done === 'absent') outcome.gone++;
     else notDone(index, done);
@@ -149,6 +153,10 @@ export async function moveAgain(
     const known = { index, record: recordAt(index), copy };
     if (isSure) {
       leaving.push(known);
+      return;
+    }
+    if (batch.asking) {
+      waitForSlot(index);
       return;
     }
     const done = await there.look(sent);
@@ -163,6 +171,10 @@ export async function moveAgain(
     now: SentValue,
     there: NodeCopy,
   ): Promise<void> {
+    if (batch.asking) {
+      waitForSlot(index);
+      return;
+    }
     if (!mayReplace) {
       await store(index, now, there);
       return;
@@ -213,7 +225,16 @@ export async function moveAgain(
     const message = `${node.address} answered: ${why.text}`;
     if (verdict.kind === 'exists') leaveBoth(one);
     else if (verdict.kind === 'failed') outcome.fail(one, { class: verdict.class, message });
-    else outcome.retry(one, { class: verdict.class, message });
+    else {
+      const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
+      outcome.retry(one, { class: verdict.class, message, ...askAt });
+    }
+  }
+
+  /** A slot that is on its way takes commands one by one, and no transactions: later, then. */
+  function waitForSlot(index: number): void {
+    const message = `${node.address} is taking over the slot`;
+    outcome.retry(chosen(keys, [index]), { class: 'redirected', message });
   }
 
   function leaveBoth(some: Keys): void {
@@ -265,10 +286,15 @@ export async function moveAgain(
     const first = leaving[0];
     if (!durability || !first) return undefined;
     const name = temporaryNameFor(keyAt(namesOf(keys), first.index));
-    lane.out.append(command('SET', name, '', 'PX', 60_000));
+    const ask = (...words: (string | number | Buffer)[]): Promise<Reply> => {
+      if (batch.asking) lane.call('ASKING').catch(() => undefined);
+      lane.out.append(command(...words));
+      return nextReply(lane);
+    };
+    const written = ask('SET', name, '', 'PX', 60_000);
     lane.out.append(durability.question);
-    lane.out.append(command('DEL', name));
-    const [, answer] = await Promise.all([nextReply(lane), nextReply(lane), nextReply(lane)]);
+    const answered = nextReply(lane);
+    const [, answer] = await Promise.all([written, answered, ask('DEL', name)]);
     return durability.shortfall(answer);
   }
 
