@@ -39,8 +39,14 @@ export type Known = Pick<Batch, 'copy' | 'listedBefore'>;
 /** `if-untouched`: only as long as the node has exactly what this run stored there. */
 export type Overwrite = 'always' | 'if-absent' | 'if-untouched';
 
+/** The source keeps its keys, and what it has counts: what was copied before is copied again. */
+function copiesAgain({ mode, replace, onlySource }: JobPolicy, listedBefore: boolean): boolean {
+  return mode === 'copy' && replace && onlySource && listedBefore;
+}
+
 /** Whether keys may replace what their node has under their names. */
 export function mayOverwrite(job: JobPolicy, { copy, listedBefore }: Known): Overwrite {
+  if (copy.state === 'stored' && copiesAgain(job, listedBefore)) return 'always';
   switch (copy.state) {
     case 'stored':
     case 'may-be-stored':
@@ -91,11 +97,12 @@ export function onEqual(job: JobPolicy, { copy, listedBefore }: Known): Equal {
   return job.mode === 'copy' && listedBefore ? 'repeated' : 'done';
 }
 
-export type Different = 'conflict' | 'recreated' | 'diverged' | 'repeated';
+/** `copied-again`: it goes round again as stored, and is overwritten then. */
+export type Different = 'conflict' | 'recreated' | 'diverged' | 'repeated' | 'copied-again';
 
 /** What it means that both sides have a key, with values that differ, and neither may give way. */
 export function onDifferent(job: JobPolicy, { copy, listedBefore }: Known): Different {
-  // What was copied once is a client's of the cluster by now.
+  if (copiesAgain(job, listedBefore)) return 'copied-again';
   if (job.mode === 'copy' && listedBefore) return 'repeated';
   switch (copy.state) {
     case 'moved':

@@ -208,8 +208,8 @@ function patient(mover: Mover, health: SourceHealth): Mover {
 async function countKeys(link: Link, health: SourceHealth): Promise<number> {
   for (;;) {
     const { connection } = await link.open();
+    // It is closed with all the others, in the end.
     const reply = await connection.call('DBSIZE');
-    connection.close();
     if (!(reply instanceof ErrorReply)) return Number(reply);
     const refusal = refusalIn(reply.text);
     if (refusal === undefined) throw new SourceError(`the source refused DBSIZE: ${reply.text}`);

@@ -75,8 +75,8 @@ export function decide(situation: Situation): Plan {
     replaceSaid: said,
     replace: replaces,
     startedEmpty,
-    // Who has written to a cluster that was empty at the start is a client of it.
-    overwrites: replace ?? false,
+    // Who has written to a cluster that was empty at the start is a client of it; of copies the source counts.
+    overwrites: replace ?? (copy && startedEmpty),
     keepsMoved: isNew || isPart,
     recallsMoved: isNew,
   };

@@ -211,7 +211,8 @@ function migrateOf(
     name: mover.name,
     move(batch) {
       // What may be at its node already, it can't compare, nor overwrite with care.
-      const isSecondCopy = mayOverwrite(job, batch) === 'if-untouched';
+      const isSecondCopy =
+        batch.copy.state === 'stored' || mayOverwrite(job, batch) === 'if-untouched';
       return (batch.asking || isSecondCopy ? byRelay : sending).move(batch);
     },
     close() {

@@ -248,14 +248,17 @@ export function relay(options: RelayOptions): Mover {
     if (removal) progress.phase = 'deleting';
     progress.lane = lane;
     const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+    // What was copied before, and now once more, was counted then.
+    const isAgain = batch.listedBefore && batch.copy.state === 'stored';
+    const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
     if (removed === 'removed') {
       // By elements, the copy is watched.
       if (!apart) await lane.call('UNWATCH');
-      outcome.moved += acknowledged.count;
+      outcome[as] += acknowledged.count;
       return confirming.again.count > 0;
     }
     const places = removed.places ?? [...Array(acknowledged.count).keys()];
-    outcome.moved += acknowledged.count - places.length;
+    outcome[as] += acknowledged.count - places.length;
     const keptStored = places.filter((place) => place < stored.count);
     const keptFound = places.map((place) => place - stored.count).filter((place) => place >= 0);
     const kept = await known(chosen(stored, keptStored), chosen(confirming.found, keptFound));

@@ -239,7 +239,7 @@ export async function moveAgain(
 
   function leaveBoth(some: Keys): void {
     const why = onDifferent(job, batch);
-    if (why === 'repeated') outcome.repeated += some.count;
+    if (why === 'repeated' || why === 'copied-again') outcome.repeated += some.count;
     else outcome.leaveBoth(some, why);
   }
 

@@ -296,7 +296,11 @@ export async function settleExisting(
   await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
   const different = onDifferent(job, batch);
   if (different === 'repeated') outcome.repeated += compared.different.count;
-  else outcome.leaveBoth(compared.different, different);
+  else if (different === 'copied-again') {
+    const message = 'it was written to since it was copied';
+    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun };
+    outcome.retry(compared.different, { class: 'changing', message, copy });
+  } else outcome.leaveBoth(compared.different, different);
   const equal = onEqual(job, batch);
   if (equal === 'done') return compared.equal;
   if (equal === 'repeated') outcome.repeated += compared.equal.count;

@@ -47,6 +47,10 @@ const cases: readonly Case[] = states.flatMap((state) =>
   ),
 );
 
+/** What the source keeps, and no other one has, is copied again where everything is overwritten. */
+const isCopiedAgain = ({ job, known }: Case): boolean =>
+  job.mode === 'copy' && job.replace && job.onlySource && known.listedBefore;
+
 const told = ({ job, known, sourceRun }: Case): string =>
   JSON.stringify({ ...job, ...known, sourceRun });
 
@@ -59,6 +63,10 @@ describe('the policy, over all combinations', () => {
     for (const one of cases) {
       const { state } = one.known.copy;
       const isOurs = state === 'stored' || state === 'may-be-stored';
+      if (state === 'stored' && isCopiedAgain(one)) {
+        expect(mayOverwrite(one.job, one.known), told(one)).toBe('always');
+        continue;
+      }
       const isGivenUp = state === 'unknown' && one.job.replace && !one.known.listedBefore;
       const expected = isOurs ? 'if-untouched' : isGivenUp ? 'always' : 'if-absent';
       expect(mayOverwrite(one.job, one.known), told(one)).toBe(expected);
@@ -115,7 +123,8 @@ describe('the policy, over all combinations', () => {
         moved: 'recreated',
       }[known.copy.state];
       const isRepeated = job.mode === 'copy' && known.listedBefore;
-      expect(onDifferent(job, known), told(one)).toBe(isRepeated ? 'repeated' : why);
+      const expected = isCopiedAgain(one) ? 'copied-again' : isRepeated ? 'repeated' : why;
+      expect(onDifferent(job, known), told(one)).toBe(expected);
     }
   });
 });
