@@ -358,8 +358,11 @@ export function relay(options: RelayOptions): Mover {
   ): Promise<boolean> {
     const lane = await laneFor(guarded, batch, outcome);
     if (!lane) return false;
-    const { kept, why } = await moveAgain(options, guarded, lane, batch, outcome, () => {
-      if (guarded.removal) progress.phase = 'deleting';
+    // A copy is compared, or read in one piece: nothing has to be guarded.
+    const removal = options.job.mode === 'copy' ? undefined : guarded.removal;
+    const line = { line: guarded.line, removal };
+    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, () => {
+      if (removal) progress.phase = 'deleting';
       progress.lane = lane;
     });
     if (why === undefined) return false;
