@@ -22,6 +22,7 @@ it('gives back the report', async () => {
 });
 
 it('rejects with an error that can be told apart, when it could not start', async () => {
+  await stage.source.client.set('x', 'z');
   await stage.cluster.clientFor('x').set('x', 'y');
   await expect(importKeys(ends())).rejects.toBeInstanceOf(PreflightError);
   await expect(importKeys({ ...ends(), from: 'nonsense' })).rejects.toBeInstanceOf(UsageError);

@@ -74,7 +74,9 @@ export async function playRound(
       );
     }
     const found = await verifyKeys({ from: source.address, to: cluster.seed, quiet: true });
-    if (found.status !== 'equal' || found.keys.compared !== keys) {
+    // A server that loads commands loses count of what groups have read, and so has what is moved.
+    const others = found.differences.filter(({ message }) => !/^entries-read of/.test(message));
+    if (others.length > 0 || found.keys.compared !== keys) {
       throw new Error(`${writing}: ${JSON.stringify(found.differences.slice(0, 5))}`);
     }
     return { keys, mover: report.mover, encodings: await encodingsOf(source) };
