@@ -40,11 +40,21 @@ async function expectComplete({ code, report }: Reported): Promise<void> {
   expect(await stage.missingIn(before)).toEqual([]);
 }
 
-/** All that is left are questions of this test, and PINGs of whoever measures how the source does. */
+/**
+ * All that is left are questions of this test, PINGs of whoever measures how the source does, and the INFO
+ * of whoever looks once a second whether a node evicts.
+ */
 async function onlyWatchers(): Promise<boolean> {
-  const lists = await Promise.all(clients().map((client) => client.client('LIST')));
-  const commands = [...String(lists).matchAll(/ cmd=(\S+)/g)].map(([, command = '']) => command);
-  return commands.every((command) => /^(client|ping|config|cluster|flushall|dbsize)/.test(command));
+  const [source = '', ...nodes] = await Promise.all(
+    clients().map(async (client) => String(await client.client('LIST'))),
+  );
+  const commandsIn = (list: string) => [...list.matchAll(/ cmd=(\S+)/g)].map(([, one = '']) => one);
+  const isWatching = (command: string) =>
+    /^(client|ping|config|cluster|flushall|dbsize)/.test(command);
+  return (
+    commandsIn(source).every(isWatching) &&
+    commandsIn(nodes.join('\n')).every((one) => isWatching(one) || one === 'info')
+  );
 }
 
 const ways: Readonly<Record<string, (run: CliRun, order: 'pause' | 'resume') => Promise<void>>> = {
