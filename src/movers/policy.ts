@@ -14,6 +14,9 @@
  *                                            it
  *   moved          no                        counted already           recreated     recreated
  *
+ * A copying run that overwrites, and is alone with its keys, copies again what the source has written since:
+ * the source keeps its keys, so it counts.
+ *
  * Clients may use the cluster while the rest still moves, so a copy belongs to them from the moment at
  * which it is stored. What this run stored may be replaced or deleted only as long as it is what this
  * run stored (relay/second-copy.ts). A key whose deletion the source has acknowledged was written again

@@ -12,7 +12,7 @@ import { tagOf } from './slot-tags.js';
 import type { Writer } from './writer.js';
 
 /** How long it outlives a run that was killed. */
-const leaseMs = 3_600_000;
+export const leaseMs = 3_600_000;
 const renewAfterMs = 60_000;
 /** With less left, it may vanish before the next look. */
 const leastLeftMs = 600_000;

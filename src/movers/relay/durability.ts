@@ -5,6 +5,8 @@
  * WAIT counts the replicas that have this connection's writes (since 3.0); WAITAOF those that have
  * them on disk, and the node itself (since 7.2).
  */
+import { nextReply } from '../../redis/ask.js';
+import type { Connection } from '../../redis/connection.js';
 import { command } from '../../redis/frames.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 
@@ -13,6 +15,15 @@ export interface Durability {
   readonly question: Buffer;
   /** What is missing by its answer, in words; undefined: nothing. */
   shortfall(answer: Reply): string | undefined;
+}
+
+/** What is missing of what was written over this connection; nobody else may use it meanwhile. */
+export async function shortfallOver(
+  connection: Connection,
+  durability: Durability,
+): Promise<string | undefined> {
+  connection.out.append(durability.question);
+  return durability.shortfall(await nextReply(connection));
 }
 
 /**

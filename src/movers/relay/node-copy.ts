@@ -8,12 +8,12 @@
  * temporary name, and the two are compared.
  */
 import type { Connection } from '../../redis/connection.js';
-import { nextReply } from '../../redis/ask.js';
+import { askAt, type Word } from '../../redis/ask.js';
 import { compareValue, sideOf } from '../../compare/value.js';
 import { RefusedError } from '../../errors.js';
-import { command } from '../../redis/frames.js';
+import { deadlineToleranceMs } from '../../redis/deadline.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
-import { temporaryNameFor } from '../elements/temporary.js';
+import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
 import { fingerprintScript, ifUnchangedScript } from './scripts.js';
 import type { SentValue } from './sent-values.js';
 import type { StoreWords } from './words.js';
@@ -42,16 +42,10 @@ export interface NodeCopy {
   store(next: SentValue): Promise<Done>;
 }
 
-/** Deadlines count as equal within this. */
-export const toleranceMs = 1000;
-/** How long a temporary key outlives a run that was killed. */
-export const leaseMs = 600_000;
-/** As large as a bulk string may be. */
-const limitBytes = 768 * 1024 * 1024;
-
+/** Of points in time; 0: never. */
 export function isNear(oneMs: number, otherMs: number): boolean {
   if (oneMs === 0 || otherMs === 0) return oneMs === otherMs;
-  return Math.abs(oneMs - otherMs) <= toleranceMs;
+  return Math.abs(oneMs - otherMs) <= deadlineToleranceMs;
 }
 
 /**
@@ -59,10 +53,7 @@ export function isNear(oneMs: number, otherMs: number): boolean {
  * @param words the commands that store a key at this node without replacing another.
  */
 export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): NodeCopy {
-  function ask(...args: readonly (string | number | Buffer)[]): Promise<Reply> {
-    lane.out.append(command(...args));
-    return nextReply(lane, limitBytes);
-  }
+  const ask = (...words: readonly Word[]): Promise<Reply> => askAt(lane, words);
 
   /** Looks under WATCH; whoever does nothing further ends that. */
   async function watched(
@@ -75,7 +66,7 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     if (type instanceof ErrorReply) return type;
     const kind = textOf(type);
     if (kind === 'none') return 'absent';
-    if (!isNear(deadlineOf(ttl), stored.deadlineMs)) return 'touched';
+    if (!isNear(deadlineIn(ttl), stored.deadlineMs)) return 'touched';
     if (temporary === undefined) {
       const value = await ask('GET', name);
       return Buffer.isBuffer(value) && value.equals(stored.bytes) ? { mark: '' } : 'touched';
@@ -103,7 +94,7 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
       await ask('UNWATCH');
       return seen;
     }
-    const commands: (readonly (string | number | Buffer)[])[] = [];
+    const commands: (readonly Word[])[] = [];
     const isMarked = seen.mark !== '';
     if (isMarked) commands.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
     else if (!next) commands.push(['DEL', name]);
@@ -144,10 +135,7 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     }
   }
 
-  function storing(
-    { form, deadlineMs, bytes }: SentValue,
-    replaces: boolean,
-  ): (string | number | Buffer)[] {
+  function storing({ form, deadlineMs, bytes }: SentValue, replaces: boolean): Word[] {
     const left = Math.max(1, deadlineMs - Date.now());
     if (form === 'value') {
       const absolute = words.valueDeadlines;
@@ -195,7 +183,7 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
   };
 }
 
-/** In ms since the epoch by this machine's clock; 0: it does not expire. */
-function deadlineOf(ttl: Reply): number {
+/** What an answer to PTTL says, in ms since the epoch by this machine's clock; 0: it does not expire. */
+export function deadlineIn(ttl: Reply): number {
   return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
 }

@@ -15,7 +15,6 @@
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
-import { nextReply } from '../../redis/ask.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import { ImportError, StoppedError } from '../../errors.js';
@@ -25,6 +24,7 @@ import { afterLostConnection, mayOverwrite } from '../policy.js';
 import { settleRefused, sourceRefusal } from '../refused.js';
 import { createCaution } from './caution.js';
 import { type Confirmation, confirmed } from './confirmed.js';
+import { shortfallOver } from './durability.js';
 import { createLanes } from './lanes.js';
 import { createLine, storedBy } from './line.js';
 import type { Kept, Ticket } from './removal.js';
@@ -326,27 +326,16 @@ export function relay(options: RelayOptions): Mover {
         ? noKeys
         : await settleExisting(options, guarded.line, batch, existing, outcome);
     let stored = joined([wellAbove, chosen(right, placed.placed)]);
-    const shortfall = await shortfallAt(connection, node, stored.count);
+    const durability = stored.count > 0 ? options.durabilityOf(node) : undefined;
+    const shortfall = durability && (await shortfallOver(connection, durability));
     if (shortfall !== undefined) {
       const { sourceRun } = guarded.line;
       const copy: Copy = { state: 'may-be-stored', sourceRun };
-      outcome.retry(stored, { class: 'unavailable', message: shortfall, copy });
+      const message = `${node.address}: ${shortfall}`;
+      outcome.retry(stored, { class: 'unavailable', message, copy });
       stored = noKeys;
     }
     return { stored, found: joined([found, equal]), again, isWatchOver: false };
-  }
-
-  /** What is missing before keys that were written over this connection are durable at the node. */
-  async function shortfallAt(
-    connection: Connection,
-    node: Node,
-    count: number,
-  ): Promise<string | undefined> {
-    const durability = options.durabilityOf(node);
-    if (!durability || count === 0) return undefined;
-    connection.out.append(durability.question);
-    const missing = durability.shortfall(await nextReply(connection));
-    return missing === undefined ? undefined : `${node.address}: ${missing}`;
   }
 
   /** The same for keys that their node has, or may have, from before. */

@@ -13,9 +13,9 @@
  * what is equal goes on.
  */
 import { compareValue, sideOf } from '../../compare/value.js';
-import { nextReply } from '../../redis/ask.js';
+import { askAt } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, frame } from '../../redis/frames.js';
+import { frame } from '../../redis/frames.js';
 import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys } from '../../types.js';
@@ -25,6 +25,7 @@ import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, sourceRefusal } from '../refused.js';
 import { verdictOf } from '../replies.js';
+import { shortfallOver } from './durability.js';
 import { storedBy } from './line.js';
 import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
@@ -61,8 +62,6 @@ interface Leaving {
 
 /** What the source has now. */
 type Reading = SentValue | 'absent' | ErrorReply;
-
-const limitBytes = 768 * 1024 * 1024;
 
 /**
  * @param lane to the node, for nobody else meanwhile.
@@ -286,16 +285,13 @@ export async function moveAgain(
     const first = leaving[0];
     if (!durability || !first) return undefined;
     const name = temporaryNameFor(keyAt(namesOf(keys), first.index));
-    const ask = (...words: (string | number | Buffer)[]): Promise<Reply> => {
-      if (batch.asking) lane.call('ASKING').catch(() => undefined);
-      lane.out.append(command(...words));
-      return nextReply(lane);
-    };
-    const written = ask('SET', name, '', 'PX', 60_000);
-    lane.out.append(durability.question);
-    const answered = nextReply(lane);
-    const [, answer] = await Promise.all([written, answered, ask('DEL', name)]);
-    return durability.shortfall(answer);
+    const side = sideOf(lane, { asking: batch.asking });
+    const [, shortfall] = await Promise.all([
+      side.ask(['SET', name, '', 'PX', 60_000]),
+      shortfallOver(lane, durability),
+      side.ask(['DEL', name]),
+    ]);
+    return shortfall;
   }
 
   function recordAt(index: number): Buffer | undefined {
@@ -363,10 +359,8 @@ export async function withdraw(
 /** Asks for values in the form in which they were sent, and for their deadlines. */
 async function readAgain(source: Connection, keys: Keys): Promise<Reading[]> {
   const deadlines = askDeadlines(source, keys);
-  const ask = (word: string, index: number): Promise<Reply> => {
-    source.out.append(command(word, keyAt(keys, index)));
-    return nextReply(source, limitBytes);
-  };
+  const ask = (word: string, index: number): Promise<Reply> =>
+    askAt(source, [word, keyAt(keys, index)]);
   const forms = Array.from({ length: keys.count }, (_, index) => sentValueOf(keys, index)?.form);
   const replies = await Promise.all(
     forms.map((form, index) => {

@@ -5,15 +5,15 @@
  *
  * Temporary names have a deadline, so that a run that is killed leaves nothing for good.
  */
-import { nextReply } from '../../redis/ask.js';
+import { sideOf } from '../../compare/value.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, frame } from '../../redis/frames.js';
+import { frame } from '../../redis/frames.js';
 import { keyAt, keysBuilder, namesOf } from '../../redis/keys.js';
-import { ErrorReply, type Reply } from '../../redis/reply.js';
+import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { Refused } from '../refused.js';
-import { isNear } from './node-copy.js';
+import { deadlineIn, isNear } from './node-copy.js';
 
 /** What became of keys whose values were found to be right; each is in one of these. */
 export interface Placed {
@@ -71,16 +71,6 @@ export function createStage(): Stage {
     return { ...keys, names: names.take() };
   }
 
-  function ask(
-    lane: Connection,
-    { asking }: Pick<Batch, 'asking'>,
-    ...words: (string | number | Buffer)[]
-  ): Promise<Reply> {
-    if (asking) lane.call('ASKING').catch(() => undefined);
-    lane.out.append(command(...words));
-    return nextReply(lane);
-  }
-
   return {
     staged,
     forget(keys) {
@@ -100,7 +90,8 @@ export function createStage(): Stage {
       }
       return staged(keys);
     },
-    async place(lane, at, keys, overwrite) {
+    async place(lane, { asking }, keys, overwrite) {
+      const side = sideOf(lane, { asking });
       const placed: number[] = [];
       const existing: number[] = [];
       const late: number[] = [];
@@ -111,14 +102,12 @@ export function createStage(): Stage {
           const { name, deadlineMs: deadlineOf } = of(keys, index);
           const deadlineMs = deadlineOf();
           const real = keyAt(namesOf(keys), index);
-          const ttl = await ask(lane, at, 'PTTL', name);
-          const leftMs = typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
-          if (deadlineMs !== 0 && !isNear(leftMs, deadlineMs)) {
+          if (deadlineMs === 0) void side.ask(['PERSIST', name]).catch(() => undefined);
+          else if (!isNear(deadlineIn(await side.ask(['PTTL', name])), deadlineMs)) {
             late.push(index);
             return;
           }
-          if (deadlineMs === 0) void ask(lane, at, 'PERSIST', name).catch(() => undefined);
-          const reply = await ask(lane, at, word, name, real);
+          const reply = await side.ask([word, name, real]);
           if (reply instanceof ErrorReply) refused.push({ place: index, text: reply.text });
           else if (reply === (overwrite ? 'OK' : 1)) placed.push(index);
           else if (reply === 0) existing.push(index);
@@ -128,9 +117,10 @@ export function createStage(): Stage {
       const sorted = placed.sort((one, other) => one - other);
       return { placed: sorted, existing, late, refused };
     },
-    async discard(lane, at, keys) {
+    async discard(lane, { asking }, keys) {
+      const side = sideOf(lane, { asking });
       await Promise.all(
-        [...Array(keys.count).keys()].map((index) => ask(lane, at, 'DEL', of(keys, index).name)),
+        [...Array(keys.count).keys()].map((index) => side.ask(['DEL', of(keys, index).name])),
       );
     },
   };
