@@ -25,12 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => proxy.stop());
 
-async function expectComplete({ code, report }: Reported): Promise<void> {
-  expect(report.failures).toEqual([]);
-  expect(code).toBe(0);
-  expect(await stage.source.client.dbsize()).toBe(0);
-  expect(await stage.missingIn(before)).toEqual([]);
-}
+const expectComplete = (run: Reported) => stage.expectComplete(before, run);
 
 /** A run that is halfway, and goes on once the proxy does. */
 const halfway = (...words: string[]) =>

@@ -32,13 +32,7 @@ afterEach(async () => {
   await setTimeouts(0);
 });
 
-async function expectComplete({ code, report }: Reported): Promise<void> {
-  expect(report.error).toBeUndefined();
-  expect(report.failures).toEqual([]);
-  expect(code).toBe(0);
-  expect(await stage.source.client.dbsize()).toBe(0);
-  expect(await stage.missingIn(before)).toEqual([]);
-}
+const expectComplete = (run: Reported) => stage.expectComplete(before, run);
 
 /**
  * All that is left are questions of this test, PINGs of whoever measures how the source does, and the INFO

@@ -2,9 +2,10 @@
  * What most end-to-end tests play on: a source and a cluster of three, started once for a file; before
  * each test they are whole, and empty.
  */
-import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { type ClusterOptions, isWell, startCluster, type TestCluster } from './cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from './compare.js';
+import type { Reported } from './reports.js';
 import { type Server, type ServerOptions, startServer } from './servers.js';
 import { forgetRuns } from './state.js';
 
@@ -15,6 +16,8 @@ export interface Stage {
   readonly endpoints: readonly string[];
   /** How the cluster differs from what the source once held: nothing, when all arrived. */
   missingIn(before: Snapshot): Promise<readonly string[]>;
+  /** That a run ended well, and all that the source held before it is in the cluster, and only there. */
+  expectComplete(before: Snapshot, run: Reported): Promise<void>;
   /** How the source differs from what it once held. */
   changedAtSource(before: Snapshot): Promise<readonly string[]>;
 }
@@ -50,6 +53,10 @@ export function setStage(options: StageOptions = {}): Stage {
     if (what === undefined) throw new Error('the stage is set only inside of tests');
     return what;
   };
+  async function missingIn(before: Snapshot): Promise<readonly string[]> {
+    const clients = up(cluster).masters.map((node) => node.client);
+    return differences(before, await snapshotOfAll(clients));
+  }
   return {
     get source() {
       return up(source);
@@ -60,9 +67,13 @@ export function setStage(options: StageOptions = {}): Stage {
     get endpoints() {
       return ['--from', up(source).address, '--to', up(cluster).seed];
     },
-    async missingIn(before) {
-      const clients = up(cluster).masters.map((node) => node.client);
-      return differences(before, await snapshotOfAll(clients));
+    missingIn,
+    async expectComplete(before, { code, report }) {
+      expect(report.error).toBeUndefined();
+      expect(report.failures).toEqual([]);
+      expect(code).toBe(0);
+      expect(await up(source).client.dbsize()).toBe(0);
+      expect(await missingIn(before)).toEqual([]);
     },
     async changedAtSource(before) {
       return differences(before, await snapshot(up(source).client));
