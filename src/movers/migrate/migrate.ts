@@ -131,7 +131,9 @@ export function migrate(options: MigrateOptions): Mover {
       const part = ends
         .open()
         .then(async (end) => {
-          trouble ??= await movePart({ ...end, batch, words, keys }, outcome);
+          // In two steps: `??=` would not move the part where others have met trouble meanwhile.
+          const met = await movePart({ ...end, batch, words, keys }, outcome);
+          trouble ??= met;
         })
         .catch((error: unknown) => {
           if (!(error instanceof StoppedError)) throw error;
