@@ -23,6 +23,8 @@ type KeyWrite = readonly [key: string, write: Write];
 export interface Territory {
   /** A write to a key that no other write knew. */
   found(random: Random): KeyWrite;
+  /** Whether its streams have consumer groups. */
+  readonly groups: boolean;
   /** Numbers streams' entries, which only may go up. */
   nextEntry(): number;
   /** One of the keys so far. */
@@ -32,10 +34,11 @@ export interface Territory {
 /** As many of the first keys are written to much more often than others. */
 const hotKeys = 40;
 
-export function createTerritory(prefix: string): Territory {
+export function createTerritory(prefix: string, { groups = true } = {}): Territory {
   const keys: string[] = [];
   let entries = 0;
   return {
+    groups,
     nextEntry: () => ++entries,
     found(random) {
       const kind = random.pick(kinds);
@@ -90,7 +93,7 @@ function changeOf(kind: Kind, key: string, random: Random, territory: Territory)
 }
 
 function changeOfStream(key: string, token: string, random: Random, territory: Territory): Write {
-  const chance = random.int(10);
+  const chance = territory.groups ? random.int(10) : 9;
   if (chance < 2) return makeGroup(key);
   if (chance < 5) return handOut(key);
   const number = territory.nextEntry();

@@ -38,17 +38,19 @@ afterEach(() => proxy.stop());
 const atCluster = (key: string) => servers.cluster.clientFor(key);
 
 describe.each([
-  ['relay', (address: string) => [address, '--mover', 'relay']],
-  ['migrate', (address: string) => [address, '--mover', 'migrate']],
+  ['relay', (address: string) => [address, '--mover', 'relay'], true],
+  ['migrate', (address: string) => [address, '--mover', 'migrate'], true],
   [
     'relay, for a user who may not run scripts',
     (address: string) => [`redis://unscripted:secret@${address}`, '--mover', 'relay'],
+    // What groups do without scripts nobody notices: the README says so.
+    false,
   ],
-])('with %s', (_, from) => {
+])('with %s', (_, from, groups) => {
   it('every acknowledged write is found once', async () => {
     const seeds = [1, 2, 3];
     const writers = seeds.map((seed) =>
-      createWriter(servers.source, randomFrom(seed, 0), createTerritory(String(seed))),
+      createWriter(servers.source, randomFrom(seed, 0), createTerritory(String(seed), { groups })),
     );
     await Promise.all(writers.map((writer) => writer.fill(1500)));
     // So that there is time to write something in between.

@@ -39,6 +39,12 @@ export async function moveSlot(cluster: TestCluster, slot: number, to: ClusterNo
 
 /** Makes a replica the master of its shard. */
 export async function failOver(cluster: TestCluster, replica: ClusterNode): Promise<void> {
+  // A replica takes over what it knows to be its master's: one that has not heard of a slot yet would leave
+  // it to the old master, which would stay one for its sake.
+  await waitFor(`all to agree on the slots`, async () => {
+    const lists = await Promise.all(cluster.nodes.map(({ client }) => client.cluster('NODES')));
+    return new Set(lists.map((list) => slotsIn(String(list)))).size === 1;
+  });
   let askedAtMs = 0;
   await waitFor(`${replica.address} to be a master`, async () => {
     if ((await replica.client.info('replication')).includes('role:master')) return true;
@@ -58,6 +64,19 @@ export async function failOver(cluster: TestCluster, replica: ClusterNode): Prom
     const line = new RegExp(`^${replica.id} .*\\bmaster\\b`, 'm');
     return lists.every((list) => line.test(String(list)));
   });
+}
+
+/** Who owns which slots, by what a node's list says; not which of them are on their way. */
+function slotsIn(list: string): string {
+  const owners = list
+    .split('\n')
+    .map((line) => line.split(' '))
+    .map(([id, , , , , , , , ...ranges]) => [id, ...ranges.filter((one) => !one.startsWith('['))]);
+  return owners
+    .filter(({ length }) => length > 1)
+    .map((words) => words.join(' '))
+    .toSorted()
+    .join('\n');
 }
 
 /** Takes slots from their owner, so that nobody has them and all nodes know. */

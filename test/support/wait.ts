@@ -17,7 +17,7 @@ interface WaitOptions {
 export async function waitFor<T>(
   what: string,
   condition: () => Promise<T | false | undefined> | T | false | undefined,
-  { timeoutMs = 500_000, everyMs = 5 }: WaitOptions = {},
+  { timeoutMs = 240_000, everyMs = 5 }: WaitOptions = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let cause: unknown;
