@@ -62,6 +62,18 @@ export interface Source {
   readonly progress: number;
   /** How much of it an earlier run had listed: this one began there. Undefined: nothing. */
   readonly earlierShare?: number | undefined;
+  /**
+   * Whether `pages` can be called again. Where not, keys bring their values along, and what a node does not
+   * take now is waited for.
+   */
+  readonly isReplayable: boolean;
+  /**
+   * How many keys the source has now, which tells whether another pass is worth it. Undefined: it keeps the
+   * keys that are copied, or lists only some.
+   */
+  readonly remaining?: (() => Promise<number>) | undefined;
+  /** These keys will not be tried any more: what the source keeps for them may go. */
+  readonly release?: ((keys: Keys) => void) | undefined;
 }
 
 /** Where a scan stands: every key before it has been handed out. */

@@ -40,12 +40,6 @@ export interface PipelineOptions {
   /** Holds the run to a rate. */
   readonly throttle?: Pick<Throttle, 'turn' | 'weigh'>;
   readonly retryForMs: number;
-  /** The source can't be read again: what a node does not take now is waited for. */
-  readonly isOnePass?: boolean;
-  /** Told of keys that won't be tried any more: what is kept for them may go. */
-  readonly letGo?: (keys: Keys) => void;
-  /** How many keys the source has now; undefined: it keeps them (copy mode). */
-  readonly countLeft: (() => Promise<number>) | undefined;
   readonly checkpoint?: Checkpoint | undefined;
 }
 
@@ -79,8 +73,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   let fatal: Error | undefined;
   const stopping = (): boolean => signal.aborted || fatal !== undefined;
   /** What can't be listed anew is still dealt with once it was read: a later run goes on behind it. */
-  const dropping = (): boolean =>
-    fatal !== undefined || (signal.aborted && options.isOnePass !== true);
+  const dropping = (): boolean => fatal !== undefined || (signal.aborted && source.isReplayable);
   let leftAny = false;
   const heldBack = createHeldBack({ inFlight, dispatch, beforeRelease: dispatchFresh });
 
@@ -92,7 +85,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     movedEarlier: options.movedEarlier,
     copyWhenListed: options.copyWhenListed,
     isServed: (index) =>
-      options.isOnePass === true || !health.isSuspended((topology.nodes[index] as Node).address),
+      !source.isReplayable || !health.isSuspended((topology.nodes[index] as Node).address),
     anyUnmoved: () => unmoved.any,
     isUnmoved: unmoved.has,
   });
@@ -100,13 +93,13 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
   async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
     // Keys of one pass bring their values along: a node that is away must not fill memory with them.
-    if (options.isOnePass === true && batch.attempt === 0) await inFlight.calm();
+    if (!source.isReplayable && batch.attempt === 0) await inFlight.calm();
     await inFlight.room(batch.node.address);
     await options.throttle?.turn(batch.keys.count);
     if (dropping() && batch.attempt === 0) {
       // Others may wait for what it weighs.
       options.throttle?.weigh(batch.keys.count, 0);
-      options.letGo?.(batch.keys);
+      source.release?.(batch.keys);
       return { life: Promise.resolve() };
     }
     const work = carry(batch);
@@ -126,7 +119,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     let valueBytes = 0;
     try {
       const isGivenUp = health.isGivenUp(address);
-      if (isGivenUp) options.letGo?.(batch.keys);
+      if (isGivenUp) source.release?.(batch.keys);
       const outcome = isGivenUp ? refused(batch) : await mover.move(batch);
       valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
@@ -139,7 +132,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
       if (error instanceof StoppedError) leaveBehind(batch.keys);
-      else options.letGo?.(batch.keys);
+      else source.release?.(batch.keys);
       endWith(error);
     } finally {
       options.throttle?.weigh(batch.keys.count, valueBytes);
@@ -150,7 +143,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   function leaveBehind(keys: Keys): void {
     leftAny = true;
     tally.leftBehind(keys.count);
-    options.letGo?.(keys);
+    source.release?.(keys);
   }
 
   function endWith(error: unknown): void {
@@ -168,7 +161,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       return undefined;
     }
     const round = again(retry, batch, delayMs).catch((error: unknown) => {
-      options.letGo?.(retry.keys);
+      source.release?.(retry.keys);
       endWith(error);
     });
     // The first round lasts until the last one ends, with the same keys.
@@ -218,7 +211,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   }
 
   function giveUp(retry: Retry, batch: Batch): void {
-    options.letGo?.(retry.keys);
+    source.release?.(retry.keys);
     const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
     tally.givenUp(retry, failuresOf(retry.keys, retry.class, message));
   }
@@ -237,7 +230,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     }
     if (!dropping()) await dispatchRest();
     await inFlight.idle();
-    if (signal.aborted && options.isOnePass === true) options.checkpoint?.reached(allArrived());
+    if (signal.aborted && !source.isReplayable) options.checkpoint?.reached(allArrived());
   }
 
   async function dispatchFresh(): Promise<void> {
@@ -267,10 +260,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   /** Whether another pass may find keys that were added behind the scan's position. */
   async function mayBeMore(handedOn: number): Promise<boolean> {
-    if (!options.countLeft || handedOn === 0) return false;
+    if (!source.remaining || handedOn === 0) return false;
     const { conflicting, failed } = tally.snapshot();
     // Keys that stay may be deleted by clients, and others take their place in the count.
-    return conflicting + failed > 0 || (await options.countLeft()) > 0;
+    return conflicting + failed > 0 || (await source.remaining()) > 0;
   }
 
   for (let movedBefore = 0, idlePasses = 0; ;) {

@@ -8,7 +8,6 @@ import { countBrought } from '../movers/restore/count.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
-import { largeIds } from '../redis/brought.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
@@ -110,12 +109,7 @@ export function assembleDump(
         batchKeys: () => Math.min(batchKeys, throttle.pieceKeys),
         throttle,
         inflightKeys: () => distance.inflightKeys(),
-        isOnePass: true,
-        letGo: (keys) => {
-          for (const id of largeIds(keys)) large.done(id);
-        },
         checkpoint: checkpoints,
-        countLeft: undefined,
       });
       for (const sentence of leftOut(ready.source.name, others, source.skipped)) {
         dump.warn(sentence);

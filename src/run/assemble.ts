@@ -6,7 +6,6 @@
 import type { Allowance } from '../engine/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
-import { SourceError } from '../errors.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
@@ -17,8 +16,7 @@ import { copyWhenListed } from '../movers/policy.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
-import { ErrorReply } from '../redis/reply.js';
-import { createSourceHealth, refusalIn, type SourceHealth } from '../redis/source-health.js';
+import { createSourceHealth, type SourceHealth } from '../redis/source-health.js';
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource } from '../sources/renamed.js';
 import { scanSource } from '../sources/scan.js';
@@ -126,6 +124,7 @@ export function assemble(
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
     pageKeys: () => Math.min(distance.pageKeys(), allowance.pageKeys),
+    isEmptied: !copy,
     startAt,
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
@@ -172,7 +171,6 @@ export function assemble(
         throttle,
         retryForMs,
         checkpoint: checkpoints,
-        countLeft: copy || onlyKeys ? undefined : () => countKeys(link, health),
       });
     },
     close() {
@@ -202,20 +200,6 @@ function patient(mover: Mover, health: SourceHealth): Mover {
       mover.close();
     },
   };
-}
-
-/** How many keys the source has: what it does not tell must not be taken for none. */
-async function countKeys(link: Link, health: SourceHealth): Promise<number> {
-  for (;;) {
-    const { connection } = await link.open();
-    // It is closed with all the others, in the end.
-    const reply = await connection.call('DBSIZE');
-    if (!(reply instanceof ErrorReply)) return Number(reply);
-    const refusal = refusalIn(reply.text);
-    if (refusal === undefined) throw new SourceError(`the source refused DBSIZE: ${reply.text}`);
-    health.refused(refusal);
-    await health.ready();
-  }
 }
 
 /** The prefix with its placeholders filled in. */

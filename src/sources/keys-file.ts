@@ -60,6 +60,7 @@ export function keysFileSource(file: KeysFile, name: string): Source {
 
   return {
     name,
+    isReplayable: true,
     pages,
     estimatedKeys: file.keyCount,
     expectedKeys: file.keyCount,

@@ -16,6 +16,9 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
 
   return {
     name: source.name,
+    isReplayable: source.isReplayable,
+    remaining: source.remaining,
+    release: source.release,
     estimatedKeys: source.estimatedKeys,
     get expectedKeys() {
       return source.expectedKeys;

@@ -5,11 +5,12 @@
  * empty (https://redis.io/docs/latest/commands/scan/). The cursor is an unsigned 64-bit number, so
  * it stays text.
  */
-import { ProtocolError, RefusedError } from '../errors.js';
+import { ProtocolError, RefusedError, SourceError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
-import type { SourceHealth } from '../redis/source-health.js';
+import { ErrorReply } from '../redis/reply.js';
+import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';
 import { type Page, PageReader } from './page.js';
 
@@ -22,6 +23,8 @@ export interface ScanOptions {
   readonly estimatedKeys: number;
   /** How many buckets each SCAN looks at: its COUNT. */
   pageKeys(): number;
+  /** Whether what is moved leaves the source: then it is counted what is left there. */
+  readonly isEmptied?: boolean;
   /** Where an earlier scan of this server had come to: the first one goes on from there. */
   readonly startAt?: ScanPosition | undefined;
 }
@@ -108,8 +111,24 @@ export function scanSource(link: Link, health: SourceHealth, options: ScanOption
     }
   }
 
+  /** What the server does not tell must not be taken for none. */
+  async function remaining(): Promise<number> {
+    for (;;) {
+      const { connection } = await link.open();
+      // It is closed with all the others, in the end.
+      const reply = await connection.call('DBSIZE');
+      if (!(reply instanceof ErrorReply)) return Number(reply);
+      const refusal = refusalIn(reply.text);
+      if (refusal === undefined) throw new SourceError(`the source refused DBSIZE: ${reply.text}`);
+      health.refused(refusal);
+      await health.ready();
+    }
+  }
+
   return {
     name: options.name,
+    isReplayable: true,
+    remaining: options.isEmptied === true ? remaining : undefined,
     pages,
     estimatedKeys: options.estimatedKeys,
     // From where an earlier scan had come to, only the rest.

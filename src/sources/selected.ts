@@ -82,6 +82,9 @@ export function selectedSource(
 
   return {
     name: source.name,
+    isReplayable: source.isReplayable,
+    remaining: source.remaining,
+    release: source.release,
     estimatedKeys: source.estimatedKeys,
     get progress() {
       return source.progress;

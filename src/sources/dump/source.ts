@@ -5,6 +5,7 @@
  * is on its way first.
  */
 import { ImportError } from '../../errors.js';
+import { largeIds } from '../../redis/brought.js';
 import type { Keys, ScanPosition, Source } from '../../types.js';
 import type { Entry } from '../rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../rdb/reader.js';
@@ -85,6 +86,10 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
 
   return {
     name,
+    isReplayable: false,
+    release(keys) {
+      for (const id of largeIds(keys)) large.done(id);
+    },
     pages: list,
     get estimatedKeys() {
       return Math.max(pages.announcedKeys, handedOut);

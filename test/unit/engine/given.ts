@@ -41,6 +41,7 @@ export function sourceOf(estimatedKeys: number): Source {
     name: 'mock:1/0',
     estimatedKeys,
     progress: 0.5,
+    isReplayable: true,
     pages: () => {
       throw new Error('nobody asked for pages');
     },

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.js';
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
-import type { Batch, Keys, Outcome } from '../../../src/types.js';
+import type { Batch, Keys, Outcome, Source } from '../../../src/types.js';
 import { keysOf } from '../../fuzz/readers.js';
 import { namesOf, outcome, sourceOf, topologyWith } from './given.js';
 
@@ -16,7 +16,7 @@ interface Run {
   /** The pages of each pass; the last one stands for all behind it. */
   readonly passes: readonly (readonly Keys[])[];
   move(batch: Batch): Outcome;
-  readonly countLeft?: PipelineOptions['countLeft'];
+  readonly remaining?: Source['remaining'];
   readonly throttle?: NonNullable<PipelineOptions['throttle']>;
 }
 
@@ -27,7 +27,7 @@ interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
 }
 
 /** @returns what every batch looked like when it was moved, in order. */
-async function run({ passes, countLeft, throttle, ...mover }: Run): Promise<{
+async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
   moves: Move[];
   passCount: number;
   tally: EngineTally;
@@ -36,6 +36,7 @@ async function run({ passes, countLeft, throttle, ...mover }: Run): Promise<{
   let passCount = 0;
   const source = {
     ...sourceOf(10),
+    remaining,
     async *pages() {
       const pages = passes[Math.min(passCount++, passes.length - 1)] ?? [];
       for (const page of pages) yield await Promise.resolve(page);
@@ -58,7 +59,6 @@ async function run({ passes, countLeft, throttle, ...mover }: Run): Promise<{
     signal: new AbortController().signal,
     ...{ batchKeys: () => 2, batchBytes: 1e6, inflightKeys: () => 100, retryForMs: 1000 },
     copyWhenListed: () => ({ state: 'unknown' }),
-    countLeft,
     ...(throttle && { throttle }),
   });
   return { moves, passCount, tally };
@@ -127,14 +127,14 @@ describe('passes', () => {
     const { passCount, tally } = await run({
       passes: [[keysOf('a', 'b', 'c')], [keysOf('d', 'e')], [keysOf('a', 'b')]],
       move: (batch) => (namesOf(batch.keys)[0] === 'a' ? conflict(batch) : moved(batch)),
-      countLeft: () => Promise.resolve(2),
+      remaining: () => Promise.resolve(2),
     });
     expect(passCount).toBe(3);
     expect(tally.snapshot()).toMatchObject({ scanned: 5, moved: 3, conflicting: 2 });
   });
 
   it('end with the first when nothing stays and nothing is left', async () => {
-    const left = { passes: [[keysOf('a')]], move: moved, countLeft: () => Promise.resolve(0) };
+    const left = { passes: [[keysOf('a')]], move: moved, remaining: () => Promise.resolve(0) };
     expect((await run(left)).passCount).toBe(1);
   });
 
@@ -142,7 +142,7 @@ describe('passes', () => {
     const { passCount } = await run({
       passes: [[keysOf('a')]],
       move: ({ keys }) => outcome({ gone: keys.count }),
-      countLeft: () => Promise.resolve(1),
+      remaining: () => Promise.resolve(1),
     });
     expect(passCount).toBe(3);
   });
