@@ -2,15 +2,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ImportOptions } from '../options.js';
-import type { DumpInput } from '../sources/dump/input.js';
-
-export interface Dump {
-  readonly input: DumpInput;
-  /** Of the databases in it, those that are wanted. */
-  readonly databases: readonly number[] | 'all';
-  /** Tells what should be known, also in the report. */
-  readonly warn: (sentence: string) => void;
-}
 
 const standardInput = '-';
 /** What can only be a server: with a scheme, or `host:port`, `[v6]:port`, `host:port/db`. */

@@ -1,9 +1,7 @@
 /** A dump as a source of a run: what is found out about it before the start. */
 import { stat } from 'node:fs/promises';
-import { StoppedError, PreflightError, RefusedError, SourceError, UsageError } from '../errors.js';
+import { StoppedError, PreflightError, SourceError, UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
-import type { Control } from '../redis/control.js';
-import { noFeatures } from '../redis/server.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { RdbError } from '../sources/rdb/errors.js';
@@ -11,7 +9,7 @@ import { headerBytes, RdbReader, versionIn } from '../sources/rdb/reader.js';
 import { readDatabases } from './origins.js';
 import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
-import type { SourceFacts } from './source-facts.js';
+import type { DumpFacts } from './source-facts.js';
 
 /**
  * @param path as it was given. @param file what is read.
@@ -21,7 +19,7 @@ export async function openDump(
   { path, file }: { readonly path: string; readonly file: string },
   options: ImportOptions,
   { warn, signal }: Pick<Loading, 'warn' | 'signal'>,
-): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
+): Promise<DumpFacts> {
   if (options.onlyKeys !== undefined) {
     throw new UsageError(
       `--only-keys needs a server, and --from ${path} is a file: leave it out, and say --match for some of the keys.`,
@@ -43,15 +41,15 @@ export async function openDump(
   return {
     name: path,
     job: identity === undefined ? undefined : jobOfFile(path, identity, String(databases)),
-    dump: { input, databases, warn },
+    kind: 'dump',
+    db: 0,
+    keys: 0,
     isFile: true,
     isEmpty,
     bytes,
-    endpoint: { host: path, port: 0, tls: false, db: 0 },
-    control: noControl(path, () => void input.close()),
-    ...{ inCluster: false, filled: [], keys: 0, expiringKeys: 0, migratesOverTls: false },
-    ...{ version: '', versionNumber: 0, mode: 'standalone', role: 'master', clusterEnabled: false },
-    ...{ runId: '', readOnly: true, replicasInSync: 0, has: noFeatures, clockSkewMs: 0 },
+    input,
+    databases,
+    warn,
   };
 }
 
@@ -132,18 +130,4 @@ async function checkSoundness(
   throw new PreflightError(
     `${found.finding}. Nothing was imported: take another copy of the file, or say --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
   );
-}
-
-/** Who asks a file gets no answer. */
-function noControl(path: string, close: () => void): Control {
-  const refuse = (): Promise<never> =>
-    Promise.reject(new RefusedError(`${path} is a file, and answers nothing.`, 'ERR no server'));
-  return {
-    endpoint: { host: path, port: 0, tls: false, db: 0 },
-    address: path,
-    call: refuse,
-    callBinary: refuse,
-    info: refuse,
-    close,
-  };
 }

@@ -25,7 +25,15 @@ import {
 } from './payloads.js';
 import { checkRoom } from './room.js';
 import { checkNodeElements, checkSourceElements } from './rights.js';
-import { checkSource, followers, readSource, type SourceFacts } from './source-facts.js';
+import {
+  checkSource,
+  type DumpFacts,
+  followers,
+  type FoundServer,
+  readSource,
+  type ServerSourceFacts,
+  type SourceFacts,
+} from './source-facts.js';
 
 export interface TargetFacts {
   /** `host:port` of the seed. */
@@ -48,8 +56,8 @@ export interface Facts {
 }
 
 /** What the import of one source needs. */
-export interface Ready {
-  readonly source: SourceFacts;
+export interface Ready<Source extends SourceFacts = ServerSourceFacts> {
+  readonly source: Source;
   readonly target: TargetFacts;
   /** Whether keys that the cluster has already are overwritten. */
   readonly replace: boolean;
@@ -91,15 +99,16 @@ export async function preflight(
     open.push(control);
     return control;
   };
-  const found: Omit<SourceFacts, 'payloadRefusal'>[] = [];
+  const dumps: DumpFacts[] = [];
   const loading = { timeoutMs, signal, tell, warn };
   const isLoaded = await loadedDumps(to, options).catch((error: unknown) => {
     throw asPreflightError(error);
   });
   const files = await openFiles(options, loading, isLoaded);
   try {
-    for (const file of files.read) found.push(await openDump(file, options, { warn, signal }));
+    for (const file of files.read) dumps.push(await openDump(file, options, { warn, signal }));
     const asServers = { servers: files.servers, dumps: files.read.length };
+    const found: FoundServer[] = [];
     for (const origin of await readOrigins(options, warn, asServers)) {
       const control = opened(await openControl(origin.endpoint, { side: 'from', timeoutMs }));
       found.push(await readSource(control, origin));
@@ -111,31 +120,25 @@ export async function preflight(
     const seed = opened(await openControl(to, { side: 'to', timeoutMs }));
     const { runId } = await readServerFacts(seed);
     const known = await readNodeIds(seed);
-    const checked: typeof found = [];
-    for (const source of found) {
-      const asked = { address: seed.address, runId, nodeIds: known ?? new Set<string>() };
-      checked.push(source.dump ? source : await checkSource(source, asked, options));
-    }
+    const asked = { address: seed.address, runId, nodeIds: known ?? new Set<string>() };
+    const checked: FoundServer[] = [];
+    for (const source of found) checked.push(await checkSource(source, asked, options));
     const target = await readTarget(seed, known, options);
-    const sources: SourceFacts[] = [];
-    for (const source of checked) {
-      sources.push(
-        source.dump
-          ? { ...source, payloadRefusal: undefined }
-          : await meet(source, target, options, warn),
-      );
-    }
+    const servers: ServerSourceFacts[] = [];
+    for (const source of checked) servers.push(await meet(source, target, options, warn));
+    const sources: readonly SourceFacts[] = [...dumps, ...servers];
     await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, settled: () => files.settled(), close };
 
     function close(): void {
-      for (const { control } of sources) control.close();
+      for (const { control } of servers) control.close();
+      for (const { input } of dumps) void input.close();
       files.stop();
     }
   } catch (error) {
     for (const control of open) control.close();
-    for (const { dump, control } of found) if (dump) control.close();
+    for (const { input } of dumps) void input.close();
     files.stop();
     throw asPreflightError(error);
   }
@@ -161,7 +164,7 @@ async function loadedDumps(
 }
 
 /** A server may be reached by several addresses. */
-function checkDistinct(sources: readonly Pick<SourceFacts, 'name' | 'runId' | 'endpoint'>[]): void {
+function checkDistinct(sources: readonly Pick<FoundServer, 'name' | 'runId' | 'endpoint'>[]): void {
   const known = new Map<string, string>();
   for (const { name, runId, endpoint } of sources) {
     if (runId === '') continue;
@@ -191,11 +194,11 @@ async function readTarget(
 
 /** What the two sides can do with one another. */
 async function meet(
-  source: Omit<SourceFacts, 'payloadRefusal'>,
+  source: FoundServer,
   { masters, topology }: TargetFacts,
   options: ImportOptions,
   warn: (sentence: string) => void,
-): Promise<SourceFacts> {
+): Promise<ServerSourceFacts> {
   const mayMigrate = source.has.migrate && masters.every((master) => master.takesMigrate);
   const lacking = lackingModules(
     await modulesOf(source.control),
@@ -220,7 +223,7 @@ async function meet(
 }
 
 /** Whether it was asked for that values travel element by element from some size on. */
-function mayTravelInSlices({ has }: Pick<SourceFacts, 'has'>, options: ImportOptions): boolean {
+function mayTravelInSlices({ has }: Pick<FoundServer, 'has'>, options: ImportOptions): boolean {
   const { splitAboveBytes, maxSourceLatencyMs } = options;
   return splitAboveBytes !== undefined || (maxSourceLatencyMs !== undefined && has.memory);
 }

@@ -19,7 +19,7 @@ import type { ClusterTopology } from '../redis/topology.js';
 import { nameFilter } from '../sources/glob.js';
 import { filledPrefix } from './options-checks.js';
 import type { MasterFacts } from './master-facts.js';
-import type { SourceFacts } from './source-facts.js';
+import { mayExpire, type SourceFacts } from './source-facts.js';
 
 /** What a key of a cluster's node takes more than one of a server that stands alone. */
 const bytesPerKeyInCluster = 16;
@@ -47,7 +47,7 @@ export async function checkRoom(
   options: ImportOptions,
   warn: (sentence: string) => void,
 ): Promise<void> {
-  const expires = sources.some(({ dump, expiringKeys }) => dump !== undefined || expiringKeys > 0);
+  const expires = sources.some(mayExpire);
   const short = shortages(sources, target, () => 1);
   if (short.length === 0) return;
   if (options.allowEviction) return;
@@ -119,7 +119,7 @@ async function newShare(
   const mayBeThere = masters.some(({ keys }) => keys > 0);
   if (options.onlyKeys !== undefined) return undefined;
   if (!isSelective && !mayBeThere) return 1;
-  if (source.dump) return undefined;
+  if (source.kind === 'dump') return undefined;
   const { control } = source;
   const isNameWanted = nameFilter(options);
   const asked = Array.from({ length: sampledKeys }, () => control.callBinary('RANDOMKEY'));

@@ -1,4 +1,4 @@
-/** What is found out about a source before the start: one database of one server. */
+/** What is found out about a source before the start: a database of a server, or a dump. */
 import { PreflightError, RefusedError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
@@ -7,37 +7,66 @@ import { bytesOfKeys } from '../redis/memory.js';
 import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import { filledIn, type Origin } from './origins.js';
-import type { Dump } from './dump-names.js';
+import type { DumpInput } from '../sources/dump/input.js';
 import { checkSourceRights } from './rights.js';
 
-export interface SourceFacts extends ServerFacts {
-  readonly endpoint: Endpoint;
-  /** `host:port/db`, as the report names it. */
+export type SourceFacts = ServerSourceFacts | DumpFacts;
+
+interface AnySourceFacts {
+  /** `host:port/db`, or the path of a file, as the report names it. */
   readonly name: string;
   /** What it was given as, the same at each start of the job; undefined: none goes on with it. */
   readonly job: string | undefined;
+  /** Of which database its keys are. */
+  readonly db: number;
+  /** How many keys there are; 0 of a dump, which is not read for that. */
+  readonly keys: number;
+  /** It holds no key at all. */
+  readonly isEmpty: boolean;
+  /** What these keys take in memory, about; of a file, what they take at least; undefined: nobody knows. */
+  readonly bytes: number | undefined;
+  /** Its keys are those of a file: there is nobody who could miss them here. */
+  readonly isFile: boolean;
+}
+
+/** A dump that is read as it is: there is no server. */
+export interface DumpFacts extends AnySourceFacts {
+  readonly kind: 'dump';
+  readonly input: DumpInput;
+  /** Of the databases in it, those that are wanted. */
+  readonly databases: readonly number[] | 'all';
+  /** Reports what should be known, also in the report. */
+  readonly warn: (sentence: string) => void;
+}
+
+/** One database of one server. */
+export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
+  readonly kind: 'server';
+  readonly endpoint: Endpoint;
   /** It is a master of a cluster: one command takes keys of one slot only. */
   readonly inCluster: boolean;
   /** The server's databases that hold keys, by number. */
   readonly filled: readonly number[];
-  /** Keys in the database. */
-  readonly keys: number;
-  /** It holds no key at all. */
-  readonly isEmpty: boolean;
-  /** Those of them that have a TTL. */
+  /** Keys of the database that have a TTL. */
   readonly expiringKeys: number;
-  /** What these keys take in memory, about; of a file, what they take at least; undefined: nobody knows. */
-  readonly bytes: number | undefined;
   /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
   readonly payloadRefusal: string | undefined;
-  /** Its keys are those of a file: there is nobody who could miss them here. */
-  readonly isFile: boolean;
-  /** The file is read as it is, and there is no server. */
-  readonly dump?: Dump;
   /** Left open for the run; whoever asked for the checks closes it. */
   readonly control: Control;
+}
+
+/** What is known of a server before both sides are known together. */
+export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal'>;
+
+export function isServer(source: SourceFacts): source is ServerSourceFacts {
+  return source.kind === 'server';
+}
+
+/** Whether some of the keys may have a TTL. */
+export function mayExpire(source: SourceFacts): boolean {
+  return source.kind === 'dump' || source.expiringKeys > 0;
 }
 
 /** What the checks of a source go by on the other side. */
@@ -51,14 +80,16 @@ export interface Seed {
 export async function readSource(
   control: Control,
   { endpoint, inCluster, file, job }: Origin,
-): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
+): Promise<FoundServer> {
   const facts = await readServerFacts(control);
   const keyspace = await control.info('keyspace');
   const database = keyspace.get(`db${String(endpoint.db)}`) ?? '';
   const keys = Number(await control.call('DBSIZE'));
   return {
     ...facts,
+    kind: 'server',
     endpoint,
+    db: endpoint.db,
     name: file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db),
     job,
     isFile: file !== undefined,
@@ -98,11 +129,11 @@ async function readTlsCluster(control: Control): Promise<boolean> {
  * @returns it, less the commands that we may not use.
  * @throws PreflightError
  */
-export async function checkSource<Source extends Omit<SourceFacts, 'payloadRefusal'>>(
-  source: Source,
+export async function checkSource(
+  source: FoundServer,
   seed: Seed,
   options: ImportOptions,
-): Promise<Source> {
+): Promise<FoundServer> {
   const { address } = source.control;
   if (source.runId !== '' && source.runId === seed.runId) {
     throw new PreflightError(
@@ -146,7 +177,7 @@ export function trialOf(has: Features, { copy, mover }: ImportOptions): TrialWor
 }
 
 async function checkForeign(
-  { control, inCluster }: Pick<SourceFacts, 'control' | 'inCluster'>,
+  { control, inCluster }: Pick<ServerSourceFacts, 'control' | 'inCluster'>,
   seed: Seed,
 ): Promise<void> {
   const { address } = control;
@@ -166,7 +197,7 @@ async function checkForeign(
 
 /** What should be known of sources that let keys be deleted, but get theirs from another server. */
 export function followers(
-  sources: readonly Pick<SourceFacts, 'name' | 'role' | 'readOnly' | 'isFile'>[],
+  sources: readonly Pick<ServerSourceFacts, 'name' | 'role' | 'readOnly' | 'isFile'>[],
   { copy }: ImportOptions,
 ): readonly string[] {
   if (copy) return [];

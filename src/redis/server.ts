@@ -41,11 +41,6 @@ const abilities = {
 
 export type Features = Readonly<Record<keyof typeof commands | keyof typeof abilities, boolean>>;
 
-/** What is there where no server is. */
-export const noFeatures = Object.fromEntries(
-  [...Object.keys(commands), ...Object.keys(abilities)].map((name) => [name, false]),
-) as Features;
-
 export interface ServerFacts {
   /** `7.0.15`, as the server says. */
   readonly version: string;

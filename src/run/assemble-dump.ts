@@ -18,11 +18,11 @@ import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from './distance.js';
-import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
+import type { DumpFacts } from '../preflight/source-facts.js';
 
 const batchKeys = 512;
 const batchBytes = 256 * 1024;
@@ -35,8 +35,7 @@ const nothingListed: ListingRecord = {
 };
 
 export function assembleDump(
-  ready: Ready,
-  dump: Dump,
+  ready: Ready<DumpFacts>,
   {
     options,
     logger,
@@ -51,7 +50,7 @@ export function assembleDump(
 ): Part {
   const { topology, masters } = ready.target;
   const { timeoutMs, retryForMs } = options;
-  const { input, databases } = dump;
+  const { input, databases, warn, name } = ready.source;
   const distance = createDistance();
   const connections = connectionLog(logger);
 
@@ -61,11 +60,11 @@ export function assembleDump(
   const large = largeKeeper(input.file);
   const others = new Map<number, number>();
   const source = dumpSource(input, {
-    ...{ name: ready.source.name, large, startAt },
+    ...{ name, large, startAt },
     payloadVersion: payloadVersionOf(masters),
     wants: wantedBy(options, databases, others),
-    prefixFor: prefixes(options, ready.source.name),
-    onLibraries: (codes) => loadLibraries(codes, ready, options, libraries, dump.warn),
+    prefixFor: prefixes(options, name),
+    onLibraries: (codes) => loadLibraries(codes, ready, options, libraries, warn),
   });
   const checkpoints = createCheckpoints(() => source.position, startAt);
   const tally = createTally(source, 'copy');
@@ -87,7 +86,7 @@ export function assembleDump(
     ...(options.dryRun ? counting : restoring),
     reason: options.dryRun
       ? 'nothing is moved (--dry-run)'
-      : `${ready.source.name} is a file: its values are stored as they stand there`,
+      : `${name} is a file: its values are stored as they stand there`,
   };
   const isUnique = !several && databases !== 'all' && databases.length === 1;
 
@@ -111,11 +110,11 @@ export function assembleDump(
         inflightKeys: () => distance.inflightKeys(),
         checkpoint: checkpoints,
       });
-      for (const sentence of leftOut(ready.source.name, others, source.skipped)) {
-        dump.warn(sentence);
+      for (const sentence of leftOut(name, others, source.skipped)) {
+        warn(sentence);
       }
       if (source.isUnsummed && !input.file) {
-        dump.warn(`${ready.source.name} has no checksum: damage in it would not be noticed.`);
+        warn(`${name} has no checksum: damage in it would not be noticed.`);
       }
       if (source.damage) throw source.damage;
     },
@@ -133,7 +132,7 @@ export function assembleDump(
 /** @param others counts keys of databases that are not wanted. */
 function wantedBy(
   { match, exclude, type, minTtlMs }: ImportOptions,
-  databases: Dump['databases'],
+  databases: DumpFacts['databases'],
   others: Map<number, number>,
 ): (entry: Entry) => boolean {
   const isNameWanted = nameFilter({ match, exclude });

@@ -31,13 +31,13 @@ import type { KnownLibraries } from './functions.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
-import { trialOf } from '../preflight/source-facts.js';
+import { type SourceFacts, trialOf } from '../preflight/source-facts.js';
 
 const batchBytes = 1024 * 1024;
 
 /** The import of one source. */
 export interface Part {
-  readonly ready: Ready;
+  readonly ready: Ready<SourceFacts>;
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
   /** Of a scan: before it, every key is where it should be. */
@@ -64,8 +64,6 @@ export interface Shared {
   readonly options: ImportOptions;
   readonly logger: Logger;
   readonly throttle: Throttle;
-  /** How much may be under way at the source's server. */
-  readonly allowance: Allowance;
   /** Which nodes evict keys. */
   readonly eviction: EvictionWatch;
   /** What has been listed so far. */
@@ -86,9 +84,12 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assemble(
   ready: Ready,
-  { options, logger, throttle, allowance, eviction, record, movedEarlier, names }: Shared,
+  shared: Shared,
+  /** How much may be under way at the source's server. */
+  allowance: Allowance,
   { moved, startAt, onlyKeys }: Extras = {},
 ): Part {
+  const { options, logger, throttle, eviction, record, movedEarlier, names } = shared;
   const choice = chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;

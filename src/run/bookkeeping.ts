@@ -42,7 +42,7 @@ export async function openBooks(
 ): Promise<Books> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
   const { match, exclude, type, minTtlMs, keyPrefix } = options;
-  const origins = facts.sources.map(({ name, endpoint }) => ({ name, db: endpoint.db }));
+  const origins = facts.sources.map(({ name, db }) => ({ name, db }));
   if (failedPath !== undefined && onlyPath !== undefined) await checkDistinct(failedPath, onlyPath);
   const onlyKeys = onlyPath === undefined ? undefined : await checkKeysFile(onlyPath, origins);
   const sources = facts.sources.map(({ job: known }) => known);
@@ -92,9 +92,9 @@ export async function openBooks(
         }
         failed?.begin();
         for (const { ready, tally } of run.all) {
-          const { name, endpoint } = ready.source;
+          const { name, db } = ready.source;
           const origin: KeyOrigin = {
-            db: endpoint.db,
+            db,
             ...(run.all.length > 1 && { from: name }),
           };
           tally.onFailure((failure) => failed?.add(failure, origin));

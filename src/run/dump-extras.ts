@@ -4,6 +4,7 @@ import type { ImportOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
+import type { DumpFacts } from '../preflight/source-facts.js';
 import { rdbVersionOf } from '../preflight/payloads.js';
 import { checkNode, clashOf, type KnownLibraries } from './functions.js';
 
@@ -21,7 +22,7 @@ const nameOf = (code: Buffer): string =>
  */
 export async function loadLibraries(
   codes: readonly Buffer[],
-  { source, target }: Ready,
+  { source, target }: Ready<DumpFacts>,
   options: ImportOptions,
   brought: KnownLibraries,
   warn: (sentence: string) => void,

@@ -5,6 +5,7 @@ import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
 import type { PartEnd, Parts } from './parts.js';
 import type { Facts } from '../preflight/preflight.js';
+import { isServer, type SourceFacts } from '../preflight/source-facts.js';
 
 /** The report has room for so many failures. */
 const keptFailures = 100;
@@ -37,11 +38,12 @@ export async function reportOf(
   };
   const reports = await Promise.all(
     ends.map(async ({ part, error: words }) => {
-      const { name, control } = part.ready.source;
+      const { source } = part.ready;
+      const { name } = source;
       const identity = { mover: part.mover.name, moverReason: part.mover.reason };
       const end = { ...common, ...identity, from: [name], cut: cutOf(words) };
       const report = buildReport(part.tally.snapshot(), end);
-      return { ...report, failures: await nameTypes(report.failures, control) };
+      return { ...report, failures: await namedFailures(report.failures, source) };
     }),
   );
   const [only] = reports;
@@ -71,6 +73,14 @@ export async function reportOf(
     own.map((failure) => ({ from, ...failure })),
   );
   return { ...whole, failures: failures.slice(0, keptFailures) };
+}
+
+/** With the types of their keys, as far as a server can be asked for them. */
+function namedFailures(
+  failures: Report['failures'],
+  source: SourceFacts,
+): Promise<Report['failures']> {
+  return isServer(source) ? nameTypes(failures, source.control) : Promise.resolve(failures);
 }
 
 export function modeOf({ copy, dryRun }: ImportOptions): Report['mode'] {

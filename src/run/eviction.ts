@@ -14,6 +14,7 @@ import { changed, type Removal } from '../movers/relay/removal.js';
 import type { ConnectionLog, NodeConnections } from './connections.js';
 import type { ImportOptions } from '../options.js';
 import type { Facts } from '../preflight/preflight.js';
+import { mayExpire } from '../preflight/source-facts.js';
 import type { Report } from '../report.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { parseInfo } from '../redis/control.js';
@@ -67,7 +68,7 @@ export function watchEviction(
   { allowEviction, dryRun, timeoutMs }: ImportOptions,
 ): EvictionWatch {
   const { topology, masters } = target;
-  const brings = sources.some(({ dump, expiringKeys }) => dump !== undefined || expiringKeys > 0);
+  const brings = sources.some(mayExpire);
   const isWatching = !allowEviction && !dryRun;
   const all = new Map<string, Watched>();
   for (const { node, memory } of masters) watched(node).memory = memory;

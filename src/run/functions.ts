@@ -10,7 +10,7 @@ import { type Control, type ControlReply, openControl } from '../redis/control.j
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Facts, TargetFacts } from '../preflight/preflight.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import { isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
 
 /** What came of `--functions`, for the report. */
 export interface Functions {
@@ -39,7 +39,9 @@ export async function bringFunctions(
   const libraries = new Set<string>();
   let masters = 0;
   // All databases of a server have the same.
-  const servers = new Map(sources.map((source) => [addressOf(source.endpoint), source]));
+  const servers = new Map(
+    sources.filter(isServer).map((source) => [addressOf(source.endpoint), source]),
+  );
   const known: KnownLibraries = new Map();
   for (const { control, name } of options.functions ? servers.values() : []) {
     const libraries = await librariesOf(control).catch(() => undefined);
@@ -74,7 +76,7 @@ export function clashOf(
 }
 
 async function bringFrom(
-  source: SourceFacts,
+  source: ServerSourceFacts,
   target: TargetFacts,
   options: ImportOptions,
   warn: (sentence: string) => void,

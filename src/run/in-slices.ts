@@ -3,7 +3,7 @@ import type { Abilities } from '../movers/elements/passage.js';
 import { createSizes, type Sizes } from '../redis/sizes.js';
 import type { ImportOptions } from '../options.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import type { ServerSourceFacts } from '../preflight/source-facts.js';
 
 /** Above, a value is moved by itself where all go element by element and nothing else was said. */
 const aloneAboveBytes = 64 * 1024 * 1024;
@@ -18,7 +18,7 @@ const gentleBytesPerMs = 100_000;
  * that is nothing beside the rest.
  */
 export function sizesOf(
-  { has }: SourceFacts,
+  { has }: ServerSourceFacts,
   options: ImportOptions,
   allByElements: boolean,
 ): Sizes | undefined {
@@ -33,7 +33,10 @@ export function sizesOf(
   });
 }
 
-export function elementAbilities(source: SourceFacts, node: MasterFacts | undefined): Abilities {
+export function elementAbilities(
+  source: ServerSourceFacts,
+  node: MasterFacts | undefined,
+): Abilities {
   return {
     readsFieldDeadlines: source.has.hpexpiretime,
     takesFieldDeadlines: node?.has.hpexpiretime ?? false,

@@ -223,7 +223,7 @@ function migrateOf(
 }
 
 /** What the job was asked to do, as far as it decides about single keys. */
-export function jobPolicy(ready: Ready, { copy }: ImportOptions): JobPolicy {
+export function jobPolicy(ready: Omit<Ready, 'source'>, { copy }: ImportOptions): JobPolicy {
   return {
     replace: ready.replace,
     mode: copy ? 'copy' : 'move',
@@ -233,12 +233,14 @@ export function jobPolicy(ready: Ready, { copy }: ImportOptions): JobPolicy {
 }
 
 /** A node that joined during the run is taken to be like the others. */
-export function factsOf(ready: Ready, node: Node): MasterFacts | undefined {
-  const { masters } = ready.target;
+export function factsOf({ target }: Pick<Ready, 'target'>, node: Node): MasterFacts | undefined {
+  const { masters } = target;
   return masters.find((master) => master.node.address === node.address) ?? masters[0];
 }
 
-export function wordsByNode(ready: Ready): (node: Node, overwrite: boolean) => StoreWords {
+export function wordsByNode(
+  ready: Pick<Ready, 'target'>,
+): (node: Node, overwrite: boolean) => StoreWords {
   const known = new Map<string, StoreWords>();
   return (node, overwrite) => {
     const id = `${node.address} ${String(overwrite)}`;

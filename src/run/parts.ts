@@ -25,7 +25,7 @@ import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
-import type { Facts, Ready } from '../preflight/preflight.js';
+import type { Facts } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/errors.js';
 import type { FollowedServer } from './source-latency.js';
@@ -91,8 +91,7 @@ export function assembleParts(
   const servers = new Map<string, FollowedServer>();
   const libraries: KnownLibraries = new Map();
   const all = sources.map((source) => {
-    const ready: Ready = {
-      source,
+    const rules = {
       target,
       replace: plan.overwrites && (!several || inTurn),
       // What an earlier run has moved is nowhere else.
@@ -100,18 +99,18 @@ export function assembleParts(
       isOnlySource: !several,
     };
     const record = several && !inTurn ? listingRecord(source.keys, density) : common;
+    const limits = { throttle, eviction };
+    const shared = { ...limits, options, logger, record, movedEarlier, names, libraries };
+    if (source.kind === 'dump') {
+      return assembleDump({ source, ...rules }, { ...shared, several }, of(source.name));
+    }
     const server = servers.get(serverOf(source)) ?? {
       source,
       allowance: createAllowance(options.maxSourceLatencyMs),
     };
     servers.set(serverOf(source), server);
     const { allowance } = server;
-    const limits = { throttle, allowance, eviction };
-    const shared = { ...limits, options, logger, record, movedEarlier, names, libraries };
-    if (source.dump) {
-      return assembleDump(ready, source.dump, { ...shared, several }, of(source.name));
-    }
-    return assemble(ready, shared, { moved, ...of(source.name) });
+    return assemble({ source, ...rules }, shared, allowance, { moved, ...of(source.name) });
   });
   const running = new Set<Part>();
 
@@ -138,8 +137,7 @@ export function assembleParts(
   return {
     all,
     throttle,
-    // A file has no clients who wait.
-    servers: [...servers.values()].filter(({ source }) => !source.dump),
+    servers: [...servers.values()],
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, running),
     positions: () =>
@@ -179,7 +177,9 @@ function byServer(all: readonly Part[]): readonly Part[][] {
 }
 
 /** Who answers there: an address may be one of several. */
-function serverOf({ runId, endpoint }: SourceFacts): string {
+function serverOf(source: SourceFacts): string {
+  if (source.kind === 'dump') return source.name;
+  const { runId, endpoint } = source;
   return runId === '' ? addressOf(endpoint) : runId;
 }
 

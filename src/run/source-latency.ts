@@ -4,7 +4,7 @@
  */
 import type { Allowance } from '../engine/allowance.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import type { ServerSourceFacts } from '../preflight/source-facts.js';
 
 /** Often enough for a run to follow; and for people, who are told the longest wait of a second. */
 const paces = {
@@ -26,7 +26,7 @@ export interface SourceLatency {
 /** A server that keys are taken from, whatever its databases. */
 export interface FollowedServer {
   /** Any of its databases. */
-  readonly source: SourceFacts;
+  readonly source: ServerSourceFacts;
   readonly allowance: Allowance;
 }
 

@@ -23,6 +23,7 @@ import { followServers } from './source-latency.js';
 import { createSteering, type Steering } from './steer.js';
 import { announce, type Voice } from './voice.js';
 import type { Facts } from '../preflight/preflight.js';
+import { isServer } from '../preflight/source-facts.js';
 
 const lookEveryMs = 1000;
 
@@ -186,10 +187,10 @@ export function tellStart(
     {
       version,
       node: process.version,
-      from: sources.map(({ name: source, version: redis, keys }) => ({
-        name: source,
-        version: redis,
-        keys,
+      from: sources.map((source) => ({
+        name: source.name,
+        version: isServer(source) ? source.version : '',
+        keys: source.keys,
       })),
       to: target.masters.map(({ node, version: redis }) => ({
         name: node.address,
