@@ -4,29 +4,19 @@
  */
 import { flag, list, type Rows, secret, text, type Values } from './rows.js';
 
-export const accessRows = {
+/** For the sources. */
+export const sourceAccessRows = {
   /** For a source whose endpoint holds no password. */
   fromPassword: secret({ env: 'CLUSTER_IMPORT_FROM_PASSWORD', help: "the source's password" }),
-  /** For a cluster whose endpoint holds no password. */
-  toPassword: secret({ env: 'CLUSTER_IMPORT_TO_PASSWORD', help: "the cluster's password" }),
   /** Goes before the environment's. */
   fromPasswordFile: text({
     flag: '--from-password-file <file>',
     help: "a file that holds the source's password",
   }),
-  toPasswordFile: text({
-    flag: '--to-password-file <file>',
-    help: "a file that holds the cluster's password",
-  }),
   /** For the Sentinels of a source named by `sentinel://…`. */
   sentinelPassword: secret({
     env: 'CLUSTER_IMPORT_SENTINEL_PASSWORD',
     help: "the Sentinels' password",
-  }),
-  /** Nodes are dialled there; MIGRATE names them as announced, since the source dials them. */
-  nat: list({
-    flag: '--nat <announced=reachable>',
-    help: 'how to reach what servers announce: host:port=host:port or host=host; may be repeated',
   }),
   fromTlsCa: text({
     flag: '--from-tls-ca <file>',
@@ -48,6 +38,21 @@ export const accessRows = {
     },
     false,
   ),
+} satisfies Rows;
+
+/** For the cluster. */
+export const clusterAccessRows = {
+  /** For a cluster whose endpoint holds no password. */
+  toPassword: secret({ env: 'CLUSTER_IMPORT_TO_PASSWORD', help: "the cluster's password" }),
+  toPasswordFile: text({
+    flag: '--to-password-file <file>',
+    help: "a file that holds the cluster's password",
+  }),
+  /** Nodes are dialled there; MIGRATE names them as announced, since the source dials them. */
+  nat: list({
+    flag: '--nat <announced=reachable>',
+    help: 'how to reach what servers announce: host:port=host:port or host=host; may be repeated',
+  }),
   toTlsCa: text({
     flag: '--to-tls-ca <file>',
     help: "authorities that may have signed the nodes' certificates (PEM)",
@@ -66,5 +71,7 @@ export const accessRows = {
     false,
   ),
 } satisfies Rows;
+
+export const accessRows = { ...sourceAccessRows, ...clusterAccessRows } satisfies Rows;
 
 export type AccessOptions = Values<typeof accessRows>;

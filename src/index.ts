@@ -1,13 +1,26 @@
-/** The library's public face. */
-export { assess, type AssessContext } from './commands/assess.js';
-export type { AssessOptions } from './commands/assess/options.js';
-export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
-export { type ImportContext, importKeys } from './commands/import.js';
-export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions, VerifyOptions } from './commands/verify/options.js';
+/**
+ * The library's public face: every function, what they take and give, and every error that they can
+ * throw. `docs/library.md` shows their use.
+ */
 export { summarizeAssess } from './assess/lines.js';
 export type { AssessReport } from './assess/report.js';
 export { type CheckReport, summarizeCheck } from './check/report.js';
+export { assess, type AssessContext } from './commands/assess.js';
+export type { GivenAssessOptions as AssessOptions } from './commands/assess/options.js';
+export {
+  checkCluster,
+  type CheckContext,
+  type GivenCheckOptions as CheckOptions,
+} from './commands/check.js';
+export type { ImportContext } from './commands/import.js';
+export {
+  type ImportEvents,
+  importKeys,
+  type ImportRun,
+  startImport,
+} from './commands/start-import.js';
+export { verifyKeys, type VerifyContext } from './commands/verify.js';
+export type { GivenVerifyOptions as VerifyOptions } from './commands/verify/options.js';
 export {
   ConnectionError,
   ImportError,
@@ -15,13 +28,18 @@ export {
   ProtocolError,
   RefusedError,
   SourceError,
+  StoppedError,
   TargetError,
   UsageError,
 } from './errors.js';
-export type { GivenOptions, ImportOptions } from './options.js';
-export type { Report, ReportedFailure } from './report.js';
+export { version } from './installed.js';
+export type { Standing as Snapshot } from './monitor/live.js';
+export type { GivenOptions as ImportOptions } from './options.js';
+export type { Found, Report, ReportedFailure, ReportedKey, ReportedSource } from './report.js';
+export type { Bytes, Duration } from './rows.js';
+export { RdbError } from './sources/rdb/errors.js';
+export type { ImportLimits } from './steering/orders.js';
 export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
-export type { Difference, DifferenceKind, ReportedDifference } from './verify/difference.js';
+export type { DifferenceKind, ReportedDifference } from './verify/difference.js';
 export { summarizeVerify, type VerifyReport } from './verify/report.js';
-export { version } from './installed.js';

@@ -11,16 +11,19 @@ import {
   count,
   duration,
   flag,
+  type Given,
   given,
   list,
   optionalBytes,
   optionalChoice,
   optionalCount,
   optionalDuration,
+  programFlag,
   readRows,
+  type Row,
   type Rows,
+  testFlag,
   text,
-  unlisted,
   url,
   type Values,
 } from './rows.js';
@@ -98,8 +101,8 @@ export const importRows = {
     },
     { min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
-  /** All values but strings travel in slices, as if no node took a payload: for trying that. */
-  byElements: unlisted(false),
+  /** All values but strings travel in slices, as if no node took a payload. */
+  byElements: testFlag('byElements'),
   /** How long a server may be silent before its connection counts as lost. */
   timeoutMs: duration(
     { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },
@@ -211,11 +214,15 @@ export const importRows = {
     flag: '--only-keys <file>',
     help: 'do just the keys in such a file, instead of all',
   }),
-  /** What the next start of the same job has to know. */
-  state: text({
+  /** The journal, which the next start of the same job reads: a file, or true for one in the user's state folder. */
+  state: journalFile({
     flag: '--state <file>',
     help: "the journal, by which the same command goes on (default: in the user's state folder)",
   }),
+  /** Open a socket by which `cluster-import ctl` finds the run. */
+  control: programFlag('control', 'let `cluster-import ctl` find the run', false),
+  /** Measure how long the source's clients wait also where nothing limits that: takes a thread. */
+  measureLatency: programFlag('measureLatency', "measure the source's latency", false),
   /** No progress. */
   quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
 } satisfies Rows;
@@ -241,21 +248,32 @@ export const cliRows = {
 export type ImportOptions = Values<typeof importRows>;
 export type CliOptions = Values<typeof cliRows>;
 
-/** What callers give: all but `to` and a source may be left out, and values may carry units. */
-export type GivenOptions = Pick<ImportOptions, 'to'> & {
-  readonly [Name in keyof ImportOptions]?: ImportOptions[Name] | string | undefined;
-};
+/** What programs give: all but `to` and a source may be left out, and values may carry units. */
+export type GivenOptions = Given<typeof importRows, 'to'>;
 
 /**
  * Fills in the defaults and checks every value.
  * @throws UsageError naming the flag.
  */
-export function readOptions(
-  options: Readonly<Record<string, unknown>> | GivenOptions,
-): ImportOptions {
-  return readRows(importRows, options as Readonly<Record<string, unknown>>, cliRows);
+export function readOptions(options: Readonly<Record<string, unknown>>): ImportOptions {
+  return readRows(importRows, options, cliRows);
 }
 
 export function readCliOptions(options: Readonly<Record<string, unknown>>): CliOptions {
   return readRows(cliRows, options, importRows);
+}
+
+/** A file, or true for the one that its job has by default. */
+function journalFile(words: {
+  readonly flag: string;
+  readonly help: string;
+}): Row<string | boolean, string | boolean> {
+  const file = text(words);
+  return {
+    ...words,
+    fallback: () => false,
+    read(value) {
+      return typeof value === 'boolean' ? value : (file.read(value) ?? false);
+    },
+  };
 }

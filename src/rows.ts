@@ -5,7 +5,13 @@
  */
 import { UsageError } from './errors.js';
 
-export interface Row<T> {
+/**
+ * @typeParam T what reading gives.
+ * @typeParam Input what programs may give; never: the row is not theirs.
+ */
+export interface Row<T, Input = T> {
+  /** Only its type counts: no row has it. */
+  readonly input?: Input;
   /** As commander wants it: `--timeout <ms>`. Secrets have none: they come by the environment. */
   readonly flag?: string;
   readonly env?: string;
@@ -25,8 +31,33 @@ export type Rows = Readonly<Record<string, Row<unknown>>>;
 
 /** The values that a table of rows gives. */
 export type Values<R extends Rows> = {
-  readonly [Name in keyof R]: R[Name] extends Row<infer T> ? T : never;
+  readonly [Name in keyof R]: R[Name] extends Row<infer T, unknown> ? T : never;
 };
+
+type InputOf<R> = R extends Row<unknown, infer Input> ? Input : never;
+
+/** The rows that are for programs. */
+type Public<R extends Rows> = {
+  [Name in keyof R]: [InputOf<R[Name]>] extends [never] ? never : Name;
+}[keyof R];
+
+/**
+ * What a program may give for a table of rows: exact types, by which misspelt names don't compile.
+ * @typeParam Needed the options that can't be left out.
+ */
+export type Given<R extends Rows, Needed extends keyof R> = {
+  readonly [Name in Needed]: InputOf<R[Name]>;
+} & {
+  readonly [Name in Exclude<Public<R>, Needed>]?: InputOf<R[Name]> | undefined;
+};
+
+type Amount<Unit extends string> = number | `${number}` | `${number}${Unit}`;
+
+/** Milliseconds, or an amount with its unit: `500`, `'500ms'`, `'10s'`, `'2m'`, `'1h'`. */
+export type Duration = Amount<'ms' | 's' | 'm' | 'h'>;
+
+/** Bytes, or an amount with its unit: `4096`, `'64kb'`, `'16mb'`, `'1gb'`. */
+export type Bytes = Amount<'b' | 'kb' | 'mb' | 'gb'>;
 
 /**
  * Fills in the defaults and checks every value.
@@ -71,7 +102,7 @@ export function given(words: Words): Row<string> {
 }
 
 /** Text that may be left out. */
-export function text(words: Words): Row<string | undefined> {
+export function text(words: Words): Row<string | undefined, string> {
   return {
     ...words,
     fallback: () => undefined,
@@ -80,7 +111,7 @@ export function text(words: Words): Row<string | undefined> {
 }
 
 /** Text that may be given several times. */
-export function list(words: Words): Row<readonly string[]> {
+export function list(words: Words): Row<readonly string[], string | readonly string[]> {
   return {
     ...words,
     repeatable: true,
@@ -96,7 +127,7 @@ export function list(words: Words): Row<readonly string[]> {
 export function secret(words: {
   readonly env: string;
   readonly help: string;
-}): Row<string | undefined> {
+}): Row<string | undefined, string> {
   return {
     ...words,
     fallback: () => undefined,
@@ -109,7 +140,7 @@ export function secret(words: {
 export function flag<Fallback extends boolean | undefined>(
   words: Words & { readonly negated?: string },
   fallback: Fallback,
-): Row<boolean | Fallback> {
+): Row<boolean | Fallback, boolean> {
   return {
     ...words,
     fallback: () => fallback,
@@ -143,13 +174,13 @@ export function choice<const Word extends string>(
 export function optionalChoice<const Word extends string>(
   words: Words,
   choices: readonly Word[],
-): Row<Word | undefined> {
+): Row<Word | undefined, Word> {
   const help = `${words.help}: ${choices.join(', ')}`;
   return { ...choice(words, choices, choices[0] as Word), help, fallback: () => undefined };
 }
 
 /** A web address that may be left out. */
-export function url(words: Words): Row<string | undefined> {
+export function url(words: Words): Row<string | undefined, string> {
   return {
     ...words,
     fallback: () => undefined,
@@ -183,12 +214,12 @@ const byteUnits: Readonly<Record<string, number>> = {
 };
 
 /** Milliseconds; as text with or without a unit (`500`, `500ms`, `10s`, `2m`, `1h`). */
-export function duration(words: Words, bounds: Bounds): Row<number> {
+export function duration(words: Words, bounds: Bounds): Row<number, Duration> {
   return measure(words, bounds, durationUnits, '500ms, 10s or 2m', ' ms');
 }
 
 /** Bytes; as text with or without a unit (`4096`, `64kb`, `16mb`, `1gb`). */
-export function bytes(words: Words, bounds: Bounds): Row<number> {
+export function bytes(words: Words, bounds: Bounds): Row<number, Bytes> {
   return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb', ' bytes');
 }
 
@@ -201,7 +232,7 @@ export function count(words: Words, bounds: Bounds): Row<number> {
 export function optionalCount(
   words: Words,
   bounds: Omit<Bounds, 'fallback'>,
-): Row<number | undefined> {
+): Row<number | undefined, number> {
   const row = measure(words, { ...bounds, fallback: 0 }, { '': 1 }, 'a whole number', '');
   return { ...row, help: words.help, fallback: () => undefined };
 }
@@ -210,7 +241,7 @@ export function optionalCount(
 export function optionalBytes(
   words: Words,
   bounds: Omit<Bounds, 'fallback'>,
-): Row<number | undefined> {
+): Row<number | undefined, Bytes> {
   const row = bytes(words, { ...bounds, fallback: 0 });
   return { ...row, help: words.help, fallback: () => undefined };
 }
@@ -219,14 +250,26 @@ export function optionalBytes(
 export function optionalDuration(
   words: Words,
   bounds: Omit<Bounds, 'fallback'>,
-): Row<number | undefined> {
+): Row<number | undefined, Duration> {
   const row = duration(words, { ...bounds, fallback: 0 });
   return { ...row, help: words.help, fallback: () => undefined };
 }
 
-/** Said or not said, by programs only: neither a flag nor a variable sets it. */
-export function unlisted(fallback: boolean): Row<boolean> {
-  return { help: '', fallback: () => fallback, read: (value) => value === true };
+/** A flag that the command line lacks: only programs have it. */
+export function programFlag(name: string, help: string, fallback: boolean): Row<boolean> {
+  return {
+    help,
+    fallback: () => fallback,
+    read(value) {
+      if (typeof value === 'boolean') return value;
+      throw new UsageError(`${name} is true or false, and takes no value.`);
+    },
+  };
+}
+
+/** The same for tests alone: the types of programs don't have it. */
+export function testFlag(name: string): Row<boolean, never> {
+  return programFlag(name, '', false) as Row<boolean, never>;
 }
 
 function measure(
@@ -235,7 +278,7 @@ function measure(
   units: Readonly<Record<string, number>>,
   examples: string,
   unit: string,
-): Row<number> {
+): Row<number, never> {
   return {
     ...words,
     help: `${words.help} (default: ${String(fallback)}${unit})`,

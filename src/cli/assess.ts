@@ -1,7 +1,7 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { assess } from '../commands/assess.js';
-import { assessRows } from '../commands/assess/options.js';
+import { runAssess } from '../commands/assess.js';
+import { assessRows, readAssessOptions } from '../commands/assess/options.js';
 import { summarizeAssess } from '../assess/lines.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
@@ -42,7 +42,7 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     write: screenOf(process.stderr).write,
   });
   const stop = shell.catchSignals(() => undefined);
-  const report = await assess(given as never, {
+  const report = await runAssess(readAssessOptions(given), {
     signal: stop.signal,
     logger,
     onWatch: (sentence) => process.stderr.write(`${sentence}\n`),

@@ -1,11 +1,10 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { checkCluster, checkRows } from '../commands/check.js';
+import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/report.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';
-import type { Rows } from '../rows.js';
 import type { Shell, Verb } from './verb.js';
 
 const { json, askPassword } = cliRows;
@@ -26,18 +25,11 @@ Exit codes: 0 sound; 1 not, or keys could not be taken home; 2 wrong usage, or t
 asked; 129, 130, 143 stopped by a signal.
 `;
 
-/** There is no source here. */
-const rows: Rows = Object.fromEntries(
-  Object.entries({ ...checkRows, json, askPassword }).filter(
-    ([name]) => !/^(from|sentinel)/.test(name),
-  ),
-);
-
 export const checkVerb: Verb = {
   name: 'check',
   description: 'Tells whether a cluster is sound, and takes stray keys home.',
   usage: '--to <endpoint> [options]',
-  rows,
+  rows: { ...checkRows, json, askPassword },
   afterHelp,
   run,
 };
@@ -54,8 +46,9 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
   const stop = shell.catchSignals(() => {
     process.stderr.write('\nStopping after what is under way; once more to stop at once.\n');
   });
-  const report = await checkCluster(given as never, {
-    ...{ signal: stop.signal, logger },
+  const report = await runCheck(readCheckOptions(given), {
+    signal: stop.signal,
+    logger,
     stderr: process.stderr,
   });
   process.stdout.write(asJson === true ? `${JSON.stringify(report)}\n` : summarizeCheck(report));

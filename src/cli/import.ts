@@ -1,10 +1,16 @@
-/** `cluster-import [import]`: flags and signals to `importKeys`, its report to standard output. */
+/** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { importKeys } from '../commands/import.js';
+import { runImport } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
-import { cliRows, importRows, readCliOptions } from '../options.js';
+import {
+  cliRows,
+  importRows,
+  type ImportOptions,
+  readCliOptions,
+  readOptions,
+} from '../options.js';
 import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
@@ -73,13 +79,13 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     say('Stopping after the batches in flight; once more to stop at once.', name);
   });
   try {
-    const report = await importKeys(given as never, {
+    const report = await runImport(commandOptions(given), {
       signal: stop.signal,
       stderr: forMachines ? undefined : process.stderr,
       logger,
-      onStart(begun) {
+      onStart(started) {
         isUnderWay = true;
-        steering = begun;
+        steering = started.steering;
         if (isHeldFromStart) steering.pause();
       },
       onReport(known) {
@@ -94,6 +100,13 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger.error({ exitCode }, messageOf(error));
     return exitCode;
   }
+}
+
+/** A command keeps a journal and can be found by `ctl`; programs have to ask for these. */
+function commandOptions(given: Readonly<Record<string, unknown>>): ImportOptions {
+  const options = readOptions(given);
+  const state = options.state === false ? true : options.state;
+  return { ...options, state, control: true, measureLatency: !options.quiet };
 }
 
 function exitCodeOf({ status }: Report, stoppedWith: number | undefined): number {

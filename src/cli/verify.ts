@@ -1,11 +1,11 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { verifyKeys } from '../commands/verify.js';
-import { verifyRows } from '../commands/verify/options.js';
+import { runVerify } from '../commands/verify.js';
+import { readVerifyOptions, verifyRows } from '../commands/verify/options.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';
-import { differenceLine, reportedDifference } from '../verify/difference.js';
+import { differenceLine } from '../verify/difference.js';
 import { summarizeVerify } from '../verify/report.js';
 import type { Shell, Verb } from './verb.js';
 
@@ -48,12 +48,12 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
   const stop = shell.catchSignals(() => {
     screen.write('\nStopping after what is under way; once more to stop at once.\n');
   });
-  const report = await verifyKeys(given as never, {
+  const report = await runVerify(readVerifyOptions(given), {
     signal: stop.signal,
     stderr: process.stderr,
     logger,
     onDifference(difference) {
-      if (asJson !== true) print(`${differenceLine(reportedDifference(difference))}\n`);
+      if (asJson !== true) print(`${differenceLine(difference)}\n`);
     },
   });
   if (asJson !== true && options['repair'] === true && report.differences.length > 0) {

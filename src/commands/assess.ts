@@ -10,10 +10,13 @@ import { openControl } from '../redis/control.js';
 import { printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import { readServerFacts } from '../redis/server.js';
-import { readRows } from '../rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
-import { type AssessOptions, assessRows, type GivenAssessOptions } from './assess/options.js';
+import {
+  type AssessOptions,
+  type GivenAssessOptions,
+  readAssessOptions,
+} from './assess/options.js';
 import { openPage } from './assess/page.js';
 import { meetTarget } from './assess/target.js';
 import { watched } from './assess/watched.js';
@@ -26,12 +29,22 @@ export interface AssessContext {
   readonly onWatch?: ((sentence: string) => void) | undefined;
 }
 
-/** @throws UsageError or PreflightError when a server can't be asked. */
+/**
+ * Tells whether an application and its data can live in a cluster.
+ * @throws UsageError or PreflightError when a server can't be asked.
+ */
 export async function assess(
   given: GivenAssessOptions,
   context: AssessContext = {},
 ): Promise<AssessReport> {
-  const options = readRows(assessRows, given);
+  return runAssess(readAssessOptions(given), context);
+}
+
+/** The same with options that have been read. */
+export async function runAssess(
+  options: AssessOptions,
+  context: AssessContext,
+): Promise<AssessReport> {
   const page = options.html === undefined ? undefined : await openPage(options.html);
   try {
     const report = await look(options, context);

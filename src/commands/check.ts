@@ -1,5 +1,5 @@
 /** Whether a cluster is sound: from options to a report, and stray keys taken home on request. */
-import { accessRows } from '../access.js';
+import { clusterAccessRows, sourceAccessRows } from '../access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
 import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js';
@@ -9,7 +9,7 @@ import { formatCount } from '../format.js';
 import { showPassingLine } from '../monitor/passing-line.js';
 import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
-import { flag, given, readRows, type Rows, type Values } from '../rows.js';
+import { flag, type Given, given, readRows, type Rows, type Values } from '../rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
@@ -17,7 +17,7 @@ import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 export const checkRows = {
   /** Any node of the cluster. */
   to: given({ flag: '--to <endpoint>', help: 'any node of the cluster' }),
-  ...accessRows,
+  ...clusterAccessRows,
   fixKeys: flag(
     {
       flag: '--fix-keys',
@@ -29,7 +29,7 @@ export const checkRows = {
 } satisfies Rows;
 
 export type CheckOptions = Values<typeof checkRows>;
-export type GivenCheckOptions = Readonly<Record<string, unknown>> & { readonly to: string };
+export type GivenCheckOptions = Given<typeof checkRows, 'to'>;
 
 export interface CheckContext {
   readonly signal?: AbortSignal | undefined;
@@ -48,13 +48,26 @@ const hinderFixing: ReadonlySet<ProblemKind> = new Set([
   'epochs-collide',
 ]);
 
-/** @throws UsageError or PreflightError when the cluster can't be asked at all. */
+/**
+ * Tells whether a cluster is sound, and takes stray keys home if that is asked for.
+ * @throws UsageError or PreflightError when the cluster can't be asked at all.
+ */
 export async function checkCluster(
   given: GivenCheckOptions,
   context: CheckContext = {},
 ): Promise<CheckReport> {
-  const options = readRows(checkRows, given);
-  const to = { ...(await readEndpoint(options.to, 'to', options)) };
+  return runCheck(readCheckOptions(given), context);
+}
+
+/** @throws UsageError naming the flag. */
+export function readCheckOptions(options: Readonly<Record<string, unknown>>): CheckOptions {
+  return readRows(checkRows, options);
+}
+
+/** The same with options that have been read. */
+export async function runCheck(options: CheckOptions, context: CheckContext): Promise<CheckReport> {
+  const access = { ...readRows(sourceAccessRows, {}), ...options };
+  const to = await readEndpoint(options.to, 'to', access);
   if (to.db !== 0) {
     throw new UsageError('A cluster has only database 0: take the database out of --to.');
   }

@@ -1,12 +1,13 @@
 /**
- * The main job from its first check to its report. The command line is a thin translation to
- * `importKeys`, which is also what the library exports.
+ * The main job from its first check to its report: what the command line and the library
+ * (start-import.ts) run.
  */
 import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
-import { type GivenOptions, readOptions } from '../options.js';
-import type { Report } from '../report.js';
+import type { Standing } from '../monitor/live.js';
+import type { ImportOptions } from '../options.js';
+import { type Report, type ReportedFailure, reportedFailure } from '../report.js';
 import type { Logger } from '../types.js';
 import { type Books, noBooks, openBooks } from '../run/bookkeeping.js';
 import { type Ending, reportOf } from '../run/ending.js';
@@ -27,10 +28,24 @@ export interface ImportContext {
   readonly logger?: Logger | undefined;
   /** Where progress is shown; without it there is none. */
   readonly stderr?: NodeJS.WritableStream | undefined;
-  /** Called when the run begins, with what holds it and lets it go on. */
-  readonly onStart?: ((steering: Steering) => void) | undefined;
+}
+
+/** What those who run it hear besides. */
+export interface RunContext extends ImportContext {
+  /** Called when the run begins, ahead of the first key. */
+  readonly onStart?: ((started: StartedRun) => void) | undefined;
+  /** Called with each sentence of the report's `warnings`. */
+  readonly onWarning?: ((sentence: string) => void) | undefined;
+  /** Called with each key that is left behind. */
+  readonly onFailure?: ((failure: ReportedFailure) => void) | undefined;
   /** Called as soon as the report is there, which may be long before the metrics have lingered. */
   readonly onReport?: ((report: Report) => void) | undefined;
+}
+
+export interface StartedRun {
+  readonly steering: Steering;
+  /** How the run stands at this moment. */
+  now(): Standing;
 }
 
 /**
@@ -38,11 +53,7 @@ export interface ImportContext {
  * @throws UsageError or PreflightError when it could not start, StoppedError when the signal came
  *   before that; nothing was moved then.
  */
-export async function importKeys(
-  given: GivenOptions,
-  context: ImportContext = {},
-): Promise<Report> {
-  const read = readOptions(given);
+export async function runImport(read: ImportOptions, context: RunContext = {}): Promise<Report> {
   // What only looks needs no rights but those of who copies.
   const asked = read.dryRun ? { ...read, copy: true, functions: false } : read;
   const signal = context.signal ?? new AbortController().signal;
@@ -52,6 +63,7 @@ export async function importKeys(
   const warn = (sentence: string): void => {
     warnings.push(sentence);
     voice.logger.warn({}, sentence);
+    context.onWarning?.(sentence);
   };
   const told = {
     ...{ warn, signal },
@@ -75,7 +87,8 @@ export async function importKeys(
     try {
       watch = await watchRun({ parts, facts, options, voice, warnings, signal });
       tellStart(facts, parts, options, voice);
-      context.onStart?.(watch.steering);
+      if (context.onFailure) hearFailures(parts, context.onFailure);
+      context.onStart?.(watch);
       const ended = await run(parts, books, eviction, signal);
       checkBegun(parts, ended.ends);
       if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
@@ -123,6 +136,16 @@ async function run(
   const ends = await parts.run(AbortSignal.any([signal, stop.signal]));
   const { error, evicted } = await eviction.end();
   return { ends, interrupted: signal.aborted, error: lost?.message ?? error, evicted };
+}
+
+/** In the terms of the report: with several sources, a failure names its own. */
+function hearFailures({ all }: Parts, hear: (failure: ReportedFailure) => void): void {
+  for (const { ready, tally } of all) {
+    const from = all.length > 1 ? { from: ready.source.name } : {};
+    tally.onFailure((failure) => {
+      hear({ ...from, ...reportedFailure(failure) });
+    });
+  }
 }
 
 function tellEvicted(evicted: Report['evicted'], warn: (sentence: string) => void): void {

@@ -5,12 +5,16 @@
 import { ConnectionError, ImportError, PreflightError } from '../errors.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
-import type { Difference } from '../verify/difference.js';
+import { type ReportedDifference, reportedDifference } from '../verify/difference.js';
 import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
 import { createFindings } from '../verify/findings.js';
 import { buildVerifyReport, type VerifyReport } from '../verify/report.js';
 import { verifyAll } from '../verify/verify.js';
-import { type GivenVerifyOptions, readVerifyOptions } from './verify/options.js';
+import {
+  type GivenVerifyOptions,
+  readVerifyOptions,
+  type VerifyOptions,
+} from './verify/options.js';
 import { openVerify, type VerifyScene } from './verify/scene.js';
 import { createRepair, type Repair } from './verify/repair.js';
 import { showVerifyProgress } from './verify/progress.js';
@@ -22,8 +26,8 @@ export interface VerifyContext {
   readonly logger?: Logger | undefined;
   /** Where progress is shown; without it there is none. */
   readonly stderr?: NodeJS.WritableStream | undefined;
-  /** Told of each difference as it is found, whatever a repair makes of it later. */
-  readonly onDifference?: ((difference: Difference) => void) | undefined;
+  /** Called with each difference as it is found, whatever a repair makes of it later. */
+  readonly onDifference?: ((difference: ReportedDifference) => void) | undefined;
 }
 
 /**
@@ -34,7 +38,14 @@ export async function verifyKeys(
   given: GivenVerifyOptions,
   context: VerifyContext = {},
 ): Promise<VerifyReport> {
-  const options = readVerifyOptions(given);
+  return runVerify(readVerifyOptions(given), context);
+}
+
+/** The same with options that have been read. */
+export async function runVerify(
+  options: VerifyOptions,
+  context: VerifyContext,
+): Promise<VerifyReport> {
   const signal = context.signal ?? new AbortController().signal;
   const warnings: string[] = [];
   const warn = (sentence: string): void => {
@@ -56,7 +67,7 @@ export async function verifyKeys(
     const findings = createFindings((difference) => {
       file?.add(difference, scene.databases[difference.source ?? 0] ?? 0);
       repair?.add(difference);
-      context.onDifference?.(difference);
+      context.onDifference?.(reportedDifference(difference));
     });
     const parts = { ...scene.parts, findings };
     const progress = showVerifyProgress(parts, options.quiet ? undefined : context.stderr);

@@ -56,10 +56,12 @@ export async function openBooks(
     },
     selection: JSON.stringify({ match, exclude, type, minTtlMs, keyPrefix }),
   } as const;
+  const { state } = options;
   // What can't be known again (standard input) may be anything the next time: no start goes on with it.
-  const journal = sources.includes(undefined)
-    ? undefined
-    : await openJournal(options.state ?? defaultStatePath(job), job);
+  const journal =
+    state === false || sources.includes(undefined)
+      ? undefined
+      : await openJournal(state === true ? defaultStatePath(job) : state, job);
   try {
     const clusterKeys = facts.target.masters.reduce((sum, { keys }) => sum + keys, 0);
     const earlier = journal?.earlier;

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { createHistory } from '../monitor/history.js';
 import { serve } from '../monitor/http.js';
-import { liveState, reportSoFar, standing } from '../monitor/live.js';
+import { liveState, reportSoFar, type Standing, standing } from '../monitor/live.js';
 import { createMetrics } from '../monitor/metrics.js';
 import { readPage } from '../monitor/page.js';
 import { showProgress } from '../monitor/progress.js';
@@ -38,6 +38,8 @@ export interface Watched {
 
 export interface Watch {
   readonly steering: Steering;
+  /** How the run stands at this moment. */
+  now(): Standing;
   /** The run has ended: nothing is drawn or asked any more. */
   hush(report: Report): void;
   /** Lets the end be seen: pushes it, and stays up for as long as was asked, or until the signal. */
@@ -85,8 +87,8 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   const latency = followServers(parts.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
-  if (!options.quiet || metrics) latency.begin();
-  const ear = await takeOrders();
+  if (options.measureLatency || metrics) latency.begin();
+  const ear = options.control ? await takeOrders() : undefined;
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
 
@@ -145,6 +147,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 
   return {
     steering,
+    now: () => standing(sampler, final),
     hush(report) {
       final = report;
       steering.end();

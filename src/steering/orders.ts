@@ -3,6 +3,7 @@ import { UsageError } from '../errors.js';
 import type { Standing } from '../monitor/live.js';
 import {
   flag,
+  type Given,
   optionalBytes,
   optionalCount,
   optionalDuration,
@@ -12,20 +13,24 @@ import {
   type Values,
 } from '../rows.js';
 
+const mostKeys = { min: 1, max: 1_000_000_000 };
+const mostBytes = { min: 1, max: Number.MAX_SAFE_INTEGER };
+const mostLatencyMs = { min: 1, max: 60_000 };
+
 /** The limits, each with the word that lifts it. */
 export const limitRows = {
   /** Keys a second; null: as fast as it goes. */
   rate: liftable(
     optionalCount(
       { flag: '--rate <keys/s>', help: 'move no more keys a second; none lifts the limit' },
-      { min: 1, max: 1_000_000_000 },
+      mostKeys,
     ),
   ),
   /** Value bytes a second. */
   bandwidth: liftable(
     optionalBytes(
       { flag: '--bandwidth <bytes/s>', help: 'move no more a second, 20mb say; none lifts it' },
-      { min: 1, max: Number.MAX_SAFE_INTEGER },
+      mostBytes,
     ),
   ),
   /** How long clients of the source may have to wait. */
@@ -35,7 +40,7 @@ export const limitRows = {
         flag: '--max-source-latency <ms>',
         help: "leave the source's clients their answers within this time; none lifts it",
       },
-      { min: 1, max: 60_000 },
+      mostLatencyMs,
     ),
   ),
 } satisfies Rows;
@@ -72,7 +77,29 @@ export function readOrders(text: string): Orders {
   return readRows(orderRows, value as Readonly<Record<string, unknown>>);
 }
 
-function liftable<T>(row: Row<T>): Row<T | null> {
+/** The same limits under the names that programs know them by; null lifts one. */
+const namedLimitRows = {
+  keysPerSecond: liftable(optionalCount({ flag: 'keysPerSecond', help: '' }, mostKeys)),
+  /** Value bytes. */
+  bytesPerSecond: liftable(optionalBytes({ flag: 'bytesPerSecond', help: '' }, mostBytes)),
+  /** How long clients of the source may have to wait. Measuring that takes a thread. */
+  sourceLatencyMs: liftable(optionalDuration({ flag: 'sourceLatencyMs', help: '' }, mostLatencyMs)),
+} satisfies Rows;
+
+/** What holds a run back. What is left out stays as it is. */
+export type ImportLimits = Given<typeof namedLimitRows, never>;
+
+/** @throws UsageError naming the limit. */
+export function readLimits(limits: ImportLimits): Orders {
+  const { keysPerSecond, bytesPerSecond, sourceLatencyMs } = readRows(namedLimitRows, limits);
+  return {
+    ...(keysPerSecond !== undefined && { rate: keysPerSecond }),
+    ...(bytesPerSecond !== undefined && { bandwidth: bytesPerSecond }),
+    ...(sourceLatencyMs !== undefined && { maxSourceLatency: sourceLatencyMs }),
+  };
+}
+
+function liftable<T, Input>(row: Row<T, Input>): Row<T | null, Input | null> {
   const words = ['none', '0', 0, null];
   return { ...row, read: (value) => (words.includes(value as never) ? null : row.read(value)) };
 }

@@ -144,7 +144,8 @@ it.each(Object.entries(streams))('a stream %s', async (_, build) => {
   await build((...words) => client.call(...(words as [string, ...string[]])));
   const before = await everyField(client);
   const endpoints = { from: stage.source.address, to: stage.cluster.seed };
-  const report = await importKeys({ ...endpoints, byElements: true, verify: true });
+  const options = { ...endpoints, byElements: true, verify: true };
+  const report = await importKeys(options);
   expect(report.failures).toEqual([]);
   expect(report.keys).toMatchObject({ scanned: 1, moved: 1 });
   expect(await everyField(stage.cluster.clientFor('s'))).toEqual(before);
@@ -162,11 +163,8 @@ it('a stream of a source that counts nothing, as before 7.0, gets the counts tha
   const proxy = await startProxy(stage.source);
   try {
     hideCounts(proxy);
-    const report = await importKeys({
-      from: proxy.address,
-      to: stage.cluster.seed,
-      byElements: true,
-    });
+    const options = { from: proxy.address, to: stage.cluster.seed, byElements: true };
+    const report = await importKeys(options);
     expect(report.keys).toMatchObject({ moved: 1, failed: 0 });
   } finally {
     await proxy.stop();

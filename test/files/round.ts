@@ -5,7 +5,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { importKeys } from '../../src/commands/import.js';
+import { importKeys } from '../../src/commands/start-import.js';
 import { verifyKeys } from '../../src/commands/verify.js';
 import { findRedis } from '../../scripts/find-redis.mjs';
 import type { Random } from '../fuzz/random.js';

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { run } from '../../bench/lab/process.js';
-import { importKeys } from '../../src/commands/import.js';
+import { importKeys } from '../../src/commands/start-import.js';
 import { differenceKinds } from '../../src/verify/difference.js';
 import type { VerifyReport } from '../../src/verify/report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';

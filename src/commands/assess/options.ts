@@ -2,7 +2,18 @@
 import { accessRows } from '../../access.js';
 import { UsageError } from '../../errors.js';
 import { importRows } from '../../options.js';
-import { count, duration, given, type Row, type Rows, text, type Values } from '../../rows.js';
+import {
+  count,
+  duration,
+  type Duration,
+  type Given,
+  given,
+  readRows,
+  type Row,
+  type Rows,
+  text,
+  type Values,
+} from '../../rows.js';
 
 export const assessRows = {
   from: oneSource({ flag: '--from <endpoint>', help: 'the server that is to move' }),
@@ -32,7 +43,12 @@ export const assessRows = {
 } satisfies Rows;
 
 export type AssessOptions = Values<typeof assessRows>;
-export type GivenAssessOptions = Readonly<Record<string, unknown>> & { readonly from: string };
+export type GivenAssessOptions = Given<typeof assessRows, 'from'>;
+
+/** @throws UsageError naming the flag. */
+export function readAssessOptions(options: Readonly<Record<string, unknown>>): AssessOptions {
+  return readRows(assessRows, options);
+}
 
 interface Words {
   readonly flag: string;
@@ -54,7 +70,7 @@ function oneSource(words: Words): Row<string> {
 }
 
 /** Less than a second is a number that lacks its unit. */
-function watchTime(words: Words): Row<number> {
+function watchTime(words: Words): Row<number, Duration> {
   const row = duration(words, { fallback: 0, min: 0, max: 86_400_000 });
   return {
     ...row,

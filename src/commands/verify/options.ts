@@ -5,6 +5,7 @@ import { importRows } from '../../options.js';
 import {
   duration,
   flag,
+  type Given,
   given,
   list,
   readRows,
@@ -71,11 +72,7 @@ export const verifyRows = {
 
 export type VerifyOptions = Values<typeof verifyRows>;
 
-export type GivenVerifyOptions = Readonly<Record<string, unknown>> & {
-  readonly from?: string | readonly string[];
-  readonly fromCluster?: string;
-  readonly to: string;
-};
+export type GivenVerifyOptions = Given<typeof verifyRows, 'to'>;
 
 /** @throws UsageError naming the flag. */
 export function readVerifyOptions(options: Readonly<Record<string, unknown>>): VerifyOptions {
@@ -84,7 +81,10 @@ export function readVerifyOptions(options: Readonly<Record<string, unknown>>): V
   return read;
 }
 
-function sample(words: { readonly flag: string; readonly help: string }): Row<Sample | undefined> {
+function sample(words: {
+  readonly flag: string;
+  readonly help: string;
+}): Row<Sample | undefined, number | `${number}` | `${number}%`> {
   return {
     ...words,
     fallback: () => undefined,

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { accessRows } from '../../access.js';
+import { readOptions } from '../../options.js';
 import { keyAt } from '../../redis/keys.js';
 import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
 import type { Keys } from '../../types.js';
@@ -18,7 +19,7 @@ import { createFindings, type Findings } from '../../verify/findings.js';
 import { examineAll, lookClosely } from '../../verify/look.js';
 import { rivalsOf } from '../../verify/rivals.js';
 import type { VerifyParts } from '../../verify/parts.js';
-import { type ImportContext, importKeys } from '../import.js';
+import { type ImportContext, runImport } from '../import.js';
 import type { VerifyOptions } from './options.js';
 import type { VerifyScene } from './scene.js';
 
@@ -116,8 +117,8 @@ export function createRepair(options: VerifyOptions, scene: VerifyScene): Repair
       name,
       options[name as keyof typeof accessRows],
     ]);
-    await importKeys(
-      {
+    await runImport(
+      readOptions({
         ...(Object.fromEntries(access) as object),
         ...scene.given[index],
         keyPrefix: options.keyPrefix,
@@ -129,7 +130,7 @@ export function createRepair(options: VerifyOptions, scene: VerifyScene): Repair
         timeoutMs: options.timeoutMs,
         retryForMs: options.retryForMs,
         quiet: true,
-      },
+      }),
       { signal, logger: context.logger },
     );
   }
