@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const stateFolder = mkdtempSync(join(tmpdir(), 'cluster-import-state-'));
+export const stateFolder = mkdtempSync(join(tmpdir(), 'cluster-import-state-'));
 
 // Where processes that this one starts look for it too.
 process.env['XDG_STATE_HOME'] = stateFolder;
