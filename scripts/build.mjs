@@ -8,7 +8,7 @@ const tsc = `${root}node_modules/typescript/bin/tsc`;
 try {
   // Standard output belongs to whoever asked for it.
   execFileSync(process.execPath, [tsc], { cwd: root, stdio: ['ignore', 2, 2] });
-  await import('./build-cli.mjs');
+  await import('./build-bundles.mjs');
   await import('./build-page.mjs');
 } catch (error) {
   console.error(`build: ${error instanceof Error ? error.message : String(error)}`);
