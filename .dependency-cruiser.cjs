@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → run → preflight → { engine, sources, movers, verify, check, assess, monitor, journal, steering, report } → compare → redis → { options, errors, types, async }
+ *   cli → commands → run → preflight → { engine → limits, sources, movers, verify, check, assess, monitor, journal, steering, report } → compare → redis → { options, errors, types, async }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -77,6 +77,12 @@ module.exports = {
       'What keys are the same is asked by those who move, verify, check and put these together.',
       { path: '^src/(redis|sources|engine)/' },
       { path: '^src/compare/' },
+    ),
+    forbid(
+      'limits-stand-alone',
+      'limits/ says how much may be under way, and knows nothing of what is.',
+      { path: '^src/limits/' },
+      { path: '^src/', pathNot: `^src/limits/|${ground}` },
     ),
     forbid(
       'redis-is-below-the-middle',

@@ -7,6 +7,7 @@
  * have left at the node.
  */
 import { Gate } from '../async.js';
+import type { Limits } from '../limits/limits.js';
 import { chosen, keyStart, namesOf } from '../redis/keys.js';
 import type { Batch } from '../types.js';
 
@@ -31,14 +32,7 @@ export interface InFlight {
 /** Where each weighs a kilobyte (see pipeline.ts), that is 64 MB. */
 const mostWaitingKeys = 65_536;
 
-/**
- * @param limitKeys how many keys may be in flight to one node.
- * @param limitAllKeys how many to all nodes together.
- */
-export function createInFlight(
-  limitKeys: () => number,
-  limitAllKeys: () => number = () => Infinity,
-): InFlight {
+export function createInFlight(limits: Pick<Limits, 'perNode' | 'overall'>): InFlight {
   const keysTo = new Map<string, number>();
   const lives = new Set<Promise<void>>();
   let allKeys = 0;
@@ -61,7 +55,7 @@ export function createInFlight(
 
   return {
     room: (address) =>
-      gate.until(() => (keysTo.get(address) ?? 0) < limitKeys() && allKeys < limitAllKeys()),
+      gate.until(() => (keysTo.get(address) ?? 0) < limits.perNode() && allKeys < limits.overall()),
     add(address, keyCount, work, life = work) {
       fill(address, keyCount);
       void ended(work, () => {

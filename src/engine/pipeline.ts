@@ -12,12 +12,12 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorOf, StoppedError } from '../errors.js';
 import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
+import type { Limits } from '../limits/limits.js';
 import { batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createHeldBack, createInFlight } from './in-flight.js';
 import { failuresOf, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { EngineTally } from './tally.js';
-import type { Throttle } from './throttle.js';
 
 export interface PipelineOptions {
   readonly source: Source;
@@ -30,15 +30,8 @@ export interface PipelineOptions {
   /** Once aborted nothing new is begun, and what is in flight ends. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** How many keys go together; may change while the run lasts. */
-  batchKeys(): number;
+  readonly limits: Pick<Limits, 'batch' | 'perNode' | 'overall' | 'turn' | 'weigh'>;
   readonly batchBytes: number;
-  /** How many keys may be in flight to a node. */
-  inflightKeys(): number;
-  /** How many may be in flight to all nodes together; undefined: any number. */
-  readonly allInflightKeys?: () => number;
-  /** Holds the run to a rate. */
-  readonly throttle?: Pick<Throttle, 'turn' | 'weigh'>;
   readonly retryForMs: number;
   readonly checkpoint?: Checkpoint | undefined;
 }
@@ -61,10 +54,10 @@ const checkpointPatienceMs = 1000;
  * @throws whatever the source or the mover can't go on after; nothing is in flight then.
  */
 export async function runPipeline(options: PipelineOptions): Promise<void> {
-  const { source, topology, mover, tally, signal, logger } = options;
+  const { source, topology, mover, tally, limits, signal, logger } = options;
   // Everything that waits for its next try listens, and that is no leak.
   setMaxListeners(0, signal);
-  const inFlight = createInFlight(() => options.inflightKeys(), options.allInflightKeys);
+  const inFlight = createInFlight(limits);
   const health = nodeHealth(options.retryForMs, retryLimit, logger);
   const unmoved = unmovedKeys();
   tally.onFailure((failure) => {
@@ -79,7 +72,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   const sorter = batcher({
     topology,
-    batchKeys: () => options.batchKeys(),
+    batchKeys: () => limits.batch(),
     batchBytes: options.batchBytes,
     record: options.record,
     movedEarlier: options.movedEarlier,
@@ -95,10 +88,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     // Keys of one pass bring their values along: a node that is away must not fill memory with them.
     if (!source.isReplayable && batch.attempt === 0) await inFlight.calm();
     await inFlight.room(batch.node.address);
-    await options.throttle?.turn(batch.keys.count);
+    await limits.turn(batch.keys.count);
     if (dropping() && batch.attempt === 0) {
       // Others may wait for what it weighs.
-      options.throttle?.weigh(batch.keys.count, 0);
+      limits.weigh(batch.keys.count, 0);
       source.release?.(batch.keys);
       return { life: Promise.resolve() };
     }
@@ -135,7 +128,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       else source.release?.(batch.keys);
       endWith(error);
     } finally {
-      options.throttle?.weigh(batch.keys.count, valueBytes);
+      limits.weigh(batch.keys.count, valueBytes);
     }
     return rounds;
   }

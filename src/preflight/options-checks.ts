@@ -42,7 +42,7 @@ export function filledPrefix(prefix: string, db: number, from: string): Buffer {
   return Buffer.from(filled.replace(/\{(\{[a-z]+\})\}/gi, '$1'));
 }
 
-/** Above this share of the limit nothing more is ever sent at one time (engine/allowance.ts). */
+/** Above this share of the limit nothing more is ever sent at one time (limits/allowance.ts). */
 const usableShare = 0.5;
 
 /**

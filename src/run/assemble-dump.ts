@@ -17,14 +17,14 @@ import { valueTypes } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
-import { createDistance } from './distance.js';
+import { createDistance } from '../limits/distance.js';
+import { createLimits } from '../limits/limits.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
 import type { DumpFacts } from '../preflight/source-facts.js';
 
-const batchKeys = 512;
 const batchBytes = 256 * 1024;
 
 /** Nothing was listed before: names are unique in a database. */
@@ -52,6 +52,7 @@ export function assembleDump(
   const { timeoutMs, retryForMs } = options;
   const { input, databases, warn, name } = ready.source;
   const distance = createDistance();
+  const limits = createLimits(distance, throttle);
   const connections = connectionLog(logger);
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
@@ -102,12 +103,9 @@ export function assembleDump(
       signal.addEventListener('abort', stop);
       if (signal.aborted) stop();
       await runPipeline({
-        ...{ source, topology, mover, tally, signal, logger, batchBytes, retryForMs },
+        ...{ source, topology, mover, tally, limits, signal, logger, batchBytes, retryForMs },
         record: isUnique ? nothingListed : record,
         copyWhenListed: (listing) => copyWhenListed(job, listing),
-        batchKeys: () => Math.min(batchKeys, throttle.pieceKeys),
-        throttle,
-        inflightKeys: () => distance.inflightKeys(),
         checkpoint: checkpoints,
       });
       for (const sentence of leftOut(name, others, source.skipped)) {

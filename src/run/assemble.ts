@@ -3,11 +3,11 @@
  * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
  * was found out before.
  */
-import type { Allowance } from '../engine/allowance.js';
+import type { Allowance } from '../limits/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
-import type { Throttle } from '../engine/throttle.js';
+import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import { createAside } from '../movers/aside.js';
@@ -25,7 +25,8 @@ import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
-import { createDistance } from './distance.js';
+import { createDistance } from '../limits/distance.js';
+import { createLimits } from '../limits/limits.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
 import { jobPolicy, moverOf } from './movers.js';
@@ -94,6 +95,7 @@ export function assemble(
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const distance = createDistance();
+  const limits = createLimits(distance, throttle, allowance);
   const connections = connectionLog(logger);
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
@@ -124,7 +126,7 @@ export function assemble(
   const scan = scanSource(link, health, {
     name: ready.source.name,
     estimatedKeys: ready.source.keys,
-    pageKeys: () => Math.min(distance.pageKeys(), allowance.pageKeys),
+    pageKeys: () => limits.page(),
     isEmptied: !copy,
     startAt,
   });
@@ -138,10 +140,9 @@ export function assemble(
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createAside(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
-  const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
   const isNoted = noting(names);
-  const own = { ready, options, link, connectNode, aside, distance, census };
-  const parts = { ...own, isHeldBack, isNoted, beforeDeletes: moved?.note, eviction };
+  const own = { ready, options, link, connectNode, aside, distance, limits, census };
+  const parts = { ...own, isNoted, beforeDeletes: moved?.note, eviction };
   const mover: Mover & MoverInUse = moverOf(choice, parts);
 
   return {
@@ -165,11 +166,8 @@ export function assemble(
         record,
         movedEarlier,
         copyWhenListed: (listing) => copyWhenListed(jobPolicy(ready, options), listing),
-        batchKeys: () => Math.min(allowance.pieceKeys, throttle.pieceKeys),
+        limits,
         batchBytes,
-        inflightKeys: () => distance.inflightKeys(),
-        allInflightKeys: () => allowance.keys,
-        throttle,
         retryForMs,
         checkpoint: checkpoints,
       });

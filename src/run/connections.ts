@@ -6,7 +6,7 @@ import { connect, type Connection } from '../redis/connection.js';
 import { measureRoundTrip } from '../redis/round-trip.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Logger, Node } from '../types.js';
-import type { Distance } from './distance.js';
+import type { Distance } from '../limits/distance.js';
 
 /**
  * Says when a server is lost and when it is there again: once each, however many connections to it

@@ -22,7 +22,8 @@ import type { Link } from '../redis/link.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
-import type { Distance } from './distance.js';
+import type { Distance } from '../limits/distance.js';
+import type { Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
@@ -46,10 +47,9 @@ export interface Parts {
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
   readonly aside: Aside;
-  readonly distance: Distance;
+  readonly distance: Pick<Distance, 'sourceMs'>;
+  readonly limits: Limits;
   readonly census: Census;
-  /** Whether the run is kept from being as fast as it can. */
-  readonly isHeldBack: () => boolean;
   readonly isNoted: CountingOptions['isNoted'];
   /** What has to be done before the source is told to delete keys, if anything. */
   readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
@@ -58,7 +58,7 @@ export interface Parts {
 
 export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
   if (choice.name === 'auto') {
-    const { distance, isHeldBack } = parts;
+    const { distance, limits } = parts;
     const byRelay = relayOf(parts);
     const candidates = [
       { mover: byRelay },
@@ -68,7 +68,10 @@ export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason
         portion: migratePortion,
       },
     ] as const;
-    return autoMover(candidates, { roundTripMs: () => distance.sourceMs, isHeldBack });
+    return autoMover(candidates, {
+      roundTripMs: () => distance.sourceMs,
+      isHeldBack: () => limits.isHeldBack,
+    });
   }
   return { ...makers[choice.name](parts), reason: choice.reason };
 }
@@ -86,7 +89,7 @@ const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => M
     }),
 };
 
-function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mover {
+function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Mover {
   const replicas = createReplicas(ready.target.masters, options, parts.connectNode);
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
   const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
@@ -109,7 +112,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
     const removal = options.guard
       ? guardedRemoval(source, word, {
           sameSlot: inCluster,
-          limitKeys: () => distance.removedKeys(),
+          limitKeys: () => limits.removed(),
         })
       : plainRemoval(source, word, inCluster);
     return after(parts.beforeDeletes, spared(removal));
@@ -142,7 +145,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
         Math.min(1000, options.timeoutMs / 2),
       ),
     expiry: createExpiry(endpoint.db, expiringKeys),
-    window: createWindow(() => distance.askedKeys()),
+    window: createWindow(() => limits.asked()),
     shapes: newShapes(payloadRefusal !== undefined),
     sameSlot: inCluster,
     confirmation: options.verify ? confirmation(ready, options) : undefined,

@@ -10,10 +10,10 @@
  * own keys are, the parts take turns, and share what they have listed.
  */
 import pLimit from 'p-limit';
-import { createAllowance } from '../engine/allowance.js';
+import { createAllowance } from '../limits/allowance.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
-import { createThrottle, type Throttle } from '../engine/throttle.js';
+import { createThrottle, type Throttle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../monitor/sample.js';
 import type { ImportOptions } from '../options.js';

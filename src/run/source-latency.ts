@@ -1,8 +1,8 @@
 /**
  * How long the source's clients wait: a few PINGs a second while nobody minds, and many while a limit
- * is set, which the amount under way then follows (engine/allowance.ts).
+ * is set, which the amount under way then follows (limits/allowance.ts).
  */
-import type { Allowance } from '../engine/allowance.js';
+import type { Allowance } from '../limits/allowance.js';
 import { type Probe, startProbe } from '../monitor/probe.js';
 import type { ServerSourceFacts } from '../preflight/source-facts.js';
 

@@ -2,8 +2,8 @@
  * Holding a run back while it lasts: what SIGUSR2 and `cluster-import ctl` do to it, and what those
  * who watch it are told of that.
  */
-import type { Allowance } from '../engine/allowance.js';
-import type { Throttle } from '../engine/throttle.js';
+import type { Allowance } from '../limits/allowance.js';
+import type { Throttle } from '../limits/throttle.js';
 import type { Steered } from '../monitor/sample.js';
 import { UsageError } from '../errors.js';
 import type { Orders } from '../steering/orders.js';

@@ -3,6 +3,8 @@ import { createHeldBack, createInFlight } from '../../../src/engine/in-flight.js
 import { keysOf } from '../../fuzz/readers.js';
 import { batchOf, namesOf } from './given.js';
 
+const limitsOf = (perNode: () => number, overall = () => Infinity) => ({ perNode, overall });
+
 /** Something that ends when it is told to. */
 function work() {
   let end = (): void => undefined;
@@ -26,7 +28,7 @@ async function settled(promise: Promise<void>): Promise<boolean> {
 
 describe('what is in flight', () => {
   it('leaves no room at a node that has as much as it may, and room at the others', async () => {
-    const inFlight = createInFlight(() => 10);
+    const inFlight = createInFlight(limitsOf(() => 10));
     const [first, second] = [work(), work()];
     inFlight.add('a', 6, first.done);
     expect(await settled(inFlight.room('a'))).toBe(true);
@@ -39,7 +41,7 @@ describe('what is in flight', () => {
 
   it('goes by the limit of the moment', async () => {
     let limit = 1;
-    const inFlight = createInFlight(() => limit);
+    const inFlight = createInFlight(limitsOf(() => limit));
     const [first, second] = [work(), work()];
     inFlight.add('a', 5, first.done);
     inFlight.add('b', 1, second.done);
@@ -52,8 +54,10 @@ describe('what is in flight', () => {
 
   it('leaves no room at any node when all together have as much as they may', async () => {
     const inFlight = createInFlight(
-      () => 10,
-      () => 12,
+      limitsOf(
+        () => 10,
+        () => 12,
+      ),
     );
     const [first, second] = [work(), work()];
     inFlight.add('a', 6, first.done);
@@ -66,7 +70,7 @@ describe('what is in flight', () => {
   });
 
   it('is calm while little waits for its next try', async () => {
-    const inFlight = createInFlight(() => 1);
+    const inFlight = createInFlight(limitsOf(() => 1));
     const [much, little] = [work(), work()];
     inFlight.keep(1000, little.done);
     expect(await settled(inFlight.calm())).toBe(true);
@@ -79,7 +83,7 @@ describe('what is in flight', () => {
   });
 
   it('is idle when the last work has ended, what takes no room included', async () => {
-    const inFlight = createInFlight(() => 1);
+    const inFlight = createInFlight(limitsOf(() => 1));
     expect(await settled(inFlight.idle())).toBe(true);
     const [batch, retry] = [work(), work()];
     inFlight.add('a', 1, batch.done);
@@ -92,7 +96,7 @@ describe('what is in flight', () => {
   });
 
   it('is not idle where the end of one work was the start of the next', async () => {
-    const inFlight = createInFlight(() => 1);
+    const inFlight = createInFlight(limitsOf(() => 1));
     const [first, second] = [work(), work()];
     inFlight.add(
       'a',
@@ -109,7 +113,7 @@ describe('what is in flight', () => {
   });
 
   it('waits for what is under way, however it ends, and for nothing that begins later', async () => {
-    const inFlight = createInFlight(() => 1);
+    const inFlight = createInFlight(limitsOf(() => 1));
     const [one, other, later] = [work(), work(), work()];
     inFlight.add('a', 0, one.done);
     inFlight.add('a', 0, other.done);
@@ -125,7 +129,7 @@ describe('what is in flight', () => {
   });
 
   it('gives the room back when a try ends, and waits for the tries behind it', async () => {
-    const inFlight = createInFlight(() => 1);
+    const inFlight = createInFlight(limitsOf(() => 1));
     const [first, all] = [work(), work()];
     inFlight.add('a', 1, first.done, all.done);
     const waits = [inFlight.settled(), inFlight.idle()];
@@ -139,7 +143,7 @@ describe('what is in flight', () => {
   });
 
   it('waits for nothing where nothing is under way', async () => {
-    expect(await settled(createInFlight(() => 1).settled())).toBe(true);
+    expect(await settled(createInFlight(limitsOf(() => 1)).settled())).toBe(true);
   });
 });
 

@@ -17,7 +17,7 @@ interface Run {
   readonly passes: readonly (readonly Keys[])[];
   move(batch: Batch): Outcome;
   readonly remaining?: Source['remaining'];
-  readonly throttle?: NonNullable<PipelineOptions['throttle']>;
+  readonly throttle?: Pick<PipelineOptions['limits'], 'turn' | 'weigh'>;
 }
 
 interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
@@ -57,9 +57,17 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
       },
     },
     signal: new AbortController().signal,
-    ...{ batchKeys: () => 2, batchBytes: 1e6, inflightKeys: () => 100, retryForMs: 1000 },
+    limits: {
+      batch: () => 2,
+      perNode: () => 100,
+      overall: () => Infinity,
+      turn: () => Promise.resolve(),
+      weigh: ignore,
+      ...throttle,
+    },
+    batchBytes: 1e6,
+    retryForMs: 1000,
     copyWhenListed: () => ({ state: 'unknown' }),
-    ...(throttle && { throttle }),
   });
   return { moves, passCount, tally };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Allowance, createAllowance } from '../../../src/engine/allowance.js';
+import { type Allowance, createAllowance } from '../../../src/limits/allowance.js';
 
 function noteOften(allowance: Allowance, longestMs: number, times: number): void {
   for (let nth = 0; nth < times; nth++) allowance.note(longestMs);
