@@ -6,7 +6,7 @@
  * In slices, so that neither side blocks for long; each value is put together under a temporary
  * name (temporary.ts). Only sources before 4.0, which free memory at once, stand still at the end
  * for as long as DEL takes: half a second for a million elements, say. A scan of a value is no snapshot: that nobody touched the key meanwhile is
- * what the guard under which it is read makes sure of (relay/removal.ts, relay/watch.ts).
+ * what the guard under which it is read makes sure of (relay/guard-by-counter.ts, relay/guard-by-watch.ts).
  */
 import type { Connection } from '../../redis/connection.js';
 import { keyAt, namesOf } from '../../redis/keys.js';

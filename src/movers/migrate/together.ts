@@ -5,7 +5,6 @@
  * moved before it. Asked afterwards, a key that was moved and has been written anew since would look
  * like one that was not moved, and would overwrite at the node what was moved there.
  */
-import { createHash } from 'node:crypto';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
@@ -13,6 +12,7 @@ import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { isPassing } from '../refused.js';
+import { shaOf } from '../scripts.js';
 import { isRefusedUnrun, migrateMany, type MigrateWords } from './words.js';
 
 /** What became of the call. */
@@ -51,7 +51,7 @@ if count == 0 then return count end
 local present = {}
 for place, key in ipairs(KEYS) do present[place] = redis.call('EXISTS', key) end
 return table.concat(present)`;
-const presenceSha = createHash('sha1').update(presenceScript).digest('hex');
+const presenceSha = shaOf(presenceScript);
 
 const begin = command('MULTI');
 const end = command('EXEC');

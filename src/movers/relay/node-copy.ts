@@ -3,7 +3,7 @@
  * done to it only then. WATCH at the node makes looking and acting one: what a client writes in between
  * makes the transaction fail (https://redis.io/docs/latest/develop/interact/transactions/).
  *
- * Writes of consumer groups touch no watched key (scripts.ts), so a stream has a fingerprint as well.
+ * Writes of consumer groups touch no watched key (guard-by-watch.ts), so a stream has a fingerprint as well.
  * Payloads of equal values may differ in their bytes: what was stored is restored beside the copy, under a
  * temporary name, and the two are compared.
  */
@@ -14,7 +14,7 @@ import { RefusedError } from '../../errors.js';
 import { deadlineToleranceMs } from '../../redis/deadline.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
-import { fingerprintScript, ifUnchangedScript } from './scripts.js';
+import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';
 import type { StoreWords } from './words.js';
 

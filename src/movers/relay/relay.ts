@@ -5,13 +5,13 @@
  * A batch goes through these steps, each for many keys at once and with other batches' steps in
  * between on the same connections:
  *
- *   begin    later writes to the source will be noticed (removal.ts)
+ *   begin    later writes to the source will be noticed (guard-by-counter.ts)
  *   ask      TTLs where any key has one, then the values: MGET, and DUMP for what is no string
  *   splice   each value is stored at the node as it arrives (splice.ts)
  *   acks     the node's answers, its replicas' among them (acks.ts, durability.ts)
  *   remove   what was acknowledged is deleted at the source, if nobody wrote there meanwhile
  *
- * Where somebody did, the keys are moved again, few at a time and under WATCH (watch.ts), at last
+ * Where somebody did, the keys are moved again, few at a time and under WATCH (guard-by-watch.ts), at last
  * one by one.
  */
 import type { Connection } from '../../redis/connection.js';
@@ -22,7 +22,8 @@ import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
 import { settleRefused, sourceRefusal } from '../refused.js';
-import { createCaution } from './caution.js';
+import { watchedKeys } from './guard-by-watch.js';
+import { createGuardChooser } from './guard-chooser.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { shortfallOver } from './durability.js';
 import { createLanes } from './lanes.js';
@@ -32,7 +33,6 @@ import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js'
 import { createSentValues, type SentValues } from './sent-values.js';
 import { createStage, type Stage } from './stage.js';
 import { settleExisting, store, type Stored, type StoreOptions } from './store.js';
-import { watchedKeys } from './watch.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
@@ -69,7 +69,7 @@ interface Progress {
   lane: Connection | undefined;
 }
 
-/** From this attempt on keys go under WATCH whatever the caution says. */
+/** From this attempt on keys go under WATCH whatever the chooser says. */
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
@@ -92,7 +92,7 @@ export function relay(options: RelayOptions): Mover {
   const watchers =
     options.openWatcher && createWatchers(options.openWatcher, connectNode, watchedLines);
   const apartWatchers = createWatchers(() => options.openApart(), connectNode, apartLines);
-  const caution = watchers && createCaution(() => watchers.idle(), options.scripts);
+  const chooser = watchers && createGuardChooser(() => watchers.idle(), options.scripts);
   /** For what is given its name later: over the others values pass in pieces. */
   const placing = createLanes(connectNode, 1);
   let main: Promise<GuardedLine> | undefined;
@@ -117,9 +117,9 @@ export function relay(options: RelayOptions): Mover {
     const viaWatch = (): Promise<void> =>
       moveWatched(watchers ?? apartWatchers, batch, batch.keys, course);
     if (isSecondCopy(batch)) await viaWatch();
-    else if (!watchers || !caution) await viaMain();
+    else if (!watchers || !chooser) await viaMain();
     else if (batch.attempt >= watchedFromAttempt) await viaWatch();
-    else await caution.choose(viaMain, viaWatch);
+    else await chooser.choose(viaMain, viaWatch);
     for (const keys of apart) {
       await moveWatched(apartWatchers, batch, keys, { outcome, apart: undefined });
     }
@@ -378,7 +378,7 @@ export function relay(options: RelayOptions): Mover {
         ? 'it was written to while it was moved'
         : `copied, but the source refused to delete it: ${why.text}`;
     // Where scripts are refused, WATCH may still be allowed.
-    if (why !== 'changed' && isForGood(why)) caution?.forbidMain();
+    if (why !== 'changed' && isForGood(why)) chooser?.forbidMain();
     for (const { keys, copy } of known) {
       if (batch.attempt < lastAttempt) {
         outcome.retry(keys, { class: 'changing', message, copy });

@@ -5,7 +5,7 @@
  * After a refusal the watched lines are taken for a while, then a single batch tries the main line
  * again; each time that is refused, the while doubles.
  */
-export interface Caution {
+export interface GuardChooser {
   /**
    * Moves a batch one way or the other.
    * @param viaMain gives whether it was refused because somebody wrote meanwhile.
@@ -22,7 +22,10 @@ const longestWhile = 4096;
  * @param watchIdle settles when no watched line is at work: their deletes are writes as well.
  * @param mainAllowed whether the main line may be tried at all.
  */
-export function createCaution(watchIdle: () => Promise<void>, mainAllowed: boolean): Caution {
+export function createGuardChooser(
+  watchIdle: () => Promise<void>,
+  mainAllowed: boolean,
+): GuardChooser {
   const main = { trusted: mainAllowed, allowed: mainAllowed };
   let watchedLeft = 0;
   let whileBatches = shortestWhile;

@@ -3,7 +3,7 @@
  * in a transaction that the source refuses if any of them was touched
  * (https://redis.io/docs/latest/develop/interact/transactions/#optimistic-locking-using-check-and-set).
  *
- * Only writes to these very keys count, so it gets on where the write counter of removal.ts never
+ * Only writes to these very keys count, so it gets on where the write counter of guard-by-counter.ts never
  * stands still; and it needs no right to run scripts. It costs more: the server looks through a
  * connection's whole list for each key that it watches, so few keys are watched at a time.
  *
@@ -17,13 +17,65 @@ import { commandHead, frame } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { changed, isForgotten, type Removal, type RemovalWord, type Removed } from './removal.js';
-import { fingerprintScript, ifUnchangedScript, shaOf } from './scripts.js';
+import { isForgotten, shaOf } from '../scripts.js';
+import { changed, type Removal, type RemovalWord, type Removed } from './removal.js';
 
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
 
 const malformed = new ErrorReply('ERR a malformed reply to a transaction');
+/**
+ * What of a key may change without WATCH noticing it, as a mark; empty: nothing.
+ *
+ * Of a stream that is what its groups have come to: XINFO tells without reading the entries, and
+ * times that go by are left out of it. (Where XINFO is forbidden, DUMP has to do; in it stands also
+ * when a consumer last asked, so a stream is then moved only while nobody asks.)
+ * `silent` is '1' where PERSIST goes unnoticed as well.
+ */
+const fingerprint = `local passing = {idle = true, inactive = true, ['radix-tree-nodes'] = true}
+local told
+local tell = function(answer)
+  if answer.err then return false end
+  for at = 1, #answer, 2 do
+    local name, value = answer[at], answer[at + 1]
+    if not passing[name] and type(value) ~= 'table' then told[#told + 1] = name .. '=' .. tostring(value) end
+  end
+  return true
+end
+local valueOf = function(answer, name)
+  for at = 1, #answer, 2 do if answer[at] == name then return answer[at + 1] end end
+end
+local groups = function(key)
+  told = {}
+  if not tell(redis.pcall('XINFO', 'STREAM', key)) then return nil end
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+    tell(group)
+    local name = valueOf(group, 'name')
+    for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', key, name)) do tell(consumer) end
+  end
+  return redis.sha1hex(table.concat(told, ' '))
+end
+local fingerprint = function(key, silent)
+  local mark = ''
+  if redis.call('TYPE', key).ok == 'stream' then
+    mark = groups(key) or redis.sha1hex(redis.call('DUMP', key))
+  end
+  if silent == '1' and redis.call('PTTL', key) >= 0 then mark = mark .. '+' end
+  return mark
+end
+`;
+
+/** For each key its fingerprint. */
+export const fingerprintScript = `${fingerprint}local marks = {}
+for place, key in ipairs(KEYS) do marks[place] = fingerprint(key, ARGV[1]) end
+return marks`;
+
+/** Deletes the key if its fingerprint still is what the argument says; answers whether it is. */
+export const ifUnchangedScript = `${fingerprint}\
+if fingerprint(KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+if ARGV[3] ~= '' then redis.call(ARGV[3], KEYS[1]) end
+return 1`;
+
 const fingerprintSha = shaOf(fingerprintScript);
 const ifUnchangedSha = shaOf(ifUnchangedScript);
 
@@ -72,7 +124,7 @@ export function watchedRemoval(
       const head = commandHead(keys.count + 1, 'EVALSHA', fingerprintSha, keys.count);
       note(ask(head, keys.bytes, frame(Buffer.from(silent))), (reply) => {
         if (Array.isArray(reply)) fingerprints = reply.map((one) => one as Buffer);
-        else if (reply instanceof ErrorReply && reply.code !== 'NOSCRIPT') refusal ??= reply;
+        else if (reply instanceof ErrorReply && !isForgotten(reply)) refusal ??= reply;
         else loadScripts();
       });
     }
@@ -123,7 +175,7 @@ export function watchedRemoval(
       return { places: undefined, why: refused ?? malformed };
     }
     const removed = judge(result, marked, keys.count);
-    if (removed === 'removed' || !isForgotten(removed)) return removed;
+    if (removed === 'removed' || !isForgotten(removed.why)) return removed;
     loadScripts();
     return { places: removed.places, why: 'changed' };
   }
