@@ -6,7 +6,7 @@ import { RefusedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
-import { clockOf } from '../relay/source-clock.js';
+import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
 import { copyHash } from './hash.js';
 import { createPace } from './pace.js';
 import type { Abilities, Copier } from './passage.js';
@@ -66,8 +66,6 @@ const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
 const malformed = 'ERR a malformed reply to RENAME';
 /** Of larger values no payload is asked for: a server puts it together while everybody waits. */
 const largestTraceBytes = 1024 * 1024;
-/** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
-const latestMs = 2 ** 63 - 2 ** 32;
 
 /** @throws ConnectionError when the source is lost. */
 export async function transfer(work: Transfer): Promise<Transferred> {
@@ -84,7 +82,7 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     ]);
     const givenMs = clock.answeredMs(time, askedMs) ?? Date.now();
     if (type === 'none') return { kind: 'absent' };
-    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(givenMs + Number(ttlMs), latestMs) : 0;
+    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(givenMs + Number(ttlMs), latestDeadlineMs) : 0;
     const copier = copiers[textOf(type)];
     if (!copier) return foreign(`its type is ${textOf(type)}`);
     const { obstacle, bytes } = await copy(work, copier, writer, temporary);

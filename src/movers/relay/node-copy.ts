@@ -11,9 +11,9 @@ import type { Connection } from '../../redis/connection.js';
 import { askAt, type Word } from '../../redis/ask.js';
 import { compareValue, sideOf } from '../../compare/value.js';
 import { RefusedError } from '../../errors.js';
-import { deadlineToleranceMs } from '../../redis/deadline.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
+import { deadlineIn, isNear } from './deadlines.js';
 import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';
 import type { StoreWords } from './words.js';
@@ -40,12 +40,6 @@ export interface NodeCopy {
   takeBack(): Promise<Done>;
   /** Stores the value where the node has none. */
   store(next: SentValue): Promise<Done>;
-}
-
-/** Of points in time; 0: never. */
-export function isNear(oneMs: number, otherMs: number): boolean {
-  if (oneMs === 0 || otherMs === 0) return oneMs === otherMs;
-  return Math.abs(oneMs - otherMs) <= deadlineToleranceMs;
 }
 
 /**
@@ -181,9 +175,4 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
       return 'done';
     },
   };
-}
-
-/** What an answer to PTTL says, in ms since the epoch by this machine's clock; 0: it does not expire. */
-export function deadlineIn(ttl: Reply): number {
-  return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
 }

@@ -25,13 +25,13 @@ import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, sourceRefusal } from '../refused.js';
 import { verdictOf } from '../replies.js';
+import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
 import { storedBy } from './line.js';
-import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
+import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
-import { sentValueOf, type SentValue, valueRecord, withSentValues } from './sent-values.js';
+import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
-import { askDeadlines } from './ttls.js';
 import type { GuardedLine } from './watchers.js';
 
 export type SecondCopyOptions = Pick<

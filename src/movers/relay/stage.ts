@@ -13,7 +13,7 @@ import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { Refused } from '../refused.js';
-import { deadlineIn, isNear } from './node-copy.js';
+import { deadlineIn, isNear } from './deadlines.js';
 
 /** What became of keys whose values were found to be right; each is in one of these. */
 export interface Placed {

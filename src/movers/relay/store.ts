@@ -21,13 +21,12 @@ import { byReason, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, sourceRefusal } from '../refused.js';
 import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
+import { askDeadlines, type Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
-import type { Expiry } from './expiry.js';
 import { type Line, type Passed, storedBy, storedOf } from './line.js';
-import { askDeadlines } from './ttls.js';
 import { type SentValues, valueRecord } from './sent-values.js';
-import type { Stage } from './stage.js';
 import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
+import type { Stage } from './stage.js';
 import type { Window } from './window.js';
 import type { Form, StoreWords } from './words.js';
 

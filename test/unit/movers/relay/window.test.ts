@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createWindow, type Window } from '../../../src/movers/relay/window.js';
+import { createWindow, type Window } from '../../../../src/movers/relay/window.js';
 
 const megabyte = 1024 * 1024;
 

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { createPace, sliceBytes, sliceElements } from '../../../src/movers/elements/pace.js';
-import { NumbersReader } from '../../../src/redis/numbers.js';
-import { askPage } from '../../../src/movers/elements/questions.js';
-import { nextId } from '../../../src/movers/elements/stream-ids.js';
-import { swapped } from '../../../src/movers/elements/frames.js';
-import { keyAt } from '../../../src/redis/keys.js';
-import type { Reader } from '../../../src/redis/reader.js';
-import { feed } from '../../fuzz/feed.js';
-import { mockConnection } from '../../fuzz/mock-connection.js';
-import { keysOf } from '../../fuzz/readers.js';
-import type { Keys } from '../../../src/types.js';
+import { swapped } from '../../../../src/movers/elements/frames.js';
+import { createPace, sliceBytes, sliceElements } from '../../../../src/movers/elements/pace.js';
+import { askPage } from '../../../../src/movers/elements/questions.js';
+import { nextId } from '../../../../src/movers/elements/stream-ids.js';
+import { keyAt } from '../../../../src/redis/keys.js';
+import { NumbersReader } from '../../../../src/redis/numbers.js';
+import type { Reader } from '../../../../src/redis/reader.js';
+import type { Keys } from '../../../../src/types.js';
+import { feed } from '../../../fuzz/feed.js';
+import { mockConnection } from '../../../fuzz/mock-connection.js';
+import { keysOf } from '../../../fuzz/readers.js';
 
 const texts = (keys: Keys): string[] =>
   Array.from({ length: keys.count }, (_, place) => keyAt(keys, place).toString('latin1'));

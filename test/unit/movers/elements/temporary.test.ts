@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tagOf } from '../../../src/movers/elements/slot-tags.js';
-import { temporaryNameFor, temporaryPrefix } from '../../../src/movers/elements/temporary.js';
-import { edgeKeys } from '../../support/edge-keys.js';
-import { slotOf } from '../../support/slot.js';
+import { tagOf } from '../../../../src/movers/elements/slot-tags.js';
+import { temporaryNameFor, temporaryPrefix } from '../../../../src/movers/elements/temporary.js';
+import { edgeKeys } from '../../../support/edge-keys.js';
+import { slotOf } from '../../../support/slot.js';
 
 /** Bytes among which braces are frequent. */
 const anyKey = fc
