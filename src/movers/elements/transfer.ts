@@ -7,12 +7,10 @@ import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
 import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
-import { copyHash } from './hash.js';
-import { createPace } from './pace.js';
+import { copyHash, copyList, copySet, copySortedSet, copyString } from './copy-plain-types.js';
+import { copyStream } from './copy-streams.js';
 import type { Abilities, Copier } from './passage.js';
-import { copyList, copySet, copySortedSet, copyString } from './plain-types.js';
-import { askReply } from './questions.js';
-import { copyStream } from './stream.js';
+import { askReply, createSliceSize } from './reading.js';
 import { createTemporary, type Temporary } from './temporary.js';
 import { createWriter, type Writer } from './writer.js';
 
@@ -133,7 +131,7 @@ async function copy(
   writer: Writer,
   temporary: Temporary,
 ): Promise<{ obstacle: string | undefined; bytes: number }> {
-  const pace = createPace();
+  const slice = createSliceSize();
   let total = 0;
   const obstacle = await copier({
     source,
@@ -141,10 +139,10 @@ async function copy(
     writer,
     temporary: temporary.name,
     abilities,
-    pace,
+    slice,
     async sent(elements, bytes) {
       total += bytes;
-      pace.note(elements, bytes);
+      slice.note(elements, bytes);
       temporary.renew();
       await writer.room();
     },

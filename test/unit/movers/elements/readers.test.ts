@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { swapped } from '../../../../src/movers/elements/frames.js';
-import { createPace, sliceBytes, sliceElements } from '../../../../src/movers/elements/pace.js';
-import { askPage } from '../../../../src/movers/elements/questions.js';
-import { nextId } from '../../../../src/movers/elements/stream-ids.js';
+import { swapPairs } from '../../../../src/movers/elements/copy-plain-types.js';
+import { nextId } from '../../../../src/movers/elements/copy-streams.js';
+import {
+  askPage,
+  createSliceSize,
+  sliceBytes,
+  sliceElements,
+} from '../../../../src/movers/elements/reading.js';
 import { keyAt } from '../../../../src/redis/keys.js';
 import { NumbersReader } from '../../../../src/redis/numbers.js';
 import type { Reader } from '../../../../src/redis/reader.js';
@@ -73,27 +77,27 @@ describe('numbers', () => {
   });
 });
 
-describe('the pace', () => {
+describe('the size of a slice', () => {
   it('grows step by step, up to a limit', () => {
-    const pace = createPace();
+    const slice = createSliceSize();
     const counts = Array.from({ length: 4 }, () => {
-      pace.note(pace.count, pace.count * 10);
-      return pace.count;
+      slice.note(slice.count, slice.count * 10);
+      return slice.count;
     });
     expect(counts).toEqual([128, sliceElements, sliceElements, sliceElements]);
   });
 
   it('falls at once to what heavy elements allow, and to one at the least', () => {
-    const pace = createPace();
-    pace.note(16, sliceBytes * 4);
-    expect(pace.count).toBe(4);
-    pace.note(4, sliceBytes * 100);
-    expect(pace.count).toBe(1);
+    const slice = createSliceSize();
+    slice.note(16, sliceBytes * 4);
+    expect(slice.count).toBe(4);
+    slice.note(4, sliceBytes * 100);
+    expect(slice.count).toBe(1);
   });
 });
 
 it('turns pairs round', () => {
-  expect(texts(swapped(keysOf('one', '1.5', '', 'inf')))).toEqual(['1.5', 'one', 'inf', '']);
+  expect(texts(swapPairs(keysOf('one', '1.5', '', 'inf')))).toEqual(['1.5', 'one', 'inf', '']);
 });
 
 it('knows which id follows another', () => {

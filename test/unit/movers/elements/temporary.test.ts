@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tagOf } from '../../../../src/movers/elements/slot-tags.js';
-import { temporaryNameFor, temporaryPrefix } from '../../../../src/movers/elements/temporary.js';
+import {
+  tagOf,
+  temporaryNameFor,
+  temporaryPrefix,
+} from '../../../../src/movers/elements/temporary.js';
 import { edgeKeys } from '../../../support/edge-keys.js';
 import { slotOf } from '../../../support/slot.js';
 
