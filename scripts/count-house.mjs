@@ -21,7 +21,7 @@ const wayOfAKey = [
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
   ...['createGuardChooser', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'store'],
-  ...['createWindow', 'createExpiry', 'newShapes', 'storeWords', 'connect', 'commandHead'],
+  ...['createWindow', 'createExpiry', 'ValueShapes', 'storeWords', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
   ...['createTally'],
 ];

@@ -4,13 +4,14 @@
  */
 import pLimit from 'p-limit';
 import { createFirstPass, type FirstPass } from '../compare/many.js';
-import { type Comparison, compareValue, sideOf } from '../compare/value.js';
+import { compareValue, type Comparison, sideOf } from '../compare/value.js';
 import { RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';
-import { isPassing, type Refused } from './refused.js';
+import { isPassing, type Refused } from './refusals.js';
+import { type Reopening, reopeningConnection } from './reopening.js';
 
 /** Where to ask, and whether behind ASKING. */
 export type Place = Pick<Batch, 'node' | 'asking'>;
@@ -47,14 +48,17 @@ export function createAside(
   connectSource: () => Promise<Connection>,
   connectNode: (node: Node) => Promise<Connection>,
 ): Aside {
-  const source = reopening(connectSource);
+  const source = reopeningConnection(connectSource);
   const firstPass = createFirstPass({ memoryUsage: true });
-  const nodes = new Map<string, { open: () => Promise<Connection>; receivedBytes: number }>();
+  const nodes = new Map<string, { connection: Reopening<Connection>; receivedBytes: number }>();
 
-  function known(node: Node): { open: () => Promise<Connection>; receivedBytes: number } {
+  function known(node: Node): { connection: Reopening<Connection>; receivedBytes: number } {
     let entry = nodes.get(node.address);
     if (!entry) {
-      entry = { open: reopening(() => connectNode(node)), receivedBytes: NaN };
+      entry = {
+        connection: reopeningConnection(() => connectNode(node)),
+        receivedBytes: NaN,
+      };
       nodes.set(node.address, entry);
     }
     return entry;
@@ -62,7 +66,7 @@ export function createAside(
 
   /** A command for each key, because their slots differ. */
   async function present({ node, asking }: Place, keys: Keys): Promise<Present> {
-    const connection = await known(node).open();
+    const connection = await known(node).connection.get();
     const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, place) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
@@ -79,13 +83,13 @@ export function createAside(
 
   return {
     async compare({ node, asking }, keys) {
-      const ends = { source: await source(), node: await known(node).open(), asking };
+      const ends = { source: await source.get(), node: await known(node).connection.get(), asking };
       return compareKeys(firstPass, ends, keys);
     },
     present,
     async receivedBytes(node) {
       const entry = known(node);
-      const connection = await entry.open();
+      const connection = await entry.connection.get();
       const info = textOf(await connection.call('INFO', 'stats'));
       const total = Number(/total_net_input_bytes:(\d+)/.exec(info)?.[1] ?? NaN);
       const grown = total - entry.receivedBytes;
@@ -147,19 +151,4 @@ function refusalIn(error: unknown): string | Comparison {
 
 function inOrder(places: readonly number[]): readonly number[] {
   return places.toSorted((one, other) => one - other);
-}
-
-/** One connection, opened when first asked for, and again when it was lost. */
-function reopening(open: () => Promise<Connection>): () => Promise<Connection> {
-  let current: Promise<Connection> | undefined;
-  return () => {
-    if (current) return current;
-    const opening = open().then((connection) => {
-      connection.onLost(() => (current = undefined));
-      return connection;
-    });
-    current = opening;
-    opening.catch(() => (current = undefined));
-    return opening;
-  };
 }

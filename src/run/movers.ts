@@ -14,7 +14,7 @@ import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { relay } from '../movers/relay/relay.js';
 import { plainRemoval, type Removal } from '../movers/relay/removal.js';
-import { newShapes } from '../movers/relay/shapes.js';
+import { ValueShapes } from '../movers/relay/store.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
@@ -144,7 +144,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
       ),
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => distance.askedKeys()),
-    shapes: newShapes(payloadRefusal !== undefined),
+    shapes: new ValueShapes(payloadRefusal !== undefined),
     sameSlot: inCluster,
     confirmation: options.verify ? confirmation(ready, options) : undefined,
   });

@@ -11,9 +11,9 @@ import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { isPassing } from '../refused.js';
+import { isPassing } from '../refusals.js';
 import { shaOf } from '../scripts.js';
-import { isRefusedUnrun, migrateMany, type MigrateWords } from './words.js';
+import { isRefusedUnrun, migrateMany, type MigrateWords } from './migrate-command.js';
 
 /** What became of the call. */
 export type Together =

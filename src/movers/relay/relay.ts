@@ -14,25 +14,27 @@
  * Where somebody did, the keys are moved again, few at a time and under WATCH (guard-by-watch.ts), at last
  * one by one.
  */
+import { ImportError, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
-import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { settleRefused, sourceRefusal } from '../refused.js';
-import { watchedKeys } from './guard-by-watch.js';
-import { createGuardChooser } from './guard-chooser.js';
+import { settleRefused, sourceRefusal } from '../refusals.js';
 import { type Confirmation, confirmed } from './confirmed.js';
 import { shortfallOver } from './durability.js';
+import { watchedKeys } from './guard-by-watch.js';
+import { settleExisting } from '../settle.js';
+import { reopening } from '../reopening.js';
+import { createGuardChooser } from './guard-chooser.js';
 import { createLanes } from './lanes.js';
 import { createLine, storedBy } from './line.js';
 import type { Kept, Ticket } from './removal.js';
 import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
 import { createSentValues, type SentValues } from './sent-values.js';
 import { createStage, type Stage } from './stage.js';
-import { settleExisting, store, type Stored, type StoreOptions } from './store.js';
+import { store, type Stored, type StoreOptions } from './store.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
@@ -95,25 +97,20 @@ export function relay(options: RelayOptions): Mover {
   const chooser = watchers && createGuardChooser(() => watchers.idle(), options.scripts);
   /** For what is given its name later: over the others values pass in pieces. */
   const placing = createLanes(connectNode, 1);
-  let main: Promise<GuardedLine> | undefined;
-
-  function mainLine(): Promise<GuardedLine> {
-    if (main) return main;
-    const opening = options.openMain().then(({ source, sourceRun, removal }) => {
-      source.onLost(() => (main = undefined));
+  const main = reopening(
+    async (): Promise<GuardedLine> => {
+      const { source, sourceRun, removal } = await options.openMain();
       return { line: createLine(source, sourceRun, lanes), removal };
-    });
-    main = opening;
-    opening.catch(() => (main = undefined));
-    return opening;
-  }
+    },
+    ({ line }) => line.source,
+  );
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
     const apart: Keys[] = [];
     const course: Course = { outcome, apart };
     const viaMain = async (): Promise<boolean> =>
-      moveThrough(await mainLine(), batch, batch.keys, course);
+      moveThrough(await main.get(), batch, batch.keys, course);
     const viaWatch = (): Promise<void> =>
       moveWatched(watchers ?? apartWatchers, batch, batch.keys, course);
     if (isSecondCopy(batch)) await viaWatch();
@@ -324,7 +321,7 @@ export function relay(options: RelayOptions): Mover {
     const equal =
       existing.count === 0
         ? noKeys
-        : await settleExisting(options, guarded.line, batch, existing, outcome);
+        : await settleExisting(options, batch, existing, guarded.line.sourceRun, outcome);
     let stored = joined([wellAbove, chosen(right, placed.placed)]);
     const durability = stored.count > 0 ? options.durabilityOf(node) : undefined;
     const shortfall = durability && (await shortfallOver(connection, durability));
@@ -395,12 +392,7 @@ export function relay(options: RelayOptions): Mover {
     name: 'relay',
     move,
     close() {
-      main?.then(
-        ({ line }) => {
-          line.close();
-        },
-        () => undefined,
-      );
+      main.close();
       lanes.close();
       placing.close();
       watchers?.close();

@@ -19,12 +19,11 @@ import { frame } from '../../redis/frames.js';
 import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys } from '../../types.js';
-import { settleAbsent } from '../absent.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
-import { retryRefused, sourceRefusal } from '../refused.js';
-import { verdictOf } from '../replies.js';
+import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refusals.js';
+import { settleAbsent } from '../settle.js';
 import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
 import { storedBy } from './line.js';
@@ -123,10 +122,7 @@ export async function moveAgain(
   async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
     const there = nodeCopy(lane, keyAt(namesOf(keys), index), words);
     if (reading instanceof ErrorReply) {
-      const why = sourceRefusal(reading.text, 'to read it');
-      const one = chosen(keys, [index]);
-      if (why.refusal === undefined) outcome.fail(one, why);
-      else outcome.retry(one, why);
+      settleSourceRefusal(outcome, chosen(keys, [index]), reading.text, 'to read it');
     } else if (reading === 'absent') await settleGone(index, sent, there);
     else if (isNear(reading.deadlineMs, sent.deadlineMs) && reading.bytes.equals(sent.bytes)) {
       await settleSame(index, sent, there);
@@ -223,11 +219,7 @@ export async function moveAgain(
     const verdict = verdictOf(why.text);
     const message = `${node.address} answered: ${why.text}`;
     if (verdict.kind === 'exists') leaveBoth(one);
-    else if (verdict.kind === 'failed') outcome.fail(one, { class: verdict.class, message });
-    else {
-      const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-      outcome.retry(one, { class: verdict.class, message, ...askAt });
-    }
+    else settleVerdict(outcome, one, verdict, message);
   }
 
   /** A slot that is on its way takes commands one by one, and no transactions: later, then. */

@@ -12,7 +12,7 @@ import { keyAt, keysBuilder, namesOf } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import type { Refused } from '../refused.js';
+import type { Refused } from '../refusals.js';
 import { deadlineIn, isNear } from './deadlines.js';
 
 /** What became of keys whose values were found to be right; each is in one of these. */

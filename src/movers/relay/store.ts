@@ -14,30 +14,35 @@ import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
-import { type AbsentOptions, settleAbsent } from '../absent.js';
-import type { Aside } from '../aside.js';
 import type { Elements } from '../elements/elements.js';
 import { byReason, type OutcomeBuilder } from '../outcome.js';
-import { afterLostConnection, mayOverwrite, onDifferent, onEqual } from '../policy.js';
-import { retryRefused, sourceRefusal } from '../refused.js';
-import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
+import { afterLostConnection, mayOverwrite } from '../policy.js';
+import {
+  isVersionRefusal,
+  settleSourceRefusal,
+  settleVerdict,
+  sourceRefusal,
+  travelsOtherwise,
+  type Verdict,
+  verdictOf,
+} from '../refusals.js';
+import { type ExistingOptions, settleAbsent, settleExisting } from '../settle.js';
 import { askDeadlines, type Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
 import { type Line, type Passed, storedBy, storedOf } from './line.js';
 import { type SentValues, valueRecord } from './sent-values.js';
-import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
 import type { Stage } from './stage.js';
 import type { Window } from './window.js';
 import type { Form, StoreWords } from './words.js';
 
-export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
+export interface StoreOptions extends ExistingOptions {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   /** What the node must confirm before keys are deleted at the source. */
   durabilityOf(node: Node): Durability | undefined;
   readonly expiry: Expiry;
   readonly window: Window;
-  readonly shapes: Shapes;
+  readonly shapes: ValueShapes;
   readonly elements: Elements;
   /** One command of the source's takes keys of one slot only: it is a node of a cluster. */
   readonly sameSlot: boolean;
@@ -74,7 +79,7 @@ export async function store(
   { sent: sentValues, stage, byElements }: Way,
 ): Promise<Stored> {
   const { window, shapes, sizes } = options;
-  const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
+  const form: Form = options.sameSlot ? 'payload' : shapes.nextForm();
   const { job } = options;
   const overwrite = mayOverwrite(job, batch) === 'always';
   const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
@@ -125,7 +130,7 @@ export async function store(
       await countGone(keys, first);
       return whole;
     }
-    noteStrings(shapes, keys.count - first.absent.length, keys.count);
+    shapes.note(keys.count - first.absent.length, keys.count);
     if (first.absent.length === 0) return whole;
     const others = chosen(keys, first.absent);
     const inOnePiece = asksFirst ? undefined : await placesInOnePiece(others);
@@ -221,9 +226,7 @@ export async function store(
       const gone = await settleUnserved(line.source, absent, outcome);
       await settleAbsent(options, batch, gone, line.sourceRun, outcome);
     } else {
-      const why = sourceRefusal(passed.refusedBySource, 'to read it');
-      if (why.refusal === undefined) outcome.fail(absent, why);
-      else outcome.retry(absent, why);
+      settleSourceRefusal(outcome, absent, passed.refusedBySource, 'to read it');
     }
   }
 
@@ -263,48 +266,43 @@ export async function store(
           await window.enter(refused.count);
           whole.push(await storeAs('elements', refused, undefined));
         } else setApart.push(refused);
-      } else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
-      else {
-        const askAt = reason.askAt === undefined ? {} : { askAt: reason.askAt };
-        outcome.retry(refused, { class: reason.class, message, ...askAt });
-      }
+      } else settleVerdict(outcome, refused, reason, message);
     }
     if (existing.count > 0)
-      found.push(await settleExisting(options, line, batch, existing, outcome));
+      found.push(await settleExisting(options, batch, existing, line.sourceRun, outcome));
     return joined(whole);
   }
 }
 
-/**
- * Keys that the node has already: equal ones are what an earlier try left; different ones stay as they
- * are, on both sides.
- * @returns those that may leave the source.
- */
-export async function settleExisting(
-  options: Pick<StoreOptions, 'compare' | 'present' | 'job'>,
-  line: Pick<Line, 'sourceRun'>,
-  batch: Batch,
-  existing: Keys,
-  outcome: OutcomeBuilder,
-): Promise<Keys> {
-  const { job } = options;
-  const compared = await options.compare(batch, existing);
-  retryRefused(outcome, batch.node, existing, compared.refused);
-  const gone = `${batch.node.address} had it, and lost it before it was compared`;
-  outcome.retry(compared.missing, { class: 'changing', message: gone });
-  await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
-  const different = onDifferent(job, batch);
-  if (different === 'repeated') outcome.repeated += compared.different.count;
-  else if (different === 'copied-again') {
-    const message = 'it was written to since it was copied';
-    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun };
-    outcome.retry(compared.different, { class: 'changing', message, copy });
-  } else outcome.leaveBoth(compared.different, different);
-  const equal = onEqual(job, batch);
-  if (equal === 'done') return compared.equal;
-  if (equal === 'repeated') outcome.repeated += compared.equal.count;
-  else outcome.leaveBoth(compared.equal, equal);
-  return noKeys;
+/** Below this share of strings, all values are asked for as payloads at once. */
+const fewStrings = 0.2;
+/** Then every so many-th batch still finds out whether that has changed. */
+const sampleEvery = 16;
+/** A batch of so many keys, or more, counts as much as all that came before. */
+const weightyKeys = 1024;
+
+/** What kinds of values have come so far, by which is chosen how the next ones are asked for. */
+export class ValueShapes {
+  #stringShare = 1;
+  #batches = 0;
+  /** A node has refused the source's payloads: there is no use in asking for more of them. */
+  payloadsRefused: boolean;
+
+  /** @param payloadsRefused what is known of that before the start. */
+  constructor(payloadsRefused: boolean) {
+    this.payloadsRefused = payloadsRefused;
+  }
+
+  /** In which form the next batch is asked for first; where strings are rare, it may be a sample. */
+  nextForm(): Form {
+    if (this.#stringShare >= fewStrings) return 'value';
+    return this.#batches++ % sampleEvery === 0 ? 'value' : 'payload';
+  }
+
+  note(strings: number, keyCount: number): void {
+    const weight = Math.min(1, keyCount / weightyKeys);
+    this.#stringShare = this.#stringShare * (1 - weight) + (strings / keyCount) * weight;
+  }
 }
 
 /**

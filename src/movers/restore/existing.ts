@@ -17,7 +17,7 @@ import { keyAt, keyStart, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import { isPassing, type Refused } from '../refused.js';
+import { isPassing, type Refused } from '../refusals.js';
 
 export interface Examined {
   readonly equal: readonly number[];

@@ -6,8 +6,8 @@
  * while and must not be interrupted by other commands, have another one, one at a time.
  */
 import { ConnectionError, ImportError } from '../../errors.js';
-import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
 import { nextReply } from '../../redis/ask.js';
+import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';
 import { moduleTypeAt } from '../../redis/module-type.js';
@@ -15,8 +15,7 @@ import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type JobPolicy, mayOverwrite } from '../policy.js';
-import { retryRefused } from '../refused.js';
-import { verdictOf } from '../replies.js';
+import { retryRefused, verdictOf } from '../refusals.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
 import { createLanes } from '../relay/lanes.js';
 import type { StoreWords } from '../relay/words.js';

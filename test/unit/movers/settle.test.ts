@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { settleAbsent } from '../../../src/movers/absent.js';
 import { outcomeBuilder } from '../../../src/movers/outcome.js';
 import type { JobPolicy } from '../../../src/movers/policy.js';
+import { settleAbsent } from '../../../src/movers/settle.js';
 import type { Batch, Outcome } from '../../../src/types.js';
 import { keysOf } from '../../fuzz/readers.js';
 import { batchOf } from '../engine/given.js';
