@@ -3,7 +3,7 @@
  * because on the others values pass through.
  */
 import { createFirstPass } from '../compare/many.js';
-import type { Apart, Confirmation } from '../movers/relay/confirmed.js';
+import type { Apart, Confirmation } from '../movers/relay/verify-before-delete.js';
 import type { ImportOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';

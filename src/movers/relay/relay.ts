@@ -17,24 +17,34 @@
 import { ImportError, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
-import type { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { settleRefused, sourceRefusal } from '../refusals.js';
-import { type Confirmation, confirmed } from './confirmed.js';
-import { shortfallOver } from './durability.js';
 import { watchedKeys } from './guard-by-watch.js';
-import { settleExisting } from '../settle.js';
 import { reopening } from '../reopening.js';
 import { createGuardChooser } from './guard-chooser.js';
 import { createLanes } from './lanes.js';
 import { createLine, storedBy } from './line.js';
-import type { Kept, Ticket } from './removal.js';
-import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
+import {
+  type KnownKeys,
+  keepAtSource,
+  lastAttempt,
+  Progress,
+  removeAcknowledged,
+  takeBack,
+  withdraw,
+} from './leaving.js';
+import type { Kept } from './removal.js';
+import { moveAgain } from './second-copy.js';
 import { createSentValues, type SentValues } from './sent-values.js';
-import { createStage, type Stage } from './stage.js';
-import { store, type Stored, type StoreOptions } from './store.js';
+import { store, type StoreOptions } from './store.js';
+import {
+  type Confirmation,
+  createStage,
+  type Verified,
+  verifyInPlace,
+  verifyStaged,
+} from './verify-before-delete.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
@@ -64,29 +74,15 @@ interface Course {
   readonly apart: Keys[] | undefined;
 }
 
-/** How far some keys have come, for the case that a connection is lost. */
-interface Progress {
-  phase: 'storing' | 'deleting';
-  /** Over which the node has acknowledged them. */
-  lane: Connection | undefined;
-}
-
 /** From this attempt on keys go under WATCH whatever the chooser says. */
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
-/** A key that changed in so many attempts is left at the source. */
-const lastAttempt = 12;
 const watchedLines = 4;
 /** What is moved again is compared as a whole: not more than so much together. */
 const secondCopyBytes = 4 * 1024 * 1024;
 /** How many values travel element by element at one time, each for as long as it takes. */
 const apartLines = 2;
-
-/** Rights do not come back during a run; what a busy or loading server refuses it may allow later. */
-function isForGood({ text }: ErrorReply): boolean {
-  return /^NOPERM|unknown command|ACL failure|can't run this command/i.test(text);
-}
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
@@ -166,7 +162,7 @@ export function relay(options: RelayOptions): Mover {
     const part = outcomeBuilder();
     const partApart: Keys[] = [];
     const sent = createSentValues();
-    const progress: Progress = { phase: 'storing', lane: undefined };
+    const progress = new Progress();
     try {
       const course = { outcome: part, apart: apart && partApart };
       const changed = isSecondCopy(batch)
@@ -220,9 +216,18 @@ export function relay(options: RelayOptions): Mover {
     const found = await store(options, line, lane, batch, outcome, way);
     if (found.apart.count > 0) apart?.push(found.apart);
     const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
-    const confirming = options.confirmation
-      ? await confirm({ line, removal }, ticket, batch, found, stage, lane, outcome)
-      : { stored: found.keys, found: found.found, again: noKeys, isWatchOver: false };
+    const unverified = {
+      guarded: { line, removal },
+      ticket,
+      batch,
+      stored: found.keys,
+      found: found.found,
+    };
+    const confirming: Verified = !options.confirmation
+      ? { stored: found.keys, found: found.found, again: noKeys, isWatchOver: false }
+      : stage
+        ? await verifyStaged(options, unverified, stage, placing, outcome)
+        : await verifyInPlace(options, unverified, lane, outcome);
     const { stored, isWatchOver } = confirming;
     const acknowledged = joined([stored, confirming.found]);
     const known = async (some: Keys, others: Keys): Promise<KnownKeys[]> => [
@@ -242,9 +247,7 @@ export function relay(options: RelayOptions): Mover {
       keep(batch, outcome, 'changed', await known(stored, confirming.found));
       return true;
     }
-    if (removal) progress.phase = 'deleting';
-    progress.lane = lane;
-    const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+    const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
     const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
@@ -263,78 +266,6 @@ export function relay(options: RelayOptions): Mover {
     return removed.why === 'changed';
   }
 
-  /**
-   * `--verify`: compares what was stored, and gives what stands under temporary names its own ones.
-   * @returns what is right, and may leave the source; what has to be moved again.
-   */
-  async function confirm(
-    guarded: GuardedLine,
-    ticket: Ticket | undefined,
-    batch: Batch,
-    { keys, found }: Stored,
-    stage: Stage | undefined,
-    lane: Connection,
-    outcome: OutcomeBuilder,
-  ): Promise<{ stored: Keys; found: Keys; again: Keys; isWatchOver: boolean }> {
-    const confirmation = options.confirmation as Confirmation;
-    const { node } = batch;
-    const staged = stage?.indexesOf(keys) ?? [];
-    const isStaged = new Set(staged);
-    const below = chosen(keys, staged);
-    const above = chosen(
-      keys,
-      [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
-    );
-    const under = stage ? stage.staged(below) : noKeys;
-    const one = await confirmed(confirmation, guarded, ticket, batch, under, true);
-    const other = await confirmed(confirmation, guarded, ticket, batch, above, false);
-    const differs = (some: Keys, what: string): void => {
-      const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
-      outcome.fail(some, { class: 'differs', message });
-    };
-    for (const { place, what } of other.wrong) {
-      const some = chosen(above, [place]);
-      const [back] = stage ? [] : await takeBack(options, lane, batch, outcome, some);
-      differs(back?.keys ?? some, what);
-    }
-    for (const { place, what } of one.wrong) differs(chosen(below, [place]), what);
-    const isWatchOver = one.isWatchOver || other.isWatchOver;
-    const wellAbove = chosen(above, other.right);
-    const againAbove = chosen(above, other.again);
-    if (!stage) return { stored: wellAbove, found, again: againAbove, isWatchOver };
-    const connection = await placing.to(node);
-    const right = chosen(below, one.right);
-    const again = joined([chosen(below, one.again), againAbove]);
-    if (isWatchOver) {
-      await stage.discard(connection, batch, below);
-      return { stored: wellAbove, found, again: joined([again, right]), isWatchOver };
-    }
-    const unfit = [...one.wrong.map(({ place }) => place), ...one.again];
-    await stage.discard(connection, batch, chosen(below, unfit));
-    const overwrite = mayOverwrite(options.job, batch) === 'always';
-    const placed = await stage.place(connection, batch, right, overwrite);
-    const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ place }) => place)];
-    await stage.discard(connection, batch, chosen(right, rest));
-    for (const place of placed.late) differs(chosen(right, [place]), 'its deadline');
-    settleRefused(outcome, node, right, placed.refused);
-    const existing = chosen(right, placed.existing);
-    const equal =
-      existing.count === 0
-        ? noKeys
-        : await settleExisting(options, batch, existing, guarded.line.sourceRun, outcome);
-    let stored = joined([wellAbove, chosen(right, placed.placed)]);
-    const durability = stored.count > 0 ? options.durabilityOf(node) : undefined;
-    const shortfall = durability && (await shortfallOver(connection, durability));
-    if (shortfall !== undefined) {
-      const { sourceRun } = guarded.line;
-      const copy: Copy = { state: 'may-be-stored', sourceRun };
-      const message = `${node.address}: ${shortfall}`;
-      outcome.retry(stored, { class: 'unavailable', message, copy });
-      stored = noKeys;
-    }
-    return { stored, found: joined([found, equal]), again, isWatchOver: false };
-  }
-
   /** The same for keys that their node has, or may have, from before. */
   async function movePartAgain(
     guarded: GuardedLine,
@@ -347,45 +278,22 @@ export function relay(options: RelayOptions): Mover {
     // A copy is compared, or read in one piece: nothing has to be guarded.
     const removal = options.job.mode === 'copy' ? undefined : guarded.removal;
     const line = { line: guarded.line, removal };
-    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, () => {
-      if (removal) progress.phase = 'deleting';
-      progress.lane = lane;
-    });
+    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, progress);
     if (why === undefined) return false;
     const isLast = batch.attempt >= lastAttempt;
     keep(batch, outcome, why, isLast ? await withdraw(options, lane, batch, outcome, kept) : kept);
     return why === 'changed';
   }
 
-  /** What is at the node, and at the source still: it goes round again, or stays there. */
+  /** What is at the node, and at the source still. */
   function keep(
     batch: Batch,
     outcome: OutcomeBuilder,
     why: Kept['why'],
     known: readonly KnownKeys[],
   ): void {
-    const refusal = why === 'changed' ? undefined : sourceRefusal(why.text, 'to delete it');
-    if (refusal?.refusal !== undefined) {
-      // The source's trouble, and not the keys': they wait until it is over.
-      for (const { keys, copy } of known) outcome.retry(keys, { ...refusal, copy });
-      return;
-    }
-    const message =
-      why === 'changed'
-        ? 'it was written to while it was moved'
-        : `copied, but the source refused to delete it: ${why.text}`;
     // Where scripts are refused, WATCH may still be allowed.
-    if (why !== 'changed' && isForGood(why)) chooser?.forbidMain();
-    for (const { keys, copy } of known) {
-      if (batch.attempt < lastAttempt) {
-        outcome.retry(keys, { class: 'changing', message, copy });
-      } else {
-        outcome.fail(keys, {
-          class: why === 'changed' ? 'changing' : 'source',
-          message: `${message}, ${String(lastAttempt + 1)} times`,
-        });
-      }
-    }
+    if (keepAtSource(batch, outcome, why, known)) chooser?.forbidMain();
   }
 
   return {

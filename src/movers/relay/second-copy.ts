@@ -16,7 +16,7 @@ import { compareValue, sideOf } from '../../compare/value.js';
 import { askAt } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
-import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
@@ -29,6 +29,7 @@ import { shortfallOver } from './durability.js';
 import { storedBy } from './line.js';
 import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
+import { type KnownKeys, type Progress, removeAcknowledged } from './leaving.js';
 import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
 import type { GuardedLine } from './watchers.js';
@@ -47,11 +48,6 @@ export interface MovedAgain {
   readonly why: Kept['why'] | undefined;
 }
 
-export interface KnownKeys {
-  readonly keys: Keys;
-  readonly copy: Copy;
-}
-
 /** A key that may leave the source, and what its node was given of it. */
 interface Leaving {
   readonly index: number;
@@ -64,7 +60,7 @@ type Reading = SentValue | 'absent' | ErrorReply;
 
 /**
  * @param lane to the node, for nobody else meanwhile.
- * @param beforeRemoval called when the source is about to be told to delete keys.
+ * @param progress is told when the source is about to delete keys.
  * @throws ConnectionError when the source or the node is lost.
  */
 export async function moveAgain(
@@ -73,7 +69,7 @@ export async function moveAgain(
   lane: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
-  beforeRemoval: () => void,
+  progress: Progress,
 ): Promise<MovedAgain> {
   const { keys, copy, node } = batch;
   const { job } = options;
@@ -109,8 +105,7 @@ export async function moveAgain(
     keys,
     leaving.map(({ index }) => index),
   );
-  beforeRemoval();
-  const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+  const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
   const places = removed === 'removed' ? [] : (removed.places ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
   outcome[as] += leaving.length - places.length;
@@ -299,53 +294,6 @@ export async function moveAgain(
       return { keys: withSentValues(chosen(keys, indexes), records), copy: known };
     });
   }
-}
-
-/**
- * A value that travelled element by element and was written to meanwhile: its copy is taken back, and it
- * begins anew.
- * @param lane over which the copy was watched since it was put there.
- */
-export async function takeBack(
-  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
-  lane: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
-  keys: Keys,
-): Promise<KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
-  const back: number[] = [];
-  for (let index = 0; index < keys.count; index++) {
-    const done = await nodeCopy(lane, keyAt(namesOf(keys), index), words).takeBack();
-    if (done === 'done') back.push(index);
-    else outcome.leaveBoth(slice(keys, index, index + 1), 'diverged');
-  }
-  return [{ keys: chosen(keys, back), copy: batch.copy }];
-}
-
-/**
- * Deletes copies of keys that stay at the source after all, as far as nobody has touched them.
- * @returns the keys whose copies are no more; of the others `outcome` tells.
- */
-export async function withdraw(
-  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
-  lane: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
-  kept: readonly KnownKeys[],
-): Promise<readonly KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
-  const withdrawn: KnownKeys[] = [];
-  for (const { keys, copy } of kept) {
-    for (let index = 0; index < keys.count; index++) {
-      const one = slice(keys, index, index + 1);
-      const sent = sentValueOf(keys, index);
-      const done = sent && (await nodeCopy(lane, keyAt(namesOf(keys), index), words).discard(sent));
-      if (done === 'done' || done === 'absent') withdrawn.push({ keys: one, copy });
-      else outcome.leaveBoth(one, 'diverged');
-    }
-  }
-  return withdrawn;
 }
 
 /** Asks for values in the form in which they were sent, and for their deadlines. */

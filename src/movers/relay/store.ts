@@ -31,7 +31,7 @@ import { askDeadlines, type Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
 import { type Line, type Passed, storedBy, storedOf } from './line.js';
 import { type SentValues, valueRecord } from './sent-values.js';
-import type { Stage } from './stage.js';
+import type { Stage } from './verify-before-delete.js';
 import type { Window } from './window.js';
 import type { Form, StoreWords } from './words.js';
 
