@@ -20,7 +20,7 @@ const wayOfAKey = [
   ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
-  ...['createGuardChooser', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'store'],
+  ...['createGuardChooser', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'storeInOnePiece'],
   ...['createWindow', 'createExpiry', 'ValueShapes', 'storeWords', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
   ...['createTally'],

@@ -123,7 +123,7 @@ function relayOf({ ready, options, link, aside, distance, ...parts }: Parts): Mo
       return { source, sourceRun, removal: removalOver(source) };
     },
     openWatcher: guarded ? watchedOver : undefined,
-    async openApart() {
+    async openForElements() {
       if (options.guard) return watchedOver();
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun, removal: removalOver(source) };

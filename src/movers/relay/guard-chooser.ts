@@ -5,12 +5,17 @@
  * After a refusal the watched lines are taken for a while, then a single batch tries the main line
  * again; each time that is refused, the while doubles.
  */
+/** What a choice rests on. */
+export interface Chosen {
+  /** The guard refused, because somebody wrote meanwhile. */
+  readonly changed: boolean;
+}
+
 export interface GuardChooser {
   /**
    * Moves a batch one way or the other.
-   * @param viaMain gives whether it was refused because somebody wrote meanwhile.
    */
-  choose(viaMain: () => Promise<boolean>, viaWatch: () => Promise<void>): Promise<void>;
+  choose<T extends Chosen>(viaMain: () => Promise<T>, viaWatch: () => Promise<T>): Promise<T>;
   /** The main line's guard can't work at this source at all. */
   forbidMain(): void;
 }
@@ -31,16 +36,17 @@ export function createGuardChooser(
   let whileBatches = shortestWhile;
   let probe: Promise<void> | undefined;
 
-  async function tryMain(viaMain: () => Promise<boolean>): Promise<void> {
+  async function tryMain<T extends Chosen>(viaMain: () => Promise<T>): Promise<T> {
     await watchIdle();
-    const isSafe = !(await viaMain());
+    const moved = await viaMain();
     // It may have been forbidden meanwhile.
-    main.trusted = isSafe && main.allowed;
+    main.trusted = !moved.changed && main.allowed;
     if (main.trusted) whileBatches = shortestWhile;
     else {
       watchedLeft = whileBatches;
       whileBatches = Math.min(longestWhile, whileBatches * 2);
     }
+    return moved;
   }
 
   /** Of the batches that are refused together, one starts the while. */
@@ -58,15 +64,20 @@ export function createGuardChooser(
     async choose(viaMain, viaWatch) {
       while (probe) await probe;
       if (main.trusted) {
-        if (await viaMain()) distrust();
-      } else if (watchedLeft > 0 || !main.allowed) {
-        watchedLeft--;
-        await viaWatch();
-      } else {
-        const probing = tryMain(viaMain).finally(() => (probe = undefined));
-        probe = probing.catch(() => undefined);
-        await probing;
+        const moved = await viaMain();
+        if (moved.changed) distrust();
+        return moved;
       }
+      if (watchedLeft > 0 || !main.allowed) {
+        watchedLeft--;
+        return viaWatch();
+      }
+      const probing = tryMain(viaMain).finally(() => (probe = undefined));
+      probe = probing.then(
+        () => undefined,
+        () => undefined,
+      );
+      return probing;
     },
   };
 }

@@ -51,20 +51,22 @@ export interface VerifyOptions extends ExistingOptions {
   durabilityOf(node: Node): Durability | undefined;
 }
 
-/** Keys that were stored, and are about to be deleted at the source. */
+/** What a node has acknowledged, and what it had already, with the same values. */
+interface Acknowledged {
+  readonly keys: Keys;
+  readonly found: Keys;
+}
+
+/** Keys that are about to be deleted at the source. */
 export interface Unverified {
   readonly guarded: GuardedLine;
   readonly ticket: Ticket | undefined;
   readonly batch: Batch;
-  readonly stored: Keys;
-  /** Those that their node had already, with the same values. */
-  readonly found: Keys;
+  readonly stored: Acknowledged;
 }
 
-export interface Verified {
-  /** What is right, and may leave the source. */
-  readonly stored: Keys;
-  readonly found: Keys;
+/** What is right, and may leave the source. */
+export interface Verified extends Acknowledged {
   /** What has to be moved again. */
   readonly again: Keys;
   /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
@@ -77,18 +79,18 @@ export interface Verified {
  */
 export async function verifyStaged(
   options: VerifyOptions,
-  { guarded, ticket, batch, stored, found }: Unverified,
+  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
   stage: Stage,
   renaming: Lanes,
   outcome: OutcomeBuilder,
 ): Promise<Verified> {
   const { node } = batch;
-  const staged = stage.indexesOf(stored);
+  const staged = stage.indexesOf(keys);
   const isStaged = new Set(staged);
-  const below = chosen(stored, staged);
+  const below = chosen(keys, staged);
   const above = chosen(
-    stored,
-    [...Array(stored.count).keys()].filter((index) => !isStaged.has(index)),
+    keys,
+    [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
   );
   const one = await confirmed(options, guarded, ticket, batch, stage.staged(below), true);
   const other = await confirmed(options, guarded, ticket, batch, above, false);
@@ -100,7 +102,7 @@ export async function verifyStaged(
   const connection = await renaming.to(node);
   if (one.isWatchOver || other.isWatchOver) {
     await stage.discard(connection, batch, below);
-    return { stored: wellAbove, found, again: joined([again, right]), isWatchOver: true };
+    return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
   }
   const unfit = [...one.wrong.map(({ place }) => place), ...one.again];
   await stage.discard(connection, batch, chosen(below, unfit));
@@ -117,18 +119,18 @@ export async function verifyStaged(
       ? noKeys
       : await settleExisting(options, batch, existing, sourceRun, outcome);
   const verified = {
-    stored: joined([wellAbove, chosen(right, placed.placed)]),
+    keys: joined([wellAbove, chosen(right, placed.placed)]),
     found: joined([found, equal]),
     again,
     isWatchOver: false,
   };
-  const durability = verified.stored.count > 0 ? options.durabilityOf(node) : undefined;
+  const durability = verified.keys.count > 0 ? options.durabilityOf(node) : undefined;
   const shortfall = durability && (await shortfallOver(connection, durability));
   if (shortfall === undefined) return verified;
   const copy: Copy = { state: 'may-be-stored', sourceRun };
   const message = `${node.address}: ${shortfall}`;
-  outcome.retry(verified.stored, { class: 'unavailable', message, copy });
-  return { ...verified, stored: noKeys };
+  outcome.retry(verified.keys, { class: 'unavailable', message, copy });
+  return { ...verified, keys: noKeys };
 }
 
 /**
@@ -137,20 +139,20 @@ export async function verifyStaged(
  */
 export async function verifyInPlace(
   options: VerifyOptions,
-  { guarded, ticket, batch, stored, found }: Unverified,
+  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
   lane: Connection,
   outcome: OutcomeBuilder,
 ): Promise<Verified> {
-  const result = await confirmed(options, guarded, ticket, batch, stored, false);
+  const result = await confirmed(options, guarded, ticket, batch, keys, false);
   for (const { place, what } of result.wrong) {
-    const one = chosen(stored, [place]);
+    const one = chosen(keys, [place]);
     const [back] = await takeBack(options, lane, batch, outcome, one);
     differs(outcome, batch.node, back?.keys ?? one, what);
   }
   return {
-    stored: chosen(stored, result.right),
+    keys: chosen(keys, result.right),
     found,
-    again: chosen(stored, result.again),
+    again: chosen(keys, result.again),
     isWatchOver: result.isWatchOver,
   };
 }
