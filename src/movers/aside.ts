@@ -18,7 +18,7 @@ export type Place = Pick<Batch, 'node' | 'asking'>;
 
 export interface Present {
   /** Which of the keys the node has. */
-  readonly places: readonly number[];
+  readonly indexes: readonly number[];
   /** Nothing is known of these. */
   readonly refused: readonly Refused[];
 }
@@ -68,15 +68,15 @@ export function createAside(
   async function present({ node, asking }: Place, keys: Keys): Promise<Present> {
     const connection = await known(node).connection.get();
     const replies = await Promise.all(
-      Array.from({ length: keys.count }, (_, place) => {
+      Array.from({ length: keys.count }, (_, index) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
-        return connection.call('EXISTS', keyAt(namesOf(keys), place));
+        return connection.call('EXISTS', keyAt(namesOf(keys), index));
       }),
     );
     return {
-      places: replies.flatMap((reply, place) => (reply === 1 ? [place] : [])),
-      refused: replies.flatMap((reply, place) =>
-        reply instanceof ErrorReply && isPassing(reply.text) ? [{ place, text: reply.text }] : [],
+      indexes: replies.flatMap((reply, index) => (reply === 1 ? [index] : [])),
+      refused: replies.flatMap((reply, index) =>
+        reply instanceof ErrorReply && isPassing(reply.text) ? [{ index, text: reply.text }] : [],
       ),
     };
   }
@@ -114,24 +114,24 @@ async function compareKeys(
     ? { small: all, large: [] }
     : await firstPass.suspects(ends, keys);
   const suspects = new Set([...small, ...large]);
-  const equal = all.filter((place) => !suspects.has(place));
+  const equal = all.filter((index) => !suspects.has(index));
   const different: number[] = [];
   const absent: number[] = [];
   const missing: number[] = [];
   const refused: Refused[] = [];
   const [source, node] = [sideOf(ends.source), sideOf(ends.node, { asking: ends.asking })];
 
-  async function look(place: number): Promise<void> {
-    const [key, name] = [keyAt(keys, place), keyAt(namesOf(keys), place)];
+  async function look(index: number): Promise<void> {
+    const [key, name] = [keyAt(keys, index), keyAt(namesOf(keys), index)];
     const found = await compareValue(key, name, source, node).catch(refusalIn);
-    if (typeof found === 'string') refused.push({ place, text: found });
-    else if (found.same) equal.push(place);
-    else if (found.gone === undefined) different.push(place);
-    else (found.gone === 'source' ? absent : missing).push(place);
+    if (typeof found === 'string') refused.push({ index, text: found });
+    else if (found.same) equal.push(index);
+    else if (found.gone === undefined) different.push(index);
+    else (found.gone === 'source' ? absent : missing).push(index);
   }
 
   const limit = pLimit(looksAtOnce);
-  const looks = await Promise.allSettled([...suspects].map((place) => limit(look, place)));
+  const looks = await Promise.allSettled([...suspects].map((index) => limit(look, index)));
   for (const one of looks) if (one.status === 'rejected') throw one.reason;
   return {
     equal: chosen(keys, inOrder(equal)),
@@ -149,6 +149,6 @@ function refusalIn(error: unknown): string | Comparison {
   return { same: false, kind: 'value', what: error.message };
 }
 
-function inOrder(places: readonly number[]): readonly number[] {
-  return places.toSorted((one, other) => one - other);
+function inOrder(indexes: readonly number[]): readonly number[] {
+  return indexes.toSorted((one, other) => one - other);
 }

@@ -43,9 +43,9 @@ export function counting(options: CountingOptions): Mover {
     const { keys } = batch;
     const outcome = outcomeBuilder();
     const source = await options.openSource();
-    const places = Array.from({ length: keys.count }, (_, place) => place);
+    const indexes = Array.from({ length: keys.count }, (_, index) => index);
     const replies = await Promise.all(
-      places.map((place) => source.call('TYPE', keyAt(keys, place))),
+      indexes.map((index) => source.call('TYPE', keyAt(keys, index))),
     );
     const refused = replies.find((reply) => reply instanceof ErrorReply);
     if (refused) {
@@ -59,7 +59,7 @@ export function counting(options: CountingOptions): Mover {
       outcome.repeated += types.length;
       return outcome.build();
     }
-    const present = options.hasKeys ? (await options.present(batch, keys)).places.length : 0;
+    const present = options.hasKeys ? (await options.present(batch, keys)).indexes.length : 0;
     // Not before the answer is there: other batches are counted meanwhile.
     census.present += present;
     for (const type of types) census.types.set(type, (census.types.get(type) ?? 0) + 1);
@@ -99,7 +99,7 @@ export function countBrought(options: CountBroughtOptions): Mover {
       const { keys } = batch;
       const outcome = outcomeBuilder();
       try {
-        const present = options.hasKeys ? (await options.present(batch, keys)).places.length : 0;
+        const present = options.hasKeys ? (await options.present(batch, keys)).indexes.length : 0;
         census.present += present;
       } catch (error) {
         if (!(error instanceof ImportError)) throw error;
@@ -107,8 +107,8 @@ export function countBrought(options: CountBroughtOptions): Mover {
         return outcome.build();
       }
       const { values } = keys;
-      for (let place = 0; values && place < keys.count; place++) {
-        const at = values.starts[place] as number;
+      for (let index = 0; values && index < keys.count; index++) {
+        const at = values.starts[index] as number;
         const name = options.typeName(typeOf(values.bytes, at));
         census.types.set(name, (census.types.get(name) ?? 0) + 1);
       }

@@ -68,7 +68,7 @@ function bracketed(address: string): string {
 }
 
 export interface Refused {
-  readonly place: number;
+  readonly index: number;
   /** The node's words. */
   readonly text: string;
 }
@@ -102,7 +102,7 @@ export function retryRefused(
   refused: readonly Refused[],
   copy?: Copy,
 ): void {
-  const reasons = refused.map(({ place, text }) => ({ place, id: text, reason: text }));
+  const reasons = refused.map(({ index, text }) => ({ index, id: text, reason: text }));
   for (const { keys: some, reason: text } of byReason(keys, reasons)) {
     const verdict = verdictOf(text);
     if (verdict.kind !== 'retry') continue;
@@ -118,12 +118,12 @@ export function settleRefused(
   refused: readonly Refused[],
 ): void {
   retryRefused(outcome, node, keys, refused);
-  for (const { place, text } of refused) {
+  for (const { index, text } of refused) {
     const verdict = verdictOf(text);
     if (verdict.kind === 'retry') continue;
     const why = verdict.kind === 'failed' ? verdict.class : 'other';
     const message = `${node.address} answered: ${text}`;
-    outcome.fail(chosen(keys, [place]), { class: why, message });
+    outcome.fail(chosen(keys, [index]), { class: why, message });
   }
 }
 

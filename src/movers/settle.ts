@@ -32,15 +32,15 @@ export async function settleAbsent(
     outcome.gone += absent.count;
     return;
   }
-  const { places, refused } = await options.present(batch, absent);
-  outcome.gone += absent.count - places.length - refused.length;
+  const { indexes, refused } = await options.present(batch, absent);
+  outcome.gone += absent.count - indexes.length - refused.length;
   // Who asks again must know as much; the rest is remembered with the batch.
   const copy: Copy | undefined = batch.copy.state === 'may-be-moved' ? batch.copy : undefined;
   retryRefused(outcome, batch.node, absent, refused, copy);
-  if (meaning === 'moved-if-present') outcome.moved += places.length;
-  else if (meaning === 'repeated-if-present') outcome.repeated += places.length;
+  if (meaning === 'moved-if-present') outcome.moved += indexes.length;
+  else if (meaning === 'repeated-if-present') outcome.repeated += indexes.length;
   // What was stored is not known here, so nobody can tell whether it is untouched.
-  else outcome.leaveBoth(chosen(absent, places), 'diverged');
+  else outcome.leaveBoth(chosen(absent, indexes), 'diverged');
 }
 
 /**

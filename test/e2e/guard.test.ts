@@ -51,7 +51,7 @@ describe('the write counter', () => {
       removal.remove(one, tickets[0]),
       removal.remove(other, tickets[1]),
     ]);
-    const kept = { places: undefined, why: 'changed' };
+    const kept = { indexes: undefined, why: 'changed' };
     expect(removed).toEqual([kept, kept]);
     expect(await server.client.get('b1')).toBe('4');
   });
@@ -101,7 +101,7 @@ describe('the write counter', () => {
         const ticket = removal.begin(keysOf(...own));
         await source.call('PING');
         const removed = await removal.remove(keysOf(...own), ticket);
-        expect(removed).toMatchObject({ places: [0] });
+        expect(removed).toMatchObject({ indexes: [0] });
       }
       expect(await here.client.dbsize()).toBe(0);
       source.close();

@@ -69,10 +69,10 @@ function parted(pairs: Keys): { others: Keys; negativeZeros?: Keys } {
   const isNegativeZero = (at: number): boolean => keyAt(pairs, at + 1).equals(negativeZero);
   const negative = members.filter(isNegativeZero);
   if (negative.length === 0) return { others: pairs };
-  const both = (places: readonly number[]): Keys =>
+  const both = (indexes: readonly number[]): Keys =>
     chosen(
       pairs,
-      places.flatMap((at) => [at, at + 1]),
+      indexes.flatMap((at) => [at, at + 1]),
     );
   return {
     others: both(members.filter((at) => !isNegativeZero(at))),
@@ -103,12 +103,12 @@ export const copyHash: Copier = async (passage) => {
 
 async function sendWithDeadlines(passage: Passage, items: Keys): Promise<string | undefined> {
   const { source, key, writer, temporary, abilities } = passage;
-  const places = Array.from({ length: items.count / 2 }, (_, at) => at * 2);
-  const fields = chosen(items, places);
+  const indexes = Array.from({ length: items.count / 2 }, (_, at) => at * 2);
+  const fields = chosen(items, indexes);
   // In ms since the epoch, by the source's clock.
   const reply = await askReply(source, ['HPEXPIRETIME', key, 'FIELDS', fields.count], fields);
   const deadlines = Array.isArray(reply) ? reply : [];
-  const there = places.filter((at) => deadlines[at / 2] !== noField);
+  const there = indexes.filter((at) => deadlines[at / 2] !== noField);
   const pairs = there.flatMap((at) => [at, at + 1]);
   sendElements(writer, ['HMSET', temporary], chosen(items, pairs), 2);
   const expiring = there.filter((at) => deadlines[at / 2] !== noDeadline);

@@ -138,8 +138,8 @@ function longerThan(limit: number, words: readonly Word[], frames?: Keys): numbe
   if (word !== undefined) return (word as Buffer).length;
   // Hardly ever is all of it longer than one of them may be.
   if (!frames || frames.bytes.length <= limit) return undefined;
-  for (let place = 0; place < frames.count; place++) {
-    const { length } = keyAt(frames, place);
+  for (let index = 0; index < frames.count; index++) {
+    const { length } = keyAt(frames, index);
     if (length > limit) return length;
   }
   return undefined;

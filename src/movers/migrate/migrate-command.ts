@@ -40,8 +40,8 @@ export function migrateEach(words: MigrateWords, keys: Keys): Buffer {
   const tail = Buffer.concat(options(words).map(asFrame));
   const tailCount = options(words).length;
   const parts: Buffer[] = [];
-  for (let place = 0; place < keys.count; place++) {
-    const key = keys.bytes.subarray(keys.starts[place], keys.starts[place + 1]);
+  for (let index = 0; index < keys.count; index++) {
+    const key = keys.bytes.subarray(keys.starts[index], keys.starts[index + 1]);
     parts.push(head(words, tailCount, key), ...ahead(words), tail);
   }
   return Buffer.concat(parts);

@@ -254,14 +254,14 @@ export function migrate(options: MigrateOptions): Mover {
     part.source.out.append(migrateEach(part.words, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
-    const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
+    const refusals: { index: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
     const malformed: number[] = [];
-    answers.forEach((answer, place) => {
-      if (answer instanceof ErrorReply) refusals.push({ place, id: answer.text, reason: answer });
-      else if (answer === 'NOKEY') absent.push(place);
+    answers.forEach((answer, index) => {
+      if (answer instanceof ErrorReply) refusals.push({ index, id: answer.text, reason: answer });
+      else if (answer === 'NOKEY') absent.push(index);
       else if (answer === 'OK') outcome.moved++;
-      else malformed.push(place);
+      else malformed.push(index);
     });
     if (malformed.length > 0) {
       // Nobody knows what it takes the next command for.

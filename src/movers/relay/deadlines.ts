@@ -57,7 +57,7 @@ export function askDeadlines(source: Connection, keys: Keys): Float64Array {
 class PttlReader implements Reader {
   done = false;
   readonly sentMs = Date.now();
-  #place = 0;
+  #index = 0;
   /** When TTLs are taken to have been given. */
   #givenMs = this.sentMs;
   readonly #pausesBefore: number;
@@ -76,7 +76,7 @@ class PttlReader implements Reader {
 
   take(bytes: Buffer, from: number, end: number): number {
     let at = from;
-    while (at < end && this.#place < this.deadlines.length) {
+    while (at < end && this.#index < this.deadlines.length) {
       const type = bytes[at];
       if (type === COLON) {
         const cr = headerEnd(bytes, at, end);
@@ -84,7 +84,7 @@ class PttlReader implements Reader {
         const ttlMs = headerNumber(bytes, at, cr);
         // -1: no TTL; -2: no such key, which its value's reply will say.
         if (ttlMs >= 0)
-          this.deadlines[this.#place] = Math.min(this.sentMs + ttlMs, latestDeadlineMs);
+          this.deadlines[this.#index] = Math.min(this.sentMs + ttlMs, latestDeadlineMs);
         else if (ttlMs < -2) throw new ProtocolError('a malformed reply to PTTL');
         at = cr + 2;
       } else {
@@ -93,12 +93,12 @@ class PttlReader implements Reader {
         if (!isUnserved.test(text)) {
           throw new ProtocolError(`a malformed reply to PTTL: ${text}`);
         }
-        this.deadlines[this.#place] = unserved;
+        this.deadlines[this.#index] = unserved;
         at += text.length + 3;
       }
-      this.#place++;
+      this.#index++;
     }
-    this.done = this.#place === this.deadlines.length;
+    this.done = this.#index === this.deadlines.length;
     // An answer is read when it comes, unless reading was paused: then it may have lain for long, and
     // the source gave it soon after it was asked.
     const wasPaused = this.source.pauseCount !== this.#pausesBefore;
@@ -112,10 +112,10 @@ class PttlReader implements Reader {
     const laterMs = ms - this.#givenMs;
     this.#givenMs = ms;
     if (laterMs === 0) return;
-    for (let place = 0; place < this.deadlines.length; place++) {
-      const deadlineMs = this.deadlines[place] as number;
+    for (let index = 0; index < this.deadlines.length; index++) {
+      const deadlineMs = this.deadlines[index] as number;
       if (deadlineMs === 0 || deadlineMs === unserved) continue;
-      this.deadlines[place] = Math.min(deadlineMs + laterMs, latestDeadlineMs);
+      this.deadlines[index] = Math.min(deadlineMs + laterMs, latestDeadlineMs);
     }
   }
 }

@@ -209,17 +209,17 @@ export function guardedRemoval(
   function verdictOf(reply: Reply, count: number): Removed {
     if (!Array.isArray(reply)) {
       const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no answer to a script');
-      return { places: undefined, why };
+      return { indexes: undefined, why };
     }
-    const [changes, saves, deleted, text, ...places] = reply;
+    const [changes, saves, deleted, text, ...indexes] = reply;
     if (typeof deleted !== 'number') {
       note(Number(textOf(changes)), textOf(saves));
       return changed;
     }
     ownDeletes += deleted;
     if (text === undefined) return 'removed';
-    const kept = places.map((place) => Number(place) - 1).filter((place) => place < count);
-    return { places: kept, why: new ErrorReply(textOf(text)) };
+    const kept = indexes.map((index) => Number(index) - 1).filter((index) => index < count);
+    return { indexes: kept, why: new ErrorReply(textOf(text)) };
   }
 
   source.onLost((error) => {
@@ -238,11 +238,11 @@ function share(removed: Removed, group: readonly Asked[]): void {
   for (const { keys, resolve } of group) {
     const from = first;
     const to = (first += keys.count);
-    if (removed === 'removed' || removed.places === undefined) resolve(removed);
+    if (removed === 'removed' || removed.indexes === undefined) resolve(removed);
     else {
-      const places = removed.places.filter((place) => place >= from && place < to);
-      const own = places.map((place) => place - from);
-      resolve(own.length === 0 ? 'removed' : { places: own, why: removed.why });
+      const indexes = removed.indexes.filter((index) => index >= from && index < to);
+      const own = indexes.map((index) => index - from);
+      resolve(own.length === 0 ? 'removed' : { indexes: own, why: removed.why });
     }
   }
 }

@@ -136,8 +136,8 @@ export function watchedRemoval(
     const none = Buffer.alloc(0);
     if (!watched || !fingerprints) return Array.from({ length: keys.count }, () => none);
     const known = Array.from({ length: watched.count }, (_, at) => keyAt(watched as Keys, at));
-    return Array.from({ length: keys.count }, (_, place) => {
-      const key = keyAt(keys, place);
+    return Array.from({ length: keys.count }, (_, index) => {
+      const key = keyAt(keys, index);
       const at = known.findIndex((one) => one.equals(key));
       return fingerprints?.[at] ?? none;
     });
@@ -148,40 +148,40 @@ export function watchedRemoval(
     if (refusal !== undefined || isUnknown || keys.count === 0) {
       await source.call('UNWATCH');
       if (keys.count === 0) return 'removed';
-      return refusal ? { places: undefined, why: refusal } : changed;
+      return refusal ? { indexes: undefined, why: refusal } : changed;
     }
     const marks = fingerprintsOf(keys);
-    const marked = placesWhere(marks, (mark) => mark.length > 0);
+    const marked = indexesWhere(marks, (mark) => mark.length > 0);
     const plain = chosen(
       keys,
-      placesWhere(marks, (mark) => mark.length === 0),
+      indexesWhere(marks, (mark) => mark.length === 0),
     );
     // Deletes must never run outside of a transaction: so they are sent once it is known to be one.
     const begun = await source.call('MULTI');
-    if (begun instanceof ErrorReply) return { places: undefined, why: begun };
+    if (begun instanceof ErrorReply) return { indexes: undefined, why: begun };
     const queued: Promise<Reply>[] = [];
     if (word && plain.count > 0) queued.push(ask(commandHead(plain.count, word), plain.bytes));
-    for (const place of marked) queued.push(askUnchanged(keys, place, marks));
+    for (const index of marked) queued.push(askUnchanged(keys, index, marks));
     const [result, ...answers] = await Promise.all([source.call('EXEC'), ...queued]);
     // EXECABORT says only that one of them was refused: that one's own answer says why.
     const refused = answers.find((answer) => answer instanceof ErrorReply);
-    if (result instanceof ErrorReply) return { places: undefined, why: refused ?? result };
+    if (result instanceof ErrorReply) return { indexes: undefined, why: refused ?? result };
     if (result === null) return changed;
     // One answer for each command that was queued: who takes another's for it counts keys as deleted.
     const isQueued = answers.every((answer) => answer === 'QUEUED');
     if (!isQueued || !Array.isArray(result) || result.length !== queued.length) {
       // Nobody knows what else it takes the next command for, nor whether the transaction has ended.
       source.close();
-      return { places: undefined, why: refused ?? malformed };
+      return { indexes: undefined, why: refused ?? malformed };
     }
     const removed = judge(result, marked, keys.count);
     if (removed === 'removed' || !isForgotten(removed.why)) return removed;
     loadScripts();
-    return { places: removed.places, why: 'changed' };
+    return { indexes: removed.indexes, why: 'changed' };
   }
 
-  function askUnchanged(keys: Keys, place: number, marks: readonly Buffer[]): Promise<Reply> {
-    const [key, mark] = [keyAt(keys, place), marks[place] as Buffer];
+  function askUnchanged(keys: Keys, index: number, marks: readonly Buffer[]): Promise<Reply> {
+    const [key, mark] = [keyAt(keys, index), marks[index] as Buffer];
     const words = ['EVALSHA', ifUnchangedSha, 1].map((one) => frame(Buffer.from(String(one))));
     const more = [silent, mark, word ?? ''].map((one) => frame(Buffer.from(one)));
     const pieces = [...words, frame(key), ...more];
@@ -194,21 +194,21 @@ export function watchedRemoval(
 /**
  * @param result the transaction's answers: that of the plain delete, if there was one, then one for
  *   each key with a fingerprint.
- * @param marked the places of those.
+ * @param marked the indexes of those.
  */
 function judge(result: readonly Reply[], marked: readonly number[], keyCount: number): Removed {
   const answers = result.slice(result.length - marked.length);
   const ofPlain = result.slice(0, result.length - marked.length);
   const refused = [...ofPlain, ...answers].find((answer) => answer instanceof ErrorReply);
   const isPlainKept = ofPlain.some((answer) => answer instanceof ErrorReply);
-  const places = Array.from({ length: keyCount }, (_, place) => place).filter((place) => {
-    const at = marked.indexOf(place);
+  const indexes = Array.from({ length: keyCount }, (_, index) => index).filter((index) => {
+    const at = marked.indexOf(index);
     return at === -1 ? isPlainKept : textOf(answers[at]) !== '1';
   });
-  if (places.length === 0) return 'removed';
-  return { places, why: refused instanceof ErrorReply ? refused : 'changed' };
+  if (indexes.length === 0) return 'removed';
+  return { indexes, why: refused instanceof ErrorReply ? refused : 'changed' };
 }
 
-function placesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): number[] {
-  return marks.flatMap((mark, place) => (is(mark) ? [place] : []));
+function indexesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): number[] {
+  return marks.flatMap((mark, index) => (is(mark) ? [index] : []));
 }

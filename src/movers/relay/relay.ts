@@ -267,11 +267,11 @@ export function relay(options: RelayOptions): Mover {
       outcome[as] += acknowledged.count;
       return { changed: verified.again.count > 0, byElements };
     }
-    const places = removed.places ?? [...Array(acknowledged.count).keys()];
-    outcome[as] += acknowledged.count - places.length;
+    const indexes = removed.indexes ?? [...Array(acknowledged.count).keys()];
+    outcome[as] += acknowledged.count - indexes.length;
     const storedCount = verified.keys.count;
-    const keptStored = places.filter((place) => place < storedCount);
-    const keptFound = places.map((place) => place - storedCount).filter((place) => place >= 0);
+    const keptStored = indexes.filter((index) => index < storedCount);
+    const keptFound = indexes.map((index) => index - storedCount).filter((index) => index >= 0);
     const kept = await known(chosen(verified.keys, keptStored), chosen(verified.found, keptFound));
     keep(batch, outcome, removed.why, kept);
     return { changed: removed.why === 'changed', byElements };

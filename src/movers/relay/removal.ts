@@ -14,14 +14,14 @@ import type { Keys } from '../../types.js';
 /** Keys that the source still has, and why. */
 export interface Kept {
   /** Which of the keys; undefined: all. */
-  readonly places: readonly number[] | undefined;
+  readonly indexes: readonly number[] | undefined;
   /** They were written to; or what the source answered. */
   readonly why: 'changed' | ErrorReply;
 }
 
 export type Removed = 'removed' | Kept;
 
-export const changed: Kept = { places: undefined, why: 'changed' };
+export const changed: Kept = { indexes: undefined, why: 'changed' };
 
 /** What was known of the source when a batch's values were asked for. */
 export interface Ticket {
@@ -70,7 +70,7 @@ export function plainRemoval(source: Connection, word: RemovalWord, sameSlot: bo
       if (keys.count === 0) return 'removed';
       if (!sameSlot) {
         const refusal = await remove(keys);
-        return refusal ? { places: undefined, why: refusal } : 'removed';
+        return refusal ? { indexes: undefined, why: refusal } : 'removed';
       }
       const each = Array.from({ length: keys.count }, (_, at) => remove(slice(keys, at, at + 1)));
       return keptOf(await Promise.all(each));
@@ -81,5 +81,5 @@ export function plainRemoval(source: Connection, word: RemovalWord, sameSlot: bo
 function keptOf(refusals: readonly (ErrorReply | undefined)[]): Removed {
   const [why] = refusals.filter((refusal) => refusal !== undefined);
   if (!why) return 'removed';
-  return { places: refusals.flatMap((refusal, place) => (refusal ? [place] : [])), why };
+  return { indexes: refusals.flatMap((refusal, index) => (refusal ? [index] : [])), why };
 }

@@ -106,11 +106,11 @@ export async function moveAgain(
     leaving.map(({ index }) => index),
   );
   const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
-  const places = removed === 'removed' ? [] : (removed.places ?? [...leaving.keys()]);
+  const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
-  outcome[as] += leaving.length - places.length;
+  outcome[as] += leaving.length - indexes.length;
   return {
-    kept: byCopy(places.map((place) => leaving[place] as Leaving)),
+    kept: byCopy(indexes.map((index) => leaving[index] as Leaving)),
     why: removed === 'removed' ? undefined : removed.why,
   };
 
@@ -238,13 +238,13 @@ export async function moveAgain(
     return compared.same;
   }
 
-  async function settleUnknown(places: readonly number[]): Promise<void> {
-    const some = chosen(keys, places);
+  async function settleUnknown(indexes: readonly number[]): Promise<void> {
+    const some = chosen(keys, indexes);
     const compared = await options.compare(batch, some);
     retryRefused(outcome, node, some, compared.refused);
     const missing = { class: 'changing', message: `${node.address} does not have it` } as const;
     const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
-    // Without the places for what was sent, they are stored as if for the first time.
+    // Without the indexes for what was sent, they are stored as if for the first time.
     const plain = { ...compared.missing, values: undefined };
     outcome.retry(plain, { ...missing, copy: mayBeMoved });
     await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
@@ -256,7 +256,7 @@ export async function moveAgain(
           keyAt(compared.equal, at).toString('latin1'),
         ),
       );
-      for (const index of places) {
+      for (const index of indexes) {
         if (!equal.has(keyAt(keys, index).toString('latin1'))) continue;
         leaving.push({ index, record: undefined, copy: storedNow });
       }

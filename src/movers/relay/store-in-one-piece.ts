@@ -87,21 +87,21 @@ class StoringPieces extends Storing {
     shapes.note(keys.count - first.absent.length, keys.count);
     if (first.absent.length === 0) return whole;
     const others = chosen(keys, first.absent);
-    const inOnePiece = asksFirst ? undefined : await this.#placesInOnePiece(others);
-    const places = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
-    if (places.length === 0) return whole;
-    await options.window.enter(places.length);
+    const inOnePiece = asksFirst ? undefined : await this.#indexesInOnePiece(others);
+    const indexes = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
+    if (indexes.length === 0) return whole;
+    await options.window.enter(indexes.length);
     const as = shapes.payloadsRefused ? 'elements' : 'payload';
-    const theirTtls = ttls && Float64Array.from(places, (place) => ttls[place] as number);
-    return joined([whole, await this.#storeAs(as, chosen(keys, places), theirTtls)]);
+    const theirTtls = ttls && Float64Array.from(indexes, (index) => ttls[index] as number);
+    return joined([whole, await this.#storeAs(as, chosen(keys, indexes), theirTtls)]);
   }
 
   /** Those that may stay in the window, into which all have gone. */
   async #entered(all: Keys): Promise<Keys> {
     let keys = noKeys;
     try {
-      const places = await this.#placesInOnePiece(all);
-      keys = places ? chosen(all, places) : all;
+      const indexes = await this.#indexesInOnePiece(all);
+      keys = indexes ? chosen(all, indexes) : all;
       return keys;
     } finally {
       if (keys.count < all.count) this.options.window.leave(all.count - keys.count, 0);
@@ -109,16 +109,16 @@ class StoringPieces extends Storing {
   }
 
   /**
-   * The places of those that are not too large to travel in one piece; the others go by elements.
+   * The indexes of those that are not too large to travel in one piece; the others go by elements.
    * Undefined: that is all of them.
    */
-  async #placesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
+  async #indexesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
     const { sizes } = this.options;
     const beyond = sizes ? await sizes.beyond(this.line.source, keys) : [];
     if (beyond.length === 0) return undefined;
     this.byElements.push(chosen(keys, beyond));
     const large = new Set(beyond);
-    return [...Array(keys.count).keys()].filter((place) => !large.has(place));
+    return [...Array(keys.count).keys()].filter((index) => !large.has(index));
   }
 
   async #storeAs(as: Form | 'elements', keys: Keys, ttls: Float64Array | undefined): Promise<Keys> {

@@ -151,9 +151,9 @@ export class Storing {
     const { overwrite } = this;
     const way = { source, keys, node, overwrite, asking, durability, trace };
     const passed = await this.options.elements.pass(way);
-    for (const { place, payload, deadlineMs } of passed.payloads ?? []) {
+    for (const { index, payload, deadlineMs } of passed.payloads ?? []) {
       const record = valueRecord('payload', deadlineMs, frame(payload));
-      this.tracking.sent.note(keyAt(keys, place), record);
+      this.tracking.sent.note(keyAt(keys, index), record);
     }
     return passed;
   }
@@ -194,8 +194,8 @@ export class Storing {
       this.#retryUnconfirmed(keys, passed, as);
       return { whole: noKeys, unfit: [] };
     }
-    for (const { place, why, class: failure } of passed.unmovable ?? []) {
-      outcome.fail(chosen(keys, [place]), { class: failure, message: `it can't be moved: ${why}` });
+    for (const { index, why, class: failure } of passed.unmovable ?? []) {
+      outcome.fail(chosen(keys, [index]), { class: failure, message: `it can't be moved: ${why}` });
     }
     if (passed.oversized) this.byElements.push(chosen(keys, passed.oversized));
     const unfit: RefusedTogether[] = [];
@@ -217,14 +217,14 @@ export class Storing {
   #retryUnconfirmed(keys: Keys, passed: Passed, as: Form | 'elements'): void {
     const { batch, options, line, tracking } = this;
     const absent = new Set(passed.absent);
-    const places = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
+    const indexes = [...Array(keys.count).keys()].filter((index) => !absent.has(index));
     const message = passed.lost?.message ?? `${batch.node.address}: ${passed.undurable ?? ''}`;
     const isStored = passed.lost === undefined && passed.refusals.length === 0;
     const maybe = afterLostConnection(options.job, batch.copy, 'storing', line.sourceRun);
     // Under temporary names nobody sees them.
     const isStaged = tracking.stage !== undefined && as !== 'elements';
     const copy = isStaged ? batch.copy : isStored ? this.copy : maybe;
-    const again = tracking.sent.withValues(chosen(keys, places));
+    const again = tracking.sent.withValues(chosen(keys, indexes));
     this.outcome.retry(again, { class: 'unavailable', message, copy });
   }
 }
@@ -240,14 +240,14 @@ async function settleUnserved(
   keys: Keys,
   outcome: OutcomeBuilder,
 ): Promise<Keys> {
-  const places = [...Array(keys.count).keys()];
+  const indexes = [...Array(keys.count).keys()];
   const answers = await Promise.all(
-    places.map((place) => source.call('EXISTS', keyAt(keys, place))),
+    indexes.map((index) => source.call('EXISTS', keyAt(keys, index))),
   );
   const gone: number[] = [];
-  for (const [place, answer] of answers.entries()) {
-    const key = slice(keys, place, place + 1);
-    if (answer === 0) gone.push(place);
+  for (const [index, answer] of answers.entries()) {
+    const key = slice(keys, index, index + 1);
+    if (answer === 0) gone.push(index);
     else if (!(answer instanceof ErrorReply)) {
       const message = `${source.address} did not give its value, and has it`;
       outcome.retry(key, { class: 'source', message });
@@ -276,7 +276,7 @@ interface RefusedTogether {
 
 function refusedTogether(keys: Keys, passed: Passed): RefusedTogether[] {
   if (passed.refusals.length === 0) return [];
-  const refusals = passed.refusals.map(({ place, text }) => {
+  const refusals = passed.refusals.map(({ index, text }) => {
     const verdict: Verdict = text === null ? { kind: 'exists' } : verdictOf(text);
     // MOVED and ASK name a slot each, and mean the same for all of them.
     const id =
@@ -285,7 +285,7 @@ function refusedTogether(keys: Keys, passed: Passed): RefusedTogether[] {
         : verdict.kind === 'exists'
           ? 'exists'
           : (text ?? '');
-    return { place, id, reason: { verdict, text: text ?? '' } };
+    return { index, id, reason: { verdict, text: text ?? '' } };
   });
   return byReason(keys, refusals).map(({ keys: group, reason: { verdict, text } }) => ({
     keys: group,

@@ -30,7 +30,7 @@ import type { StoreWords } from './words.js';
 
 /** A key whose copy is not what the source has. */
 export interface Apart {
-  readonly place: number;
+  readonly index: number;
   /** One clause, without any value: `field "name" differs`. */
   readonly what: string;
 }
@@ -94,8 +94,8 @@ export async function verifyStaged(
   );
   const one = await confirmed(options, guarded, ticket, batch, stage.staged(below), true);
   const other = await confirmed(options, guarded, ticket, batch, above, false);
-  for (const { place, what } of other.wrong) differs(outcome, node, chosen(above, [place]), what);
-  for (const { place, what } of one.wrong) differs(outcome, node, chosen(below, [place]), what);
+  for (const { index, what } of other.wrong) differs(outcome, node, chosen(above, [index]), what);
+  for (const { index, what } of one.wrong) differs(outcome, node, chosen(below, [index]), what);
   const wellAbove = chosen(above, other.right);
   const right = chosen(below, one.right);
   const again = joined([chosen(below, one.again), chosen(above, other.again)]);
@@ -104,13 +104,13 @@ export async function verifyStaged(
     await stage.discard(connection, batch, below);
     return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
   }
-  const unfit = [...one.wrong.map(({ place }) => place), ...one.again];
+  const unfit = [...one.wrong.map(({ index }) => index), ...one.again];
   await stage.discard(connection, batch, chosen(below, unfit));
   const overwrite = mayOverwrite(options.job, batch) === 'always';
   const placed = await stage.place(connection, batch, right, overwrite);
-  const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ place }) => place)];
+  const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ index }) => index)];
   await stage.discard(connection, batch, chosen(right, rest));
-  for (const place of placed.late) differs(outcome, node, chosen(right, [place]), 'its deadline');
+  for (const index of placed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
   settleRefused(outcome, node, right, placed.refused);
   const { sourceRun } = guarded.line;
   const existing = chosen(right, placed.existing);
@@ -144,8 +144,8 @@ export async function verifyInPlace(
   outcome: OutcomeBuilder,
 ): Promise<Verified> {
   const result = await confirmed(options, guarded, ticket, batch, keys, false);
-  for (const { place, what } of result.wrong) {
-    const one = chosen(keys, [place]);
+  for (const { index, what } of result.wrong) {
+    const one = chosen(keys, [index]);
     const [back] = await takeBack(options, lane, batch, outcome, one);
     differs(outcome, batch.node, back?.keys ?? one, what);
   }
@@ -162,7 +162,7 @@ function differs(outcome: OutcomeBuilder, node: Node, keys: Keys, what: string):
   outcome.fail(keys, { class: 'differs', message });
 }
 
-/** By the keys' places. */
+/** By the keys' indexes. */
 interface Confirmed {
   /** What is as the source has it, and may leave there. */
   readonly right: readonly number[];
@@ -189,16 +189,16 @@ async function confirmed(
   stored: Keys,
   isTemporary: boolean,
 ): Promise<Confirmed> {
-  const places = [...Array(stored.count).keys()];
-  const all = { right: places, wrong: [], again: [], isWatchOver: false };
+  const indexes = [...Array(stored.count).keys()];
+  const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
   if (stored.count === 0 || !confirmation) return all;
   const apart = await confirmation.apart(batch, stored, isTemporary);
   if (apart.length === 0) return all;
-  const isApart = new Set(apart.map(({ place }) => place));
-  const different = places.filter((place) => isApart.has(place));
+  const isApart = new Set(apart.map(({ index }) => index));
+  const different = indexes.filter((index) => isApart.has(index));
   const isStale = await wasWritten(guarded, batch, ticket, chosen(stored, different));
   return {
-    right: places.filter((place) => !isApart.has(place)),
+    right: indexes.filter((index) => !isApart.has(index)),
     wrong: isStale ? [] : apart,
     again: isStale ? different : [],
     isWatchOver: guarded.removal?.watches === true,
@@ -229,8 +229,8 @@ async function wasWritten(
 }
 
 async function anyStream(source: Connection, keys: Keys): Promise<boolean> {
-  const places = [...Array(keys.count).keys()];
-  const types = await Promise.all(places.map((place) => source.call('TYPE', keyAt(keys, place))));
+  const indexes = [...Array(keys.count).keys()];
+  const types = await Promise.all(indexes.map((index) => source.call('TYPE', keyAt(keys, index))));
   return types.includes('stream');
 }
 
@@ -327,10 +327,10 @@ export function createStage(): Stage {
             return;
           }
           const reply = await side.ask([word, name, real]);
-          if (reply instanceof ErrorReply) refused.push({ place: index, text: reply.text });
+          if (reply instanceof ErrorReply) refused.push({ index, text: reply.text });
           else if (reply === (overwrite ? 'OK' : 1)) placed.push(index);
           else if (reply === 0) existing.push(index);
-          else refused.push({ place: index, text: 'ERR a malformed reply to RENAME' });
+          else refused.push({ index, text: 'ERR a malformed reply to RENAME' });
         }),
       );
       const sorted = placed.sort((one, other) => one - other);

@@ -22,7 +22,7 @@ async function settle(
   let asked = 0;
   const present = () => {
     asked++;
-    return Promise.resolve({ places: [0, 2], refused: [] });
+    return Promise.resolve({ indexes: [0, 2], refused: [] });
   };
   const outcome = outcomeBuilder();
   await settleAbsent({ job, present }, batchOf(keys, batch), keys, sourceRun, outcome);
@@ -57,7 +57,7 @@ it('reports copies of deleted keys, where nobody can tell whether they were touc
 
 it('remembers what is known of the copies when the node does not answer for its keys', async () => {
   const outcome = outcomeBuilder();
-  const refusing = () => Promise.resolve({ places: [], refused: [{ place: 0, text: 'LOADING' }] });
+  const refusing = () => Promise.resolve({ indexes: [], refused: [{ index: 0, text: 'LOADING' }] });
   const copy = { state: 'may-be-moved', sourceRun: 'run 1' } as const;
   const [one] = [keysOf('a')];
   await settleAbsent({ job, present: refusing }, batchOf(one, { copy }), one, 'run 2', outcome);

@@ -16,7 +16,7 @@ import { mockConnection } from '../../../fuzz/mock-connection.js';
 import { keysOf } from '../../../fuzz/readers.js';
 
 const texts = (keys: Keys): string[] =>
-  Array.from({ length: keys.count }, (_, place) => keyAt(keys, place).toString('latin1'));
+  Array.from({ length: keys.count }, (_, index) => keyAt(keys, index).toString('latin1'));
 
 describe('a page of elements', () => {
   const answer = '*2\r\n$2\r\n17\r\n*3\r\n$1\r\na\r\n$0\r\n\r\n$4\r\n\r\n\0\xff\r\n';

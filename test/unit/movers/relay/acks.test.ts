@@ -3,22 +3,22 @@ import { AckReader } from '../../../../src/movers/relay/acks.js';
 import { type Reply, ReplyReader } from '../../../../src/redis/reply.js';
 import { feed } from '../../../fuzz/feed.js';
 
-function reader(places: readonly number[], asking = false) {
+function reader(indexes: readonly number[], asking = false) {
   const settled: (Error | undefined)[] = [];
-  const acks = new AckReader(places.length, asking, (error) => settled.push(error));
-  for (const place of places) acks.sent(place);
+  const acks = new AckReader(indexes.length, asking, (error) => settled.push(error));
+  for (const index of indexes) acks.sent(index);
   return { acks, settled, answer: (text: string) => feed(acks, Buffer.from(text)) };
 }
 
 describe('the answers of a node', () => {
-  it('are told apart by the places of their keys', () => {
+  it('are told apart by the indexes of their keys', () => {
     const { acks, settled, answer } = reader([0, 3, 4, 9]);
     acks.complete();
     const text = '+OK\r\n$-1\r\n-OOM command not allowed\r\n+OK\r\n';
     expect(answer(text + ':2\r\n')).toEqual({ ending: 'done', taken: text.length });
     expect(acks.refusals).toEqual([
-      { place: 3, text: null },
-      { place: 4, text: 'OOM command not allowed' },
+      { index: 3, text: null },
+      { index: 4, text: 'OOM command not allowed' },
     ]);
     expect(settled).toEqual([undefined]);
   });
@@ -49,8 +49,8 @@ describe('the answers of a node', () => {
     answer('+OK\r\n+OK\r\n+OK\r\n-TRYAGAIN later\r\n-ERR no cluster\r\n-MOVED 1 a:1\r\n');
     expect(acks.done).toBe(true);
     expect(acks.refusals).toEqual([
-      { place: 6, text: 'TRYAGAIN later' },
-      { place: 7, text: 'MOVED 1 a:1' },
+      { index: 6, text: 'TRYAGAIN later' },
+      { index: 7, text: 'MOVED 1 a:1' },
     ]);
   });
 

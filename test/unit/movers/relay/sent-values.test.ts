@@ -9,7 +9,7 @@ import { command, frame } from '../../../../src/redis/frames.js';
 import { joined } from '../../../../src/redis/keys.js';
 import { keysOf } from '../../../fuzz/readers.js';
 
-/** What was sent for these places of the keys, as one hold. */
+/** What was sent for these indexes of the keys, as one hold. */
 function held(...commands: Buffer[]) {
   const bytes = Buffer.concat(commands);
   let released = 0;
@@ -23,9 +23,9 @@ function held(...commands: Buffer[]) {
   };
 }
 
-const acksOf = (...places: number[]) => ({
-  sentCount: places.length,
-  placeOf: (index: number) => places[index] as number,
+const acksOf = (...indexes: number[]) => ({
+  sentCount: indexes.length,
+  indexOfSent: (index: number) => indexes[index] as number,
 });
 
 describe('what was sent', () => {
