@@ -20,8 +20,8 @@ const wayOfAKey = [
   ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
-  ...['createCaution', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'store'],
-  ...['createWindow', 'createExpiry', 'newShapes', 'storeWords', 'connect', 'commandHead'],
+  ...['createGuardChooser', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'storeInOnePiece'],
+  ...['createWindow', 'createExpiry', 'ValueShapes', 'storeWords', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
   ...['createTally'],
 ];

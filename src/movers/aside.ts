@@ -4,20 +4,21 @@
  */
 import pLimit from 'p-limit';
 import { createFirstPass, type FirstPass } from '../compare/many.js';
-import { type Comparison, compareValue, sideOf } from '../compare/value.js';
+import { compareValue, type Comparison, sideOf } from '../compare/value.js';
 import { RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';
-import { isPassing, type Refused } from './refused.js';
+import { isPassing, type Refused } from './refusals.js';
+import { type Reopening, reopeningConnection } from './reopening.js';
 
 /** Where to ask, and whether behind ASKING. */
 export type Place = Pick<Batch, 'node' | 'asking'>;
 
 export interface Present {
   /** Which of the keys the node has. */
-  readonly places: readonly number[];
+  readonly indexes: readonly number[];
   /** Nothing is known of these. */
   readonly refused: readonly Refused[];
 }
@@ -47,14 +48,17 @@ export function createAside(
   connectSource: () => Promise<Connection>,
   connectNode: (node: Node) => Promise<Connection>,
 ): Aside {
-  const source = reopening(connectSource);
+  const source = reopeningConnection(connectSource);
   const firstPass = createFirstPass({ memoryUsage: true });
-  const nodes = new Map<string, { open: () => Promise<Connection>; receivedBytes: number }>();
+  const nodes = new Map<string, { connection: Reopening<Connection>; receivedBytes: number }>();
 
-  function known(node: Node): { open: () => Promise<Connection>; receivedBytes: number } {
+  function known(node: Node): { connection: Reopening<Connection>; receivedBytes: number } {
     let entry = nodes.get(node.address);
     if (!entry) {
-      entry = { open: reopening(() => connectNode(node)), receivedBytes: NaN };
+      entry = {
+        connection: reopeningConnection(() => connectNode(node)),
+        receivedBytes: NaN,
+      };
       nodes.set(node.address, entry);
     }
     return entry;
@@ -62,30 +66,30 @@ export function createAside(
 
   /** A command for each key, because their slots differ. */
   async function present({ node, asking }: Place, keys: Keys): Promise<Present> {
-    const connection = await known(node).open();
+    const connection = await known(node).connection.get();
     const replies = await Promise.all(
-      Array.from({ length: keys.count }, (_, place) => {
+      Array.from({ length: keys.count }, (_, index) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
-        return connection.call('EXISTS', keyAt(namesOf(keys), place));
+        return connection.call('EXISTS', keyAt(namesOf(keys), index));
       }),
     );
     return {
-      places: replies.flatMap((reply, place) => (reply === 1 ? [place] : [])),
-      refused: replies.flatMap((reply, place) =>
-        reply instanceof ErrorReply && isPassing(reply.text) ? [{ place, text: reply.text }] : [],
+      indexes: replies.flatMap((reply, index) => (reply === 1 ? [index] : [])),
+      refused: replies.flatMap((reply, index) =>
+        reply instanceof ErrorReply && isPassing(reply.text) ? [{ index, text: reply.text }] : [],
       ),
     };
   }
 
   return {
     async compare({ node, asking }, keys) {
-      const ends = { source: await source(), node: await known(node).open(), asking };
+      const ends = { source: await source.get(), node: await known(node).connection.get(), asking };
       return compareKeys(firstPass, ends, keys);
     },
     present,
     async receivedBytes(node) {
       const entry = known(node);
-      const connection = await entry.open();
+      const connection = await entry.connection.get();
       const info = textOf(await connection.call('INFO', 'stats'));
       const total = Number(/total_net_input_bytes:(\d+)/.exec(info)?.[1] ?? NaN);
       const grown = total - entry.receivedBytes;
@@ -110,24 +114,24 @@ async function compareKeys(
     ? { small: all, large: [] }
     : await firstPass.suspects(ends, keys);
   const suspects = new Set([...small, ...large]);
-  const equal = all.filter((place) => !suspects.has(place));
+  const equal = all.filter((index) => !suspects.has(index));
   const different: number[] = [];
   const absent: number[] = [];
   const missing: number[] = [];
   const refused: Refused[] = [];
   const [source, node] = [sideOf(ends.source), sideOf(ends.node, { asking: ends.asking })];
 
-  async function look(place: number): Promise<void> {
-    const [key, name] = [keyAt(keys, place), keyAt(namesOf(keys), place)];
+  async function look(index: number): Promise<void> {
+    const [key, name] = [keyAt(keys, index), keyAt(namesOf(keys), index)];
     const found = await compareValue(key, name, source, node).catch(refusalIn);
-    if (typeof found === 'string') refused.push({ place, text: found });
-    else if (found.same) equal.push(place);
-    else if (found.gone === undefined) different.push(place);
-    else (found.gone === 'source' ? absent : missing).push(place);
+    if (typeof found === 'string') refused.push({ index, text: found });
+    else if (found.same) equal.push(index);
+    else if (found.gone === undefined) different.push(index);
+    else (found.gone === 'source' ? absent : missing).push(index);
   }
 
   const limit = pLimit(looksAtOnce);
-  const looks = await Promise.allSettled([...suspects].map((place) => limit(look, place)));
+  const looks = await Promise.allSettled([...suspects].map((index) => limit(look, index)));
   for (const one of looks) if (one.status === 'rejected') throw one.reason;
   return {
     equal: chosen(keys, inOrder(equal)),
@@ -145,21 +149,6 @@ function refusalIn(error: unknown): string | Comparison {
   return { same: false, kind: 'value', what: error.message };
 }
 
-function inOrder(places: readonly number[]): readonly number[] {
-  return places.toSorted((one, other) => one - other);
-}
-
-/** One connection, opened when first asked for, and again when it was lost. */
-function reopening(open: () => Promise<Connection>): () => Promise<Connection> {
-  let current: Promise<Connection> | undefined;
-  return () => {
-    if (current) return current;
-    const opening = open().then((connection) => {
-      connection.onLost(() => (current = undefined));
-      return connection;
-    });
-    current = opening;
-    opening.catch(() => (current = undefined));
-    return opening;
-  };
+function inOrder(indexes: readonly number[]): readonly number[] {
+  return indexes.toSorted((one, other) => one - other);
 }

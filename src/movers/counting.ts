@@ -1,12 +1,13 @@
 /** Takes batches as a mover does, and moves nothing: it looks at what is there, for `--dry-run`. */
+import { ImportError } from '../errors.js';
+import { largeIds, typeOf } from '../redis/brought.js';
 import type { Connection } from '../redis/connection.js';
 import { keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
-import { ImportError } from '../errors.js';
-import type { Batch, Keys, Mover, Outcome } from '../types.js';
+import type { Batch, Keys, LargeValues, Mover, Outcome } from '../types.js';
 import type { Aside } from './aside.js';
 import { outcomeBuilder } from './outcome.js';
-import { sourceRefusal } from './refused.js';
+import { settleSourceRefusal } from './refusals.js';
 
 /** What was counted. */
 export interface Census {
@@ -27,7 +28,7 @@ export interface CountingOptions extends Pick<Aside, 'present'> {
   readonly isNoted: ((name: Buffer) => boolean) | undefined;
 }
 
-export function countNoted(isNoted: CountingOptions['isNoted'], keys: Keys): number {
+function countNoted(isNoted: CountingOptions['isNoted'], keys: Keys): number {
   if (!isNoted) return 0;
   const names = namesOf(keys);
   let count = 0;
@@ -42,15 +43,13 @@ export function counting(options: CountingOptions): Mover {
     const { keys } = batch;
     const outcome = outcomeBuilder();
     const source = await options.openSource();
-    const places = Array.from({ length: keys.count }, (_, place) => place);
+    const indexes = Array.from({ length: keys.count }, (_, index) => index);
     const replies = await Promise.all(
-      places.map((place) => source.call('TYPE', keyAt(keys, place))),
+      indexes.map((index) => source.call('TYPE', keyAt(keys, index))),
     );
     const refused = replies.find((reply) => reply instanceof ErrorReply);
     if (refused) {
-      const why = sourceRefusal(refused.text, 'to tell its type');
-      if (why.refusal === undefined) outcome.fail(keys, why);
-      else outcome.retry(keys, why);
+      settleSourceRefusal(outcome, keys, refused.text, 'to tell its type');
       return outcome.build();
     }
     const types = replies.map(textOf).filter((type) => type !== 'none');
@@ -60,7 +59,7 @@ export function counting(options: CountingOptions): Mover {
       outcome.repeated += types.length;
       return outcome.build();
     }
-    const present = options.hasKeys ? (await options.present(batch, keys)).places.length : 0;
+    const present = options.hasKeys ? (await options.present(batch, keys)).indexes.length : 0;
     // Not before the answer is there: other batches are counted meanwhile.
     census.present += present;
     for (const type of types) census.types.set(type, (census.types.get(type) ?? 0) + 1);
@@ -80,6 +79,43 @@ export function counting(options: CountingOptions): Mover {
         outcome.retry(batch.keys, { class: 'unavailable', message: error.message });
         return outcome.build();
       }
+    },
+    close: () => undefined,
+  };
+}
+
+interface CountBroughtOptions extends Omit<CountingOptions, 'openSource'> {
+  readonly large: LargeValues;
+  /** What TYPE calls a type, by its number in RDB files. */
+  typeName(type: number): string;
+}
+
+/** The same for keys whose values were brought along. */
+export function countBrought(options: CountBroughtOptions): Mover {
+  const { census, large } = options;
+  return {
+    name: 'count',
+    async move(batch) {
+      const { keys } = batch;
+      const outcome = outcomeBuilder();
+      try {
+        const present = options.hasKeys ? (await options.present(batch, keys)).indexes.length : 0;
+        census.present += present;
+      } catch (error) {
+        if (!(error instanceof ImportError)) throw error;
+        outcome.retry(keys, { class: 'unavailable', message: error.message });
+        return outcome.build();
+      }
+      const { values } = keys;
+      for (let index = 0; values && index < keys.count; index++) {
+        const at = values.starts[index] as number;
+        const name = options.typeName(typeOf(values.bytes, at));
+        census.types.set(name, (census.types.get(name) ?? 0) + 1);
+      }
+      for (const id of largeIds(keys)) large.done(id);
+      census.shared += countNoted(options.isNoted, keys);
+      outcome.moved += keys.count;
+      return outcome.build();
     },
     close: () => undefined,
   };

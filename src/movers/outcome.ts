@@ -53,8 +53,8 @@ export function outcomeBuilder(): OutcomeBuilder {
     fail(keys, why) {
       if (Object.hasOwn(reasons, why.class)) conflicting += keys.count;
       // Copied, because a view would keep the whole batch's buffer as long as the report lives.
-      for (let place = 0; place < keys.count; place++) {
-        failures.push({ key: Buffer.from(keyAt(keys, place)), ...why });
+      for (let index = 0; index < keys.count; index++) {
+        failures.push({ key: Buffer.from(keyAt(keys, index)), ...why });
       }
     },
     build() {
@@ -75,16 +75,16 @@ export function outcomeBuilder(): OutcomeBuilder {
 /** Groups refused keys by what was said of them, so that each group is told once. */
 export function byReason<T>(
   keys: Keys,
-  refusals: readonly { readonly place: number; readonly reason: T; readonly id: string }[],
+  refusals: readonly { readonly index: number; readonly reason: T; readonly id: string }[],
 ): { keys: Keys; reason: T }[] {
-  const groups = new Map<string, { places: number[]; reason: T }>();
-  for (const { place, reason, id } of refusals) {
+  const groups = new Map<string, { indexes: number[]; reason: T }>();
+  for (const { index, reason, id } of refusals) {
     const group = groups.get(id);
-    if (group) group.places.push(place);
-    else groups.set(id, { places: [place], reason });
+    if (group) group.indexes.push(index);
+    else groups.set(id, { indexes: [index], reason });
   }
   return [...groups.values()].map((group) => ({
-    keys: chosen(keys, group.places),
+    keys: chosen(keys, group.indexes),
     reason: group.reason,
   }));
 }

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { PreflightError } from '../errors.js';
-import { guardScript, guardScriptSha } from '../movers/relay/scripts.js';
+import { guardScript, guardScriptSha } from '../movers/relay/guard-by-counter.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';

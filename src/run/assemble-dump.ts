@@ -2,13 +2,12 @@
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally } from '../engine/tally.js';
+import { SourceError } from '../errors.js';
 import { createAside } from '../movers/aside.js';
-import type { Census } from '../movers/counting.js';
-import { countBrought } from '../movers/restore/count.js';
+import { type Census, countBrought } from '../movers/counting.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
-import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';

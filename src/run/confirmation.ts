@@ -3,7 +3,7 @@
  * because on the others values pass through.
  */
 import { createFirstPass } from '../compare/many.js';
-import type { Apart, Confirmation } from '../movers/relay/confirmed.js';
+import type { Apart, Confirmation } from '../movers/relay/verify-before-delete.js';
 import type { ImportOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
@@ -26,23 +26,23 @@ export function confirmation({ source, target }: Ready, options: ImportOptions):
 
   return {
     async apart({ node, asking }, keys, isTemporary) {
-      const places = [...Array(keys.count).keys()];
+      const indexes = [...Array(keys.count).keys()];
       const ends = {
         source: await here.connection(),
         node: await cluster.serverOf(node).connection(),
       };
       // A slot that is on its way is asked for where redirections lead.
       const { small, large } = asking
-        ? { small: places, large: [] }
+        ? { small: indexes, large: [] }
         : await firstPass.suspects(ends, keys, { expires: !isTemporary });
       const found: Apart[] = [];
       const suspects = [...small, ...large];
       const [some, names] = [chosen(keys, suspects), chosen(namesOf(keys), suspects)];
-      await forEach(suspects, never, looksAtOnce, async (place, at) => {
+      await forEach(suspects, never, looksAtOnce, async (index, at) => {
         const difference = await examine(keyAt(some, at), look, keyAt(names, at));
         if (typeof difference !== 'object') return;
         if (isTemporary && difference.kind === 'ttl') return;
-        found.push({ place, what: difference.message });
+        found.push({ index, what: difference.message });
       });
       return found;
     },

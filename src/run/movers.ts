@@ -7,16 +7,19 @@ import { autoMover } from '../movers/auto.js';
 import { type Census, counting, type CountingOptions } from '../movers/counting.js';
 import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
-import { durability } from '../movers/relay/durability.js';
-import { createExpiry } from '../movers/relay/expiry.js';
 import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
+import { createExpiry } from '../movers/relay/deadlines.js';
+import { durability } from '../movers/relay/durability.js';
+import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
+import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { relay } from '../movers/relay/relay.js';
-import { guardedRemoval, plainRemoval, type Removal } from '../movers/relay/removal.js';
-import { newShapes } from '../movers/relay/shapes.js';
-import { watchedRemoval } from '../movers/relay/watch.js';
+import { plainRemoval, type Removal } from '../movers/relay/removal.js';
+import { ValueShapes } from '../movers/relay/store.js';
 import { createWindow } from '../movers/relay/window.js';
 import { storeWords, type StoreWords } from '../movers/relay/words.js';
 import type { ImportOptions } from '../options.js';
+import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
+import type { Ready } from '../preflight/preflight.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
@@ -26,8 +29,6 @@ import type { Distance } from '../limits/distance.js';
 import type { Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
-import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
-import type { Ready } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
@@ -125,7 +126,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
       return { source, sourceRun, removal: removalOver(source) };
     },
     openWatcher: guarded ? watchedOver : undefined,
-    async openApart() {
+    async openForElements() {
       if (options.guard) return watchedOver();
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun, removal: removalOver(source) };
@@ -146,7 +147,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
       ),
     expiry: createExpiry(endpoint.db, expiringKeys),
     window: createWindow(() => limits.asked()),
-    shapes: newShapes(payloadRefusal !== undefined),
+    shapes: new ValueShapes(payloadRefusal !== undefined),
     sameSlot: inCluster,
     confirmation: options.verify ? confirmation(ready, options) : undefined,
   });

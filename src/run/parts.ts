@@ -2,7 +2,7 @@
  * A run of several sources: a part for each, shown and counted as one.
  *
  * Servers are taken side by side, a few at a time. The databases of one server take turns: the write
- * counter that the guard compares (movers/relay/removal.ts) is the server's, so what one part deletes
+ * counter that the guard compares (movers/relay/guard-by-counter.ts) is the server's, so what one part deletes
  * would look to the other as if somebody wrote.
  *
  * A key that several sources have must not be overwritten by any but the first. So with several

@@ -1,7 +1,8 @@
 /** Keys leave the source only if nobody wrote to them: what notices that, against real servers. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { guardedRemoval, plainRemoval, type Removal } from '../../src/movers/relay/removal.js';
-import { watchedRemoval } from '../../src/movers/relay/watch.js';
+import { guardedRemoval } from '../../src/movers/relay/guard-by-counter.js';
+import { watchedRemoval } from '../../src/movers/relay/guard-by-watch.js';
+import { plainRemoval, type Removal } from '../../src/movers/relay/removal.js';
 import { connect, type Connection } from '../../src/redis/connection.js';
 import { frame } from '../../src/redis/frames.js';
 import { keysBuilder } from '../../src/redis/keys.js';
@@ -50,7 +51,7 @@ describe('the write counter', () => {
       removal.remove(one, tickets[0]),
       removal.remove(other, tickets[1]),
     ]);
-    const kept = { places: undefined, why: 'changed' };
+    const kept = { indexes: undefined, why: 'changed' };
     expect(removed).toEqual([kept, kept]);
     expect(await server.client.get('b1')).toBe('4');
   });
@@ -100,7 +101,7 @@ describe('the write counter', () => {
         const ticket = removal.begin(keysOf(...own));
         await source.call('PING');
         const removed = await removal.remove(keysOf(...own), ticket);
-        expect(removed).toMatchObject({ places: [0] });
+        expect(removed).toMatchObject({ indexes: [0] });
       }
       expect(await here.client.dbsize()).toBe(0);
       source.close();

@@ -3,7 +3,7 @@
  * what is missing is done without where that can be, and named where it can't.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { guardScript } from '../../src/movers/relay/scripts.js';
+import { guardScript } from '../../src/movers/relay/guard-by-counter.js';
 import { runCli } from '../support/cli.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
 import { differences, snapshot, snapshotOfAll } from '../support/compare.js';

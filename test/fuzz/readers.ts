@@ -3,8 +3,8 @@
  * of them, by which two runs over the same bytes can be compared.
  */
 import { AckReader } from '../../src/movers/relay/acks.js';
+import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 import { Splice } from '../../src/movers/relay/splice.js';
-import { askDeadlines } from '../../src/movers/relay/ttls.js';
 import { storeWords } from '../../src/movers/relay/words.js';
 import { BulksReader, type FrameSink } from '../../src/redis/bulks.js';
 import { keysBuilder } from '../../src/redis/keys.js';

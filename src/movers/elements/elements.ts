@@ -6,7 +6,7 @@
  * In slices, so that neither side blocks for long; each value is put together under a temporary
  * name (temporary.ts). Only sources before 4.0, which free memory at once, stand still at the end
  * for as long as DEL takes: half a second for a million elements, say. A scan of a value is no snapshot: that nobody touched the key meanwhile is
- * what the guard under which it is read makes sure of (relay/removal.ts, relay/watch.ts).
+ * what the guard under which it is read makes sure of (relay/guard-by-counter.ts, relay/guard-by-watch.ts).
  */
 import type { Connection } from '../../redis/connection.js';
 import { keyAt, namesOf } from '../../redis/keys.js';
@@ -76,12 +76,12 @@ async function transferAll(
   const results: Transferred[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
-    for (let place = next++; place < keys.count; place = next++) {
-      const key = keyAt(keys, place);
-      const name = keyAt(names, place);
+    for (let index = next++; index < keys.count; index = next++) {
+      const key = keyAt(keys, index);
+      const name = keyAt(names, index);
       const temporary = temporaryNameFor(name);
       const one = { source, node, key, name, temporary, overwrite, asking, abilities, trace };
-      results[place] = await transfer(one);
+      results[index] = await transfer(one);
     }
   };
   await Promise.all(Array.from({ length: Math.min(keysAtOnce, keys.count) }, work));
@@ -106,24 +106,24 @@ const nothing: Passed = {
 
 function passedOf(results: readonly Transferred[]): Passed {
   const absent: number[] = [];
-  const refusals: { place: number; text: string | null }[] = [];
+  const refusals: { index: number; text: string | null }[] = [];
   const unmovable: Unmovable[] = [];
   let { refusedBySource, lost, bytes } = nothing;
   const payloads: StoredPayload[] = [];
-  for (const [place, result] of results.entries()) {
+  for (const [index, result] of results.entries()) {
     if (result.kind === 'stored') {
       bytes += result.bytes;
       const { payload, deadlineMs } = result;
-      if (payload) payloads.push({ place, payload, deadlineMs });
+      if (payload) payloads.push({ index, payload, deadlineMs });
     }
-    if (result.kind === 'absent') absent.push(place);
-    else if (result.kind === 'exists') refusals.push({ place, text: null });
-    else if (result.kind === 'unmovable') unmovable.push({ ...result, place });
+    if (result.kind === 'absent') absent.push(index);
+    else if (result.kind === 'exists') refusals.push({ index, text: null });
+    else if (result.kind === 'unmovable') unmovable.push({ ...result, index });
     else if (result.kind === 'lost') lost = result.error;
     else if (result.kind !== 'refused') continue;
-    else if (result.by === 'node') refusals.push({ place, text: result.text });
+    else if (result.by === 'node') refusals.push({ index, text: result.text });
     else {
-      absent.push(place);
+      absent.push(index);
       refusedBySource = result.text;
     }
   }

@@ -1,6 +1,6 @@
 /** The words of moving one value element by element. */
 import type { Connection } from '../../redis/connection.js';
-import type { Pace } from './pace.js';
+import type { SliceSize } from './reading.js';
 import type { Writer } from './writer.js';
 
 /** What the two servers can do, as far as values differ by it. */
@@ -31,7 +31,7 @@ export interface Passage {
   /** The name at the node under which the value is put together. */
   readonly temporary: Buffer;
   readonly abilities: Abilities;
-  readonly pace: Pace;
+  readonly slice: SliceSize;
   /**
    * To be called after each slice was sent: waits until the next may be.
    * @param bytes what the slice weighed.

@@ -6,13 +6,11 @@ import { RefusedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
-import { clockOf } from '../relay/source-clock.js';
-import { copyHash } from './hash.js';
-import { createPace } from './pace.js';
+import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
+import { copyHash, copyList, copySet, copySortedSet, copyString } from './copy-plain-types.js';
+import { copyStream } from './copy-streams.js';
 import type { Abilities, Copier } from './passage.js';
-import { copyList, copySet, copySortedSet, copyString } from './plain-types.js';
-import { askReply } from './questions.js';
-import { copyStream } from './stream.js';
+import { askReply, createSliceSize } from './reading.js';
 import { createTemporary, type Temporary } from './temporary.js';
 import { createWriter, type Writer } from './writer.js';
 
@@ -66,8 +64,6 @@ const vanished = 'TRYAGAIN its temporary key vanished before it was whole';
 const malformed = 'ERR a malformed reply to RENAME';
 /** Of larger values no payload is asked for: a server puts it together while everybody waits. */
 const largestTraceBytes = 1024 * 1024;
-/** Clear of the servers' latest deadline, 2^63 - 1, as in relay/ttls.ts. */
-const latestMs = 2 ** 63 - 2 ** 32;
 
 /** @throws ConnectionError when the source is lost. */
 export async function transfer(work: Transfer): Promise<Transferred> {
@@ -84,7 +80,7 @@ export async function transfer(work: Transfer): Promise<Transferred> {
     ]);
     const givenMs = clock.answeredMs(time, askedMs) ?? Date.now();
     if (type === 'none') return { kind: 'absent' };
-    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(givenMs + Number(ttlMs), latestMs) : 0;
+    const deadlineMs = Number(ttlMs) >= 0 ? Math.min(givenMs + Number(ttlMs), latestDeadlineMs) : 0;
     const copier = copiers[textOf(type)];
     if (!copier) return foreign(`its type is ${textOf(type)}`);
     const { obstacle, bytes } = await copy(work, copier, writer, temporary);
@@ -135,7 +131,7 @@ async function copy(
   writer: Writer,
   temporary: Temporary,
 ): Promise<{ obstacle: string | undefined; bytes: number }> {
-  const pace = createPace();
+  const slice = createSliceSize();
   let total = 0;
   const obstacle = await copier({
     source,
@@ -143,10 +139,10 @@ async function copy(
     writer,
     temporary: temporary.name,
     abilities,
-    pace,
+    slice,
     async sent(elements, bytes) {
       total += bytes;
-      pace.note(elements, bytes);
+      slice.note(elements, bytes);
       temporary.renew();
       await writer.room();
     },

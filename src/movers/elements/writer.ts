@@ -2,17 +2,18 @@
  * Commands to a node, many under way at a time, of which only the first refusal is remembered:
  * what a key is built with is worth nothing once one of them failed.
  */
+import { Gate } from '../../async.js';
 import { RefusedError } from '../../errors.js';
+import type { Word } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
-import { keyAt } from '../../redis/keys.js';
+import { keyAt, slice } from '../../redis/keys.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
+import { sliceElements } from './reading.js';
 
 /** How many bytes may be without an answer before the next slice is asked for. */
 const unansweredLimit = 1024 * 1024;
-
-export type Word = string | number | Buffer;
 
 export interface Writer {
   /** The node's words when it first refused something. */
@@ -45,21 +46,15 @@ export function createWriter(node: Connection, asking: boolean, largestBytes: nu
   let refused: string | undefined;
   let lost: Error | undefined;
   let unanswered = 0;
-  let waiting: { below: number; go: () => void }[] = [];
-
-  function wake(): void {
-    const broken = tooLongBytes !== undefined || refused !== undefined || lost !== undefined;
-    const ready = waiting.filter(({ below }) => broken || unanswered <= below);
-    if (ready.length === 0) return;
-    waiting = waiting.filter((one) => !ready.includes(one));
-    for (const { go } of ready) go();
-  }
+  const gate = new Gate();
+  const isBroken = (): boolean =>
+    tooLongBytes !== undefined || refused !== undefined || lost !== undefined;
 
   function expect(byteCount: number, settle?: (reply: Reply) => void, fail?: FailCallback): void {
     unanswered += byteCount;
     const answered = (): void => {
       unanswered -= byteCount;
-      wake();
+      gate.check();
     };
     node.expect(
       new ReplyReader(
@@ -89,10 +84,7 @@ export function createWriter(node: Connection, asking: boolean, largestBytes: nu
   }
 
   async function below(limit: number): Promise<void> {
-    const isWell = tooLongBytes === undefined && refused === undefined && lost === undefined;
-    if (unanswered > limit && isWell) {
-      await new Promise<void>((go) => waiting.push({ below: limit, go }));
-    }
+    await gate.until(() => isBroken() || unanswered <= limit);
     if (lost) throw lost;
     if (tooLongBytes !== undefined) throw new RefusedError('an element is too long', '');
     if (refused !== undefined) {
@@ -146,9 +138,25 @@ function longerThan(limit: number, words: readonly Word[], frames?: Keys): numbe
   if (word !== undefined) return (word as Buffer).length;
   // Hardly ever is all of it longer than one of them may be.
   if (!frames || frames.bytes.length <= limit) return undefined;
-  for (let place = 0; place < frames.count; place++) {
-    const { length } = keyAt(frames, place);
+  for (let index = 0; index < frames.count; index++) {
+    const { length } = keyAt(frames, index);
     if (length > limit) return length;
   }
   return undefined;
+}
+
+/**
+ * Sends elements behind these words, in as many commands as they need.
+ * @param perElement how many frames make one element.
+ */
+export function sendElements(
+  writer: Writer,
+  words: readonly Word[],
+  frames: Keys,
+  perElement: 1 | 2,
+): void {
+  const most = sliceElements * perElement;
+  for (let from = 0; from < frames.count; from += most) {
+    writer.send(words, slice(frames, from, Math.min(frames.count, from + most)));
+  }
 }

@@ -11,16 +11,21 @@ import { nextReply } from '../../redis/ask.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome, Retry } from '../../types.js';
-import { type AbsentOptions, settleAbsent } from '../absent.js';
 import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { isPassing, sourceRefusal } from '../refused.js';
-import { isVersionRefusal, travelsOtherwise, verdictOf } from '../replies.js';
-import { createCallSize } from './call-size.js';
-import { type SourceEnd, type SourceEnds, sourceEnds } from './source-ends.js';
-import { migrateTogether, type Together } from './together.js';
-import { errorFromTarget, migrateEach, type MigrateWords } from './words.js';
+import {
+  isPassing,
+  isVersionRefusal,
+  settleVerdict,
+  sourceRefusal,
+  travelsOtherwise,
+  verdictOf,
+} from '../refusals.js';
+import { type AbsentOptions, settleAbsent } from '../settle.js';
+import { CallConnections, createCallSize, type SourceEnd } from './calls.js';
+import { errorFromTarget, migrateEach, type MigrateWords } from './migrate-command.js';
+import { migrateTogether, preparePresence, type Together } from './together.js';
 
 export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
   /**
@@ -70,8 +75,6 @@ const mostKeys = 1000;
  * names: whether a call that was cut off has moved its keys nobody can tell then, so they stay.
  */
 const mostNotedKeys = 20;
-/** One that the source works on, and one that it finds when that is done. */
-const callsAtOnce = 2;
 /** How many calls for a single key each are on their way at one time. */
 const mostSingles = 16;
 
@@ -87,27 +90,14 @@ export function migrate(options: MigrateOptions): Mover {
     ...(options.username !== undefined && { username: options.username }),
     ...(options.password !== undefined && { password: options.password }),
   };
-  // Each call has a connection of its own: what two calls on one bring is worked off in one go, and
-  // other clients would wait for both.
-  const idle = Array.from({ length: callsAtOnce }, () =>
-    sourceEnds(() => options.openSource(), options.scripts),
-  );
-  const all = [...idle];
-  const waiting: ((ends: SourceEnds) => void)[] = [];
+  const connections = new CallConnections(async () => {
+    const end = await options.openSource();
+    if (options.scripts) preparePresence(end.source);
+    return end;
+  });
   let { severalKeys } = options;
   /** Nodes that refuse all of the source's payloads. */
   const refusing = new Set<string>();
-
-  function nextIdle(): Promise<SourceEnds> {
-    const ends = idle.pop();
-    return ends ? Promise.resolve(ends) : new Promise((go) => waiting.push(go));
-  }
-
-  function release(ends: SourceEnds): void {
-    const next = waiting.shift();
-    if (next) next(ends);
-    else idle.push(ends);
-  }
 
   async function move(batch: Batch): Promise<Outcome> {
     const hungUp = batch.attempt > 0 && options.isNarrow(batch.node);
@@ -120,16 +110,16 @@ export function migrate(options: MigrateOptions): Mover {
     // one refuses all.
     let trouble: Trouble | undefined;
     for (let from = 0; from < batch.keys.count;) {
-      const ends = await nextIdle();
+      const connection = await connections.take();
       if (trouble !== undefined) {
-        release(ends);
+        connections.giveBack(connection);
         outcome.retry(slice(batch.keys, from, batch.keys.count), trouble);
         break;
       }
       // Only now, when it is sent, is it known how many keys fit into the time.
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + callSize.keys));
-      const part = ends
-        .open()
+      const part = connection
+        .get()
         .then(async (end) => {
           // In two steps: `??=` would not move the part where others have met trouble meanwhile.
           const met = await movePart({ ...end, batch, words, keys }, outcome);
@@ -141,7 +131,7 @@ export function migrate(options: MigrateOptions): Mover {
           outcome.retry(keys, { class: 'source', message: error.message });
         })
         .finally(() => {
-          release(ends);
+          connections.giveBack(connection);
         });
       // Whoever awaits it comes later than its end may.
       part.catch(() => undefined);
@@ -264,14 +254,14 @@ export function migrate(options: MigrateOptions): Mover {
     part.source.out.append(migrateEach(part.words, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
-    const refusals: { place: number; id: string; reason: ErrorReply }[] = [];
+    const refusals: { index: number; id: string; reason: ErrorReply }[] = [];
     const absent: number[] = [];
     const malformed: number[] = [];
-    answers.forEach((answer, place) => {
-      if (answer instanceof ErrorReply) refusals.push({ place, id: answer.text, reason: answer });
-      else if (answer === 'NOKEY') absent.push(place);
+    answers.forEach((answer, index) => {
+      if (answer instanceof ErrorReply) refusals.push({ index, id: answer.text, reason: answer });
+      else if (answer === 'NOKEY') absent.push(index);
       else if (answer === 'OK') outcome.moved++;
-      else malformed.push(place);
+      else malformed.push(index);
     });
     if (malformed.length > 0) {
       // Nobody knows what it takes the next command for.
@@ -309,26 +299,22 @@ export function migrate(options: MigrateOptions): Mover {
       : error.text;
     const verdict = verdictOf(text);
     const message = `MIGRATE to ${part.batch.node.address} answered: ${text}`;
-    if (travelsOtherwise(verdict)) {
+    // Of those that the node has, equal ones are what an earlier try left, others stay on both sides.
+    if (verdict.kind === 'exists' || travelsOtherwise(verdict)) {
       if (isVersionRefusal(text)) refusing.add(part.batch.node.address);
       outcome.add(await options.otherwise({ ...part.batch, keys }));
-    } else if (verdict.kind === 'failed') outcome.fail(keys, { class: verdict.class, message });
-    else if (verdict.kind === 'retry') {
-      const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-      // Of a key that was sent alone, and of whose arrival the source did not hear, nothing is known.
-      const copy = error.code === 'IOERR' ? mayBeStored(part) : part.batch.copy;
-      outcome.retry(keys, { class: verdict.class, message, ...askAt, copy });
-    } else {
-      // Equal ones are what an earlier try left, others stay on both sides.
-      outcome.add(await options.otherwise({ ...part.batch, keys }));
+      return;
     }
+    // Of a key that was sent alone, and of whose arrival the source did not hear, nothing is known.
+    const copy = error.code === 'IOERR' ? mayBeStored(part) : part.batch.copy;
+    settleVerdict(outcome, keys, verdict, message, copy);
   }
 
   return {
     name: 'migrate',
     move,
     close() {
-      for (const ends of all) ends.close();
+      connections.close();
     },
   };
 }

@@ -5,15 +5,15 @@
  * moved before it. Asked afterwards, a key that was moved and has been written anew since would look
  * like one that was not moved, and would overwrite at the node what was moved there.
  */
-import { createHash } from 'node:crypto';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { isPassing } from '../refused.js';
-import { isRefusedUnrun, migrateMany, type MigrateWords } from './words.js';
+import { isPassing } from '../refusals.js';
+import { shaOf } from '../scripts.js';
+import { isRefusedUnrun, migrateMany, type MigrateWords } from './migrate-command.js';
 
 /** What became of the call. */
 export type Together =
@@ -51,7 +51,7 @@ if count == 0 then return count end
 local present = {}
 for place, key in ipairs(KEYS) do present[place] = redis.call('EXISTS', key) end
 return table.concat(present)`;
-const presenceSha = createHash('sha1').update(presenceScript).digest('hex');
+const presenceSha = shaOf(presenceScript);
 
 const begin = command('MULTI');
 const end = command('EXEC');
@@ -77,8 +77,8 @@ export async function migrateTogether(
     out.append(commandHead(keys.count, 'EVALSHA', presenceSha, keys.count));
     out.append(keys.bytes);
   } else {
-    for (let place = 0; place < keys.count; place++) {
-      out.append(command('EXISTS', keyAt(keys, place)));
+    for (let index = 0; index < keys.count; index++) {
+      out.append(command('EXISTS', keyAt(keys, index)));
     }
   }
   out.append(end);
@@ -118,10 +118,10 @@ export function understood(
     if (result.code === 'EXECABORT') return { kind: 'refused', why: refusal ?? result };
     return unclear('EXEC', result);
   }
-  const places = queued.flatMap((reply, place) => (reply === 'QUEUED' ? [place] : []));
-  if (!Array.isArray(result) || result.length !== places.length) return unclear('EXEC', result);
-  const answers = new Map(places.map((place, at) => [place, result[at] as Reply]));
-  const answerAt = (place: number): Reply => answers.get(place) ?? queued[place] ?? null;
+  const indexes = queued.flatMap((reply, index) => (reply === 'QUEUED' ? [index] : []));
+  if (!Array.isArray(result) || result.length !== indexes.length) return unclear('EXEC', result);
+  const answers = new Map(indexes.map((index, at) => [index, result[at] as Reply]));
+  const answerAt = (index: number): Reply => answers.get(index) ?? queued[index] ?? null;
   const answer = answerAt(1);
   if (!answers.has(1)) {
     const isRefused = answer instanceof ErrorReply;
@@ -152,7 +152,7 @@ function leftOf(keys: Keys, presence: readonly Reply[]): Left | undefined {
   const isNone = first === 0 && presence.length === 1;
   const row = isNone ? '0'.repeat(keys.count) : presence.map(textOf).join('');
   if (row.length !== keys.count || !/^[01]*$/.test(row)) return undefined;
-  const placesOf = (sign: string): number[] =>
-    [...Array(keys.count).keys()].filter((place) => row[place] === sign);
-  return { present: chosen(keys, placesOf('1')), absent: chosen(keys, placesOf('0')) };
+  const indexesOf = (sign: string): number[] =>
+    [...Array(keys.count).keys()].filter((index) => row[index] === sign);
+  return { present: chosen(keys, indexesOf('1')), absent: chosen(keys, indexesOf('0')) };
 }

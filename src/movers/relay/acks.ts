@@ -13,7 +13,7 @@ const upperK = 75;
 
 /** `null` is what SET … NX answers when the key is there. */
 export interface Refusal {
-  readonly place: number;
+  readonly index: number;
   readonly text: string | null;
 }
 
@@ -21,7 +21,7 @@ export class AckReader implements Reader {
   done = false;
   readonly refusals: Refusal[] = [];
   /** Which key each answer belongs to: those that were not there are not asked for. */
-  readonly #places: Uint32Array;
+  readonly #indexes: Uint32Array;
   readonly #settle: (error?: Error) => void;
   readonly #asking: boolean;
   #sent = 0;
@@ -37,7 +37,7 @@ export class AckReader implements Reader {
    * @param settle called once: all answers to the commands are in, or the node is lost.
    */
   constructor(keyCount: number, asking: boolean, settle: (error?: Error) => void) {
-    this.#places = new Uint32Array(keyCount);
+    this.#indexes = new Uint32Array(keyCount);
     this.#asking = asking;
     this.#settle = settle;
   }
@@ -47,9 +47,9 @@ export class AckReader implements Reader {
     return this.#sent;
   }
 
-  /** The place of the key that so-many-th command stores, counted from 0. */
-  placeOf(sentIndex: number): number {
-    return this.#places[sentIndex] as number;
+  /** The index of the key that so-many-th command stores, counted from 0. */
+  indexOfSent(sentIndex: number): number {
+    return this.#indexes[sentIndex] as number;
   }
 
   /** Nothing is owed to it: the source has not come up with the next value. */
@@ -57,8 +57,8 @@ export class AckReader implements Reader {
     return this.#received === this.#sent && this.#last?.done !== false;
   }
 
-  sent(place: number): void {
-    this.#places[this.#sent++] = place;
+  sent(index: number): void {
+    this.#indexes[this.#sent++] = index;
   }
 
   /**
@@ -81,7 +81,7 @@ export class AckReader implements Reader {
     let at = from;
     if (at < end && !this.done && this.idle) {
       // Whoever counts one answer too many deletes a key that was not stored.
-      throw new ProtocolError('an answer to a write that was not sent');
+      throw new ProtocolError('a reply to a write that was not sent');
     }
     while (at < end && this.#received < this.#sent) {
       const next = this.#takeOne(bytes, at, end);
@@ -105,14 +105,14 @@ export class AckReader implements Reader {
     if (text === undefined) return at;
     if (type === MINUS) this.#refuse(text);
     else if (type === DOLLAR && text === '-1') this.#refuse(null);
-    else throw new ProtocolError('an answer to a write that is none');
+    else throw new ProtocolError('a malformed reply to a write');
     this.#count();
     return at + text.length + 3;
   }
 
   #refuse(text: string | null): void {
     if (this.#asking && !this.#askingSkipped) return;
-    this.refusals.push({ place: this.#places[this.#received] as number, text });
+    this.refusals.push({ index: this.#indexes[this.#received] as number, text });
   }
 
   #count(): void {

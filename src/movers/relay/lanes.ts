@@ -1,6 +1,7 @@
-/** A line's connections to the nodes: opened when first needed, and again after they were lost. */
+/** Connections to the nodes over which keys are stored. */
 import type { Connection } from '../../redis/connection.js';
 import type { Node } from '../../types.js';
+import { type Reopening, reopeningConnection } from '../reopening.js';
 
 export interface Lanes {
   /** A connection to the node, in turn where there are several. */
@@ -13,32 +14,21 @@ export function createLanes(
   connectNode: (node: Node) => Promise<Connection>,
   perNode: number,
 ): Lanes {
-  const lanes = new Map<string, Promise<Connection>>();
+  const lanes = new Map<string, Reopening<Connection>>();
   let turn = 0;
 
   return {
     to(node) {
       const id = `${node.address} ${String(turn++ % perNode)}`;
-      const known = lanes.get(id);
-      if (known) return known;
-      const opening = connectNode(node).then((lane) => {
-        lane.onLost(() => lanes.delete(id));
-        return lane;
-      });
-      lanes.set(id, opening);
-      opening.catch(() => lanes.delete(id));
-      return opening;
+      let lane = lanes.get(id);
+      if (!lane) {
+        lane = reopeningConnection(() => connectNode(node));
+        lanes.set(id, lane);
+      }
+      return lane.get();
     },
     close() {
-      for (const lane of lanes.values()) {
-        // One that could not be opened has told so already.
-        lane.then(
-          (open) => {
-            open.close();
-          },
-          () => undefined,
-        );
-      }
+      for (const lane of lanes.values()) lane.close();
     },
   };
 }

@@ -41,14 +41,14 @@ export interface Passage {
 
 /** A value that can't travel in this form, and why. */
 export interface Unmovable {
-  readonly place: number;
+  readonly index: number;
   readonly why: string;
   readonly class: FailureClass;
 }
 
 /** What a node was given element by element, as a payload. */
 export interface StoredPayload {
-  readonly place: number;
+  readonly index: number;
   readonly payload: Buffer;
   /** Ms since the epoch; 0: it does not expire. */
   readonly deadlineMs: number;
@@ -56,13 +56,13 @@ export interface StoredPayload {
 
 /** What became of the values that were asked for together. */
 export interface Passed {
-  /** Places of keys that the source did not have, in this form. */
+  /** Indexes of keys that the source did not have, in this form. */
   readonly absent: readonly number[];
   /** What the source answered where it refused. */
   readonly refusedBySource: string | undefined;
   /** Answers of the node other than OK. */
   readonly refusals: readonly Refusal[];
-  /** Places of values larger than one command may carry. */
+  /** Indexes of values larger than one command may carry. */
   readonly oversized?: readonly number[] | undefined;
   readonly unmovable?: readonly Unmovable[];
   readonly payloads?: readonly StoredPayload[];
@@ -203,11 +203,11 @@ export function storedOf(keys: Keys, passed: Passed): Keys {
   const others = absent.length + refusals.length + oversized.length + unmovable.length;
   if (others === 0) return keys;
   const out = new Uint8Array(keys.count);
-  for (const place of absent) out[place] = 1;
-  for (const place of oversized) out[place] = 1;
-  for (const { place } of refusals) out[place] = 1;
-  for (const { place } of unmovable) out[place] = 1;
-  const places: number[] = [];
-  for (let place = 0; place < keys.count; place++) if (out[place] === 0) places.push(place);
-  return chosen(keys, places);
+  for (const index of absent) out[index] = 1;
+  for (const index of oversized) out[index] = 1;
+  for (const { index } of refusals) out[index] = 1;
+  for (const { index } of unmovable) out[index] = 1;
+  const indexes: number[] = [];
+  for (let index = 0; index < keys.count; index++) if (out[index] === 0) indexes.push(index);
+  return chosen(keys, indexes);
 }

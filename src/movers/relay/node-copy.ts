@@ -3,7 +3,7 @@
  * done to it only then. WATCH at the node makes looking and acting one: what a client writes in between
  * makes the transaction fail (https://redis.io/docs/latest/develop/interact/transactions/).
  *
- * Writes of consumer groups touch no watched key (scripts.ts), so a stream has a fingerprint as well.
+ * Writes of consumer groups touch no watched key (guard-by-watch.ts), so a stream has a fingerprint as well.
  * Payloads of equal values may differ in their bytes: what was stored is restored beside the copy, under a
  * temporary name, and the two are compared.
  */
@@ -11,10 +11,10 @@ import type { Connection } from '../../redis/connection.js';
 import { askAt, type Word } from '../../redis/ask.js';
 import { compareValue, sideOf } from '../../compare/value.js';
 import { RefusedError } from '../../errors.js';
-import { deadlineToleranceMs } from '../../redis/deadline.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
-import { fingerprintScript, ifUnchangedScript } from './scripts.js';
+import { deadlineIn, isNear } from './deadlines.js';
+import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';
 import type { StoreWords } from './words.js';
 
@@ -40,12 +40,6 @@ export interface NodeCopy {
   takeBack(): Promise<Done>;
   /** Stores the value where the node has none. */
   store(next: SentValue): Promise<Done>;
-}
-
-/** Of points in time; 0: never. */
-export function isNear(oneMs: number, otherMs: number): boolean {
-  if (oneMs === 0 || otherMs === 0) return oneMs === otherMs;
-  return Math.abs(oneMs - otherMs) <= deadlineToleranceMs;
 }
 
 /**
@@ -181,9 +175,4 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
       return 'done';
     },
   };
-}
-
-/** What an answer to PTTL says, in ms since the epoch by this machine's clock; 0: it does not expire. */
-export function deadlineIn(ttl: Reply): number {
-  return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
 }

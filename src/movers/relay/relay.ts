@@ -5,34 +5,49 @@
  * A batch goes through these steps, each for many keys at once and with other batches' steps in
  * between on the same connections:
  *
- *   begin    later writes to the source will be noticed (removal.ts)
+ *   begin    later writes to the source will be noticed (guard-by-counter.ts)
  *   ask      TTLs where any key has one, then the values: MGET, and DUMP for what is no string
  *   splice   each value is stored at the node as it arrives (splice.ts)
  *   acks     the node's answers, its replicas' among them (acks.ts, durability.ts)
  *   remove   what was acknowledged is deleted at the source, if nobody wrote there meanwhile
  *
- * Where somebody did, the keys are moved again, few at a time and under WATCH (watch.ts), at last
+ * Where somebody did, the keys are moved again, few at a time and under WATCH (guard-by-watch.ts), at last
  * one by one.
  */
+import { ImportError, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
-import type { ErrorReply } from '../../redis/reply.js';
-import { ImportError, StoppedError } from '../../errors.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { settleRefused, sourceRefusal } from '../refused.js';
-import { createCaution } from './caution.js';
-import { type Confirmation, confirmed } from './confirmed.js';
-import { shortfallOver } from './durability.js';
+import { watchedKeys } from './guard-by-watch.js';
+import { reopening } from '../reopening.js';
+import { createGuardChooser } from './guard-chooser.js';
 import { createLanes } from './lanes.js';
 import { createLine, storedBy } from './line.js';
-import type { Kept, Ticket } from './removal.js';
-import { type KnownKeys, moveAgain, takeBack, withdraw } from './second-copy.js';
+import {
+  type KnownKeys,
+  keepAtSource,
+  lastAttempt,
+  Progress,
+  removeAcknowledged,
+  takeBack,
+  withdraw,
+} from './leaving.js';
+import type { Kept } from './removal.js';
+import { moveAgain } from './second-copy.js';
 import { createSentValues, type SentValues } from './sent-values.js';
-import { createStage, type Stage } from './stage.js';
-import { settleExisting, store, type Stored, type StoreOptions } from './store.js';
-import { watchedKeys } from './watch.js';
+import { storeByElements, type StoreOptions } from './store.js';
+import { storeInOnePiece } from './store-in-one-piece.js';
+import {
+  type Confirmation,
+  createStage,
+  type Stage,
+  type Unverified,
+  type Verified,
+  verifyInPlace,
+  verifyStaged,
+} from './verify-before-delete.js';
 import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
 
 export interface RelayOptions extends StoreOptions {
@@ -44,7 +59,7 @@ export interface RelayOptions extends StoreOptions {
   /** Opens another one, for moving keys under WATCH; undefined: the source needs no guard. */
   readonly openWatcher: (() => Promise<SourceEnd>) | undefined;
   /** Opens another one, for values that travel element by element. */
-  openApart(): Promise<SourceEnd>;
+  openForElements(): Promise<SourceEnd>;
   /** Opens a connection to a node; called again when it was lost. */
   connectNode(node: Node): Promise<Connection>;
   /** How many connections to each node, where one may block. */
@@ -55,75 +70,68 @@ export interface RelayOptions extends StoreOptions {
   readonly confirmation: Confirmation | undefined;
 }
 
-/** What becomes of keys on one way. */
-interface Course {
-  readonly outcome: OutcomeBuilder;
-  /** Those that have to go element by element instead; undefined: they are doing so. */
-  readonly apart: Keys[] | undefined;
+/** How values travel. */
+type Way = 'in-one-piece' | 'by-elements';
+
+/** What is found out about keys on their way, beside their outcome. */
+interface Moved {
+  /** The source was written to meanwhile, so that keys go round again. */
+  readonly changed: boolean;
+  /** Keys that have to go element by element instead, not yet counted in the outcome. */
+  readonly byElements: readonly Keys[];
 }
 
-/** How far some keys have come, for the case that a connection is lost. */
-interface Progress {
-  phase: 'storing' | 'deleting';
-  /** Over which the node has acknowledged them. */
-  lane: Connection | undefined;
-}
-
-/** From this attempt on keys go under WATCH whatever the caution says. */
+/** From this attempt on keys go under WATCH whatever the chooser says. */
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
-/** A key that changed in so many attempts is left at the source. */
-const lastAttempt = 12;
 const watchedLines = 4;
 /** What is moved again is compared as a whole: not more than so much together. */
 const secondCopyBytes = 4 * 1024 * 1024;
 /** How many values travel element by element at one time, each for as long as it takes. */
-const apartLines = 2;
+const elementLines = 2;
 
-/** Rights do not come back during a run; what a busy or loading server refuses it may allow later. */
-function isForGood({ text }: ErrorReply): boolean {
-  return /^NOPERM|unknown command|ACL failure|can't run this command/i.test(text);
-}
+const nothingMore: Moved = { changed: false, byElements: [] };
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
   const lanes = createLanes(connectNode, options.lanesPerNode);
   const watchers =
     options.openWatcher && createWatchers(options.openWatcher, connectNode, watchedLines);
-  const apartWatchers = createWatchers(() => options.openApart(), connectNode, apartLines);
-  const caution = watchers && createCaution(() => watchers.idle(), options.scripts);
+  const elementWatchers = createWatchers(
+    () => options.openForElements(),
+    connectNode,
+    elementLines,
+  );
+  const chooser = watchers && createGuardChooser(() => watchers.idle(), options.scripts);
   /** For what is given its name later: over the others values pass in pieces. */
   const placing = createLanes(connectNode, 1);
-  let main: Promise<GuardedLine> | undefined;
-
-  function mainLine(): Promise<GuardedLine> {
-    if (main) return main;
-    const opening = options.openMain().then(({ source, sourceRun, removal }) => {
-      source.onLost(() => (main = undefined));
+  const main = reopening(
+    async (): Promise<GuardedLine> => {
+      const { source, sourceRun, removal } = await options.openMain();
       return { line: createLine(source, sourceRun, lanes), removal };
-    });
-    main = opening;
-    opening.catch(() => (main = undefined));
-    return opening;
-  }
+    },
+    ({ line }) => line.source,
+  );
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
-    const apart: Keys[] = [];
-    const course: Course = { outcome, apart };
-    const viaMain = async (): Promise<boolean> =>
-      moveThrough(await mainLine(), batch, batch.keys, course);
-    const viaWatch = (): Promise<void> =>
-      moveWatched(watchers ?? apartWatchers, batch, batch.keys, course);
-    if (isSecondCopy(batch)) await viaWatch();
-    else if (!watchers || !caution) await viaMain();
-    else if (batch.attempt >= watchedFromAttempt) await viaWatch();
-    else await caution.choose(viaMain, viaWatch);
-    for (const keys of apart) {
-      await moveWatched(apartWatchers, batch, keys, { outcome, apart: undefined });
+    const { byElements } = await moveInOnePiece(batch, outcome);
+    for (const keys of byElements) {
+      await moveWatched(elementWatchers, { ...batch, keys }, 'by-elements', outcome);
     }
     return outcome.build();
+  }
+
+  async function moveInOnePiece(batch: Batch, outcome: OutcomeBuilder): Promise<Moved> {
+    const viaMain = async (): Promise<Moved> =>
+      moveOver(await main.get(), batch, 'in-one-piece', outcome);
+    const viaWatch = (): Promise<Moved> =>
+      moveWatched(watchers ?? elementWatchers, batch, 'in-one-piece', outcome);
+    if (isSecondCopy(batch)) return viaWatch();
+    if (!watchers || !chooser) return viaMain();
+    if (batch.attempt >= watchedFromAttempt) return viaWatch();
+    return chooser.choose(viaMain, viaWatch);
   }
 
   /** Their node has, or may have, what this run stored there. */
@@ -137,57 +145,59 @@ export function relay(options: RelayOptions): Mover {
   async function moveWatched(
     watchers: Watchers,
     batch: Batch,
-    keys: Keys,
-    course: Course,
-  ): Promise<void> {
-    const isAlone =
-      options.sameSlot || course.apart === undefined || batch.attempt >= aloneFromAttempt;
-    const parts: Promise<void>[] = [];
+    way: Way,
+    outcome: OutcomeBuilder,
+  ): Promise<Moved> {
+    const { keys } = batch;
+    const isAlone = options.sameSlot || way === 'by-elements' || batch.attempt >= aloneFromAttempt;
+    const moving: Promise<Moved>[] = [];
     for (let from = 0, to = 0; from < keys.count; from = to) {
       to = isAlone ? from + 1 : endOfPart(keys, from);
-      const some = slice(keys, from, to);
-      const moving = watchers.withLine((watcher) => moveThrough(watcher, batch, some, course));
-      parts.push(
-        moving.catch((error: unknown) => {
+      const part = { ...batch, keys: slice(keys, from, to) };
+      const one = watchers.withLine((watcher) => moveOver(watcher, part, way, outcome));
+      moving.push(
+        one.catch((error: unknown) => {
           if (!(error instanceof StoppedError)) throw error;
-          // Others of the batch are under way, and are told of.
-          course.outcome.retry(some, { class: 'source', message: error.message });
+          // Others of the batch are under way, and have outcomes.
+          outcome.retry(part.keys, { class: 'source', message: error.message });
+          return nothingMore;
         }),
       );
     }
-    await Promise.all(parts);
+    const moved = await Promise.all(moving);
+    return {
+      changed: moved.some(({ changed }) => changed),
+      byElements: moved.flatMap(({ byElements }) => byElements),
+    };
   }
 
-  /** @returns whether the source was written to meanwhile, so that the keys go round again. */
-  async function moveThrough(
+  async function moveOver(
     guarded: GuardedLine,
     batch: Batch,
-    keys: Keys,
-    { outcome, apart }: Course,
-  ): Promise<boolean> {
+    way: Way,
+    outcome: OutcomeBuilder,
+  ): Promise<Moved> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
     const part = outcomeBuilder();
-    const partApart: Keys[] = [];
     const sent = createSentValues();
-    const progress: Progress = { phase: 'storing', lane: undefined };
+    const progress = new Progress();
     try {
-      const course = { outcome: part, apart: apart && partApart };
-      const changed = isSecondCopy(batch)
-        ? await movePartAgain(guarded, { ...batch, keys }, part, progress)
-        : await movePart(guarded, { ...batch, keys }, course, sent, progress);
-      apart?.push(...partApart);
+      const moved = isSecondCopy(batch)
+        ? await moveSecondCopy(guarded, batch, part, progress)
+        : await moveFirstCopy(guarded, batch, way, part, sent, progress);
       outcome.add(part.build());
-      return changed;
+      return moved;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
+      const { keys } = batch;
       const { source, sourceRun } = guarded.line;
       const known = afterLostConnection(options.job, batch.copy, progress.phase, sourceRun);
       const copy = progress.lane ? { ...known, ...storedBy(progress.lane, batch) } : known;
-      // With the source still there it was the node that failed: what it was asked aside, say.
+      // With the source still there it was the node that failed, when it was asked aside, say.
       const why = source.lost ? 'source' : 'unavailable';
       const again = keys.values ? keys : sent.withValues(keys);
       outcome.retry(again, { class: why, message: error.message, copy });
-      return false;
+      return nothingMore;
     } finally {
       sent.release();
     }
@@ -208,203 +218,117 @@ export function relay(options: RelayOptions): Mover {
     }
   }
 
-  async function movePart(
-    { line, removal }: GuardedLine,
+  async function moveFirstCopy(
+    guarded: GuardedLine,
     batch: Batch,
-    { outcome, apart }: Course,
+    way: Way,
+    outcome: OutcomeBuilder,
     sent: SentValues,
     progress: Progress,
-  ): Promise<boolean> {
-    const lane = await laneFor({ line, removal }, batch, outcome);
-    if (!lane) return false;
+  ): Promise<Moved> {
+    const { line, removal } = guarded;
+    const lane = await laneFor(guarded, batch, outcome);
+    if (!lane) return nothingMore;
     const ticket = removal?.begin(batch.keys);
-    const stage = options.confirmation && apart ? createStage() : undefined;
-    const way = { sent, stage, byElements: apart === undefined };
-    const found = await store(options, line, lane, batch, outcome, way);
-    if (found.apart.count > 0) apart?.push(found.apart);
+    const isByElements = way === 'by-elements';
+    const stage = options.confirmation && !isByElements ? createStage() : undefined;
+    const stored = isByElements
+      ? await storeByElements(options, line, lane, batch, sent)
+      : await storeInOnePiece(options, line, lane, batch, { sent, stage });
+    outcome.add(stored.outcome);
+    const byElements = stored.byElements.count > 0 ? [stored.byElements] : [];
+    const verified = await verify({ guarded, ticket, batch, stored }, stage, lane, outcome);
     const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
-    const confirming = options.confirmation
-      ? await confirm({ line, removal }, ticket, batch, found, stage, lane, outcome)
-      : { stored: found.keys, found: found.found, again: noKeys, isWatchOver: false };
-    const { stored, isWatchOver } = confirming;
-    const acknowledged = joined([stored, confirming.found]);
-    const known = async (some: Keys, others: Keys): Promise<KnownKeys[]> => [
-      ...(apart
-        ? [{ keys: sent.withValues(some), copy }]
-        : await takeBack(options, lane, batch, outcome, some)),
-      { keys: others, copy: batch.copy },
+    const known = async (some: Keys, found: Keys): Promise<KnownKeys[]> => [
+      ...(isByElements
+        ? await takeBack(options, lane, batch, outcome, some)
+        : [{ keys: sent.withValues(some), copy }]),
+      { keys: found, copy: batch.copy },
     ];
     // What was not given its name yet is as if it had never been stored.
-    if (confirming.again.count > 0) {
+    if (verified.again.count > 0) {
       const again = stage
-        ? [{ keys: confirming.again, copy: batch.copy }]
-        : await known(confirming.again, noKeys);
+        ? [{ keys: verified.again, copy: batch.copy }]
+        : await known(verified.again, noKeys);
       keep(batch, outcome, 'changed', again);
     }
-    if (isWatchOver) {
-      keep(batch, outcome, 'changed', await known(stored, confirming.found));
-      return true;
+    if (verified.isWatchOver) {
+      keep(batch, outcome, 'changed', await known(verified.keys, verified.found));
+      return { changed: true, byElements };
     }
-    if (removal) progress.phase = 'deleting';
-    progress.lane = lane;
-    const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
+    const acknowledged = joined([verified.keys, verified.found]);
+    const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
     const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
     if (removed === 'removed') {
       // By elements, the copy is watched.
-      if (!apart) await lane.call('UNWATCH');
+      if (isByElements) await lane.call('UNWATCH');
       outcome[as] += acknowledged.count;
-      return confirming.again.count > 0;
+      return { changed: verified.again.count > 0, byElements };
     }
-    const places = removed.places ?? [...Array(acknowledged.count).keys()];
-    outcome[as] += acknowledged.count - places.length;
-    const keptStored = places.filter((place) => place < stored.count);
-    const keptFound = places.map((place) => place - stored.count).filter((place) => place >= 0);
-    const kept = await known(chosen(stored, keptStored), chosen(confirming.found, keptFound));
+    const indexes = removed.indexes ?? [...Array(acknowledged.count).keys()];
+    outcome[as] += acknowledged.count - indexes.length;
+    const storedCount = verified.keys.count;
+    const keptStored = indexes.filter((index) => index < storedCount);
+    const keptFound = indexes.map((index) => index - storedCount).filter((index) => index >= 0);
+    const kept = await known(chosen(verified.keys, keptStored), chosen(verified.found, keptFound));
     keep(batch, outcome, removed.why, kept);
-    return removed.why === 'changed';
+    return { changed: removed.why === 'changed', byElements };
   }
 
-  /**
-   * `--verify`: compares what was stored, and gives what stands under temporary names its own ones.
-   * @returns what is right, and may leave the source; what has to be moved again.
-   */
-  async function confirm(
-    guarded: GuardedLine,
-    ticket: Ticket | undefined,
-    batch: Batch,
-    { keys, found }: Stored,
+  async function verify(
+    unverified: Unverified,
     stage: Stage | undefined,
     lane: Connection,
     outcome: OutcomeBuilder,
-  ): Promise<{ stored: Keys; found: Keys; again: Keys; isWatchOver: boolean }> {
-    const confirmation = options.confirmation as Confirmation;
-    const { node } = batch;
-    const staged = stage?.indexesOf(keys) ?? [];
-    const isStaged = new Set(staged);
-    const below = chosen(keys, staged);
-    const above = chosen(
-      keys,
-      [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
-    );
-    const under = stage ? stage.staged(below) : noKeys;
-    const one = await confirmed(confirmation, guarded, ticket, batch, under, true);
-    const other = await confirmed(confirmation, guarded, ticket, batch, above, false);
-    const differs = (some: Keys, what: string): void => {
-      const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
-      outcome.fail(some, { class: 'differs', message });
-    };
-    for (const { place, what } of other.wrong) {
-      const some = chosen(above, [place]);
-      const [back] = stage ? [] : await takeBack(options, lane, batch, outcome, some);
-      differs(back?.keys ?? some, what);
-    }
-    for (const { place, what } of one.wrong) differs(chosen(below, [place]), what);
-    const isWatchOver = one.isWatchOver || other.isWatchOver;
-    const wellAbove = chosen(above, other.right);
-    const againAbove = chosen(above, other.again);
-    if (!stage) return { stored: wellAbove, found, again: againAbove, isWatchOver };
-    const connection = await placing.to(node);
-    const right = chosen(below, one.right);
-    const again = joined([chosen(below, one.again), againAbove]);
-    if (isWatchOver) {
-      await stage.discard(connection, batch, below);
-      return { stored: wellAbove, found, again: joined([again, right]), isWatchOver };
-    }
-    const unfit = [...one.wrong.map(({ place }) => place), ...one.again];
-    await stage.discard(connection, batch, chosen(below, unfit));
-    const overwrite = mayOverwrite(options.job, batch) === 'always';
-    const placed = await stage.place(connection, batch, right, overwrite);
-    const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ place }) => place)];
-    await stage.discard(connection, batch, chosen(right, rest));
-    for (const place of placed.late) differs(chosen(right, [place]), 'its deadline');
-    settleRefused(outcome, node, right, placed.refused);
-    const existing = chosen(right, placed.existing);
-    const equal =
-      existing.count === 0
-        ? noKeys
-        : await settleExisting(options, guarded.line, batch, existing, outcome);
-    let stored = joined([wellAbove, chosen(right, placed.placed)]);
-    const durability = stored.count > 0 ? options.durabilityOf(node) : undefined;
-    const shortfall = durability && (await shortfallOver(connection, durability));
-    if (shortfall !== undefined) {
-      const { sourceRun } = guarded.line;
-      const copy: Copy = { state: 'may-be-stored', sourceRun };
-      const message = `${node.address}: ${shortfall}`;
-      outcome.retry(stored, { class: 'unavailable', message, copy });
-      stored = noKeys;
-    }
-    return { stored, found: joined([found, equal]), again, isWatchOver: false };
+  ): Promise<Verified> {
+    const { keys, found } = unverified.stored;
+    if (!options.confirmation) return { keys, found, again: noKeys, isWatchOver: false };
+    return stage
+      ? verifyStaged(options, unverified, stage, placing, outcome)
+      : verifyInPlace(options, unverified, lane, outcome);
   }
 
   /** The same for keys that their node has, or may have, from before. */
-  async function movePartAgain(
+  async function moveSecondCopy(
     guarded: GuardedLine,
     batch: Batch,
     outcome: OutcomeBuilder,
     progress: Progress,
-  ): Promise<boolean> {
+  ): Promise<Moved> {
     const lane = await laneFor(guarded, batch, outcome);
-    if (!lane) return false;
+    if (!lane) return nothingMore;
     // A copy is compared, or read in one piece: nothing has to be guarded.
     const removal = options.job.mode === 'copy' ? undefined : guarded.removal;
     const line = { line: guarded.line, removal };
-    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, () => {
-      if (removal) progress.phase = 'deleting';
-      progress.lane = lane;
-    });
-    if (why === undefined) return false;
+    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, progress);
+    if (why === undefined) return nothingMore;
     const isLast = batch.attempt >= lastAttempt;
     keep(batch, outcome, why, isLast ? await withdraw(options, lane, batch, outcome, kept) : kept);
-    return why === 'changed';
+    return { changed: why === 'changed', byElements: [] };
   }
 
-  /** What is at the node, and at the source still: it goes round again, or stays there. */
+  /** What is at the node, and at the source still. */
   function keep(
     batch: Batch,
     outcome: OutcomeBuilder,
     why: Kept['why'],
     known: readonly KnownKeys[],
   ): void {
-    const refusal = why === 'changed' ? undefined : sourceRefusal(why.text, 'to delete it');
-    if (refusal?.refusal !== undefined) {
-      // The source's trouble, and not the keys': they wait until it is over.
-      for (const { keys, copy } of known) outcome.retry(keys, { ...refusal, copy });
-      return;
-    }
-    const message =
-      why === 'changed'
-        ? 'it was written to while it was moved'
-        : `copied, but the source refused to delete it: ${why.text}`;
     // Where scripts are refused, WATCH may still be allowed.
-    if (why !== 'changed' && isForGood(why)) caution?.forbidMain();
-    for (const { keys, copy } of known) {
-      if (batch.attempt < lastAttempt) {
-        outcome.retry(keys, { class: 'changing', message, copy });
-      } else {
-        outcome.fail(keys, {
-          class: why === 'changed' ? 'changing' : 'source',
-          message: `${message}, ${String(lastAttempt + 1)} times`,
-        });
-      }
-    }
+    if (keepAtSource(batch, outcome, why, known)) chooser?.forbidMain();
   }
 
   return {
     name: 'relay',
     move,
     close() {
-      main?.then(
-        ({ line }) => {
-          line.close();
-        },
-        () => undefined,
-      );
+      main.close();
       lanes.close();
       placing.close();
       watchers?.close();
-      apartWatchers.close();
+      elementWatchers.close();
       options.elements.close();
       options.confirmation?.close();
     },

@@ -16,22 +16,22 @@ import { compareValue, sideOf } from '../../compare/value.js';
 import { askAt } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
-import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys } from '../../types.js';
-import { settleAbsent } from '../absent.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
-import { retryRefused, sourceRefusal } from '../refused.js';
-import { verdictOf } from '../replies.js';
+import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refusals.js';
+import { settleAbsent } from '../settle.js';
+import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
 import { storedBy } from './line.js';
-import { type Done, isNear, nodeCopy, type NodeCopy } from './node-copy.js';
+import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
 import type { Kept } from './removal.js';
-import { sentValueOf, type SentValue, valueRecord, withSentValues } from './sent-values.js';
+import { type KnownKeys, type Progress, removeAcknowledged } from './leaving.js';
+import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
-import { askDeadlines } from './ttls.js';
 import type { GuardedLine } from './watchers.js';
 
 export type SecondCopyOptions = Pick<
@@ -48,11 +48,6 @@ export interface MovedAgain {
   readonly why: Kept['why'] | undefined;
 }
 
-export interface KnownKeys {
-  readonly keys: Keys;
-  readonly copy: Copy;
-}
-
 /** A key that may leave the source, and what its node was given of it. */
 interface Leaving {
   readonly index: number;
@@ -65,7 +60,7 @@ type Reading = SentValue | 'absent' | ErrorReply;
 
 /**
  * @param lane to the node, for nobody else meanwhile.
- * @param beforeRemoval called when the source is about to be told to delete keys.
+ * @param progress is told when the source is about to delete keys.
  * @throws ConnectionError when the source or the node is lost.
  */
 export async function moveAgain(
@@ -74,7 +69,7 @@ export async function moveAgain(
   lane: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
-  beforeRemoval: () => void,
+  progress: Progress,
 ): Promise<MovedAgain> {
   const { keys, copy, node } = batch;
   const { job } = options;
@@ -110,23 +105,19 @@ export async function moveAgain(
     keys,
     leaving.map(({ index }) => index),
   );
-  beforeRemoval();
-  const removed = removal && ticket ? await removal.remove(acknowledged, ticket) : 'removed';
-  const places = removed === 'removed' ? [] : (removed.places ?? [...leaving.keys()]);
+  const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
+  const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
-  outcome[as] += leaving.length - places.length;
+  outcome[as] += leaving.length - indexes.length;
   return {
-    kept: byCopy(places.map((place) => leaving[place] as Leaving)),
+    kept: byCopy(indexes.map((index) => leaving[index] as Leaving)),
     why: removed === 'removed' ? undefined : removed.why,
   };
 
   async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
     const there = nodeCopy(lane, keyAt(namesOf(keys), index), words);
     if (reading instanceof ErrorReply) {
-      const why = sourceRefusal(reading.text, 'to read it');
-      const one = chosen(keys, [index]);
-      if (why.refusal === undefined) outcome.fail(one, why);
-      else outcome.retry(one, why);
+      settleSourceRefusal(outcome, chosen(keys, [index]), reading.text, 'to read it');
     } else if (reading === 'absent') await settleGone(index, sent, there);
     else if (isNear(reading.deadlineMs, sent.deadlineMs) && reading.bytes.equals(sent.bytes)) {
       await settleSame(index, sent, there);
@@ -223,11 +214,7 @@ export async function moveAgain(
     const verdict = verdictOf(why.text);
     const message = `${node.address} answered: ${why.text}`;
     if (verdict.kind === 'exists') leaveBoth(one);
-    else if (verdict.kind === 'failed') outcome.fail(one, { class: verdict.class, message });
-    else {
-      const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-      outcome.retry(one, { class: verdict.class, message, ...askAt });
-    }
+    else settleVerdict(outcome, one, verdict, message);
   }
 
   /** A slot that is on its way takes commands one by one, and no transactions: later, then. */
@@ -251,13 +238,13 @@ export async function moveAgain(
     return compared.same;
   }
 
-  async function settleUnknown(places: readonly number[]): Promise<void> {
-    const some = chosen(keys, places);
+  async function settleUnknown(indexes: readonly number[]): Promise<void> {
+    const some = chosen(keys, indexes);
     const compared = await options.compare(batch, some);
     retryRefused(outcome, node, some, compared.refused);
     const missing = { class: 'changing', message: `${node.address} does not have it` } as const;
     const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
-    // Without the places for what was sent, they are stored as if for the first time.
+    // Without the indexes for what was sent, they are stored as if for the first time.
     const plain = { ...compared.missing, values: undefined };
     outcome.retry(plain, { ...missing, copy: mayBeMoved });
     await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
@@ -269,7 +256,7 @@ export async function moveAgain(
           keyAt(compared.equal, at).toString('latin1'),
         ),
       );
-      for (const index of places) {
+      for (const index of indexes) {
         if (!equal.has(keyAt(keys, index).toString('latin1'))) continue;
         leaving.push({ index, record: undefined, copy: storedNow });
       }
@@ -307,53 +294,6 @@ export async function moveAgain(
       return { keys: withSentValues(chosen(keys, indexes), records), copy: known };
     });
   }
-}
-
-/**
- * A value that travelled element by element and was written to meanwhile: its copy is taken back, and it
- * begins anew.
- * @param lane over which the copy was watched since it was put there.
- */
-export async function takeBack(
-  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
-  lane: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
-  keys: Keys,
-): Promise<KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
-  const back: number[] = [];
-  for (let index = 0; index < keys.count; index++) {
-    const done = await nodeCopy(lane, keyAt(namesOf(keys), index), words).takeBack();
-    if (done === 'done') back.push(index);
-    else outcome.leaveBoth(slice(keys, index, index + 1), 'diverged');
-  }
-  return [{ keys: chosen(keys, back), copy: batch.copy }];
-}
-
-/**
- * Deletes copies of keys that stay at the source after all, as far as nobody has touched them.
- * @returns the keys whose copies are no more; of the others `outcome` tells.
- */
-export async function withdraw(
-  options: Pick<SecondCopyOptions, 'job' | 'wordsFor'>,
-  lane: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
-  kept: readonly KnownKeys[],
-): Promise<readonly KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
-  const withdrawn: KnownKeys[] = [];
-  for (const { keys, copy } of kept) {
-    for (let index = 0; index < keys.count; index++) {
-      const one = slice(keys, index, index + 1);
-      const sent = sentValueOf(keys, index);
-      const done = sent && (await nodeCopy(lane, keyAt(namesOf(keys), index), words).discard(sent));
-      if (done === 'done' || done === 'absent') withdrawn.push({ keys: one, copy });
-      else outcome.leaveBoth(one, 'diverged');
-    }
-  }
-  return withdrawn;
 }
 
 /** Asks for values in the form in which they were sent, and for their deadlines. */

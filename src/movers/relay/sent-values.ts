@@ -18,7 +18,7 @@ import type { Form } from './words.js';
 /** Commands for some keys of a part, and what has to be known to take them apart. */
 interface SentPart extends SentCommands {
   readonly keys: Keys;
-  readonly acks: Pick<AckReader, 'placeOf' | 'sentCount'>;
+  readonly acks: Pick<AckReader, 'indexOfSent' | 'sentCount'>;
   readonly form: Form;
   /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
   readonly ttls: Float64Array | undefined;
@@ -65,8 +65,8 @@ export function createSentValues(): SentValues {
       if (keys.count === 0) return keys;
       known ??= recordsOf(parts);
       const values = keysBuilder(keys.count);
-      for (let place = 0; place < keys.count; place++) {
-        const key = keyAt(keys, place).toString('latin1');
+      for (let index = 0; index < keys.count; index++) {
+        const key = keyAt(keys, index).toString('latin1');
         const record = noted.get(key) ?? known.get(key);
         if (record) values.piece(record, 0, record.length);
         values.seal();
@@ -95,12 +95,12 @@ function recordsOf(parts: readonly SentPart[]): Map<string, Buffer> {
       const found = commandAt(bytes, at);
       if (!found) break;
       at = found.end;
-      const place = acks.placeOf(sent);
+      const index = acks.indexOfSent(sent);
       const frame = found.frames[form === 'value' ? 2 : 3];
       if (!frame) break;
-      const deadlineMs = ttls?.[place] ?? 0;
+      const deadlineMs = ttls?.[index] ?? 0;
       const record = valueRecord(form, deadlineMs, bytes.subarray(frame.from, frame.to));
-      records.set(keyAt(keys, place).toString('latin1'), record);
+      records.set(keyAt(keys, index).toString('latin1'), record);
     }
   }
   return records;
@@ -156,11 +156,11 @@ export interface SentValue {
   readonly frame: Buffer;
 }
 
-/** What was sent of the key at this place; undefined where that is not known. */
-export function sentValueOf({ values }: Keys, place: number): SentValue | undefined {
+/** What was sent of the key at this index; undefined where that is not known. */
+export function sentValueOf({ values }: Keys, index: number): SentValue | undefined {
   if (!values) return undefined;
-  const at = values.starts[place] as number;
-  const end = values.starts[place + 1] as number;
+  const at = values.starts[index] as number;
+  const end = values.starts[index + 1] as number;
   if (end === at) return undefined;
   const deadlineMs = deadlineOf(values.bytes, at);
   const from = frameStart(at);

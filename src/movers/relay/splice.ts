@@ -77,7 +77,7 @@ export class Splice implements FrameSink {
   #refused: string | undefined;
   #oversized: number[] | undefined;
   #dropping = false;
-  #place = 0;
+  #index = 0;
   #bytes = 0;
   #suffix: Buffer;
   /** The next command is to be kept, and the hold does not last yet. */
@@ -105,18 +105,18 @@ export class Splice implements FrameSink {
   open(valueBytes: number): void {
     const out = this.#out;
     const words = this.#words;
-    const place = this.#place;
+    const index = this.#index;
     if (valueBytes > words.largestBytes) {
       this.#dropping = true;
-      (this.#oversized ??= []).push(place);
+      (this.#oversized ??= []).push(index);
       return;
     }
     if (valueBytes > largestKeptBytes) this.#endHold();
     else if (this.#holdsNext) this.#beginHold();
-    const expires = this.#expires(place);
+    const expires = this.#expires(index);
     if (this.#asking) out.append(commandWords.asking);
-    const start = this.#starts[place] as number;
-    const end = this.#starts[place + 1] as number;
+    const start = this.#starts[index] as number;
+    const end = this.#starts[index + 1] as number;
     if (this.#isValue) {
       const { prefix, suffix } = expires ? words.expiringValue : words.value;
       out.copy(prefix, 0, prefix.length);
@@ -126,17 +126,17 @@ export class Splice implements FrameSink {
       const { prefix, suffix } = expires ? words.expiringPayload : words.payload;
       out.copy(prefix, 0, prefix.length);
       out.copy(this.#names, start, end);
-      if (expires) out.integerFrame(this.#ttlOf(place));
+      if (expires) out.integerFrame(this.#ttlOf(index));
       else out.copy(never, 0, never.length);
       this.#suffix = suffix;
     }
-    this.#acks.sent(place);
+    this.#acks.sent(index);
     this.#bytes += valueBytes;
   }
 
   whole(bytes: Buffer, start: number, end: number, valueBytes: number): void {
-    const place = this.#place;
-    if (!this.#isPlain || (this.#ttls !== undefined && this.#ttls[place] !== 0)) {
+    const index = this.#index;
+    if (!this.#isPlain || (this.#ttls !== undefined && this.#ttls[index] !== 0)) {
       this.open(valueBytes);
       this.bytes(bytes, start, end);
       this.shut();
@@ -144,15 +144,15 @@ export class Splice implements FrameSink {
     }
     if (this.#holdsNext) this.#beginHold();
     const { prefix, suffix } = this.#isValue ? this.#words.value : this.#words.payload;
-    const keyStart = this.#starts[place] as number;
-    const keyEnd = this.#starts[place + 1] as number;
+    const keyStart = this.#starts[index] as number;
+    const keyEnd = this.#starts[index + 1] as number;
     const between = this.#isValue ? nothing : never;
     // prettier-ignore
     this.#out.store(prefix, this.#names, keyStart, keyEnd, between, bytes, start, end, suffix);
-    this.#acks.sent(place);
+    this.#acks.sent(index);
     this.#bytes += valueBytes;
-    this.#place++;
-    const isLookedAt = place % lookedAtOnceIn === 0 || valueBytes > 1024;
+    this.#index++;
+    const isLookedAt = index % lookedAtOnceIn === 0 || valueBytes > 1024;
     if (isLookedAt && this.#out.unsentBytes > pauseAboveBytes) this.#holdSource();
   }
 
@@ -166,31 +166,31 @@ export class Splice implements FrameSink {
   shut(): void {
     if (this.#dropping) {
       this.#dropping = false;
-      this.#place++;
+      this.#index++;
       return;
     }
     const suffix = this.#suffix;
     if (suffix.length > 0) {
       this.#out.copy(suffix, 0, suffix.length);
-      if (this.#isValue && this.#expires(this.#place)) {
-        this.#out.integerFrame(this.#ttlOf(this.#place));
+      if (this.#isValue && this.#expires(this.#index)) {
+        this.#out.integerFrame(this.#ttlOf(this.#index));
       }
     }
-    this.#place++;
+    this.#index++;
   }
 
   nil(): void {
-    this.#absent.push(this.#place++);
+    this.#absent.push(this.#index++);
   }
 
   refused(text: string): void {
     this.#refused ??= text;
-    this.#absent.push(this.#place++);
+    this.#absent.push(this.#index++);
   }
 
   end(): void {
     // One refusal may stand for all that were asked for.
-    while (this.#place < this.#options.keys.count) this.#absent.push(this.#place++);
+    while (this.#index < this.#options.keys.count) this.#absent.push(this.#index++);
     this.#endHold();
     this.#options.settle({
       absent: this.#absent,
@@ -220,17 +220,17 @@ export class Splice implements FrameSink {
     this.#options.keepSent?.({ held: this.#out.endHold(), first: this.#firstHeld });
   }
 
-  #deadlineOf(place: number): number {
-    return this.#ttls === undefined ? 0 : (this.#ttls[place] as number);
+  #deadlineOf(index: number): number {
+    return this.#ttls === undefined ? 0 : (this.#ttls[index] as number);
   }
 
-  #expires(place: number): boolean {
-    return this.#leaseUntilMs !== 0 || this.#deadlineOf(place) !== 0;
+  #expires(index: number): boolean {
+    return this.#leaseUntilMs !== 0 || this.#deadlineOf(index) !== 0;
   }
 
-  #ttlOf(place: number): number {
+  #ttlOf(index: number): number {
     const words = this.#words;
-    const deadlineMs = this.#deadlineOf(place) || this.#leaseUntilMs;
+    const deadlineMs = this.#deadlineOf(index) || this.#leaseUntilMs;
     const absolute = this.#isValue ? words.valueDeadlines : words.payloadDeadlines;
     return absolute ? deadlineMs + words.skewMs : Math.max(1, deadlineMs - Date.now());
   }

@@ -1,44 +1,43 @@
 /**
- * Gets a batch's values to their node: which form each travels in, and what the answers mean.
- *
- * Strings travel as themselves, because DUMP compresses and checksums every value. Which keys are
- * strings is learned from MGET, which answers nil for all others at hardly any cost; where strings
- * are rare it is not asked.
- *
- * What can't travel in one piece, because of its size or because the node does not take the
- * source's payloads, goes element by element (../elements).
+ * Gets a batch's values to their node: in one piece (store-in-one-piece.ts), or, because of their size
+ * or because the node does not take the source's payloads, element by element (../elements). What the
+ * answers mean is the same for both.
  */
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Sizes } from '../../redis/sizes.js';
-import type { Batch, Copy, Keys, Node } from '../../types.js';
-import { type AbsentOptions, settleAbsent } from '../absent.js';
-import type { Aside } from '../aside.js';
+import type { Batch, Copy, Keys, Node, Outcome } from '../../types.js';
 import type { Elements } from '../elements/elements.js';
-import { byReason, type OutcomeBuilder } from '../outcome.js';
-import { afterLostConnection, mayOverwrite, onDifferent, onEqual } from '../policy.js';
-import { retryRefused, sourceRefusal } from '../refused.js';
-import { isVersionRefusal, travelsOtherwise, type Verdict, verdictOf } from '../replies.js';
+import type { Trace } from '../elements/transfer.js';
+import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
+import { afterLostConnection, mayOverwrite } from '../policy.js';
+import {
+  settleSourceRefusal,
+  settleVerdict,
+  sourceRefusal,
+  travelsOtherwise,
+  type Verdict,
+  verdictOf,
+} from '../refusals.js';
+import { type ExistingOptions, settleAbsent, settleExisting } from '../settle.js';
+import type { Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
-import type { Expiry } from './expiry.js';
 import { type Line, type Passed, storedBy, storedOf } from './line.js';
-import { askDeadlines } from './ttls.js';
 import { type SentValues, valueRecord } from './sent-values.js';
-import type { Stage } from './stage.js';
-import { mayBeStrings, noteStrings, type Shapes } from './shapes.js';
+import type { Stage } from './verify-before-delete.js';
 import type { Window } from './window.js';
 import type { Form, StoreWords } from './words.js';
 
-export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
+export interface StoreOptions extends ExistingOptions {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
   wordsFor(node: Node, overwrite: boolean): StoreWords;
   /** What the node must confirm before keys are deleted at the source. */
   durabilityOf(node: Node): Durability | undefined;
   readonly expiry: Expiry;
   readonly window: Window;
-  readonly shapes: Shapes;
+  readonly shapes: ValueShapes;
   readonly elements: Elements;
   /** One command of the source's takes keys of one slot only: it is a node of a cluster. */
   readonly sameSlot: boolean;
@@ -46,266 +45,188 @@ export interface StoreOptions extends Pick<Aside, 'compare'>, AbsentOptions {
   readonly sizes: Sizes | undefined;
 }
 
+/** Below this share of strings, all values are asked for as payloads at once. */
+const fewStrings = 0.2;
+/** Then every so many-th batch still finds out whether that has changed. */
+const sampleEvery = 16;
+/** A batch of so many keys, or more, counts as much as all that came before. */
+const weightyKeys = 1024;
+
+/** What kinds of values have come so far, by which is chosen how the next ones are asked for. */
+export class ValueShapes {
+  #stringShare = 1;
+  #batches = 0;
+  /** A node has refused the source's payloads: there is no use in asking for more of them. */
+  payloadsRefused: boolean;
+
+  /** @param payloadsRefused what is known of that before the start. */
+  constructor(payloadsRefused: boolean) {
+    this.payloadsRefused = payloadsRefused;
+  }
+
+  /** In which form the next batch is asked for first; where strings are rare, it may be a sample. */
+  nextForm(): Form {
+    if (this.#stringShare >= fewStrings) return 'value';
+    return this.#batches++ % sampleEvery === 0 ? 'value' : 'payload';
+  }
+
+  note(strings: number, keyCount: number): void {
+    const weight = Math.min(1, keyCount / weightyKeys);
+    this.#stringShare = this.#stringShare * (1 - weight) + (strings / keyCount) * weight;
+  }
+}
+
+/** What became of keys that were to be stored at their node. */
 export interface Stored {
   /** Keys that are now whole at the node, by this very batch. */
   readonly keys: Keys;
   /** Keys that were there already, and equal. */
   readonly found: Keys;
   /** Keys that have to be moved element by element, and each by itself. */
-  readonly apart: Keys;
+  readonly byElements: Keys;
+  /** What became of all others. */
+  readonly outcome: Outcome;
 }
 
-/** How values get to a node. */
-export interface Way {
+/** How values in one piece are kept track of. */
+export interface StoreTracking {
   /** Keeps what the node is given. */
   readonly sent: SentValues;
-  /** Values in one piece are stored under temporary names; undefined: under their own. */
+  /** Values are stored under temporary names; undefined: under their own. */
   readonly stage: Stage | undefined;
-  /** They go element by element. */
-  readonly byElements: boolean;
 }
 
-/** Of keys that are not in what it returns, `outcome` tells. */
-export async function store(
+/** Stores values element by element; the copies are watched over `lane` from then on. */
+export async function storeByElements(
   options: StoreOptions,
   line: Line,
   lane: Connection,
   batch: Batch,
-  outcome: OutcomeBuilder,
-  { sent: sentValues, stage, byElements }: Way,
+  sent: SentValues,
 ): Promise<Stored> {
-  const { window, shapes, sizes } = options;
-  const form: Form = options.sameSlot || !mayBeStrings(shapes) ? 'payload' : 'value';
-  const { job } = options;
-  const overwrite = mayOverwrite(job, batch) === 'always';
-  const stored: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
-  const words = options.wordsFor(batch.node, overwrite);
-  // What gets its name later is asked about then.
-  const durability = stage ? undefined : options.durabilityOf(batch.node);
+  const storing = new Storing(options, line, lane, batch, { sent, stage: undefined });
+  const passed = await storing.passElements(batch.keys, options.durabilityOf(batch.node), lane);
+  storing.countBytes(batch.keys, passed);
+  await storing.settleAbsent(batch.keys, passed);
+  const { whole } = await storing.settle(batch.keys, passed, 'elements');
+  return storing.stored(whole);
+}
 
-  const found: Keys[] = [];
-  const setApart: Keys[] = [];
-  if (byElements) {
-    const keys = await storeAs('elements', batch.keys, undefined);
-    return { keys, found: joined([noKeys, ...found]), apart: noKeys };
+/** One batch on its way to its node, and what was found out about its keys so far. */
+export class Storing {
+  protected readonly overwrite: boolean;
+  /** What is known of keys that were stored. */
+  protected readonly copy: Copy;
+  protected readonly outcome = outcomeBuilder();
+  protected readonly byElements: Keys[] = [];
+  readonly #found: Keys[] = [];
+
+  constructor(
+    protected readonly options: StoreOptions,
+    protected readonly line: Line,
+    protected readonly lane: Connection,
+    protected readonly batch: Batch,
+    protected readonly tracking: StoreTracking,
+  ) {
+    this.overwrite = mayOverwrite(options.job, batch) === 'always';
+    this.copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
   }
 
-  const parts: Promise<Keys>[] = [];
-  for (let from = 0; from < batch.keys.count;) {
-    const count = await window.enterSome(batch.keys.count - from);
-    const keys = slice(batch.keys, from, from + count);
-    const part = storePart(keys);
-    // Whoever awaits it comes later than its end may.
-    part.catch(() => undefined);
-    parts.push(part);
-    from += keys.count;
-  }
-  const keys = joined(await Promise.all(parts));
-  return { keys, found: joined([noKeys, ...found]), apart: joined([noKeys, ...setApart]) };
-
-  async function storePart(all: Keys): Promise<Keys> {
-    const asksFirst = form === 'payload' || sizes?.ofStrings === true;
-    const keys = asksFirst ? await entered(all) : all;
-    if (keys.count === 0) return noKeys;
-    if (form === 'payload' && shapes.payloadsRefused) return storeAs('elements', keys, undefined);
-    const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
-    const passing = pass(keys, form, ttls);
-    const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
-    noTtls?.catch(() => undefined);
-    const first = await passing;
-    const whole = await settle(keys, first, form);
-    if (noTtls && !(await noTtls)) {
-      // One has got a TTL since the last part: all go round again, and are asked for theirs.
-      const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
-      outcome.retry(withSent(whole), { ...why, copy: stage ? batch.copy : stored });
-      if (form === 'payload') await countGone(keys, first);
-      else outcome.retry(chosen(keys, first.absent), why);
-      return noKeys;
-    }
-    if (form === 'payload' || first.refusedBySource !== undefined) {
-      await countGone(keys, first);
-      return whole;
-    }
-    noteStrings(shapes, keys.count - first.absent.length, keys.count);
-    if (first.absent.length === 0) return whole;
-    const others = chosen(keys, first.absent);
-    const inOnePiece = asksFirst ? undefined : await placesInOnePiece(others);
-    const places = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
-    if (places.length === 0) return whole;
-    await window.enter(places.length);
-    const as = shapes.payloadsRefused ? 'elements' : 'payload';
-    const theirTtls = ttls && Float64Array.from(places, (place) => ttls[place] as number);
-    return joined([whole, await storeAs(as, chosen(keys, places), theirTtls)]);
+  stored(keys: Keys): Stored {
+    return {
+      keys,
+      found: joined([noKeys, ...this.#found]),
+      byElements: joined([noKeys, ...this.byElements]),
+      outcome: this.outcome.build(),
+    };
   }
 
-  /** Those that may stay in the window, into which all have gone. */
-  async function entered(all: Keys): Promise<Keys> {
-    let keys = noKeys;
-    try {
-      const places = await placesInOnePiece(all);
-      keys = places ? chosen(all, places) : all;
-      return keys;
-    } finally {
-      if (keys.count < all.count) window.leave(all.count - keys.count, 0);
+  async passElements(
+    keys: Keys,
+    durability: Durability | undefined,
+    trace: Trace,
+  ): Promise<Passed> {
+    const { node, asking } = this.batch;
+    const { source } = this.line;
+    const { overwrite } = this;
+    const way = { source, keys, node, overwrite, asking, durability, trace };
+    const passed = await this.options.elements.pass(way);
+    for (const { index, payload, deadlineMs } of passed.payloads ?? []) {
+      const record = valueRecord('payload', deadlineMs, frame(payload));
+      this.tracking.sent.note(keyAt(keys, index), record);
     }
+    return passed;
+  }
+
+  countBytes(keys: Keys, passed: Passed): void {
+    const sent = keys.count - passed.absent.length;
+    // What each value weighed is not kept: those that were refused count as average ones.
+    const taken = passed.lost ? 0 : sent - passed.refusals.length;
+    this.outcome.bytes += sent === 0 ? 0 : Math.round((passed.bytes * taken) / sent);
+  }
+
+  /** Keys whose values the source did not give. */
+  async settleAbsent(keys: Keys, passed: Passed): Promise<void> {
+    if (passed.absent.length === 0) return;
+    const { options, outcome, batch } = this;
+    const { source, sourceRun } = this.line;
+    const absent = chosen(keys, passed.absent);
+    if (passed.refusedBySource === undefined) {
+      await settleAbsent(options, batch, absent, sourceRun, outcome);
+    } else if (options.sameSlot) {
+      const gone = await settleUnserved(source, absent, outcome);
+      await settleAbsent(options, batch, gone, sourceRun, outcome);
+    } else settleSourceRefusal(outcome, absent, passed.refusedBySource, 'to read it');
   }
 
   /**
-   * The places of those that are not too large to travel in one piece; the others are set apart.
-   * Undefined: that is all of them.
+   * Keys whose values were sent.
+   * @returns those that are whole at the node by this, and those whose values do not travel in this form.
    */
-  async function placesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
-    const beyond = sizes ? await sizes.beyond(line.source, keys) : [];
-    if (beyond.length === 0) return undefined;
-    setApart.push(chosen(keys, beyond));
-    const large = new Set(beyond);
-    return [...Array(keys.count).keys()].filter((place) => !large.has(place));
-  }
-
-  async function storeAs(
-    as: Form | 'elements',
+  async settle(
     keys: Keys,
-    ttls: Float64Array | undefined,
-  ): Promise<Keys> {
-    const passed = await pass(keys, as, ttls);
-    await countGone(keys, passed);
-    return settle(keys, passed, as);
-  }
-
-  async function pass(
-    keys: Keys,
+    passed: Passed,
     as: Form | 'elements',
-    ttls: Float64Array | undefined,
-  ): Promise<Passed> {
-    let bytes = 0;
-    let isInWindow = !byElements;
-    // Replicas may take their time: others must be able to go on meanwhile.
-    const answered = (valueBytes: number): void => {
-      if (isInWindow) window.leave(keys.count, valueBytes);
-      isInWindow = false;
-    };
-    try {
-      const { node, asking } = batch;
-      if (as === 'elements') stage?.forget(keys);
-      const passed =
-        as === 'elements'
-          ? await options.elements.pass({
-              ...{ source: line.source, keys, node, overwrite, asking, durability },
-              trace: byElements ? lane : 'payload',
-            })
-          : await line.pass({
-              ...{ node, lane, form: as, words, ttls, asking, durability, sent: sentValues },
-              keys: stage ? stage.begin(keys, ttls) : keys,
-              isTemporary: stage !== undefined,
-              answered,
-            });
-      bytes = passed.bytes;
-      for (const { place, payload, deadlineMs } of passed.payloads ?? []) {
-        sentValues.note(keyAt(keys, place), valueRecord('payload', deadlineMs, frame(payload)));
-      }
-      const sent = keys.count - passed.absent.length;
-      // What each value weighed is not kept: those that were refused count as average ones.
-      const taken = passed.lost ? 0 : sent - passed.refusals.length;
-      outcome.bytes += sent === 0 ? 0 : Math.round((bytes * taken) / sent);
-      return passed;
-    } finally {
-      answered(bytes);
+  ): Promise<{ whole: Keys; unfit: RefusedTogether[] }> {
+    const { outcome } = this;
+    const { address } = this.batch.node;
+    if (passed.lost !== undefined || passed.undurable !== undefined) {
+      this.#retryUnconfirmed(keys, passed, as);
+      return { whole: noKeys, unfit: [] };
     }
-  }
-
-  async function countGone(keys: Keys, passed: Passed): Promise<void> {
-    if (passed.absent.length === 0) return;
-    const absent = chosen(keys, passed.absent);
-    if (passed.refusedBySource === undefined) {
-      await settleAbsent(options, batch, absent, line.sourceRun, outcome);
-    } else if (options.sameSlot) {
-      const gone = await settleUnserved(line.source, absent, outcome);
-      await settleAbsent(options, batch, gone, line.sourceRun, outcome);
-    } else {
-      const why = sourceRefusal(passed.refusedBySource, 'to read it');
-      if (why.refusal === undefined) outcome.fail(absent, why);
-      else outcome.retry(absent, why);
+    for (const { index, why, class: failure } of passed.unmovable ?? []) {
+      outcome.fail(chosen(keys, [index]), { class: failure, message: `it can't be moved: ${why}` });
     }
-  }
-
-  function withSent(keys: Keys): Keys {
-    return sentValues.withValues(keys);
-  }
-
-  /** @returns the keys that are whole at the node by this. */
-  async function settle(keys: Keys, passed: Passed, as: Form | 'elements'): Promise<Keys> {
-    const { address } = batch.node;
-    const trouble = passed.lost?.message ?? passed.undurable;
-    if (trouble !== undefined) {
-      const absent = new Set(passed.absent);
-      const places = [...Array(keys.count).keys()].filter((place) => !absent.has(place));
-      const message = passed.lost ? trouble : `${address}: ${trouble}`;
-      const isStored = passed.lost === undefined && passed.refusals.length === 0;
-      const maybe = afterLostConnection(job, batch.copy, 'storing', line.sourceRun);
-      // Under temporary names nobody sees them.
-      const copy = stage && as !== 'elements' ? batch.copy : isStored ? stored : maybe;
-      outcome.retry(withSent(chosen(keys, places)), { class: 'unavailable', message, copy });
-      return noKeys;
-    }
-    for (const { place, why, class: failure } of passed.unmovable ?? []) {
-      outcome.fail(chosen(keys, [place]), { class: failure, message: `it can't be moved: ${why}` });
-    }
-    if (passed.oversized) setApart.push(chosen(keys, passed.oversized));
+    if (passed.oversized) this.byElements.push(chosen(keys, passed.oversized));
+    const unfit: RefusedTogether[] = [];
     let existing = noKeys;
-    const whole = [storedOf(keys, passed)];
-    for (const { keys: refused, reason, text } of reasonsOf(keys, passed)) {
-      const message = `${address} answered: ${text}`;
-      if (reason.kind === 'exists') existing = refused;
-      else if (as !== 'elements' && travelsOtherwise(reason)) {
-        // What is moved aside is deleted aside, which the guard of this line takes for a stranger's
-        // writes. So only what is large goes that way, and copies, whose guard is another one there.
-        if (isVersionRefusal(text) && job.mode === 'move') {
-          shapes.payloadsRefused = true;
-          await window.enter(refused.count);
-          whole.push(await storeAs('elements', refused, undefined));
-        } else setApart.push(refused);
-      } else if (reason.kind === 'failed') outcome.fail(refused, { class: reason.class, message });
-      else {
-        const askAt = reason.askAt === undefined ? {} : { askAt: reason.askAt };
-        outcome.retry(refused, { class: reason.class, message, ...askAt });
-      }
+    for (const refused of refusedTogether(keys, passed)) {
+      const { verdict, text } = refused;
+      if (verdict.kind === 'exists') existing = refused.keys;
+      else if (as !== 'elements' && travelsOtherwise(verdict)) unfit.push(refused);
+      else settleVerdict(outcome, refused.keys, verdict, `${address} answered: ${text}`);
     }
-    if (existing.count > 0)
-      found.push(await settleExisting(options, line, batch, existing, outcome));
-    return joined(whole);
+    if (existing.count > 0) {
+      const { options, batch, line } = this;
+      this.#found.push(await settleExisting(options, batch, existing, line.sourceRun, outcome));
+    }
+    return { whole: storedOf(keys, passed), unfit };
   }
-}
 
-/**
- * Keys that the node has already: equal ones are what an earlier try left; different ones stay as they
- * are, on both sides.
- * @returns those that may leave the source.
- */
-export async function settleExisting(
-  options: Pick<StoreOptions, 'compare' | 'present' | 'job'>,
-  line: Pick<Line, 'sourceRun'>,
-  batch: Batch,
-  existing: Keys,
-  outcome: OutcomeBuilder,
-): Promise<Keys> {
-  const { job } = options;
-  const compared = await options.compare(batch, existing);
-  retryRefused(outcome, batch.node, existing, compared.refused);
-  const gone = `${batch.node.address} had it, and lost it before it was compared`;
-  outcome.retry(compared.missing, { class: 'changing', message: gone });
-  await settleAbsent(options, batch, compared.absent, line.sourceRun, outcome);
-  const different = onDifferent(job, batch);
-  if (different === 'repeated') outcome.repeated += compared.different.count;
-  else if (different === 'copied-again') {
-    const message = 'it was written to since it was copied';
-    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun };
-    outcome.retry(compared.different, { class: 'changing', message, copy });
-  } else outcome.leaveBoth(compared.different, different);
-  const equal = onEqual(job, batch);
-  if (equal === 'done') return compared.equal;
-  if (equal === 'repeated') outcome.repeated += compared.equal.count;
-  else outcome.leaveBoth(compared.equal, equal);
-  return noKeys;
+  /** The node was lost, or its replicas did not confirm. */
+  #retryUnconfirmed(keys: Keys, passed: Passed, as: Form | 'elements'): void {
+    const { batch, options, line, tracking } = this;
+    const absent = new Set(passed.absent);
+    const indexes = [...Array(keys.count).keys()].filter((index) => !absent.has(index));
+    const message = passed.lost?.message ?? `${batch.node.address}: ${passed.undurable ?? ''}`;
+    const isStored = passed.lost === undefined && passed.refusals.length === 0;
+    const maybe = afterLostConnection(options.job, batch.copy, 'storing', line.sourceRun);
+    // Under temporary names nobody sees them.
+    const isStaged = tracking.stage !== undefined && as !== 'elements';
+    const copy = isStaged ? batch.copy : isStored ? this.copy : maybe;
+    const again = tracking.sent.withValues(chosen(keys, indexes));
+    this.outcome.retry(again, { class: 'unavailable', message, copy });
+  }
 }
 
 /**
@@ -319,14 +240,14 @@ async function settleUnserved(
   keys: Keys,
   outcome: OutcomeBuilder,
 ): Promise<Keys> {
-  const places = [...Array(keys.count).keys()];
+  const indexes = [...Array(keys.count).keys()];
   const answers = await Promise.all(
-    places.map((place) => source.call('EXISTS', keyAt(keys, place))),
+    indexes.map((index) => source.call('EXISTS', keyAt(keys, index))),
   );
   const gone: number[] = [];
-  for (const [place, answer] of answers.entries()) {
-    const key = slice(keys, place, place + 1);
-    if (answer === 0) gone.push(place);
+  for (const [index, answer] of answers.entries()) {
+    const key = slice(keys, index, index + 1);
+    if (answer === 0) gone.push(index);
     else if (!(answer instanceof ErrorReply)) {
       const message = `${source.address} did not give its value, and has it`;
       outcome.retry(key, { class: 'source', message });
@@ -346,18 +267,29 @@ async function settleUnserved(
   return chosen(keys, gone);
 }
 
-function reasonsOf(keys: Keys, passed: Passed): { keys: Keys; reason: Verdict; text: string }[] {
+/** Keys that the node refused with the same words. */
+interface RefusedTogether {
+  readonly keys: Keys;
+  readonly verdict: Verdict;
+  readonly text: string;
+}
+
+function refusedTogether(keys: Keys, passed: Passed): RefusedTogether[] {
   if (passed.refusals.length === 0) return [];
-  const refusals = passed.refusals.map(({ place, text }) => {
-    const reason: Verdict = text === null ? { kind: 'exists' } : verdictOf(text);
+  const refusals = passed.refusals.map(({ index, text }) => {
+    const verdict: Verdict = text === null ? { kind: 'exists' } : verdictOf(text);
     // MOVED and ASK name a slot each, and mean the same for all of them.
     const id =
-      reason.kind === 'retry'
-        ? `${reason.class} ${reason.askAt ?? ''}`
-        : reason.kind === 'exists'
+      verdict.kind === 'retry'
+        ? `${verdict.class} ${verdict.askAt ?? ''}`
+        : verdict.kind === 'exists'
           ? 'exists'
           : (text ?? '');
-    return { place, id, reason: { reason, text: text ?? '' } };
+    return { index, id, reason: { verdict, text: text ?? '' } };
   });
-  return byReason(keys, refusals).map(({ keys: group, reason }) => ({ keys: group, ...reason }));
+  return byReason(keys, refusals).map(({ keys: group, reason: { verdict, text } }) => ({
+    keys: group,
+    verdict,
+    text,
+  }));
 }

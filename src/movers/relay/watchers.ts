@@ -1,4 +1,5 @@
 /** The lines that move keys under WATCH: a few, because what is watched belongs to a connection. */
+import { Gate } from '../../async.js';
 import type { Connection } from '../../redis/connection.js';
 import type { Node } from '../../types.js';
 import { createLanes } from './lanes.js';
@@ -22,7 +23,7 @@ export interface SourceEnd {
 
 export interface Watchers {
   /** Lends a line to the work as soon as one is free. */
-  withLine(work: (guarded: GuardedLine) => Promise<unknown>): Promise<void>;
+  withLine<T>(work: (guarded: GuardedLine) => Promise<T>): Promise<T>;
   /** Waits until none is lent. */
   idle(): Promise<void>;
   close(): void;
@@ -36,8 +37,7 @@ export function createWatchers(
 ): Watchers {
   const lines = new Set<Line>();
   const free: GuardedLine[] = [];
-  const waiting: (() => void)[] = [];
-  let idleWaiting: (() => void)[] = [];
+  const gate = new Gate();
   let lent = 0;
 
   async function borrow(): Promise<GuardedLine> {
@@ -51,23 +51,23 @@ export function createWatchers(
 
   return {
     async withLine(work) {
-      while (lent >= lineCount) await new Promise<void>((go) => waiting.push(go));
-      lent++;
+      await gate.until(() => lent < lineCount && ++lent > 0);
       try {
         const guarded = await borrow();
-        await work(guarded);
+        const result = await work(guarded);
         if (guarded.line.source.lost) {
           lines.delete(guarded.line);
           guarded.line.close();
         } else free.push(guarded);
+        return result;
       } finally {
         lent--;
-        waiting.shift()?.();
-        if (lent === 0) for (const go of idleWaiting.splice(0)) go();
+        gate.check();
       }
     },
     async idle() {
-      while (lent > 0) await new Promise<void>((go) => (idleWaiting = [...idleWaiting, go]));
+      // Whoever waited longer for a line may have taken it again.
+      while (lent > 0) await gate.until(() => lent === 0);
     },
     close() {
       for (const line of lines) line.close();

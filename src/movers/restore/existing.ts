@@ -17,7 +17,7 @@ import { keyAt, keyStart, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import { isPassing, type Refused } from '../refused.js';
+import { isPassing, type Refused } from '../refusals.js';
 
 export interface Examined {
   readonly equal: readonly number[];
@@ -27,29 +27,29 @@ export interface Examined {
 
 /**
  * @param lane must not carry values that pass through.
- * @param storeAs stores the value of the key at a place under another name, which is a frame.
+ * @param storeAs stores the value of the key at an index under another name, which is a frame.
  */
 export async function examine(
   lane: Connection,
   { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
-  places: readonly number[],
-  storeAs: (place: number, name: Buffer) => Promise<unknown>,
+  indexes: readonly number[],
+  storeAs: (index: number, name: Buffer) => Promise<unknown>,
 ): Promise<Examined> {
   const equal: number[] = [];
   const different: number[] = [];
   const refused: Refused[] = [];
-  for (const place of places) {
-    const found = await examineOne(place);
-    if (typeof found === 'string') refused.push({ place, text: found });
-    else (found ? equal : different).push(place);
+  for (const index of indexes) {
+    const found = await examineOne(index);
+    if (typeof found === 'string') refused.push({ index, text: found });
+    else (found ? equal : different).push(index);
   }
   return { equal, different, refused };
 
   /** @returns whether it is equal; a text: the node does not tell now. */
-  async function examineOne(place: number): Promise<boolean | string> {
-    const name = keyAt(namesOf(keys), place);
+  async function examineOne(index: number): Promise<boolean | string> {
+    const name = keyAt(namesOf(keys), index);
     const beside = temporaryNameFor(name);
-    const reply = await storeAs(place, frame(beside));
+    const reply = await storeAs(index, frame(beside));
     if (reply instanceof ErrorReply) return isPassing(reply.text) ? reply.text : false;
     try {
       const side = sideOf(lane, { asking });
@@ -72,28 +72,28 @@ export async function examine(
  * for byte. Equal values may be given back in other bytes, so these are suspect, and no more than that.
  * @param lane must not carry values that pass through.
  */
-export async function suspectPlaces(
+export async function suspectIndexes(
   lane: Connection,
   { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
-  places: readonly number[],
+  indexes: readonly number[],
 ): Promise<readonly number[]> {
   const { values } = keys;
   if (!values) return [];
   const names = namesOf(keys);
   const isSame = await Promise.all(
-    places.map(async (place) => {
-      const at = values.starts[place] as number;
+    indexes.map(async (index) => {
+      const at = values.starts[index] as number;
       const form = formOf(values.bytes, at);
       // What was never held can't be compared here.
       if (form === forms.large) return false;
-      const name = keyAt(names, place);
+      const name = keyAt(names, index);
       const [found, ttlMs] = await Promise.all([
         ask(form === forms.value ? 'GET' : 'DUMP', name),
         ask('PTTL', name),
       ]);
       const trailer = form === forms.value ? 0 : payloadTrailerBytes;
       const from = keyStart(values.bytes, frameStart(at));
-      const wanted = values.bytes.subarray(from, (values.starts[place + 1] as number) - 2);
+      const wanted = values.bytes.subarray(from, (values.starts[index + 1] as number) - 2);
       return (
         Buffer.isBuffer(found) &&
         found.length === wanted.length &&
@@ -102,7 +102,7 @@ export async function suspectPlaces(
       );
     }),
   );
-  return places.filter((_, at) => isSame[at] !== true);
+  return indexes.filter((_, at) => isSame[at] !== true);
 
   function ask(word: string, name: Buffer): Promise<Reply> {
     if (asking) lane.call('ASKING').catch(() => undefined);

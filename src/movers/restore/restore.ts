@@ -6,8 +6,8 @@
  * while and must not be interrupted by other commands, have another one, one at a time.
  */
 import { ConnectionError, ImportError } from '../../errors.js';
-import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
 import { nextReply } from '../../redis/ask.js';
+import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';
 import { moduleTypeAt } from '../../redis/module-type.js';
@@ -15,12 +15,11 @@ import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type JobPolicy, mayOverwrite } from '../policy.js';
-import { retryRefused } from '../refused.js';
-import { verdictOf } from '../replies.js';
+import { retryRefused, verdictOf } from '../refusals.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
 import { createLanes } from '../relay/lanes.js';
 import type { StoreWords } from '../relay/words.js';
-import { examine, suspectPlaces } from './existing.js';
+import { examine, suspectIndexes } from './existing.js';
 import { type Cargo, hasRoom, sendHeld, sendLarge } from './send.js';
 
 export interface RestoreOptions {
@@ -62,17 +61,17 @@ export function restore(options: RestoreOptions): Mover {
     const now = Date.now();
     const held: number[] = [];
     const bulky: number[] = [];
-    for (let place = 0; place < keys.count; place++) {
-      const at = values.starts[place] as number;
+    for (let index = 0; index < keys.count; index++) {
+      const at = values.starts[index] as number;
       const deadlineMs = deadlineOf(values.bytes, at);
       const isLarge = formOf(values.bytes, at) === forms.large;
       if (deadlineMs >= 0 && deadlineMs <= now) {
         outcome.gone++;
         if (isLarge) large.done(largeOf(values.bytes, at).id);
-      } else (isLarge ? bulky : held).push(place);
+      } else (isLarge ? bulky : held).push(index);
     }
     if (held.length > 0) await guarded(chosen(keys, held), outcome, batch, storeHeld);
-    for (const place of bulky) await guarded(chosen(keys, [place]), outcome, batch, storeLarge);
+    for (const index of bulky) await guarded(chosen(keys, [index]), outcome, batch, storeLarge);
     return outcome.build();
   }
 
@@ -111,9 +110,9 @@ export function restore(options: RestoreOptions): Mover {
         else resolve(acks.refusals);
       });
       lane.expect(acks);
-      for (let place = 0; place < batch.keys.count; place++) {
-        sendHeld(lane, cargo, place);
-        acks.sent(place);
+      for (let index = 0; index < batch.keys.count; index++) {
+        sendHeld(lane, cargo, index);
+        acks.sent(index);
       }
       acks.complete();
     });
@@ -135,7 +134,7 @@ export function restore(options: RestoreOptions): Mover {
       const cargo = cargoOf(batch, words);
       const reply = await inTurn(batch.node, (lane) => ship(lane, cargo));
       const text = reply instanceof ErrorReply ? reply.text : 'ERR a malformed reply to RESTORE';
-      const refusals = reply === 'OK' ? [] : [{ place: 0, text }];
+      const refusals = reply === 'OK' ? [] : [{ index: 0, text }];
       await settle(batch, refusals, outcome);
       isDone = outcome.build().retries.length === 0;
     } finally {
@@ -174,26 +173,26 @@ export function restore(options: RestoreOptions): Mover {
     outcome: OutcomeBuilder,
   ): Promise<void> {
     const { keys, node } = batch;
-    const refused = new Set(refusals.map(({ place }) => place));
+    const refused = new Set(refusals.map(({ index }) => index));
     outcome.moved += keys.count - refused.size;
     outcome.bytes += bytesOf(keys, refused);
     if (options.verify) await confirm(batch, refused, outcome);
     if (refusals.length === 0) return;
     const there = refusals.filter(({ text }) => text === null || verdictOf(text).kind === 'exists');
     const others = refusals.filter((refusal) => !there.includes(refusal));
-    for (const { place, text } of others) {
+    for (const { index, text } of others) {
       const verdict = verdictOf(text ?? '');
       if (verdict.kind !== 'failed') continue;
-      outcome.fail(chosen(keys, [place]), {
+      outcome.fail(chosen(keys, [index]), {
         class: verdict.class,
-        message: `${ofModule(keys, place)}${node.address} answered: ${text ?? ''}${verdict.class === 'version' ? wayOfNewer : ''}`,
+        message: `${ofModule(keys, index)}${node.address} answered: ${text ?? ''}${verdict.class === 'version' ? wayOfNewer : ''}`,
       });
     }
-    const passing = others.map(({ place, text }) => ({ place, text: text ?? '' }));
+    const passing = others.map(({ index, text }) => ({ index, text: text ?? '' }));
     retryRefused(outcome, node, keys, passing);
     if (there.length === 0) return;
-    const places = there.map(({ place }) => place);
-    const found = await lookAt(batch, places);
+    const indexes = there.map(({ index }) => index);
+    const found = await lookAt(batch, indexes);
     outcome.moved += found.equal.length;
     retryRefused(outcome, node, keys, found.refused);
     const different = found.different;
@@ -204,11 +203,11 @@ export function restore(options: RestoreOptions): Mover {
   }
 
   /** Compares what the node has under these names with what was brought along. */
-  function lookAt(batch: Batch, places: readonly number[]): ReturnType<typeof examine> {
+  function lookAt(batch: Batch, indexes: readonly number[]): ReturnType<typeof examine> {
     const words = options.wordsFor(batch.node, false);
     return inTurn(batch.node, (lane) =>
-      examine(lane, batch, places, (place, name) => {
-        const cargo = cargoOf({ ...batch, keys: chosen(batch.keys, [place]) }, words);
+      examine(lane, batch, indexes, (index, name) => {
+        const cargo = cargoOf({ ...batch, keys: chosen(batch.keys, [index]) }, words);
         const starts = Uint32Array.of(0, name.length);
         return ship(lane, { ...cargo, names: { bytes: name, starts, count: 1 } });
       }),
@@ -222,8 +221,8 @@ export function restore(options: RestoreOptions): Mover {
     outcome: OutcomeBuilder,
   ): Promise<void> {
     const { keys, node } = batch;
-    const stored = [...Array(keys.count).keys()].filter((place) => !refused.has(place));
-    const suspects = await inTurn(node, (lane) => suspectPlaces(lane, batch, stored));
+    const stored = [...Array(keys.count).keys()].filter((index) => !refused.has(index));
+    const suspects = await inTurn(node, (lane) => suspectIndexes(lane, batch, stored));
     if (suspects.length === 0) return;
     const found = await lookAt(batch, suspects);
     outcome.moved -= found.different.length + found.refused.length;
@@ -249,24 +248,24 @@ function valuesOf({ values }: Keys): Keys {
   return values;
 }
 
-/** What the values weighed, those at some places left out. */
+/** What the values weighed, those at some indexes left out. */
 function bytesOf(keys: Keys, without: ReadonlySet<number>): number {
   const { bytes, starts } = valuesOf(keys);
   let sum = 0;
-  for (let place = 0; place < keys.count; place++) {
-    if (without.has(place)) continue;
-    const at = starts[place] as number;
+  for (let index = 0; index < keys.count; index++) {
+    if (without.has(index)) continue;
+    const at = starts[index] as number;
     if (formOf(bytes, at) === forms.large) sum += largeOf(bytes, at).size;
-    else sum += (starts[place + 1] as number) - keyStart(bytes, frameStart(at)) - 2;
+    else sum += (starts[index + 1] as number) - keyStart(bytes, frameStart(at)) - 2;
   }
   return sum;
 }
 
 /** Which module a value is of, if it is of one. */
-function ofModule(keys: Keys, place: number): string {
+function ofModule(keys: Keys, index: number): string {
   const { bytes, starts } = valuesOf(keys);
-  const at = starts[place] as number;
+  const at = starts[index] as number;
   if (typeOf(bytes, at) !== moduleType || formOf(bytes, at) !== forms.payload) return '';
   const from = keyStart(bytes, frameStart(at)) + 1;
-  return `its type is ${moduleTypeAt(bytes, from, starts[place + 1] as number)}, of a module: `;
+  return `its type is ${moduleTypeAt(bytes, from, starts[index + 1] as number)}, of a module: `;
 }

@@ -25,25 +25,25 @@ export interface Cargo {
 }
 
 /** Sends a value that is at hand. */
-export function sendHeld({ out }: Connection, cargo: Cargo, place: number): void {
+export function sendHeld({ out }: Connection, cargo: Cargo, index: number): void {
   const { values, names, words } = cargo;
   const { bytes } = values;
-  const at = values.starts[place] as number;
-  const valueEnd = values.starts[place + 1] as number;
+  const at = values.starts[index] as number;
+  const valueEnd = values.starts[index + 1] as number;
   const deadlineMs = deadlineOf(bytes, at);
   if (cargo.asking) out.append(commandWords.asking);
   const isValue = formOf(bytes, at) === forms.value;
-  if (!isValue && (deadlineMs >= 0 || hintsFor(cargo, place).length > 0)) {
-    openRestore(out, cargo, place, deadlineMs);
+  if (!isValue && (deadlineMs >= 0 || hintsFor(cargo, index).length > 0)) {
+    openRestore(out, cargo, index, deadlineMs);
     out.copy(bytes, frameStart(at), valueEnd);
-    endRestore(out, cargo, place, deadlineMs);
+    endRestore(out, cargo, index, deadlineMs);
     return;
   }
   const { prefix, suffix } = !isValue
     ? words.payload
     : words[deadlineMs >= 0 ? 'expiringValue' : 'value'];
-  const nameFrom = names.starts[place] as number;
-  const nameEnd = names.starts[place + 1] as number;
+  const nameFrom = names.starts[index] as number;
+  const nameEnd = names.starts[index + 1] as number;
   const between = isValue ? nothing : never;
   // prettier-ignore
   out.store(prefix, names.bytes, nameFrom, nameEnd, between, bytes, frameStart(at), valueEnd, suffix);
@@ -54,15 +54,15 @@ export function sendHeld({ out }: Connection, cargo: Cargo, place: number): void
 export async function sendLarge(
   connection: Connection,
   cargo: Cargo,
-  place: number,
+  index: number,
   large: LargeValues,
 ): Promise<void> {
   const { out } = connection;
-  const at = cargo.values.starts[place] as number;
+  const at = cargo.values.starts[index] as number;
   const { id, size } = largeOf(cargo.values.bytes, at);
   const deadlineMs = deadlineOf(cargo.values.bytes, at);
   if (cargo.asking) out.append(commandWords.asking);
-  openRestore(out, cargo, place, deadlineMs);
+  openRestore(out, cargo, index, deadlineMs);
   out.append(Buffer.from(`$${String(size)}\r\n`, 'latin1'));
   for await (const piece of large.pieces(id)) {
     out.append(piece);
@@ -70,7 +70,7 @@ export async function sendLarge(
     if (connection.lost) return;
   }
   out.append(Buffer.from('\r\n'));
-  endRestore(out, cargo, place, deadlineMs);
+  endRestore(out, cargo, index, deadlineMs);
 }
 
 /** Waits while too much is unsent. */
@@ -84,26 +84,26 @@ export function hasRoom({ out }: Connection): Promise<void> | undefined {
 function openRestore(
   out: Connection['out'],
   cargo: Cargo,
-  place: number,
+  index: number,
   deadlineMs: number,
 ): void {
   const { words, names } = cargo;
   const { prefix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
-  out.append(hintsFor(cargo, place).length > 0 ? withTwoMore(prefix) : prefix);
-  out.copy(names.bytes, names.starts[place] as number, names.starts[place + 1] as number);
+  out.append(hintsFor(cargo, index).length > 0 ? withTwoMore(prefix) : prefix);
+  out.copy(names.bytes, names.starts[index] as number, names.starts[index + 1] as number);
   if (deadlineMs >= 0) out.integerFrame(timeOf(deadlineMs, words.payloadDeadlines, words));
   else out.append(never);
 }
 
-function endRestore(out: Connection['out'], cargo: Cargo, place: number, deadlineMs: number): void {
+function endRestore(out: Connection['out'], cargo: Cargo, index: number, deadlineMs: number): void {
   const { words } = cargo;
   const { suffix } = deadlineMs >= 0 ? words.expiringPayload : words.payload;
   if (suffix.length > 0) out.append(suffix);
-  for (const word of hintsFor(cargo, place)) out.append(frame(Buffer.from(String(word))));
+  for (const word of hintsFor(cargo, index)) out.append(frame(Buffer.from(String(word))));
 }
 
-function hintsFor({ takesHints, values }: Cargo, place: number): ReturnType<typeof hintsOf> {
-  return takesHints ? hintsOf(values.bytes, values.starts[place] as number) : [];
+function hintsFor({ takesHints, values }: Cargo, index: number): ReturnType<typeof hintsOf> {
+  return takesHints ? hintsOf(values.bytes, values.starts[index] as number) : [];
 }
 
 /** The head of the same command with two arguments more. */

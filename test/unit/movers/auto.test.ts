@@ -110,7 +110,7 @@ it('tells the next mover what a failed probe may have done with its key', async 
   const doubts: (string | undefined)[] = [];
   const move = relay.move.bind(relay);
   relay.move = (batch) => {
-    for (let place = 0; place < batch.keys.count; place++) doubts.push(batch.copy.state);
+    for (let index = 0; index < batch.keys.count; index++) doubts.push(batch.copy.state);
     return move(batch);
   };
   const failing: Mover = {

@@ -65,9 +65,9 @@ describe('an outcome', () => {
 
 it('groups refused keys by what was said of them', () => {
   const refusals = [
-    { place: 0, id: 'one', reason: 1 },
-    { place: 2, id: 'other', reason: 2 },
-    { place: 3, id: 'one', reason: 3 },
+    { index: 0, id: 'one', reason: 1 },
+    { index: 2, id: 'other', reason: 2 },
+    { index: 3, id: 'one', reason: 3 },
   ];
   const groups = byReason(keysOf('a', 'b', 'c', 'd'), refusals);
   expect(groups.map(({ keys, reason }) => [namesOf(keys), reason])).toEqual([

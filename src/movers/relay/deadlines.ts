@@ -1,0 +1,252 @@
+/**
+ * Deadlines: of a batch's keys, read ahead of the values so that they are known when those come; by
+ * which clock; and whether they have to be asked for at all.
+ */
+import { ProtocolError } from '../../errors.js';
+import type { Connection } from '../../redis/connection.js';
+import {
+  COLON,
+  command,
+  headerEnd,
+  headerNumber,
+  keyCommandHead,
+  MINUS,
+} from '../../redis/frames.js';
+import { deadlineToleranceMs } from '../../redis/deadline.js';
+import type { Reader } from '../../redis/reader.js';
+import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import type { Keys } from '../../types.js';
+
+const pttlHead = keyCommandHead('PTTL');
+const timeCommand = command('TIME');
+
+/**
+ * The servers' latest deadline is 2^63 - 1. What is beyond this one keeps clear of it by some weeks,
+ * because doubles round here and the node's clock may be ahead: it is 292 million years off.
+ */
+export const latestDeadlineMs = 2 ** 63 - 2 ** 32;
+
+/**
+ * For a key that a node of a source cluster does not serve: it refuses the value as well. If its slot
+ * became the node's own just in between, the value comes, and this is a deadline that no node takes.
+ */
+const unserved = Infinity;
+const isUnserved = /^(MOVED|ASK|TRYAGAIN) /;
+
+/**
+ * Asks for each key's TTL, and then for the time, so that a line that stands still stretches none.
+ * @returns for each key the ms since the epoch (by this machine's clock) at which it expires, 0 for
+ *   never; filled by the time replies to later commands arrive.
+ */
+export function askDeadlines(source: Connection, keys: Keys): Float64Array {
+  const deadlines = new Float64Array(keys.count);
+  const clock = clockOf(source);
+  const ttls = new PttlReader(deadlines, source);
+  source.out.askEach(pttlHead, keys);
+  source.expect(ttls);
+  if (clock.isRefused) return deadlines;
+  source.out.append(timeCommand);
+  const settle = (reply: Reply): void => {
+    ttls.givenAt(clock.answeredMs(reply, ttls.sentMs));
+  };
+  // Whoever asks for the values on this connection hears of its loss too.
+  source.expect(new ReplyReader(settle, () => undefined));
+  return deadlines;
+}
+
+class PttlReader implements Reader {
+  done = false;
+  readonly sentMs = Date.now();
+  #index = 0;
+  /** When TTLs are taken to have been given. */
+  #givenMs = this.sentMs;
+  readonly #pausesBefore: number;
+
+  constructor(
+    readonly deadlines: Float64Array,
+    readonly source: Pick<Connection, 'pauseCount'>,
+  ) {
+    this.#pausesBefore = source.pauseCount;
+  }
+
+  /** Whoever asks for the values on this connection hears of its loss too. */
+  fail(): void {
+    this.done = true;
+  }
+
+  take(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (at < end && this.#index < this.deadlines.length) {
+      const type = bytes[at];
+      if (type === COLON) {
+        const cr = headerEnd(bytes, at, end);
+        if (cr === -1) return at;
+        const ttlMs = headerNumber(bytes, at, cr);
+        // -1: no TTL; -2: no such key, which its value's reply will say.
+        if (ttlMs >= 0)
+          this.deadlines[this.#index] = Math.min(this.sentMs + ttlMs, latestDeadlineMs);
+        else if (ttlMs < -2) throw new ProtocolError('a malformed reply to PTTL');
+        at = cr + 2;
+      } else {
+        const text = type === MINUS ? lineText(bytes, at, end) : '';
+        if (text === undefined) return at;
+        if (!isUnserved.test(text)) {
+          throw new ProtocolError(`a malformed reply to PTTL: ${text}`);
+        }
+        this.deadlines[this.#index] = unserved;
+        at += text.length + 3;
+      }
+      this.#index++;
+    }
+    this.done = this.#index === this.deadlines.length;
+    // An answer is read when it comes, unless reading was paused: then it may have lain for long, and
+    // the source gave it soon after it was asked.
+    const wasPaused = this.source.pauseCount !== this.#pausesBefore;
+    if (this.done) this.givenAt(wasPaused ? this.sentMs : Date.now());
+    return at;
+  }
+
+  /** @param ms undefined: nothing better is known than what was said before. */
+  givenAt(ms: number | undefined): void {
+    if (ms === undefined) return;
+    const laterMs = ms - this.#givenMs;
+    this.#givenMs = ms;
+    if (laterMs === 0) return;
+    for (let index = 0; index < this.deadlines.length; index++) {
+      const deadlineMs = this.deadlines[index] as number;
+      if (deadlineMs === 0 || deadlineMs === unserved) continue;
+      this.deadlines[index] = Math.min(deadlineMs + laterMs, latestDeadlineMs);
+    }
+  }
+}
+
+/**
+ * When, by this machine's clock, the source said what it said.
+ *
+ * A connection may stand still while an answer is on it, and a TTL that is counted from its arrival is
+ * stretched by as long. So the source is asked for the time along with TTLs. What its clock shows means
+ * nothing by itself, but how far behind ours it is seen does: the least that was seen lately is what
+ * the way takes when nothing stands still. Whatever clocks do, an answer was given after its question
+ * was sent and before it came in.
+ */
+export interface SourceClock {
+  /** The source doesn't tell the time. */
+  readonly isRefused: boolean;
+  /**
+   * @param reply what it answered to TIME; undefined: it was not asked.
+   * @param sentMs when it was asked.
+   * @returns when it answered, as far as that can be told; undefined: it can't.
+   */
+  answeredMs(reply: Reply | undefined, sentMs: number): number | undefined;
+}
+
+/** The least is taken of so many answers and up to as many before: clocks drift. */
+const answersInSight = 128;
+
+const clocks = new WeakMap<Connection, SourceClock>();
+
+/** Of a connection, because behind another one there may be another machine. */
+export function clockOf(source: Connection): SourceClock {
+  const known = clocks.get(source);
+  if (known) return known;
+  const clock = sourceClock();
+  clocks.set(source, clock);
+  return clock;
+}
+
+function sourceClock(): SourceClock {
+  let isRefused = false;
+  let least = Infinity;
+  let leastBefore = Infinity;
+  let answers = 0;
+
+  return {
+    get isRefused() {
+      return isRefused;
+    },
+    answeredMs(reply, sentMs) {
+      const sourceMs = timeOf(reply);
+      if (sourceMs === undefined) {
+        isRefused ||= reply instanceof ErrorReply;
+        return undefined;
+      }
+      const nowMs = Date.now();
+      if (answers++ >= answersInSight) {
+        leastBefore = least;
+        least = Infinity;
+        answers = 1;
+      }
+      least = Math.min(least, nowMs - sourceMs);
+      const answeredMs = Math.round(sourceMs + Math.min(least, leastBefore));
+      return Math.max(sentMs, Math.min(nowMs, answeredMs));
+    },
+  };
+}
+
+/** Seconds and the microseconds beyond them, in ms. */
+function timeOf(reply: Reply | undefined): number | undefined {
+  if (!Array.isArray(reply) || reply.length !== 2) return undefined;
+  const [seconds = NaN, micros = NaN] = reply.map((one) => Number(textOf(one) || NaN));
+  const ms = seconds * 1000 + micros / 1000;
+  return Number.isFinite(ms) ? ms : undefined;
+}
+
+/** What an answer to PTTL says, in ms since the epoch by this machine's clock; 0: it does not expire. */
+export function deadlineIn(ttl: Reply): number {
+  return typeof ttl === 'number' && ttl >= 0 ? Date.now() + ttl : 0;
+}
+
+/** Of points in time; 0: never. */
+export function isNear(oneMs: number, otherMs: number): boolean {
+  if (oneMs === 0 || otherMs === 0) return oneMs === otherMs;
+  return Math.abs(oneMs - otherMs) <= deadlineToleranceMs;
+}
+
+/**
+ * Whether TTLs have to be asked for at all. A database in which no key expires saves a question
+ * for each key; INFO keyspace says so for the price of one.
+ */
+export interface Expiry {
+  /** Whether some key has a TTL, as last heard. */
+  isKnown(): boolean;
+  /**
+   * Asked behind values whose TTLs were not asked for.
+   * @returns whether still no key had a TTL when they were read.
+   */
+  confirmNone(source: Connection): Promise<boolean>;
+}
+
+const question = command('INFO', 'keyspace');
+
+/**
+ * @param db the database's number at the source.
+ * @param expiringKeys how many keys had a TTL before the start.
+ */
+export function createExpiry(db: number, expiringKeys: number): Expiry {
+  let known = expiringKeys > 0;
+  const line = new RegExp(`^db${String(db)}:.*`, 'm');
+
+  return {
+    isKnown: () => known,
+    confirmNone(source) {
+      return new Promise((resolve, reject) => {
+        const read = (reply: Reply): void => {
+          const isNone = Buffer.isBuffer(reply) && tellsOfNone(textOf(reply), line);
+          if (!isNone) known = true;
+          resolve(isNone);
+        };
+        source.out.append(question);
+        source.expect(new ReplyReader(read, reject));
+      });
+    },
+  };
+}
+
+/**
+ * A server that doesn't tell is taken to have keys that expire. One that has no line for a database
+ * has nothing in it.
+ */
+function tellsOfNone(keyspace: string, line: RegExp): boolean {
+  const [ours] = line.exec(keyspace) ?? [];
+  return ours === undefined ? /^# Keyspace/m.test(keyspace) : /[:,]expires=0(?!\d)/.test(ours);
+}

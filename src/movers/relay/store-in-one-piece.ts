@@ -1,0 +1,184 @@
+/**
+ * Stores values in one piece, each with one command, and many of them under way at a time.
+ *
+ * Strings travel as themselves, because DUMP compresses and checksums every value. Which keys are
+ * strings is learned from MGET, which answers nil for all others at hardly any cost; where strings
+ * are rare it is not asked.
+ */
+import type { Connection } from '../../redis/connection.js';
+import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
+import type { Batch, Keys } from '../../types.js';
+import { isVersionRefusal } from '../refusals.js';
+import { askDeadlines } from './deadlines.js';
+import type { Durability } from './durability.js';
+import type { Line, Passed } from './line.js';
+import { type Stored, type StoreOptions, type StoreTracking, Storing } from './store.js';
+import type { Form, StoreWords } from './words.js';
+
+/** Stores values in one piece where they can travel so; asks for as much as the window lets in. */
+export async function storeInOnePiece(
+  options: StoreOptions,
+  line: Line,
+  lane: Connection,
+  batch: Batch,
+  tracking: StoreTracking,
+): Promise<Stored> {
+  const storing = new StoringPieces(options, line, lane, batch, tracking);
+  const parts: Promise<Keys>[] = [];
+  for (let from = 0; from < batch.keys.count;) {
+    const count = await options.window.enterSome(batch.keys.count - from);
+    const part = storing.storePart(slice(batch.keys, from, from + count));
+    // Whoever awaits it comes later than its end may.
+    part.catch(() => undefined);
+    parts.push(part);
+    from += count;
+  }
+  return storing.stored(joined(await Promise.all(parts)));
+}
+
+/** Values are asked for only as the window lets them in. */
+class StoringPieces extends Storing {
+  readonly #form: Form;
+  readonly #words: StoreWords;
+  readonly #durability: Durability | undefined;
+
+  constructor(...given: ConstructorParameters<typeof Storing>) {
+    super(...given);
+    const { options, batch, tracking } = this;
+    this.#form = options.sameSlot ? 'payload' : options.shapes.nextForm();
+    this.#words = options.wordsFor(batch.node, this.overwrite);
+    // What gets its name later is asked about then.
+    this.#durability = tracking.stage ? undefined : options.durabilityOf(batch.node);
+  }
+
+  /**
+   * @param all which the window has let in.
+   * @returns those that are whole at the node by this.
+   */
+  async storePart(all: Keys): Promise<Keys> {
+    const { options, line, outcome } = this;
+    const { shapes, sizes } = options;
+    const form = this.#form;
+    const asksFirst = form === 'payload' || sizes?.ofStrings === true;
+    const keys = asksFirst ? await this.#entered(all) : all;
+    if (keys.count === 0) return noKeys;
+    if (form === 'payload' && shapes.payloadsRefused) {
+      return this.#storeAs('elements', keys, undefined);
+    }
+    const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
+    const passing = this.#pass(keys, form, ttls);
+    const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
+    noTtls?.catch(() => undefined);
+    const first = await passing;
+    const whole = await this.#settlePieces(keys, first, form);
+    if (noTtls && !(await noTtls)) {
+      // One has got a TTL since the last part: all go round again, and are asked for theirs.
+      const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
+      const { sent, stage } = this.tracking;
+      outcome.retry(sent.withValues(whole), { ...why, copy: stage ? this.batch.copy : this.copy });
+      if (form === 'payload') await this.settleAbsent(keys, first);
+      else outcome.retry(chosen(keys, first.absent), why);
+      return noKeys;
+    }
+    if (form === 'payload' || first.refusedBySource !== undefined) {
+      await this.settleAbsent(keys, first);
+      return whole;
+    }
+    shapes.note(keys.count - first.absent.length, keys.count);
+    if (first.absent.length === 0) return whole;
+    const others = chosen(keys, first.absent);
+    const inOnePiece = asksFirst ? undefined : await this.#indexesInOnePiece(others);
+    const indexes = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
+    if (indexes.length === 0) return whole;
+    await options.window.enter(indexes.length);
+    const as = shapes.payloadsRefused ? 'elements' : 'payload';
+    const theirTtls = ttls && Float64Array.from(indexes, (index) => ttls[index] as number);
+    return joined([whole, await this.#storeAs(as, chosen(keys, indexes), theirTtls)]);
+  }
+
+  /** Those that may stay in the window, into which all have gone. */
+  async #entered(all: Keys): Promise<Keys> {
+    let keys = noKeys;
+    try {
+      const indexes = await this.#indexesInOnePiece(all);
+      keys = indexes ? chosen(all, indexes) : all;
+      return keys;
+    } finally {
+      if (keys.count < all.count) this.options.window.leave(all.count - keys.count, 0);
+    }
+  }
+
+  /**
+   * The indexes of those that are not too large to travel in one piece; the others go by elements.
+   * Undefined: that is all of them.
+   */
+  async #indexesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
+    const { sizes } = this.options;
+    const beyond = sizes ? await sizes.beyond(this.line.source, keys) : [];
+    if (beyond.length === 0) return undefined;
+    this.byElements.push(chosen(keys, beyond));
+    const large = new Set(beyond);
+    return [...Array(keys.count).keys()].filter((index) => !large.has(index));
+  }
+
+  async #storeAs(as: Form | 'elements', keys: Keys, ttls: Float64Array | undefined): Promise<Keys> {
+    const passed = await this.#pass(keys, as, ttls);
+    await this.settleAbsent(keys, passed);
+    return this.#settlePieces(keys, passed, as);
+  }
+
+  /** Keys leave the window when the node has answered for them. */
+  async #pass(keys: Keys, as: Form | 'elements', ttls: Float64Array | undefined): Promise<Passed> {
+    const { window } = this.options;
+    const { sent, stage } = this.tracking;
+    const { node, asking } = this.batch;
+    let isInWindow = true;
+    // Replicas may take their time: others must be able to go on meanwhile.
+    const answered = (valueBytes: number): void => {
+      if (isInWindow) window.leave(keys.count, valueBytes);
+      isInWindow = false;
+    };
+    let bytes = 0;
+    try {
+      if (as === 'elements') stage?.forget(keys);
+      const passed =
+        as === 'elements'
+          ? await this.passElements(keys, this.#durability, 'payload')
+          : await this.line.pass({
+              keys: stage ? stage.begin(keys, ttls) : keys,
+              node,
+              lane: this.lane,
+              form: as,
+              words: this.#words,
+              ttls,
+              isTemporary: stage !== undefined,
+              asking,
+              durability: this.#durability,
+              sent,
+              answered,
+            });
+      bytes = passed.bytes;
+      this.countBytes(keys, passed);
+      return passed;
+    } finally {
+      answered(bytes);
+    }
+  }
+
+  /** @returns those that are whole at the node. */
+  async #settlePieces(keys: Keys, passed: Passed, as: Form | 'elements'): Promise<Keys> {
+    const { options } = this;
+    const { whole, unfit } = await this.settle(keys, passed, as);
+    const wholes = [whole];
+    for (const refused of unfit) {
+      // What is moved aside is deleted aside, which the guard of this line takes for a stranger's
+      // writes. So only what is large goes that way, and copies, whose guard is another one there.
+      if (isVersionRefusal(refused.text) && options.job.mode === 'move') {
+        options.shapes.payloadsRefused = true;
+        await options.window.enter(refused.keys.count);
+        wholes.push(await this.#storeAs('elements', refused.keys, undefined));
+      } else this.byElements.push(refused.keys);
+    }
+    return joined(wholes);
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * `--verify`: what a node has acknowledged is compared with what the source has, before any of it is
+ * deleted there. A difference is a failure of its key, which stays at the source; unless the source
+ * was written to meanwhile: then the copy is stale, and the key goes round again as it always does.
+ *
+ * Values in one piece are stored under temporary names, compared there, and only then given their own
+ * ones. Under its own name a copy belongs to the clients of the cluster at once, and what they did to it
+ * could not be told from damage on the way. And damage is never seen by anybody. Temporary names have a
+ * deadline, so that a run that is killed leaves nothing for good.
+ */
+import { sideOf } from '../../compare/value.js';
+import type { Connection } from '../../redis/connection.js';
+import { frame } from '../../redis/frames.js';
+import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
+import { ErrorReply } from '../../redis/reply.js';
+import type { Batch, Copy, Keys, Node } from '../../types.js';
+import type { Place } from '../aside.js';
+import { temporaryNameFor } from '../elements/temporary.js';
+import type { OutcomeBuilder } from '../outcome.js';
+import { mayOverwrite } from '../policy.js';
+import { type Refused, settleRefused } from '../refusals.js';
+import { type ExistingOptions, settleExisting } from '../settle.js';
+import { deadlineIn, isNear } from './deadlines.js';
+import { type Durability, shortfallOver } from './durability.js';
+import type { Lanes } from './lanes.js';
+import { takeBack } from './leaving.js';
+import type { Ticket } from './removal.js';
+import type { GuardedLine } from './watchers.js';
+import type { StoreWords } from './words.js';
+
+/** A key whose copy is not what the source has. */
+export interface Apart {
+  readonly index: number;
+  /** One clause, without any value: `field "name" differs`. */
+  readonly what: string;
+}
+
+export interface Confirmation {
+  /**
+   * Compares keys that the node has acknowledged.
+   * @param isTemporary the names there are temporary: their deadlines do not count.
+   * @throws ConnectionError when a side is lost.
+   */
+  apart(at: Place, keys: Keys, isTemporary: boolean): Promise<readonly Apart[]>;
+  close(): void;
+}
+
+export interface VerifyOptions extends ExistingOptions {
+  readonly confirmation: Confirmation | undefined;
+  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  durabilityOf(node: Node): Durability | undefined;
+}
+
+/** What a node has acknowledged, and what it had already, with the same values. */
+interface Acknowledged {
+  readonly keys: Keys;
+  readonly found: Keys;
+}
+
+/** Keys that are about to be deleted at the source. */
+export interface Unverified {
+  readonly guarded: GuardedLine;
+  readonly ticket: Ticket | undefined;
+  readonly batch: Batch;
+  readonly stored: Acknowledged;
+}
+
+/** What is right, and may leave the source. */
+export interface Verified extends Acknowledged {
+  /** What has to be moved again. */
+  readonly again: Keys;
+  /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
+  readonly isWatchOver: boolean;
+}
+
+/**
+ * Compares what was stored, and gives what stands under temporary names its own ones.
+ * @param renaming connections over which no values pass.
+ */
+export async function verifyStaged(
+  options: VerifyOptions,
+  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
+  stage: Stage,
+  renaming: Lanes,
+  outcome: OutcomeBuilder,
+): Promise<Verified> {
+  const { node } = batch;
+  const staged = stage.indexesOf(keys);
+  const isStaged = new Set(staged);
+  const below = chosen(keys, staged);
+  const above = chosen(
+    keys,
+    [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
+  );
+  const one = await confirmed(options, guarded, ticket, batch, stage.staged(below), true);
+  const other = await confirmed(options, guarded, ticket, batch, above, false);
+  for (const { index, what } of other.wrong) differs(outcome, node, chosen(above, [index]), what);
+  for (const { index, what } of one.wrong) differs(outcome, node, chosen(below, [index]), what);
+  const wellAbove = chosen(above, other.right);
+  const right = chosen(below, one.right);
+  const again = joined([chosen(below, one.again), chosen(above, other.again)]);
+  const connection = await renaming.to(node);
+  if (one.isWatchOver || other.isWatchOver) {
+    await stage.discard(connection, batch, below);
+    return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
+  }
+  const unfit = [...one.wrong.map(({ index }) => index), ...one.again];
+  await stage.discard(connection, batch, chosen(below, unfit));
+  const overwrite = mayOverwrite(options.job, batch) === 'always';
+  const placed = await stage.place(connection, batch, right, overwrite);
+  const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ index }) => index)];
+  await stage.discard(connection, batch, chosen(right, rest));
+  for (const index of placed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
+  settleRefused(outcome, node, right, placed.refused);
+  const { sourceRun } = guarded.line;
+  const existing = chosen(right, placed.existing);
+  const equal =
+    existing.count === 0
+      ? noKeys
+      : await settleExisting(options, batch, existing, sourceRun, outcome);
+  const verified = {
+    keys: joined([wellAbove, chosen(right, placed.placed)]),
+    found: joined([found, equal]),
+    again,
+    isWatchOver: false,
+  };
+  const durability = verified.keys.count > 0 ? options.durabilityOf(node) : undefined;
+  const shortfall = durability && (await shortfallOver(connection, durability));
+  if (shortfall === undefined) return verified;
+  const copy: Copy = { state: 'may-be-stored', sourceRun };
+  const message = `${node.address}: ${shortfall}`;
+  outcome.retry(verified.keys, { class: 'unavailable', message, copy });
+  return { ...verified, keys: noKeys };
+}
+
+/**
+ * Compares what was stored under its own name; what is wrong is taken back.
+ * @param lane over which the copies are watched.
+ */
+export async function verifyInPlace(
+  options: VerifyOptions,
+  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
+  lane: Connection,
+  outcome: OutcomeBuilder,
+): Promise<Verified> {
+  const result = await confirmed(options, guarded, ticket, batch, keys, false);
+  for (const { index, what } of result.wrong) {
+    const one = chosen(keys, [index]);
+    const [back] = await takeBack(options, lane, batch, outcome, one);
+    differs(outcome, batch.node, back?.keys ?? one, what);
+  }
+  return {
+    keys: chosen(keys, result.right),
+    found,
+    again: chosen(keys, result.again),
+    isWatchOver: result.isWatchOver,
+  };
+}
+
+function differs(outcome: OutcomeBuilder, node: Node, keys: Keys, what: string): void {
+  const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
+  outcome.fail(keys, { class: 'differs', message });
+}
+
+/** By the keys' indexes. */
+interface Confirmed {
+  /** What is as the source has it, and may leave there. */
+  readonly right: readonly number[];
+  /** What is not, though nobody wrote to the source. */
+  readonly wrong: readonly Apart[];
+  /** What has to be moved again, because the source was written to, or nobody can tell. */
+  readonly again: readonly number[];
+  /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
+  readonly isWatchOver: boolean;
+}
+
+/** What consumer groups do touches no watched key: streams get another chance, so many times. */
+const triesOfStreams = 12;
+
+/**
+ * @param stored what the node has acknowledged, under the names by which it is found there.
+ * @param isTemporary it stands under temporary names, whose deadlines do not count.
+ */
+async function confirmed(
+  { confirmation }: VerifyOptions,
+  guarded: GuardedLine,
+  ticket: Ticket | undefined,
+  batch: Batch,
+  stored: Keys,
+  isTemporary: boolean,
+): Promise<Confirmed> {
+  const indexes = [...Array(stored.count).keys()];
+  const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
+  if (stored.count === 0 || !confirmation) return all;
+  const apart = await confirmation.apart(batch, stored, isTemporary);
+  if (apart.length === 0) return all;
+  const isApart = new Set(apart.map(({ index }) => index));
+  const different = indexes.filter((index) => isApart.has(index));
+  const isStale = await wasWritten(guarded, batch, ticket, chosen(stored, different));
+  return {
+    right: indexes.filter((index) => !isApart.has(index)),
+    wrong: isStale ? [] : apart,
+    again: isStale ? different : [],
+    isWatchOver: guarded.removal?.watches === true,
+  };
+}
+
+/** Whether somebody wrote to the source since the values were asked for, as far as it tells. */
+async function wasWritten(
+  { line, removal }: GuardedLine,
+  batch: Batch,
+  ticket: Ticket | undefined,
+  different: Keys,
+): Promise<boolean> {
+  if (!removal || !ticket) return false;
+  if (removal.watches === true) {
+    const [begun, result] = await Promise.all([
+      line.source.call('MULTI'),
+      line.source.call('EXEC'),
+    ]);
+    if (begun instanceof ErrorReply || result === null) return !(begun instanceof ErrorReply);
+    return batch.attempt < triesOfStreams && (await anyStream(line.source, different));
+  }
+  if (ticket.state === undefined) return false;
+  // As long as nobody else writes, the state is the same object.
+  const now = removal.begin(batch.keys);
+  await line.source.call('PING');
+  return now.state !== ticket.state;
+}
+
+async function anyStream(source: Connection, keys: Keys): Promise<boolean> {
+  const indexes = [...Array(keys.count).keys()];
+  const types = await Promise.all(indexes.map((index) => source.call('TYPE', keyAt(keys, index))));
+  return types.includes('stream');
+}
+
+/** What became of keys whose values were found to be right; each is in one of these. */
+interface Placed {
+  readonly placed: readonly number[];
+  /** The node has a key of that name, which may not be overwritten. */
+  readonly existing: readonly number[];
+  /** It does not have the deadline that was sent. */
+  readonly late: readonly number[];
+  readonly refused: readonly Refused[];
+}
+
+export interface Stage {
+  /**
+   * The keys under temporary names.
+   * @param deadlines of the keys, 0 for none; may be filled in later.
+   */
+  begin(keys: Keys, deadlines: Float64Array | undefined): Keys;
+  /** They get their own names in another way after all. */
+  forget(keys: Keys): void;
+  /** Which of the keys stand under temporary names. */
+  indexesOf(keys: Keys): readonly number[];
+  /** Keys that were begun with, under the same temporary names. */
+  staged(keys: Keys): Keys;
+  /** Gives keys their own names. */
+  place(
+    lane: Connection,
+    at: Pick<Batch, 'asking'>,
+    keys: Keys,
+    overwrite: boolean,
+  ): Promise<Placed>;
+  /** Deletes what stands under temporary names. */
+  discard(lane: Connection, at: Pick<Batch, 'asking'>, keys: Keys): Promise<void>;
+}
+
+interface Staged {
+  readonly name: Buffer;
+  readonly deadlineMs: () => number;
+}
+
+export function createStage(): Stage {
+  const known = new Map<string, Staged>();
+
+  function of(keys: Keys, index: number): Staged {
+    const found = known.get(keyAt(keys, index).toString('latin1'));
+    if (!found) throw new Error('a key that was not stored under a temporary name');
+    return found;
+  }
+
+  function staged(keys: Keys): Keys {
+    const names = keysBuilder(Math.max(1, keys.count));
+    for (let index = 0; index < keys.count; index++) {
+      const name = frame(of(keys, index).name);
+      names.add(name, 0, name.length);
+    }
+    return { ...keys, names: names.take() };
+  }
+
+  return {
+    staged,
+    forget(keys) {
+      for (let index = 0; index < keys.count; index++) {
+        known.delete(keyAt(keys, index).toString('latin1'));
+      }
+    },
+    indexesOf: (keys) =>
+      [...Array(keys.count).keys()].filter((index) =>
+        known.has(keyAt(keys, index).toString('latin1')),
+      ),
+    begin(keys, deadlines) {
+      for (let index = 0; index < keys.count; index++) {
+        const name = temporaryNameFor(keyAt(namesOf(keys), index));
+        const deadlineMs = (): number => deadlines?.[index] ?? 0;
+        known.set(keyAt(keys, index).toString('latin1'), { name, deadlineMs });
+      }
+      return staged(keys);
+    },
+    async place(lane, { asking }, keys, overwrite) {
+      const side = sideOf(lane, { asking });
+      const placed: number[] = [];
+      const existing: number[] = [];
+      const late: number[] = [];
+      const refused: Refused[] = [];
+      const word = overwrite ? 'RENAME' : 'RENAMENX';
+      await Promise.all(
+        [...Array(keys.count).keys()].map(async (index) => {
+          const { name, deadlineMs: deadlineOf } = of(keys, index);
+          const deadlineMs = deadlineOf();
+          const real = keyAt(namesOf(keys), index);
+          if (deadlineMs === 0) void side.ask(['PERSIST', name]).catch(() => undefined);
+          else if (!isNear(deadlineIn(await side.ask(['PTTL', name])), deadlineMs)) {
+            late.push(index);
+            return;
+          }
+          const reply = await side.ask([word, name, real]);
+          if (reply instanceof ErrorReply) refused.push({ index, text: reply.text });
+          else if (reply === (overwrite ? 'OK' : 1)) placed.push(index);
+          else if (reply === 0) existing.push(index);
+          else refused.push({ index, text: 'ERR a malformed reply to RENAME' });
+        }),
+      );
+      const sorted = placed.sort((one, other) => one - other);
+      return { placed: sorted, existing, late, refused };
+    },
+    async discard(lane, { asking }, keys) {
+      const side = sideOf(lane, { asking });
+      await Promise.all(
+        [...Array(keys.count).keys()].map((index) => side.ask(['DEL', of(keys, index).name])),
+      );
+    },
+  };
+}
