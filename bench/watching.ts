@@ -12,7 +12,7 @@ import { liveState } from '../src/monitor/live.js';
 import { createMetrics } from '../src/monitor/metrics.js';
 import { createSampler } from '../src/monitor/sample.js';
 import { viewLines } from '../src/monitor/view.js';
-import { endBatch, facts, newTally } from '../test/unit/monitor/given.js';
+import { endBatch, facts, newTally } from '../test/support/tallies.js';
 import type { Benchmark } from './types.js';
 
 const rounds = 500;

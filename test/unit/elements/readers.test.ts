@@ -6,9 +6,9 @@ import { nextId } from '../../../src/movers/elements/stream-ids.js';
 import { swapped } from '../../../src/movers/elements/frames.js';
 import { keyAt } from '../../../src/redis/keys.js';
 import type { Reader } from '../../../src/redis/reader.js';
-import { feed } from '../../fuzz/feed.js';
-import { mockConnection } from '../../fuzz/mock-connection.js';
-import { keysOf } from '../../fuzz/readers.js';
+import { feed } from '../../support/feed.js';
+import { mockConnection } from '../../support/mock-connection.js';
+import { keysOf } from '../../support/keys.js';
 import type { Keys } from '../../../src/types.js';
 
 const texts = (keys: Keys): string[] =>

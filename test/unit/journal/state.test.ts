@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PreflightError } from '../../../src/errors.js';
 import { defaultStatePath } from '../../../src/journal/place.js';
 import { type Job, parseState, serializeState } from '../../../src/journal/state.js';
-import { earlierState } from './given.js';
+import { earlierState } from '../../support/earlier-state.js';
 
 const job: Job = {
   from: ['10.0.0.5:6379/0'],

@@ -5,7 +5,7 @@ import { logRun } from '../../../src/monitor/run-log.js';
 import { createSampler, type RunFacts } from '../../../src/monitor/sample.js';
 import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import { keptLog } from '../../support/kept-log.js';
-import { facts, newTally } from './given.js';
+import { facts, newTally } from '../../support/tallies.js';
 
 function logged(format: 'text' | 'json', say: (logger: ReturnType<typeof createLogger>) => void) {
   let text = '';

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createHistory } from '../../../src/monitor/history.js';
 import { createMetrics } from '../../../src/monitor/metrics.js';
 import { createSampler } from '../../../src/monitor/sample.js';
-import { someKeys } from '../engine/given.js';
-import { at, endBatch, facts, newTally, sampleOf } from './given.js';
+import { someKeys } from '../../support/batches.js';
+import { at, endBatch, facts, newTally, sampleOf } from '../../support/tallies.js';
 
 describe('the metrics', () => {
   it('say what the tally and the batches said, and no key', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createSampler } from '../../../src/monitor/sample.js';
 import { speedometer } from '../../../src/monitor/speed.js';
-import { at, endBatch, facts, newTally } from './given.js';
+import { at, endBatch, facts, newTally } from '../../support/tallies.js';
 
 describe('the speed', () => {
   it('of a steady run is its rate, and the time left what remains of it', () => {

@@ -5,7 +5,7 @@ import { fit, flow, widthOf } from '../../../src/monitor/lines.js';
 import { progressLine } from '../../../src/monitor/progress.js';
 import { viewLines } from '../../../src/monitor/view.js';
 import type { NodeTally } from '../../../src/types.js';
-import { at, facts, sampleOf, unsteered } from './given.js';
+import { at, facts, sampleOf, unsteered } from '../../support/tallies.js';
 
 const plain = colours.createColors(false);
 const bright = colours.createColors(true);

@@ -3,7 +3,7 @@ import { keyAt } from '../../../src/redis/keys.js';
 import type { Reader } from '../../../src/redis/reader.js';
 import { type Page, PageReader } from '../../../src/sources/page.js';
 import { scanPosition, scanSource } from '../../../src/sources/scan.js';
-import { feed } from '../../fuzz/feed.js';
+import { feed } from '../../support/feed.js';
 
 function read(text: string) {
   const pages: Page[] = [];
