@@ -10,7 +10,7 @@ import colours from 'picocolors';
 import { createHistory } from '../src/monitor/history.js';
 import { liveState } from '../src/monitor/live.js';
 import { createMetrics } from '../src/monitor/metrics.js';
-import { createSampler } from '../src/monitor/sample.js';
+import { createSampler } from '../src/monitor/sampler.js';
 import { viewLines } from '../src/monitor/view.js';
 import { endBatch, facts, newTally } from '../test/support/tallies.js';
 import type { Benchmark } from './types.js';

@@ -1,13 +1,13 @@
 /** The library's public face. */
 export { assess, type AssessContext } from './commands/assess.js';
-export type { AssessOptions } from './commands/assess/options.js';
+export type { AssessOptions } from './commands/assess/assess-options.js';
 export { checkCluster, type CheckContext, type CheckOptions } from './commands/check.js';
 export { type ImportContext, importKeys } from './commands/import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions, VerifyOptions } from './commands/verify/options.js';
-export { summarizeAssess } from './assess/lines.js';
-export type { AssessReport } from './assess/report.js';
-export { type CheckReport, summarizeCheck } from './check/report.js';
+export type { GivenVerifyOptions, VerifyOptions } from './commands/verify/verify-options.js';
+export { summarizeAssess } from './assess/sections.js';
+export type { AssessReport } from './assess/assess-report.js';
+export { type CheckReport, summarizeCheck } from './check/check-report.js';
 export {
   ConnectionError,
   ImportError,
@@ -23,5 +23,5 @@ export type { Report, ReportedFailure } from './report.js';
 export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
 export type { Difference, DifferenceKind, ReportedDifference } from './verify/difference.js';
-export { summarizeVerify, type VerifyReport } from './verify/report.js';
+export { summarizeVerify, type VerifyReport } from './verify/verify-report.js';
 export { version } from './installed.js';

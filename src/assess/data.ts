@@ -2,8 +2,8 @@
 import type { Control, ControlReply } from '../redis/control.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import { type Collisions, findCollisions } from './collisions.js';
-import { type SampledKey, sampleKeys } from './sample.js';
-import { shapeOf } from './shapes.js';
+import { type SampledKey, sampleKeys } from './key-sample.js';
+import { shapeOf } from './key-shapes.js';
 
 export interface DataFacts extends Collisions {
   /** Keys of each database that has any. */

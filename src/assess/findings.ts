@@ -1,6 +1,6 @@
 /** What an assessment has to say, each in one sentence: what blocks, what is not known, what to note. */
 import { formatCount } from '../format.js';
-import type { Finding, Known, TargetNode, WatchReport } from './report.js';
+import type { Finding, Known, TargetNode, WatchReport } from './assess-report.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */

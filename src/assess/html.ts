@@ -1,6 +1,6 @@
 /** An assessment as one page that needs nothing else: to send to a colleague. */
-import { headline, sectionsOf } from './lines.js';
-import type { AssessReport } from './report.js';
+import { headline, sectionsOf } from './sections.js';
+import type { AssessReport } from './assess-report.js';
 
 const style = `
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff }

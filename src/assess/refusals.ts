@@ -1,6 +1,6 @@
 /** What a cluster refuses whatever the keys are: patterns for keys in SORT, and other databases. */
 import { optionsFrom, sortArguments } from './key-positions.js';
-import { shapeOf } from './shapes.js';
+import { shapeOf } from './key-shapes.js';
 
 export interface Refusal {
   /** `refused`: it would use keys of any slot. `database`: a cluster has only database 0. */

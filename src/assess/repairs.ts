@@ -1,5 +1,5 @@
 /** What would repair a pattern that a cluster refuses. */
-import { joinShapes } from './shapes.js';
+import { joinShapes } from './key-shapes.js';
 import { commonParts, nameSign, taggedAt } from './names.js';
 
 export type Trouble =

@@ -1,6 +1,6 @@
 /** From what is known to a verdict: whether it can move, and which case it is. */
 import { findingsOf, unseenOf } from './findings.js';
-import type { AssessReport, Case, Finding, Known } from './report.js';
+import type { AssessReport, Case, Finding, Known } from './assess-report.js';
 
 /** @param more findings about both sides together. */
 export function buildAssessReport(known: Known, more: readonly Finding[] = []): AssessReport {

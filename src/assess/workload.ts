@@ -11,7 +11,7 @@ import type { Seen } from './monitor-line.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
 import { type Refusal, refusalOf } from './refusals.js';
 import type { Trouble } from './repairs.js';
-import { joinShapes, shapeOf, taggedShapes } from './shapes.js';
+import { joinShapes, shapeOf, taggedShapes } from './key-shapes.js';
 import { mayHaveSeveralKeys } from './stats.js';
 
 export interface Workload extends Pick<Patterns, 'leftOut'> {

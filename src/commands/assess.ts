@@ -1,6 +1,6 @@
 /** Whether an application and its data can live in a cluster: from options to a report. */
 import { functionLibraries, readData } from '../assess/data.js';
-import type { AssessReport } from '../assess/report.js';
+import type { AssessReport } from '../assess/assess-report.js';
 import { readCommandStats } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/verdict.js';
 import { ImportError, PreflightError } from '../errors.js';
@@ -13,8 +13,12 @@ import { readServerFacts } from '../redis/server.js';
 import { readRows } from '../rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
-import { type AssessOptions, assessRows, type GivenAssessOptions } from './assess/options.js';
-import { openPage } from './assess/page.js';
+import {
+  type AssessOptions,
+  assessRows,
+  type GivenAssessOptions,
+} from './assess/assess-options.js';
+import { openPage } from './assess/assess-page.js';
 import { meetTarget } from './assess/target.js';
 import { watched } from './assess/watched.js';
 

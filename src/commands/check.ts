@@ -2,7 +2,7 @@
 import { accessRows } from '../access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
-import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js';
+import { buildCheckReport, type CheckReport, type Fix } from '../check/check-report.js';
 import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';

@@ -7,13 +7,13 @@ import type { Logger } from '../types.js';
 import { version } from '../installed.js';
 import type { Difference } from '../verify/difference.js';
 import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
-import { createFindings } from '../verify/findings.js';
-import { buildVerifyReport, type VerifyReport } from '../verify/report.js';
-import { verifyAll } from '../verify/verify.js';
-import { type GivenVerifyOptions, readVerifyOptions } from './verify/options.js';
+import { createFindings } from '../verify/difference-counts.js';
+import { buildVerifyReport, type VerifyReport } from '../verify/verify-report.js';
+import { verifyAll } from '../verify/both-ways.js';
+import { type GivenVerifyOptions, readVerifyOptions } from './verify/verify-options.js';
 import { openVerify, type VerifyScene } from './verify/scene.js';
 import { createRepair, type Repair } from './verify/repair.js';
-import { showVerifyProgress } from './verify/progress.js';
+import { showVerifyProgress } from './verify/verify-progress.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface VerifyContext {

@@ -8,7 +8,7 @@ import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { scoreOf } from './ordered.js';
 import { itemsOf } from './pair.js';
-import { askReplies, type Ends, wordsAround } from './questions.js';
+import { askReplies, type Ends, wordsAround } from './ask-many.js';
 import { isUnknownCommand } from './unordered.js';
 
 interface Kind {

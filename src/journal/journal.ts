@@ -9,7 +9,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
-import { makeFolder, replaceFile } from './files.js';
+import { makeFolder, replaceFile } from './atomic-file.js';
 import { takeLock } from './lock.js';
 import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
 import {

@@ -11,7 +11,7 @@
  */
 import { PreflightError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
-import type { JobName } from './place.js';
+import type { JobName } from './state-folder.js';
 
 export interface Job extends JobName {
   readonly clusterNodes: ClusterNodes;

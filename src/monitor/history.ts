@@ -4,7 +4,7 @@
  *
  * Counts are kept, not rates: a rate between two of them is right however many were dropped.
  */
-import type { Sample } from './sample.js';
+import type { Sample } from './sampler.js';
 
 const defaultLimit = 1000;
 const firstEveryMs = 1000;

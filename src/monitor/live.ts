@@ -1,7 +1,7 @@
 /** The run as JSON, while it lasts: the report so far, and what the page draws besides. */
 import { buildReport, type Report, reportedFailure } from '../report.js';
 import type { Course, History } from './history.js';
-import type { NodeSample, RunStatus, Sample, Sampler } from './sample.js';
+import type { NodeSample, RunStatus, Sample, Sampler } from './sampler.js';
 
 /** The report's own fields; its status is `running` until there is another. */
 export type ReportSoFar = Omit<Report, 'status'> & { readonly status: RunStatus };

@@ -14,7 +14,7 @@ import {
   Registry,
 } from 'prom-client';
 import type { BatchEvent, FailureClass, Tally } from '../types.js';
-import type { Sample, Sampler } from './sample.js';
+import type { Sample, Sampler } from './sampler.js';
 
 const outcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
 const statuses = ['running', 'complete', 'incomplete', 'interrupted', 'failed'] as const;

@@ -5,7 +5,7 @@
 import type { Colors } from 'picocolors/types.js';
 import { formatCount } from '../format.js';
 import { fit } from './lines.js';
-import type { NodeSample } from './sample.js';
+import type { NodeSample } from './sampler.js';
 
 const gap = '  ';
 const barWidth = 12;

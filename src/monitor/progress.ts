@@ -4,7 +4,7 @@
  */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import type { Sample, Sampler } from './sample.js';
+import type { Sample, Sampler } from './sampler.js';
 import type { Screen } from './screen.js';
 import { numbers, viewLines } from './view.js';
 

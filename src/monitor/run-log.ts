@@ -6,7 +6,7 @@ import type { Report } from '../report.js';
 import { reportedFailure } from '../report.js';
 import type { FailureClass, KeyFailure, Logger } from '../types.js';
 import { progressLine } from './progress.js';
-import type { RunFacts, Sampler } from './sample.js';
+import type { RunFacts, Sampler } from './sampler.js';
 
 const progressEveryMs = 5000;
 

@@ -9,7 +9,7 @@ import { reportedFailure } from '../report.js';
 import type { KeyFailure } from '../types.js';
 import { fit, flow, type Piece } from './lines.js';
 import { nodeTable } from './node-table.js';
-import type { RunFacts, Sample } from './sample.js';
+import type { RunFacts, Sample } from './sampler.js';
 
 const widest = 110;
 const shownFailures = 3;

@@ -8,7 +8,7 @@ import { countBrought } from '../movers/restore/count.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
-import { largeIds } from '../redis/brought.js';
+import { largeIds } from '../redis/value-record.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';

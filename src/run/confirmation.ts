@@ -10,7 +10,7 @@ import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { openCluster } from '../verify/cluster.js';
 import { examine } from '../verify/examine.js';
-import { createServer } from '../verify/server.js';
+import { createServer } from '../verify/read-server.js';
 import { forEach } from '../verify/sweep.js';
 
 const looksAtOnce = 16;

@@ -15,7 +15,7 @@ import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
-import type { MoverInUse } from '../monitor/sample.js';
+import type { MoverInUse } from '../monitor/sampler.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
@@ -27,7 +27,7 @@ import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts, Ready } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
-import { RdbError } from '../sources/rdb/errors.js';
+import { RdbError } from '../sources/rdb/rdb-errors.js';
 import type { FollowedServer } from './source-latency.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */

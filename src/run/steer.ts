@@ -4,7 +4,7 @@
  */
 import type { Allowance } from '../engine/allowance.js';
 import type { Throttle } from '../engine/throttle.js';
-import type { Steered } from '../monitor/sample.js';
+import type { Steered } from '../monitor/sampler.js';
 import { UsageError } from '../errors.js';
 import type { Orders } from '../steering/orders.js';
 

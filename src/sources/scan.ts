@@ -11,7 +11,7 @@ import { command } from '../redis/frames.js';
 import type { Link, Linked } from '../redis/link.js';
 import type { SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';
-import { type Page, PageReader } from './page.js';
+import { type Page, PageReader } from './scan-page.js';
 
 /** How often one page is asked for, each time over a new connection. */
 const triesPerPage = 10;

@@ -5,7 +5,7 @@ import { ErrorReply, type Reply } from '../redis/reply.js';
 import { slotOf } from '../redis/slot.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
-import { createServer, type Patience, type Server } from './server.js';
+import { createServer, type Patience, type Server } from './read-server.js';
 
 const redirectionsAtMost = 16;
 /** What passes by itself after a while. */

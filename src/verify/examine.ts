@@ -6,7 +6,7 @@ import type { Connection } from '../redis/connection.js';
 import { slotOf } from '../redis/slot.js';
 import type { Cluster } from './cluster.js';
 import type { Difference } from './difference.js';
-import type { Server } from './server.js';
+import type { Server } from './read-server.js';
 
 export interface Examination {
   readonly source: Server;

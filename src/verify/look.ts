@@ -4,9 +4,9 @@
  */
 import type { Difference } from './difference.js';
 import { examine } from './examine.js';
-import { persist } from './server.js';
+import { persist } from './read-server.js';
 import { forEach } from './sweep.js';
-import type { ListedSource, VerifyParts } from './parts.js';
+import type { ListedSource, VerifyParts } from './verify-parts.js';
 
 export interface Looks {
   /** Neither in here nor below: not looked at, because of the signal. */

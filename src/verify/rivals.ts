@@ -5,9 +5,9 @@
 import { compareValue, sideOf } from '../compare/value.js';
 import { askAt } from '../redis/ask.js';
 import { ErrorReply } from '../redis/reply.js';
-import { persist, type Server } from './server.js';
+import { persist, type Server } from './read-server.js';
 import { forEach } from './sweep.js';
-import type { VerifyParts } from './parts.js';
+import type { VerifyParts } from './verify-parts.js';
 
 const looksAtOnce = 16;
 

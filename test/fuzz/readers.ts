@@ -9,7 +9,7 @@ import { storeWords } from '../../src/movers/relay/words.js';
 import { BulksReader } from '../../src/redis/bulks.js';
 import type { Reader } from '../../src/redis/reader.js';
 import { ReplyReader } from '../../src/redis/reply.js';
-import { PageReader } from '../../src/sources/page.js';
+import { PageReader } from '../../src/sources/scan-page.js';
 import { keysOf } from '../support/keys.js';
 import { mockConnection } from '../support/mock-connection.js';
 import { recordingSink } from '../support/recording-sink.js';

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { run } from '../../bench/lab/process.js';
 import { importKeys } from '../../src/commands/import.js';
 import { differenceKinds } from '../../src/verify/difference.js';
-import type { VerifyReport } from '../../src/verify/report.js';
+import type { VerifyReport } from '../../src/verify/verify-report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { program } from '../support/cli.js';
 import { startCluster } from '../support/cluster.js';

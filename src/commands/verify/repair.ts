@@ -14,12 +14,12 @@ import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
 import type { Keys } from '../../types.js';
 import { type Difference, repairable } from '../../verify/difference.js';
 import { differenceFile, type DifferenceFile } from '../../verify/difference-file.js';
-import { createFindings, type Findings } from '../../verify/findings.js';
+import { createFindings, type Findings } from '../../verify/difference-counts.js';
 import { examineAll, lookClosely } from '../../verify/look.js';
 import { rivalsOf } from '../../verify/rivals.js';
-import type { VerifyParts } from '../../verify/parts.js';
+import type { VerifyParts } from '../../verify/verify-parts.js';
 import { type ImportContext, importKeys } from '../import.js';
-import type { VerifyOptions } from './options.js';
+import type { VerifyOptions } from './verify-options.js';
 import type { VerifyScene } from './scene.js';
 
 export interface Repair {

@@ -13,16 +13,16 @@ import { scanSource } from '../../sources/scan.js';
 import { selectedSource, selectsAll } from '../../sources/selected.js';
 import type { Source } from '../../types.js';
 import { openCluster } from '../../verify/cluster.js';
-import type { VerifyParts } from '../../verify/parts.js';
+import type { VerifyParts } from '../../verify/verify-parts.js';
 import { createScope } from '../../verify/scope.js';
-import { createServer } from '../../verify/server.js';
+import { createServer } from '../../verify/read-server.js';
 import { isDump } from '../../preflight/dump-names.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import { openFiles } from '../../preflight/files.js';
 import { checkPrefix, filledPrefix } from '../../preflight/options-checks.js';
 import { type Origin, readOrigins } from '../../preflight/origins.js';
 import { databaseIn } from '../../preflight/source-facts.js';
-import type { Sample, VerifyOptions } from './options.js';
+import type { Sample, VerifyOptions } from './verify-options.js';
 
 const pageKeys = 1000;
 

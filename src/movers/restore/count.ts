@@ -1,5 +1,5 @@
 /** Looks at keys whose values were brought along, and stores nothing, for `--dry-run`. */
-import { largeIds, typeOf } from '../../redis/brought.js';
+import { largeIds, typeOf } from '../../redis/value-record.js';
 import { ImportError } from '../../errors.js';
 import type { LargeValues, Mover } from '../../types.js';
 import { countNoted, type CountingOptions } from '../counting.js';

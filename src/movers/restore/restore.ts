@@ -6,7 +6,14 @@
  * while and must not be interrupted by other commands, have another one, one at a time.
  */
 import { ConnectionError, ImportError } from '../../errors.js';
-import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
+import {
+  deadlineOf,
+  formOf,
+  forms,
+  frameStart,
+  largeOf,
+  typeOf,
+} from '../../redis/value-record.js';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';

@@ -6,7 +6,7 @@ import { createReadStream, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { messageOf, SourceError, UsageError } from '../../errors.js';
-import type { ByteInput } from '../rdb/window.js';
+import type { ByteInput } from '../rdb/byte-window.js';
 import { isPacked, unpacked } from './unpack.js';
 
 export interface DumpInput extends ByteInput {

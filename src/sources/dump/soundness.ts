@@ -5,8 +5,8 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { Crc64 } from '../rdb/crc64.js';
-import { type FoundWrong, RdbError } from '../rdb/errors.js';
-import { RdbReader } from '../rdb/reader.js';
+import { type FoundWrong, RdbError } from '../rdb/rdb-errors.js';
+import { RdbReader } from '../rdb/rdb-reader.js';
 
 const pieceBytes = 4 * 1024 * 1024;
 const headerBytes = 9;

@@ -7,10 +7,10 @@
 import { ImportError } from '../../errors.js';
 import type { Keys, ScanPosition, Source } from '../../types.js';
 import type { Entry } from '../rdb/entry.js';
-import { type RdbPosition, RdbReader } from '../rdb/reader.js';
+import { type RdbPosition, RdbReader } from '../rdb/rdb-reader.js';
 import type { DumpInput } from './input.js';
 import type { LargeKeeper } from './large.js';
-import { dumpPages } from './page.js';
+import { dumpPages } from './dump-pages.js';
 
 export interface DumpOptions {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** Assessing finds every pattern that a cluster would refuse, and invents none. */
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import type { AssessReport } from '../../../src/assess/report.js';
+import type { AssessReport } from '../../../src/assess/assess-report.js';
 import { runCli, startCli } from '../../support/cli.js';
 import { type Server, startServer } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';

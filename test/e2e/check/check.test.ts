@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
-import type { CheckReport } from '../../../src/check/report.js';
+import type { CheckReport } from '../../../src/check/check-report.js';
 import { fillMixed } from '../../support/bulk.js';
 import { runCli } from '../../support/cli.js';
 import { type ClusterNode, startCluster, type TestCluster } from '../../support/cluster.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Live } from '../../../src/monitor/live.js';
-import { tell } from '../../../src/steering/ask.js';
+import { tell } from '../../../src/steering/run-sockets.js';
 import type { State } from '../../../src/steering/orders.js';
 import { fillStrings } from '../../support/bulk.js';
 import { type CliRun, runCli, startCli } from '../../support/cli.js';

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
-import type { VerifyReport } from '../../../src/verify/report.js';
+import type { VerifyReport } from '../../../src/verify/verify-report.js';
 import { copyCommands } from '../../support/append-only.js';
 import { runCli } from '../../support/cli.js';
 import { type ClusterNode, startCluster } from '../../support/cluster.js';

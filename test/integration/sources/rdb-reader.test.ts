@@ -1,6 +1,6 @@
 /** The reader of RDB files, with files that a real server wrote. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { RdbError } from '../../../src/sources/rdb/errors.js';
+import { RdbError } from '../../../src/sources/rdb/rdb-errors.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { readAll, saved } from '../../support/rdb.js';
 import { type Server, startServer } from '../../support/servers.js';

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { keyFinder } from '../../../src/assess/key-positions.js';
 import { parseMonitorLine } from '../../../src/assess/monitor-line.js';
-import { joinShapes, shapeOf, taggedShapes } from '../../../src/assess/shapes.js';
+import { joinShapes, shapeOf, taggedShapes } from '../../../src/assess/key-shapes.js';
 
 const row = (name: string, first: number, last: number, step: number) => [
   Buffer.from(name),

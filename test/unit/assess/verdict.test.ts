@@ -1,8 +1,8 @@
 /** What was counted and not seen is not known, and what this program asked is not the application's. */
 import { expect, it } from 'vitest';
 import type { DataFacts } from '../../../src/assess/data.js';
-import { summarizeAssess } from '../../../src/assess/lines.js';
-import type { Known, WatchReport } from '../../../src/assess/report.js';
+import { summarizeAssess } from '../../../src/assess/sections.js';
+import type { Known, WatchReport } from '../../../src/assess/assess-report.js';
 import { countsAround, type CommandCount } from '../../../src/assess/stats.js';
 import { buildAssessReport } from '../../../src/assess/verdict.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSampler } from '../../../src/monitor/sample.js';
+import { createSampler } from '../../../src/monitor/sampler.js';
 import { speedometer } from '../../../src/monitor/speed.js';
 import { at, endBatch, facts, newTally } from '../../support/tallies.js';
 

@@ -5,7 +5,7 @@
 import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cleanName, stateFolder } from '../journal/place.js';
+import { cleanName, stateFolder } from '../journal/state-folder.js';
 
 /** The kernel's bound on a socket's path, the least of all systems. */
 const longestPath = 103;

@@ -2,9 +2,9 @@
 import type { FirstPass } from '../compare/many.js';
 import type { Node, Source } from '../types.js';
 import type { Cluster } from './cluster.js';
-import type { Findings } from './findings.js';
+import type { Findings } from './difference-counts.js';
 import type { Scope } from './scope.js';
-import type { Patience, Server } from './server.js';
+import type { Patience, Server } from './read-server.js';
 
 export interface Listed<Of> {
   readonly of: Of;

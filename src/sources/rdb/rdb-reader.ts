@@ -9,12 +9,12 @@
 import { Crc64 } from './crc64.js';
 import { type Entry, newEntry, type RdbSink } from './entry.js';
 import { Extent } from './extent.js';
-import { takeAside } from './aside.js';
-import { cutOff, damage, goesOn, RdbError, wrongSum } from './errors.js';
+import { takeAside } from './side-records.js';
+import { cutOff, damage, goesOn, RdbError, wrongSum } from './rdb-errors.js';
 import { length, Malformed, takeCount } from './lengths.js';
 import { expectedString, longestString, takeString, text } from './strings.js';
 import { type ValueType, valueTypes } from './value-types.js';
-import { type ByteInput, Window } from './window.js';
+import { type ByteInput, Window } from './byte-window.js';
 
 /** The newest version that is known (Redis 7.4). */
 const newestVersion = 12;

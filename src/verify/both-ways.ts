@@ -7,8 +7,8 @@ import type { Keys, Node } from '../types.js';
 import type { Cluster } from './cluster.js';
 import { extras } from './extras.js';
 import { examineAll } from './look.js';
-import type { Listed, ListedSource, VerifyParts } from './parts.js';
-import { persist } from './server.js';
+import type { Listed, ListedSource, VerifyParts } from './verify-parts.js';
+import { persist } from './read-server.js';
 import { sampler, sweep } from './sweep.js';
 
 export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,8 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
 import { askPasswords, terminal } from './ask-passwords.js';
 import { assess } from '../commands/assess.js';
-import { assessRows } from '../commands/assess/options.js';
-import { summarizeAssess } from '../assess/lines.js';
+import { assessRows } from '../commands/assess/assess-options.js';
+import { summarizeAssess } from '../assess/sections.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';

@@ -1,7 +1,7 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
 import { checkCluster, checkRows } from '../commands/check.js';
-import { summarizeCheck } from '../check/report.js';
+import { summarizeCheck } from '../check/check-report.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';

@@ -3,7 +3,7 @@ import { formatCount } from '../../format.js';
 import { showPassingLine } from '../../monitor/passing-line.js';
 import { average } from '../../monitor/speed.js';
 import type { Source } from '../../types.js';
-import type { VerifyParts } from '../../verify/parts.js';
+import type { VerifyParts } from '../../verify/verify-parts.js';
 
 export function showVerifyProgress(
   { sources, masters, findings }: VerifyParts,

@@ -1,5 +1,5 @@
 /** Gathers what an RDB reader finds into pages of keys that bring their values along. */
-import { forms, largeEntry, writeHead } from '../../redis/brought.js';
+import { forms, largeEntry, writeHead } from '../../redis/value-record.js';
 import { bulkHead } from '../../redis/frames.js';
 import { keysBuilder, type KeysBuilder } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';

@@ -2,8 +2,8 @@
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
 import { percent } from './findings.js';
-import { timesReading } from './pace.js';
-import type { AssessReport, Plan, WatchReport } from './report.js';
+import { timesReading } from './time-estimate.js';
+import type { AssessReport, Plan, WatchReport } from './assess-report.js';
 
 export interface Section {
   readonly title: string;

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { ImportError, messageOf, UsageError } from '../errors.js';
 import type { Answer, Orders, State } from './orders.js';
-import { findSockets, removeSocket, type SocketPlace } from './place.js';
+import { findSockets, removeSocket, type SocketPlace } from './socket-folder.js';
 
 const timeoutMs = 5000;
 

@@ -1,12 +1,12 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
 import { askPasswords, terminal } from './ask-passwords.js';
 import { verifyKeys } from '../commands/verify.js';
-import { verifyRows } from '../commands/verify/options.js';
+import { verifyRows } from '../commands/verify/verify-options.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';
 import { differenceLine, reportedDifference } from '../verify/difference.js';
-import { summarizeVerify } from '../verify/report.js';
+import { summarizeVerify } from '../verify/verify-report.js';
 import type { Shell, Verb } from './verb.js';
 
 const exitCodes = { equal: 0, different: 1, failed: 3 } as const;

@@ -1,9 +1,9 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
-import { findRuns, tell } from '../steering/ask.js';
+import { findRuns, tell } from '../steering/run-sockets.js';
 import { limitRows, type Orders } from '../steering/orders.js';
-import { describe, title } from '../steering/words.js';
+import { describe, title } from '../steering/describe-run.js';
 import type { Shell, Verb } from './verb.js';
 
 const ctlRows = {

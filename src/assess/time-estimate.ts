@@ -7,8 +7,8 @@ import { BulksReader } from '../redis/bulks.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';
-import type { Estimate } from './report.js';
-import type { SampledKey } from './sample.js';
+import type { Estimate } from './assess-report.js';
+import type { SampledKey } from './key-sample.js';
 
 /**
  * Moving takes so many times as long as reading: storing in the nodes, and seeing to what may be

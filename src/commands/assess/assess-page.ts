@@ -1,7 +1,7 @@
 /** The page of `--html`: its file is opened before anything is looked at, since that takes time. */
 import { open } from 'node:fs/promises';
 import { assessPage } from '../../assess/html.js';
-import type { AssessReport } from '../../assess/report.js';
+import type { AssessReport } from '../../assess/assess-report.js';
 import { UsageError } from '../../errors.js';
 
 export interface Page {
