@@ -4,6 +4,10 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { assessVerb } from './cli/assess-verb.js';
+import { checkVerb } from './cli/check-verb.js';
+import { ctlVerb } from './cli/ctl-verb.js';
+import { importVerb } from './cli/import-verb.js';
 import {
   catchSignals,
   endOnTheUnforeseen,
@@ -12,10 +16,13 @@ import {
   stoppedWith,
 } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
-import { verbs } from './cli/verbs.js';
+import { verifyVerb } from './cli/verify-verb.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
-import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './installed.js';
+import { flagName, type Row, type Rows } from './rows.js';
+
+/** The table of verbs. The first is what is meant when none is named. */
+const verbs: readonly [Verb, ...Verb[]] = [importVerb, assessVerb, verifyVerb, checkVerb, ctlVerb];
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.

@@ -22,6 +22,6 @@ export type { GivenOptions, ImportOptions } from './options.js';
 export type { Report, ReportedFailure } from './report.js';
 export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
-export type { Difference, DifferenceKind, ReportedDifference } from './verify/difference.js';
+export type { Difference, DifferenceKind, ReportedDifference } from './verify/differences.js';
 export { summarizeVerify, type VerifyReport } from './verify/verify-report.js';
 export { version } from './installed.js';

@@ -1,14 +1,24 @@
-/** What an assessment has to say, each in one sentence: what blocks, what is not known, what to note. */
+/**
+ * What an assessment has to say, each in one sentence (what blocks, what is not known, what to note),
+ * and the verdict: whether the application can move, and which case it is.
+ */
 import { formatCount } from '../format.js';
-import type { Finding, Known, TargetNode, WatchReport } from './assess-report.js';
+import type {
+  AssessReport,
+  Case,
+  Finding,
+  Known,
+  TargetNode,
+  WatchReport,
+} from './assess-report.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */
-export function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
+function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
   return counts.filter((one) => isDecisive(one) && !one.watched);
 }
 
-export function findingsOf(known: Known): readonly Finding[] {
+function findingsOf(known: Known): readonly Finding[] {
   const { watch, nodes = [] } = known;
   return [
     ...(watch ? ofWatch(watch) : []),
@@ -224,4 +234,21 @@ function ofNode(node: TargetNode): Finding[] {
 
 export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+/** @param more findings about both sides together. */
+export function buildAssessReport(known: Known, more: readonly Finding[] = []): AssessReport {
+  const found = caseOf(known);
+  const findings = [...findingsOf(known), ...more];
+  const isOpen = found === undefined || findings.some(({ open }) => open === true);
+  const cannot = findings.some(({ blocking }) => blocking);
+  const status = cannot ? 'cannot-move' : isOpen ? 'undecided' : 'can-move';
+  return { status, ...(found !== undefined && { case: found }), ...known, findings };
+}
+
+function caseOf({ watch, commandStats }: Known): Case | undefined {
+  const troubles = (watch?.patterns ?? []).map(({ trouble }) => trouble);
+  if (troubles.some((trouble) => trouble !== undefined && trouble !== 'database')) return 3;
+  if (unseenOf(commandStats).length > 0 || (watch?.cut.length ?? 0) > 0) return undefined;
+  return troubles.includes(undefined) ? 2 : 1;
 }

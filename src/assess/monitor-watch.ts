@@ -8,8 +8,7 @@ import { ImportError, SourceError } from '../errors.js';
 import { connect } from '../redis/connection.js';
 import { command } from '../redis/frames.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { parseMonitorLine, type Seen } from './monitor-line.js';
-import { linesReader } from './monitor-reader.js';
+import { linesReader, parseMonitorLine, type Seen } from './monitor-lines.js';
 
 const probeEveryMs = 500;
 /** How long to wait for what the server has run already. */

@@ -3,7 +3,7 @@
  * no place is counted. What is in trouble has a table of its own, which nothing else can fill.
  */
 import { foldNames, type Nameable } from './names.js';
-import { repairOf, type Trouble } from './repairs.js';
+import { repairOf, type Trouble } from './refusals.js';
 
 export interface Pattern {
   /** `SUNION user:<n>:a user:<n>:b`; a transaction's commands are joined by `;`. */

@@ -7,10 +7,9 @@ import { createHash } from 'node:crypto';
 import { harmless } from '../quote.js';
 import { slotOf } from '../redis/slot.js';
 import type { KeyFinder } from './key-positions.js';
-import type { Seen } from './monitor-line.js';
+import type { Seen } from './monitor-lines.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
-import { type Refusal, refusalOf } from './refusals.js';
-import type { Trouble } from './repairs.js';
+import { type Refusal, refusalOf, type Trouble } from './refusals.js';
 import { joinShapes, shapeOf, taggedShapes } from './key-shapes.js';
 import { mayHaveSeveralKeys } from './stats.js';
 

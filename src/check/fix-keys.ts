@@ -12,8 +12,7 @@ import { connect, type Connection } from '../redis/connection.js';
 import { ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { forEach } from '../verify/sweep.js';
-import { claimsOf } from './layout.js';
-import { openWithoutGiver } from './open-slots.js';
+import { claimsOf, openWithoutGiver } from './layout.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 /** Keys of one slot that are under way at one time; their payloads are held meanwhile. */

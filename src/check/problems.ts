@@ -1,7 +1,6 @@
 /** What is wrong with a cluster, from what its nodes say. Nothing is asked here. */
 import { formatCount } from '../format.js';
-import { claimsOf, layoutText, slotsWhere } from './layout.js';
-import { openWithoutGiver } from './open-slots.js';
+import { claimsOf, layoutText, openWithoutGiver, slotsWhere } from './layout.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 export type ProblemKind =

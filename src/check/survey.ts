@@ -1,10 +1,17 @@
-/** What every node of a cluster says, of itself and of the others; asked of each, since they may not agree. */
+/**
+ * What every node of a cluster says, of itself and of the others; asked of each, since they may not
+ * agree. Keys on a node that does not own their slot come from data files that were put under it:
+ * nobody finds them there, since the node redirects whoever asks.
+ */
 import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
+import { connect } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { command } from '../redis/frames.js';
 import { type NatRule, type Place, reach } from '../redis/nat.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
-import { countStrays, type StrayCount } from './strays.js';
+import { NumbersReader } from '../redis/numbers.js';
+import { slotCount } from '../redis/slot.js';
 
 export interface SurveyedNode {
   readonly id: string;
@@ -103,4 +110,40 @@ async function ask(
   } finally {
     control?.close();
   }
+}
+
+interface StrayCount {
+  readonly slot: number;
+  readonly keys: number;
+}
+
+/** @param own the node's own line, which tells the slots that are its. */
+async function countStrays(
+  endpoint: Endpoint,
+  own: NodeLine,
+  timeoutMs: number,
+): Promise<readonly StrayCount[]> {
+  const others = foreignSlots(own);
+  if (others.length === 0) return [];
+  const connection = await connect(endpoint, { timeoutMs });
+  try {
+    const counts = await new Promise<Float64Array>((resolve, reject) => {
+      for (const slot of others) {
+        connection.out.append(command('CLUSTER', 'COUNTKEYSINSLOT', slot));
+      }
+      connection.expect(new NumbersReader(others.length, resolve, reject));
+    });
+    return others.flatMap((slot, at) => {
+      const keys = counts[at] as number;
+      return keys > 0 ? [{ slot, keys }] : [];
+    });
+  } finally {
+    connection.close();
+  }
+}
+
+function foreignSlots({ slots }: NodeLine): readonly number[] {
+  const isOwn = new Uint8Array(slotCount);
+  for (const [first, last] of slots) isOwn.fill(1, first, last + 1);
+  return Array.from({ length: slotCount }, (_, slot) => slot).filter((slot) => isOwn[slot] === 0);
 }

@@ -5,7 +5,7 @@ import { verifyRows } from '../commands/verify/verify-options.js';
 import { createLogger } from '../monitor/log.js';
 import { screenOf } from '../monitor/screen.js';
 import { cliRows } from '../options.js';
-import { differenceLine, reportedDifference } from '../verify/difference.js';
+import { differenceLine, reportedDifference } from '../verify/differences.js';
 import { summarizeVerify } from '../verify/verify-report.js';
 import type { Shell, Verb } from './verb.js';
 

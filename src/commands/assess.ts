@@ -2,7 +2,7 @@
 import { functionLibraries, readData } from '../assess/data.js';
 import type { AssessReport } from '../assess/assess-report.js';
 import { readCommandStats } from '../assess/stats.js';
-import { buildAssessReport } from '../assess/verdict.js';
+import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 import { modulesOf } from '../preflight/payloads.js';
@@ -18,7 +18,7 @@ import {
   assessRows,
   type GivenAssessOptions,
 } from './assess/assess-options.js';
-import { openPage } from './assess/assess-page.js';
+import { openPage } from '../assess/html-page.js';
 import { meetTarget } from './assess/target.js';
 import { watched } from './assess/watched.js';
 

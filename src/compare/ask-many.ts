@@ -10,8 +10,14 @@ import {
   PLUS,
 } from '../redis/frames.js';
 import { askNumbers as askNumbersBy } from '../redis/numbers.js';
-import type { Reader } from '../redis/reader.js';
-import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../redis/reply.js';
+import {
+  ErrorReply,
+  lineText,
+  type Reader,
+  type Reply,
+  ReplyReader,
+  textOf,
+} from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { type Values, valuesReader } from './held-values.js';
 

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import { keysBuilder } from '../redis/keys.js';
-import type { Reader } from '../redis/reader.js';
+import type { Reader } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
 /** Frames up to this are held; hashing something so small would cost more than comparing it. */

@@ -1,12 +1,18 @@
 /**
  * The small server that shows a run: only to this machine unless a host is named, only to those who
  * ask for it by its own name, and only for reading.
+ *
+ * A page from elsewhere can make a browser ask us under a name of its own (DNS rebinding), and would
+ * then read what it gets: keys stand in it. So every request must use the name that we are bound to.
  */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { UsageError } from '../errors.js';
+import { pageFile } from '../installed.js';
 import { addressOf } from '../redis/endpoint.js';
-import { isOurs, readWhere } from './where.js';
 
 export interface Answer {
   readonly type: string;
@@ -101,4 +107,63 @@ function send(response: ServerResponse, { status, type, body, policy = noPolicy 
     'content-length': Buffer.byteLength(body),
   });
   response.end(body);
+}
+
+const loopback = '127.0.0.1';
+const loopbackNames: readonly string[] = [loopback, '::1', 'localhost'];
+const wildcards: readonly string[] = ['0.0.0.0', '::'];
+
+export interface Where {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** @throws UsageError when it is no `[host:]port`. */
+export function readWhere(where: string): Where {
+  const [, v6, name, digits] =
+    /^(?:(?:\[([\da-f:.]+)\]|([^:[\]]+)):)?(\d{1,5})$/i.exec(where) ?? [];
+  const port = Number(digits);
+  if (digits !== undefined && port <= 65535) return { host: v6 ?? name ?? loopback, port };
+  throw new UsageError(`--metrics ${where} is not [host:]port: write 9090 or 0.0.0.0:9090.`);
+}
+
+/**
+ * Whether a Host header names what we are bound to. Where that is every address of the machine, any
+ * address will do (it is names that can be turned against us), and the port may have been mapped.
+ */
+export function isOurs(header: string | undefined, bound: Where): boolean {
+  const [, v6, name, digits] =
+    /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i.exec(header ?? '') ?? [];
+  const asked = (v6 ?? name)?.toLowerCase().replace(/\.$/, '');
+  if (asked === undefined) return false;
+  if (wildcards.includes(bound.host)) {
+    return isIP(asked) > 0 || asked === 'localhost' || asked === hostname().toLowerCase();
+  }
+  if (Number(digits ?? 80) !== bound.port) return false;
+  return loopbackNames.includes(bound.host)
+    ? loopbackNames.includes(asked)
+    : asked === bound.host.toLowerCase();
+}
+
+/**
+ * The page that shows a run in a browser: one file that scripts/build-page.mjs made from page/. Its
+ * script and its style are allowed by their hashes, and nothing else is.
+ */
+export async function readPage(): Promise<Answer> {
+  const body = await readFile(pageFile, 'utf8');
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hashesOf(body, 'script')}`,
+    `style-src ${hashesOf(body, 'style')}`,
+    "connect-src 'self'",
+    'img-src data:',
+  ].join('; ');
+  return { type: 'text/html; charset=utf-8', body, policy };
+}
+
+function hashesOf(html: string, element: 'script' | 'style'): string {
+  const found = html.matchAll(new RegExp(`<${element}[^>]*>([^]*?)</${element}>`, 'g'));
+  return [...found]
+    .map(([, content = '']) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`)
+    .join(' ');
 }

@@ -101,3 +101,33 @@ const colours = /\u001b\[[\d;]*m/g;
 function rowsOf(line: string, columns: number): number {
   return Math.max(1, Math.ceil(line.replace(colours, '').length / columns));
 }
+
+const drawEveryMs = 200;
+const lineEveryMs = 5000;
+
+/**
+ * Shows one line on how far something has come: on a terminal in its place, else every few seconds.
+ * @param line what there is to say by now.
+ * @param stream undefined: nothing is shown.
+ */
+export function showPassingLine(
+  line: () => string,
+  stream: NodeJS.WritableStream | undefined,
+): { stop(): void } {
+  if (!stream) return { stop: () => undefined };
+  const screen = screenOf(stream);
+  const timer = setInterval(
+    () => {
+      if (screen.isTerminal) screen.draw([line()]);
+      else screen.write(`${line()}\n`);
+    },
+    screen.isTerminal ? drawEveryMs : lineEveryMs,
+  );
+  timer.unref();
+  return {
+    stop() {
+      clearInterval(timer);
+      screen.clear();
+    },
+  };
+}

@@ -1,4 +1,4 @@
-/** Questions of the data plane whose answers are looked at, and read whole. */
+/** Questions of the data plane whose replies are looked at, and read whole. */
 import type { Connection } from './connection.js';
 import { command } from './frames.js';
 import { type Reply, ReplyReader } from './reply.js';
@@ -43,4 +43,19 @@ export const largestReplyBytes = 768 * 1024 * 1024;
 export function askAt(connection: Connection, words: readonly Word[]): Promise<Reply> {
   connection.out.append(command(...words));
   return nextReply(connection, largestReplyBytes);
+}
+
+const tries = 3;
+
+/** How far away a server is. @returns the shortest of a few PINGs, in ms: what is longer is waiting, not distance. */
+export async function measureRoundTrip(connection: {
+  call(word: string): Promise<unknown>;
+}): Promise<number> {
+  let shortestMs = Infinity;
+  for (let attempt = 0; attempt < tries; attempt++) {
+    const sentMs = performance.now();
+    await connection.call('PING');
+    shortestMs = Math.min(shortestMs, performance.now() - sentMs);
+  }
+  return shortestMs;
 }

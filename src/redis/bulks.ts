@@ -3,9 +3,8 @@
  * piece as they arrive: a frame of 400 MB costs no more memory than one of 4 bytes.
  */
 import { ProtocolError } from '../errors.js';
-import type { Reader } from './reader.js';
+import { lineText, type Reader } from './reply.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from './frames.js';
-import { lineText } from './reply.js';
 
 /** What is longer comes by open, bytes and shut. */
 const wholeBytes = 8 * 1024;

@@ -14,8 +14,7 @@ import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
-import type { Reader } from './reader.js';
-import { ErrorReply, lineText, type Reply, ReplyReader } from './reply.js';
+import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
 import { tlsOptions } from './tls.js';
 
 const inputBytes = 256 * 1024;

@@ -10,7 +10,7 @@ import { ConnectionError, ImportError, SourceError, StoppedError } from '../erro
 import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
-import { measureRoundTrip } from './round-trip.js';
+import { measureRoundTrip } from './ask.js';
 import { locate } from './sentinel.js';
 
 export interface Link {

@@ -2,8 +2,7 @@
 import { ProtocolError } from '../errors.js';
 import { COLON, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
 import type { Connection } from './connection.js';
-import type { Reader } from './reader.js';
-import { lineText } from './reply.js';
+import { lineText, type Reader } from './reply.js';
 import type { Keys } from '../types.js';
 
 /**

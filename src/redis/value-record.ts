@@ -3,7 +3,6 @@
  * fixed size, then the bulk string frame that is the argument of SET or RESTORE. They are written
  * once where they are read, and sent as they are.
  */
-
 import type { Keys } from '../types.js';
 
 export const forms = {
@@ -81,4 +80,19 @@ export function largeIds({ values, count }: Keys): number[] {
     if (formOf(values.bytes, at) === forms.large) ids.push(largeOf(values.bytes, at).id);
   }
   return ids;
+}
+
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const idBytes = 9;
+
+/**
+ * What a module's type is called, by the id that stands in dumps (moduleTypeEncodeId in module.c) as
+ * a length of 64 bits: nine letters, and ten bits of version.
+ */
+export function moduleTypeAt(bytes: Buffer, at: number, end: number): string {
+  if (at + idBytes > end) return '?';
+  const id = bytes.readBigUInt64BE(at + 1);
+  const letterAt = (nth: number): string =>
+    letters[Number((id >> BigInt(58 - nth * 6)) & 63n)] ?? '';
+  return Array.from({ length: 9 }, (_, nth) => letterAt(nth)).join('');
 }

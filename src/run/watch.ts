@@ -5,10 +5,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { createHistory } from '../monitor/history.js';
-import { serve } from '../monitor/http.js';
+import { readPage, serve } from '../monitor/http.js';
 import { liveState, reportSoFar, standing } from '../monitor/live.js';
 import { createMetrics } from '../monitor/metrics.js';
-import { readPage } from '../monitor/run-page.js';
 import { showProgress } from '../monitor/progress.js';
 import { logRun } from '../monitor/run-log.js';
 import { createSampler } from '../monitor/sampler.js';

@@ -6,8 +6,7 @@ import { chmod } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { ImportError } from '../errors.js';
 import { type Answer, type Orders, readOrders, type State } from './orders.js';
-import { newSocketPath } from './socket-folder.js';
-import { sweep } from './run-sockets.js';
+import { newSocketPath, sweep } from './run-sockets.js';
 
 /** Whoever connects and says nothing is shown the door. */
 const patienceMs = 5000;

@@ -4,11 +4,9 @@
  */
 import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
-import type { Cluster } from './cluster.js';
+import { type Cluster, persist } from './servers.js';
 import { extras } from './extras.js';
-import { examineAll } from './look.js';
-import type { Listed, ListedSource, VerifyParts } from './verify-parts.js';
-import { persist } from './read-server.js';
+import { examineAll, type Listed, type ListedSource, type VerifyParts } from './look.js';
 import { sampler, sweep } from './sweep.js';
 
 export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promise<void> {

@@ -4,9 +4,8 @@ import { RefusedError } from '../errors.js';
 import { askAt } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import { slotOf } from '../redis/slot.js';
-import type { Cluster } from './cluster.js';
-import type { Difference } from './difference.js';
-import type { Server } from './read-server.js';
+import type { Cluster, Server } from './servers.js';
+import type { Difference } from './differences.js';
 
 export interface Examination {
   readonly source: Server;

@@ -6,10 +6,9 @@ import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import { slotOf } from '../redis/slot.js';
 import type { Keys, Node } from '../types.js';
-import type { Cluster } from './cluster.js';
-import type { Difference } from './difference.js';
+import type { Cluster, Server } from './servers.js';
+import type { Difference } from './differences.js';
 import { inScope, type Scope } from './scope.js';
-import type { Server } from './read-server.js';
 
 /** A source, and which keys it answers for. */
 interface Answering {

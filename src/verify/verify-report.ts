@@ -1,7 +1,11 @@
 /** What verifying ended with: for scripts as JSON, for people as text. The names are public. */
 import { formatCount, formatDuration } from '../format.js';
-import { type DifferenceKind, differenceKinds, type ReportedDifference } from './difference.js';
-import type { Findings } from './difference-counts.js';
+import {
+  type DifferenceKind,
+  differenceKinds,
+  type Findings,
+  type ReportedDifference,
+} from './differences.js';
 
 export interface VerifyReport {
   /** Equal: nothing differs, or no more after a repair. */

@@ -4,7 +4,7 @@
  * the chunk the buffer holds what was there before, as it does in life.
  */
 import { ProtocolError } from '../../src/errors.js';
-import type { Reader } from '../../src/redis/reader.js';
+import type { Reader } from '../../src/redis/reply.js';
 
 const input = Buffer.alloc(256 * 1024);
 

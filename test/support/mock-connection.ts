@@ -1,7 +1,7 @@
 /** A connection that is none: it keeps what is sent, and hands out the readers that wait for answers. */
 import type { Connection } from '../../src/redis/connection.js';
 import type { Output } from '../../src/redis/output.js';
-import type { Reader } from '../../src/redis/reader.js';
+import type { Reader } from '../../src/redis/reply.js';
 
 export interface MockConnection extends Connection {
   readonly readers: Reader[];

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { run } from '../../bench/lab/process.js';
 import { importKeys } from '../../src/commands/import.js';
-import { differenceKinds } from '../../src/verify/difference.js';
+import { differenceKinds } from '../../src/verify/differences.js';
 import type { VerifyReport } from '../../src/verify/verify-report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { program } from '../support/cli.js';

@@ -3,8 +3,7 @@ import { ProtocolError } from '../../errors.js';
 import { BulksReader, type FrameSink } from '../../redis/bulks.js';
 import { headerEnd, headerLength, MINUS, STAR } from '../../redis/frames.js';
 import { keyAt } from '../../redis/keys.js';
-import type { Reader } from '../../redis/reader.js';
-import { lineText } from '../../redis/reply.js';
+import { lineText, type Reader } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 export interface ElementPage {

@@ -3,7 +3,7 @@
  */
 import { ProtocolError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
-import type { Reader } from '../../redis/reader.js';
+import { lineText, type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
 import {
   COLON,
   command,
@@ -12,7 +12,6 @@ import {
   keyCommandHead,
   MINUS,
 } from '../../redis/frames.js';
-import { lineText, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { clockOf } from './source-clock.js';
 

@@ -5,8 +5,7 @@ import { keysBuilder, type KeysBuilder } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import { Crc64 } from '../rdb/crc64.js';
 import type { Entry, RdbSink } from '../rdb/entry.js';
-import { encodings, length, takeStringHead } from '../rdb/lengths.js';
-import { takeString, text } from '../rdb/strings.js';
+import { encodings, length, takeString, takeStringHead, text } from '../rdb/lengths.js';
 import { stringType, valueTypes } from '../rdb/value-types.js';
 import type { LargeKeeper } from './large.js';
 

@@ -11,8 +11,15 @@ import { type Entry, newEntry, type RdbSink } from './entry.js';
 import { Extent } from './extent.js';
 import { takeAside } from './side-records.js';
 import { cutOff, damage, goesOn, RdbError, wrongSum } from './rdb-errors.js';
-import { length, Malformed, takeCount } from './lengths.js';
-import { expectedString, longestString, takeString, text } from './strings.js';
+import {
+  expectedString,
+  length,
+  longestString,
+  Malformed,
+  takeCount,
+  takeString,
+  text,
+} from './lengths.js';
 import { type ValueType, valueTypes } from './value-types.js';
 import { type ByteInput, Window } from './byte-window.js';
 

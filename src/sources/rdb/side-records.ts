@@ -1,9 +1,8 @@
 /** The records of an RDB file that are neither keys nor tell which database the keys are of. */
-import { moduleTypeAt } from '../../redis/module-type.js';
+import { moduleTypeAt } from '../../redis/value-record.js';
 import type { RdbSink } from './entry.js';
 import { Extent } from './extent.js';
-import { length, takeCount } from './lengths.js';
-import { takeString, text } from './strings.js';
+import { length, takeCount, takeString, text } from './lengths.js';
 
 const opcodes = {
   ...{ slotInfo: 244, library: 245, oldLibrary: 246, moduleAux: 247, aux: 250, sizes: 251 },

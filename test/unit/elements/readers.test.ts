@@ -5,7 +5,7 @@ import { askPage } from '../../../src/movers/elements/questions.js';
 import { nextId } from '../../../src/movers/elements/stream-ids.js';
 import { swapped } from '../../../src/movers/elements/frames.js';
 import { keyAt } from '../../../src/redis/keys.js';
-import type { Reader } from '../../../src/redis/reader.js';
+import type { Reader } from '../../../src/redis/reply.js';
 import { feed } from '../../support/feed.js';
 import { mockConnection } from '../../support/mock-connection.js';
 import { keysOf } from '../../support/keys.js';

@@ -1,9 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { fit, flow, widthOf } from '../../../src/monitor/lines.js';
+import { fit, flow, viewLines, widthOf } from '../../../src/monitor/view.js';
 import { progressLine } from '../../../src/monitor/progress.js';
-import { viewLines } from '../../../src/monitor/view.js';
 import type { NodeTally } from '../../../src/types.js';
 import { at, facts, sampleOf, unsteered } from '../../support/tallies.js';
 

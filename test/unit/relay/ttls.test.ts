@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { askDeadlines } from '../../../src/movers/relay/ttls.js';
-import type { Reader } from '../../../src/redis/reader.js';
+import type { Reader } from '../../../src/redis/reply.js';
 import { feed } from '../../support/feed.js';
 import { mockConnection } from '../../support/mock-connection.js';
 import { keysOf } from '../../support/keys.js';

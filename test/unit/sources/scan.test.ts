@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { keyAt } from '../../../src/redis/keys.js';
-import type { Reader } from '../../../src/redis/reader.js';
-import { type Page, PageReader } from '../../../src/sources/scan-page.js';
-import { scanPosition, scanSource } from '../../../src/sources/scan.js';
+import type { Reader } from '../../../src/redis/reply.js';
+import { type Page, PageReader, scanPosition, scanSource } from '../../../src/sources/scan.js';
 import { feed } from '../../support/feed.js';
 
 function read(text: string) {

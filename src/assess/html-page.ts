@@ -1,6 +1,11 @@
-/** An assessment as one page that needs nothing else: to send to a colleague. */
-import { headline, sectionsOf } from './sections.js';
+/**
+ * An assessment as one page that needs nothing else, to send to a colleague, and the file of `--html`
+ * that it goes to.
+ */
+import { open } from 'node:fs/promises';
+import { messageOf, UsageError } from '../errors.js';
 import type { AssessReport } from './assess-report.js';
+import { headline, sectionsOf } from './sections.js';
 
 const style = `
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff }
@@ -15,7 +20,7 @@ const style = `
   @media (prefers-color-scheme: dark) { body { color: #dde4ec; background: #14191f } td { border-color: #303a46 } }
 `;
 
-export function assessPage(report: AssessReport): string {
+function assessPage(report: AssessReport): string {
   const sections = sectionsOf(report).map(({ title, rows }) => {
     const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
     return `<h2>${escaped(title)}</h2>\n<div><table>\n${lines.join('\n')}\n</table></div>`;
@@ -43,4 +48,35 @@ function cellOf(text: string): string {
 
 function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (sign) => `&#${String(sign.charCodeAt(0))};`);
+}
+
+export interface Page {
+  write(report: AssessReport): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the file before anything is looked at, since that takes time. What it holds stays until there
+ * is something new.
+ * @throws UsageError when it can't be written.
+ */
+export async function openPage(path: string): Promise<Page> {
+  const file = await orUsage(open(path, 'a'));
+  return {
+    async write(report) {
+      await orUsage(file.truncate(0));
+      await orUsage(file.writeFile(assessPage(report)));
+    },
+    close: () => file.close(),
+  };
+}
+
+async function orUsage<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new UsageError(`--html can't be written (${messageOf(error)}): choose another file.`, {
+      cause: error,
+    });
+  }
 }

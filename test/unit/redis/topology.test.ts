@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { isMigrateKeysSafe, parseVersion } from '../../../src/redis/server.js';
-import { parseSlots, uncoveredSlots } from '../../../src/redis/slots.js';
+import { parseSlots, uncoveredSlots } from '../../../src/redis/topology.js';
 
 const node = (host: string, port: number) => ({
   host,

@@ -1,15 +1,17 @@
 /**
- * A source of which only some keys are wanted: by name, by type, by how long they still live.
- * What is left out stays at the source and is counted nowhere.
+ * What becomes of a source's keys before they are imported: only some of them are wanted (by name, by
+ * type, by how long they still live), or they get other names in the cluster. What is left out stays
+ * at the source and is counted nowhere.
  */
 import { SourceError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt } from '../redis/keys.js';
+import { frame } from '../redis/frames.js';
+import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, Source } from '../types.js';
-import { type NameGlobs, nameFilter } from './glob.js';
+import { nameFilter, type NameGlobs } from './glob.js';
 
 export interface Selection extends NameGlobs {
   /** Types as TYPE names them; none: any. */
@@ -97,4 +99,33 @@ export function selectedSource(
 
 function placesOf(replies: readonly Reply[], isWanted: (reply: Reply) => boolean): number[] {
   return replies.flatMap((reply, place) => (isWanted(reply) ? [place] : []));
+}
+
+/** @param prefix is put ahead of each name; a hash tag within the key stays one. */
+export function renamedSource(source: Source, prefix: Buffer): Source {
+  function named(page: Keys): Keys {
+    const names = keysBuilder(page.count);
+    for (let place = 0; place < page.count; place++) {
+      const name = frame(Buffer.concat([prefix, keyAt(page, place)]));
+      names.add(name, 0, name.length);
+    }
+    return { ...page, names: names.take() };
+  }
+
+  return {
+    name: source.name,
+    estimatedKeys: source.estimatedKeys,
+    get expectedKeys() {
+      return source.expectedKeys;
+    },
+    get progress() {
+      return source.progress;
+    },
+    get earlierShare() {
+      return source.earlierShare;
+    },
+    async *pages() {
+      for await (const page of source.pages()) yield named(page);
+    },
+  };
 }

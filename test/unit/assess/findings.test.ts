@@ -4,7 +4,7 @@ import type { DataFacts } from '../../../src/assess/data.js';
 import { summarizeAssess } from '../../../src/assess/sections.js';
 import type { Known, WatchReport } from '../../../src/assess/assess-report.js';
 import { countsAround, type CommandCount } from '../../../src/assess/stats.js';
-import { buildAssessReport } from '../../../src/assess/verdict.js';
+import { buildAssessReport } from '../../../src/assess/findings.js';
 
 const data: DataFacts = {
   ...{ databases: [{ db: 0, keys: 1, expiring: 0 }], collisions: [], compared: [] },
