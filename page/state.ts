@@ -1,6 +1,6 @@
 /** The run's state as text, numbers and tables. */
 import { formatBytes, formatCount, formatDuration } from '../src/format.js';
-import type { Live } from '../src/monitor/live.js';
+import type { Live } from '../src/watch/live.js';
 import { harmless, quoteKey } from '../src/quote.js';
 import { byId, element, meter } from './dom.js';
 

@@ -13,4 +13,4 @@ export const version = manifest.version;
 export const pageFile = new URL('../dist/page.html', import.meta.url);
 
 /** What runs on the thread that measures what a client of the source feels. */
-export const probeWorkerFile = new URL('../dist/monitor/probe-worker.js', import.meta.url);
+export const probeWorkerFile = new URL('../dist/watch/probe-worker.js', import.meta.url);

@@ -3,8 +3,8 @@ import { askPasswords, terminal } from './ask-passwords.js';
 import { assess } from '../commands/assess.js';
 import { assessRows } from '../commands/assess/assess-options.js';
 import { summarizeAssess } from '../assess/sections.js';
-import { createLogger } from '../monitor/log.js';
-import { screenOf } from '../monitor/screen.js';
+import { createLogger } from '../watch/log.js';
+import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
 import type { Shell, Verb } from './verb.js';
 

@@ -2,8 +2,8 @@
 import { askPasswords, terminal } from './ask-passwords.js';
 import { checkCluster, checkRows } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
-import { createLogger } from '../monitor/log.js';
-import { screenOf } from '../monitor/screen.js';
+import { createLogger } from '../watch/log.js';
+import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
 import type { Rows } from '../rows.js';
 import type { Shell, Verb } from './verb.js';

@@ -2,8 +2,8 @@
 import { UsageError } from '../errors.js';
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
-import { limitRows, type Orders, type State } from '../steering/orders.js';
-import { findRuns, tell } from '../steering/run-sockets.js';
+import { limitRows, type Orders, type State } from '../watch/orders.js';
+import { findRuns, tell } from '../watch/run-sockets.js';
 import type { Shell, Verb } from './verb.js';
 
 const ctlRows = {

@@ -2,8 +2,8 @@
 import { askPasswords, terminal } from './ask-passwords.js';
 import { importKeys } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';
-import { createLogger } from '../monitor/log.js';
-import { screenOf } from '../monitor/screen.js';
+import { createLogger } from '../watch/log.js';
+import { screenOf } from '../watch/screen.js';
 import { cliRows, importRows, readCliOptions } from '../options.js';
 import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';

@@ -2,8 +2,8 @@
 import { askPasswords, terminal } from './ask-passwords.js';
 import { verifyKeys } from '../commands/verify.js';
 import { verifyRows } from '../commands/verify/verify-options.js';
-import { createLogger } from '../monitor/log.js';
-import { screenOf } from '../monitor/screen.js';
+import { createLogger } from '../watch/log.js';
+import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
 import { differenceLine, reportedDifference } from '../verify/differences.js';
 import { summarizeVerify } from '../verify/verify-report.js';

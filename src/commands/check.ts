@@ -6,7 +6,7 @@ import { buildCheckReport, type CheckReport, type Fix } from '../check/check-rep
 import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
-import { showPassingLine } from '../monitor/screen.js';
+import { showPassingLine } from '../watch/screen.js';
 import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import { flag, given, readRows, type Rows, type Values } from '../rows.js';

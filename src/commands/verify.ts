@@ -5,8 +5,8 @@
 import { ConnectionError, ImportError, PreflightError } from '../errors.js';
 import { formatCount } from '../format.js';
 import { version } from '../installed.js';
-import { showPassingLine } from '../monitor/screen.js';
-import { average } from '../monitor/speed.js';
+import { showPassingLine } from '../watch/screen.js';
+import { average } from '../watch/speed.js';
 import type { Logger, Source } from '../types.js';
 import { verifyAll } from '../verify/both-ways.js';
 import {

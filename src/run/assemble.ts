@@ -10,7 +10,7 @@ import { SourceError } from '../errors.js';
 import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
-import type { MoverInUse } from '../monitor/sampler.js';
+import type { MoverInUse } from '../watch/sampler.js';
 import { createAside } from '../movers/aside.js';
 import type { Census } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';

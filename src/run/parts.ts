@@ -15,7 +15,7 @@ import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../engine/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
-import type { MoverInUse } from '../monitor/sampler.js';
+import type { MoverInUse } from '../watch/sampler.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';

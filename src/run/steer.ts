@@ -4,9 +4,9 @@
  */
 import type { Allowance } from '../engine/allowance.js';
 import type { Throttle } from '../engine/throttle.js';
-import type { Steered } from '../monitor/sampler.js';
+import type { Steered } from '../watch/sampler.js';
 import { UsageError } from '../errors.js';
-import type { Orders } from '../steering/orders.js';
+import type { Orders } from '../watch/orders.js';
 
 export interface Steering {
   readonly steered: Steered;

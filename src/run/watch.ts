@@ -4,17 +4,17 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
-import { createHistory } from '../monitor/history.js';
-import { readPage, serve } from '../monitor/http.js';
-import { liveState, reportSoFar, standing } from '../monitor/live.js';
-import { createMetrics } from '../monitor/metrics.js';
-import { showProgress } from '../monitor/progress.js';
-import { logRun } from '../monitor/run-log.js';
-import { createSampler } from '../monitor/sampler.js';
-import { screenOf } from '../monitor/screen.js';
+import { createHistory } from '../watch/history.js';
+import { readPage, serve } from '../watch/http.js';
+import { liveState, reportSoFar, standing } from '../watch/live.js';
+import { createMetrics } from '../watch/metrics.js';
+import { showProgress } from '../watch/progress.js';
+import { logRun } from '../watch/run-log.js';
+import { createSampler } from '../watch/sampler.js';
+import { screenOf } from '../watch/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
-import { type Ear, listenForOrders } from '../steering/control-socket.js';
+import { type Ear, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';

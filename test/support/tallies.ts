@@ -1,6 +1,6 @@
 /** Samples, tallies and batches for the monitor's tests. */
 import { createTally, type EngineTally } from '../../src/engine/tally.js';
-import type { RunFacts, Sample, Steered } from '../../src/monitor/sampler.js';
+import type { RunFacts, Sample, Steered } from '../../src/watch/sampler.js';
 import type { Outcome, TallySnapshot } from '../../src/types.js';
 import { batchOf, outcome, someKeys, sourceOf } from './batches.js';
 

@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Live } from '../../../src/monitor/live.js';
-import { tell } from '../../../src/steering/run-sockets.js';
-import type { State } from '../../../src/steering/orders.js';
+import type { Live } from '../../../src/watch/live.js';
+import { tell } from '../../../src/watch/run-sockets.js';
+import type { State } from '../../../src/watch/orders.js';
 import { fillStrings } from '../../support/bulk.js';
 import { type CliRun, runCli, startCli } from '../../support/cli.js';
 import { startProxy } from '../../support/proxy.js';

@@ -1,7 +1,7 @@
 /** What the source's clients feel: how it is measured, and that a run keeps below the limit. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Live } from '../../../src/monitor/live.js';
-import { type Probe, startProbe } from '../../../src/monitor/probe.js';
+import type { Live } from '../../../src/watch/live.js';
+import { type Probe, startProbe } from '../../../src/watch/probe.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
 import { fillStrings } from '../../support/bulk.js';
 import { startCli } from '../../support/cli.js';

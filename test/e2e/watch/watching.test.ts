@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Live } from '../../../src/monitor/live.js';
+import type { Live } from '../../../src/watch/live.js';
 import { runCli, startCli } from '../../support/cli.js';
 import { holdRun } from '../../support/held-run.js';
 import { freePort } from '../../support/ports.js';

@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { fit, flow, viewLines, widthOf } from '../../../src/monitor/view.js';
-import { progressLine } from '../../../src/monitor/progress.js';
+import { fit, flow, viewLines, widthOf } from '../../../src/watch/view.js';
+import { progressLine } from '../../../src/watch/progress.js';
 import type { NodeTally } from '../../../src/types.js';
 import { at, facts, sampleOf, unsteered } from '../../support/tallies.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createSampler } from '../../../src/monitor/sampler.js';
-import { speedometer } from '../../../src/monitor/speed.js';
+import { createSampler } from '../../../src/watch/sampler.js';
+import { speedometer } from '../../../src/watch/speed.js';
 import { at, endBatch, facts, newTally } from '../../support/tallies.js';
 
 describe('the speed', () => {

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
-import { isOurs, readWhere, serve, type Served } from '../../../src/monitor/http.js';
+import { isOurs, readWhere, serve, type Served } from '../../../src/watch/http.js';
 
 const text = 'text/plain; charset=utf-8';
 const routes = {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { connectionLog } from '../../../src/run/connections.js';
-import { createLogger } from '../../../src/monitor/log.js';
-import { logRun } from '../../../src/monitor/run-log.js';
-import { createSampler, type RunFacts } from '../../../src/monitor/sampler.js';
+import { createLogger } from '../../../src/watch/log.js';
+import { logRun } from '../../../src/watch/run-log.js';
+import { createSampler, type RunFacts } from '../../../src/watch/sampler.js';
 import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import { keptLog } from '../../support/kept-log.js';
 import { facts, newTally } from '../../support/tallies.js';

@@ -1,6 +1,6 @@
 /**
  * What everybody who watches a run sees at a moment: the tally's numbers, the rates that follow from
- * them, and what only the monitor knows. The terminal, the metrics and the page all read this, so
+ * them, and what only watching adds. The terminal, the metrics and the page all read this, so
  * that they never tell different stories.
  */
 import type { MoverName, NodeTally, Tally, TallySnapshot } from '../types.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createHistory } from '../../../src/monitor/history.js';
-import { createMetrics } from '../../../src/monitor/metrics.js';
-import { createSampler } from '../../../src/monitor/sampler.js';
+import { createHistory } from '../../../src/watch/history.js';
+import { createMetrics } from '../../../src/watch/metrics.js';
+import { createSampler } from '../../../src/watch/sampler.js';
 import { someKeys } from '../../support/batches.js';
 import { at, endBatch, facts, newTally, sampleOf } from '../../support/tallies.js';
 

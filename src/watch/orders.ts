@@ -1,6 +1,6 @@
 /** What a run can be told while it lasts, and what it answers. */
 import { UsageError } from '../errors.js';
-import type { Standing } from '../monitor/live.js';
+import type { Standing } from './live.js';
 import {
   flag,
   optionalBytes,
