@@ -44,7 +44,7 @@ export const accessRows = {
   fromTlsInsecure: flag(
     {
       flag: '--from-tls-insecure',
-      help: "take any certificate of the source's: whoever is on the way can read everything",
+      help: 'accept any certificate of the source: anyone on the network path can read everything',
     },
     false,
   ),
@@ -61,7 +61,7 @@ export const accessRows = {
   toTlsInsecure: flag(
     {
       flag: '--to-tls-insecure',
-      help: "take any certificate of the nodes': whoever is on the way can read everything",
+      help: 'accept any certificate of the nodes: anyone on the network path can read everything',
     },
     false,
   ),

@@ -10,7 +10,7 @@ import { ctlVerb } from './cli/ctl-verb.js';
 import { importVerb } from './cli/import-verb.js';
 import {
   catchSignals,
-  endOnTheUnforeseen,
+  endOnUnexpectedErrors,
   leave,
   outliveStreams,
   stoppedWith,
@@ -28,7 +28,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.
   process.title = 'cluster-import';
   outliveStreams();
-  endOnTheUnforeseen(isDebugging());
+  endOnUnexpectedErrors(isDebugging());
   let exitCode: number;
   try {
     exitCode = await parse(argv);
@@ -104,7 +104,7 @@ function contradictions(command: Command, rows: Rows): () => void {
   return () => {
     for (const [flag = '', opposite = ''] of flags.map((row) => optionsOf(row).map(longOf))) {
       if (said.has(flag) && said.has(opposite)) {
-        throw new UsageError(`${flag} and ${opposite} contradict one another: say one of them.`);
+        throw new UsageError(`${flag} and ${opposite} contradict one another: pass one of them.`);
       }
     }
   };

@@ -34,7 +34,7 @@ export interface WatchReport extends Watched {
   readonly patterns: readonly Pattern[];
   /** Units that found no place among the patterns. */
   readonly leftOut: Patterns['leftOut'];
-  /** The databases that were worked in, and who did. */
+  /** The databases that were used, and the clients that used them. */
   readonly databases: readonly { readonly db: number; readonly clients: readonly string[] }[];
   /** Commands that were too long to be read to their end, and may have keys there. */
   readonly cut: readonly { readonly command: string; readonly count: number }[];

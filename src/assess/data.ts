@@ -78,7 +78,7 @@ export async function readData(
   return { data, sample };
 }
 
-/** Undefined where MEMORY USAGE did not tell, or nothing was sampled. */
+/** Undefined where MEMORY USAGE could not be asked, or nothing was sampled. */
 function sizesOf(sample: readonly SampledKey[]): Sizes | undefined {
   const { meanBytes } = meanOf(sample);
   if (meanBytes === undefined) return undefined;

@@ -73,7 +73,7 @@ function ofWatch(watch: WatchReport): Finding[] {
   if (left > 0) {
     findings.push(
       note(
-        `There were too many patterns to tell all: ${formatCount(left)} commands, transactions and scripts are in none of them, ${formatCount(leftOut.inTrouble)} of these with keys of several slots.`,
+        `There were too many patterns to report all: ${formatCount(left)} commands, transactions and scripts are in none of them, ${formatCount(leftOut.inTrouble)} of these with keys of several slots.`,
       ),
     );
   }
@@ -99,8 +99,8 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
     findings.push(
       open(
         watch
-          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, count anew with CONFIG RESETSTAT.`
-          : `Commands that may have several keys were used (${named(unseen)}): say --watch 60s to see with which keys.`,
+          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, reset the counts with CONFIG RESETSTAT.`
+          : `Commands that may have several keys were used (${named(unseen)}): pass --watch 60s to see with which keys.`,
       ),
     );
   }
@@ -122,13 +122,13 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
   if (refused.length > 0) {
     findings.push(
       note(
-        `${named(refused)}: a node of a cluster refuses that; who follows whom is set with CLUSTER REPLICATE.`,
+        `${named(refused)}: a node of a cluster refuses that; replicas are set with CLUSTER REPLICATE.`,
       ),
     );
   }
   const selects = commandStats.find(({ command }) => command === 'select');
   if (selects && !selects.watched) {
-    const how = watch ? 'it was not seen while watching' : 'say --watch 60s to see which';
+    const how = watch ? 'it was not seen while watching' : 'pass --watch 60s to see which';
     findings.push(
       note(
         `SELECT was used (${formatCount(selects.calls)}×): a cluster takes SELECT 0 only; ${how}.`,
@@ -138,7 +138,7 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
   if (countOf('wait', 'waitaof') > 0) {
     findings.push(
       note(
-        'WAIT or WAITAOF was used: in a cluster it speaks of the one node it is sent to, so it has to follow the write on the same connection.',
+        'WAIT or WAITAOF was used: in a cluster it covers only the node that it is sent to, so it has to follow the write on the same connection.',
       ),
     );
   }
@@ -207,8 +207,8 @@ function ofData({ data, nodes }: Known): Finding[] {
     findings.push(
       note(
         data.sampled === 0
-          ? "No keys were looked at: sizes are the source's memory, shared out among its keys."
-          : "MEMORY USAGE may not be asked of the source, or is not there (before Redis 4.0): sizes are the source's memory, shared out among its keys.",
+          ? "No keys were looked at: sizes are the source's memory, divided among its keys."
+          : "MEMORY USAGE may not be asked of the source, or is not there (before Redis 4.0): sizes are the source's memory, divided among its keys.",
       ),
     );
   }

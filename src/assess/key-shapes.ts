@@ -36,7 +36,7 @@ export function taggedShapes(keys: readonly string[]): readonly string[] | undef
 const longestBlock = 4;
 const partsAtMost = 12;
 
-/** Several shapes or commands as one text; what is repeated, or too long, is not all told. */
+/** Several shapes or commands as one text; what is repeated, or too long, is shortened. */
 export function joinShapes(shapes: readonly string[], separator = ' '): string {
   const told: string[] = [];
   for (let at = 0; at < shapes.length;) {

@@ -27,7 +27,7 @@ export function refusalOf(words: readonly string[]): Refusal | undefined {
   return undefined;
 }
 
-/** Events of other databases: nobody tells of any in a cluster. */
+/** Events of other databases: a cluster has none. */
 function eventsRefusal(name: string, channels: readonly string[]): Refusal | undefined {
   const other = channels.find((channel) => /^__key(?:space|event)@[1-9]\d*__:/.test(channel));
   return other === undefined ? undefined : database(name, shapeOf(other));

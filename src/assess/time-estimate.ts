@@ -55,7 +55,7 @@ export async function estimateTime(
   }
 
   try {
-    // Nobody is fast at first: what that takes is not counted.
+    // The first reads are slow: what they take is not counted.
     await Promise.all(Array.from({ length: batchesAhead }, next));
     Object.assign(read, { values: 0, bytes: 0 });
     const startedMs = performance.now();

@@ -97,7 +97,7 @@ function fixedLines({ moved, deleted, conflict, error }: NonNullable<CheckReport
   if (conflict) {
     lines.push(
       `  Stopped at ${quoteKey(conflict, 200)}: ${conflict.message}.`,
-      '  Delete one of the two (docs/moving.md says how), and say the same again.',
+      '  Delete one of the two (docs/moving.md says how), and run the same command again.',
     );
   }
   if (error !== undefined) lines.push(`  Stopped: ${error}`);

@@ -35,7 +35,7 @@ function spanOf(first: number, last: number): string {
   return first === last ? String(first) : `${String(first)}-${String(last)}`;
 }
 
-/** Two views that say the same of who owns what have the same text. */
+/** Two views that agree on the owners of all slots have the same text. */
 export function layoutText(lines: readonly NodeLine[]): string {
   return lines
     .filter(({ slots }) => slots.length > 0)

@@ -1,7 +1,7 @@
 /**
  * What every node of a cluster says, of itself and of the others; asked of each, since they may not
  * agree. Keys on a node that does not own their slot come from data files that were put under it:
- * nobody finds them there, since the node redirects whoever asks.
+ * clients don't find them there, since the node redirects every request.
  */
 import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
 import { connect } from '../redis/connection.js';
@@ -100,7 +100,7 @@ async function ask(
     if (!(error instanceof ImportError)) throw error;
     const hint =
       error instanceof ConnectionError && endpoint.host === place.host
-        ? ` (if it is reached elsewhere from here, say --nat ${node.address}=host:port)`
+        ? ` (if it is reached elsewhere from here, pass --nat ${node.address}=host:port)`
         : '';
     return {
       ...node,
@@ -117,7 +117,7 @@ interface StrayCount {
   readonly keys: number;
 }
 
-/** @param own the node's own line, which tells the slots that are its. */
+/** @param own the node's own line, which has the slots that are its. */
 async function countStrays(
   endpoint: Endpoint,
   own: NodeLine,

@@ -77,7 +77,7 @@ async function choose(pid: number | undefined): Promise<string> {
   if (only && others.length === 0) return only.path;
   if (only) {
     const names = fitting.map(({ state }) => `--pid ${String(state.pid)}: ${title(state)}`);
-    throw new UsageError(`Several runs are up, say which one you mean: ${names.join('; ')}.`);
+    throw new UsageError(`Several runs are up, choose one of them: ${names.join('; ')}.`);
   }
   const whose =
     pid === undefined ? 'No run of yours is up' : `No run of yours has the pid ${String(pid)}`;

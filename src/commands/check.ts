@@ -38,7 +38,7 @@ export interface CheckContext {
   readonly stderr?: NodeJS.WritableStream | undefined;
 }
 
-/** With any of these nobody can say where keys belong. */
+/** With any of these it is not known where keys belong. */
 const hinderFixing: ReadonlySet<ProblemKind> = new Set([
   'slots-uncovered',
   'slots-disputed',

@@ -22,10 +22,10 @@ import { tellStart, type Watch, watchRun } from '../run/watch.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface ImportContext {
-  /** Once aborted, the batches in flight are finished and the report tells what is left. */
+  /** Once aborted, the batches in flight are finished and the report says what is left. */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
-  /** Where progress is shown; without it there is none. */
+  /** Where progress is shown; undefined: it is not shown. */
   readonly stderr?: NodeJS.WritableStream | undefined;
   /** Called when the run begins, with what holds it and lets it go on. */
   readonly onStart?: ((steering: Steering) => void) | undefined;
@@ -43,7 +43,7 @@ export async function importKeys(
   context: ImportContext = {},
 ): Promise<Report> {
   const read = readOptions(given);
-  // What only looks needs no rights but those of who copies.
+  // A dry run needs no more rights than a copy.
   const asked = read.dryRun ? { ...read, copy: true, functions: false } : read;
   const signal = context.signal ?? new AbortController().signal;
   const voice = createVoice(context.stderr, context.logger);

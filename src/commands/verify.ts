@@ -23,10 +23,10 @@ import { type GivenVerifyOptions, readVerifyOptions } from './verify/verify-opti
 
 /** The live things that come with the options. All may be left out. */
 export interface VerifyContext {
-  /** Once aborted, what is under way is finished, and the report tells how far it came. */
+  /** Once aborted, what is under way is finished, and the report says how far it came. */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
-  /** Where progress is shown; without it there is none. */
+  /** Where progress is shown; undefined: it is not shown. */
   readonly stderr?: NodeJS.WritableStream | undefined;
   /** Told of each difference as it is found, whatever a repair makes of it later. */
   readonly onDifference?: ((difference: Difference) => void) | undefined;
@@ -90,7 +90,7 @@ export async function verifyKeys(
 
 function wordsOf(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error);
-  return error instanceof ImportError ? words : `Something unforeseen: ${words}`;
+  return error instanceof ImportError ? words : `Unexpected error: ${words}`;
 }
 
 /** Nothing has been looked at yet: the exit code says so. */

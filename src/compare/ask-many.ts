@@ -145,7 +145,7 @@ function linesReader(
         const text = lineText(bytes, at, end);
         if (text === undefined) return at;
         if (bytes[at] !== PLUS && !text.includes(' ')) {
-          throw new ProtocolError('no status where one was due');
+          throw new ProtocolError('a reply that is not a status');
         }
         lines.push(text);
         at += text.length + 3;

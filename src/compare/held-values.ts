@@ -17,9 +17,9 @@ const nil = -1;
 const refused = -2;
 
 export interface Values {
-  /** Bytes of each value; less than 0: there is none. */
+  /** Bytes of each value; less than 0: the key has no value. */
   readonly lengths: Float64Array;
-  /** The frame of each, as far as it matters; empty where there is none, or a hash of it. */
+  /** The frame of each, as far as it matters; empty where there is no value, or a hash of it. */
   readonly held: Keys;
   readonly hashes: ReadonlyMap<number, string>;
   /** What servers said instead of a value. */

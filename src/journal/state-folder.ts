@@ -1,4 +1,4 @@
-/** Where a run keeps its journal when nobody says where: in the user's folder for such things. */
+/** Where a run keeps its journal without --state: in the user's folder for such things. */
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

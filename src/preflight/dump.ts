@@ -24,7 +24,7 @@ export async function openDump(
 ): Promise<Omit<SourceFacts, 'payloadRefusal'>> {
   if (options.onlyKeys !== undefined) {
     throw new UsageError(
-      `--only-keys needs a server, and --from ${path} is a file: leave it out, and say --match for some of the keys.`,
+      `--only-keys needs a server, and --from ${path} is a file: leave it out, and pass --match for some of the keys.`,
     );
   }
   if (file !== '-') await checkHead(file, path);
@@ -130,7 +130,7 @@ async function checkSoundness(
     return;
   }
   throw new PreflightError(
-    `${found.finding}. Nothing was imported: take another copy of the file, or say --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
+    `${found.finding}. Nothing was imported: take another copy of the file, or pass --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
   );
 }
 

@@ -55,7 +55,7 @@ export class NumbersReader implements Reader {
       if (stop === -1) return at;
       const number = headerNumber(bytes, at, stop);
       if (type !== COLON && (type !== DOLLAR || number !== -1)) {
-        throw new ProtocolError('no number where one was due');
+        throw new ProtocolError('a reply that is not a number');
       }
       this.#put(type === COLON ? number : 0);
       at = stop + 2;

@@ -57,7 +57,7 @@ interface OpenArray {
 }
 
 /**
- * @param limitBytes what the reply's values may add up to; beyond it the connection is given up,
+ * @param limitBytes what the reply's values may add up to; beyond it the connection is closed,
  *   so that a server's lie about a length costs no memory.
  */
 export class ReplyReader implements Reader {

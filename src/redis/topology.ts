@@ -63,7 +63,7 @@ export async function openTopology(
         adopt(await askAt(endpoint));
         return;
       } catch (error) {
-        // What a node that answers says of the cluster tells more than that others are away.
+        // What a node says about the cluster explains more than that others are away.
         if (reason === undefined || error instanceof TargetError) reason = error;
       }
     }
@@ -155,7 +155,7 @@ export interface SlotRange {
 
 /**
  * @param askedHost stands in for an address that the node itself does not know: null, an empty
- *   one (a fresh node that nobody has met) and `?` (it prefers a hostname, and has none).
+ *   one (a fresh node that no other has met) and `?` (it prefers a hostname, and has none).
  */
 export function parseSlots(reply: ControlReply, askedHost: string): readonly SlotRange[] {
   return asArray(reply).map((row) => {

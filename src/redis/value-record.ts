@@ -26,9 +26,9 @@ export interface Head {
   readonly type: number;
   /** Ms since the epoch; -1: none. */
   readonly deadlineMs: number;
-  /** For how long nobody used it; -1: not told. */
+  /** For how long it was not used, in seconds; -1: not known. */
   readonly idleSeconds: number;
-  /** How often it was used, by the servers' logarithmic count; -1: not told. */
+  /** How often it was used, by the servers' logarithmic count; -1: not known. */
   readonly frequency: number;
 }
 
@@ -60,7 +60,7 @@ export const deadlineOf = (bytes: Buffer, at: number): number =>
   bytes.readDoubleLE(at + deadlineAt);
 export const frameStart = (at: number): number => at + headBytes;
 
-/** Words of RESTORE (since 5.0) that say how much the key was used; none where that is not told. */
+/** Words of RESTORE (since 5.0) that say how much the key was used; none where that is not known. */
 export function hintsOf(bytes: Buffer, at: number): readonly [] | readonly [string, number] {
   const hint = bytes.readInt32LE(at + hintAt);
   if (hint === 0) return [];

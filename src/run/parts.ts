@@ -126,7 +126,7 @@ export function assembleParts(
       const words = messageOf(error);
       return {
         part,
-        error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,
+        error: error instanceof ImportError ? words : `Unexpected error: ${words}`,
         isFinal: error instanceof RdbError,
         isUnknown: error instanceof RdbError && error.kind === 'unknown',
       };

@@ -68,7 +68,7 @@ export function createSteering(steerable: Steerable): Steering {
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
     if (maxSourceLatency && allowances.length === 0) {
       throw new UsageError(
-        'The run reads files, which have no clients who could wait: --max-source-latency is for servers.',
+        'The run reads files, which have no clients that could wait: --max-source-latency is for servers.',
       );
     }
     const { keysPerSecond, bytesPerSecond } = throttle.limits;

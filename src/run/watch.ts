@@ -14,7 +14,7 @@ import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
-import { type Ear, listenForOrders } from '../watch/control-socket.js';
+import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';
@@ -115,7 +115,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   }
 
   /** Without it the run goes on all the same. */
-  async function takeOrders(): Promise<Ear | undefined> {
+  async function takeOrders(): Promise<ControlSocket | undefined> {
     const run = { from: from.join('+'), to: facts.target.name };
     try {
       const opened = await listenForOrders(run, (orders) => {

@@ -3,8 +3,8 @@
  * `{"key":"…","keyEncoding":"utf8"|"base64"}`; what else a line holds does not matter, but for `db`
  * and `from`, which say whose key it is.
  *
- * A key that is read wrong is another key, so whatever is not exact is refused: bytes that are no
- * UTF-8, base64 that is none. Lines end with a line feed only, because keys hold all kinds of others.
+ * A key that is read wrong is another key, so whatever is not exact is refused: bytes that are not
+ * UTF-8, malformed base64. Lines end with a line feed only, because keys hold all kinds of others.
  */
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
@@ -65,7 +65,7 @@ async function* lines(path: string): AsyncIterable<{ bytes: Buffer; endBytes: nu
     pieces.push(chunk.subarray(from));
     held += chunk.length - from;
     endBytes += chunk.length;
-    if (held > limitBytes) throw new UsageError(`--only-keys: ${path} is no file of lines.`);
+    if (held > limitBytes) throw new UsageError(`--only-keys: ${path} is not a file of lines.`);
   }
   yield { bytes: Buffer.concat(pieces), endBytes };
 }
@@ -95,7 +95,7 @@ function readLine(bytes: Buffer, sources: readonly KeySource[]): Line | string |
   if (read.toString(keyEncoding) === key) return { key: read, of };
   return keyEncoding === 'base64'
     ? 'has a "key" that is not base64'
-    : 'has a "key" that is no whole text';
+    : 'has a "key" that is not valid text';
 }
 
 function strangeness(

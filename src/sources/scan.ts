@@ -1,5 +1,5 @@
 /**
- * A running server as a source of keys: SCAN, one page ahead of whoever reads.
+ * A running server as a source of keys: SCAN, one page ahead of its reader.
  *
  * SCAN returns every key that is there throughout at least once, some twice, and pages may be
  * empty (https://redis.io/docs/latest/commands/scan/). The cursor is an unsigned 64-bit number, so
@@ -103,7 +103,7 @@ export function scanSource(link: Link, health: SourceHealth, options: ScanOption
         return;
       }
       next = page(cursor);
-      // Who stops reading early must not leave a rejection behind.
+      // If the consumer stops early, avoid an unhandled rejection.
       next.catch(() => undefined);
       progress = scanPosition(cursor);
       yield keys;
@@ -212,22 +212,22 @@ export class PageReader implements Reader {
       this.#refused(text);
       return from + text.length + 3;
     }
-    if (bytes[from] !== STAR) throw new ProtocolError('an answer to SCAN that is none');
+    if (bytes[from] !== STAR) throw new ProtocolError('a malformed reply to SCAN');
     const arrayEnd = headerEnd(bytes, from, end);
     if (arrayEnd === -1 || arrayEnd + 2 >= end) return from;
     const length = arrayEnd + 2;
     if (headerLength(bytes, from, arrayEnd) !== 2 || bytes[length] !== DOLLAR) {
-      throw new ProtocolError('an answer to SCAN that is not a cursor and its keys');
+      throw new ProtocolError('a reply to SCAN that is not a cursor and its keys');
     }
     const lengthEnd = headerEnd(bytes, length, end);
     if (lengthEnd === -1) return from;
     const cursorFrom = lengthEnd + 2;
     const cursorEnd = cursorFrom + headerLength(bytes, length, lengthEnd);
-    if (cursorEnd > cursorFrom + cursorDigits) throw new ProtocolError('a cursor that is none');
+    if (cursorEnd > cursorFrom + cursorDigits) throw new ProtocolError('a malformed cursor');
     if (cursorEnd + 2 > end) return from;
     const cursor = bytes.toString('latin1', cursorFrom, cursorEnd);
     if (!cursorPattern.test(cursor) || bytes[cursorEnd] !== CR || bytes[cursorEnd + 1] !== LF) {
-      throw new ProtocolError('a cursor that is none');
+      throw new ProtocolError('a malformed cursor');
     }
     this.#keys = new BulksReader(this.#sink(cursor));
     return cursorEnd + 2;
@@ -271,7 +271,7 @@ export class PageReader implements Reader {
       },
       shut: builder.seal,
       nil() {
-        throw new ProtocolError('no key where one was due');
+        throw new ProtocolError('nil in the place of a key');
       },
       refused: (text) => {
         this.#refused(text);

@@ -26,7 +26,7 @@ export function selectsAll({ match, exclude, types, minTtlMs }: Selection): bool
 
 /**
  * @param link gives a connection for asking types and TTLs.
- * @param health is waited for where the source refuses to tell for now.
+ * @param health is waited for where the source refuses to answer for now.
  */
 export function selectedSource(
   source: Source,

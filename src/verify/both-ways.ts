@@ -1,6 +1,6 @@
 /**
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
- * at the sources. What is suspect is looked at one by one (examine.ts), where the difference is told.
+ * at the sources. What is suspect is looked at one by one (examine.ts), which describes the difference.
  */
 import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
@@ -16,7 +16,7 @@ export async function verifyAll(parts: VerifyParts, signal: AbortSignal): Promis
     ...parts.sources.map((_, index) => wayThere(parts, index, either)),
     ...parts.masters.map((master) => wayBack(parts, master, either)),
   ];
-  // Who fails stops the others; they end after what is under way.
+  // If one direction fails, stop the others; they end after what is under way.
   for (const way of ways)
     way.catch(() => {
       stop.abort();

@@ -58,8 +58,8 @@ async function look(
 }
 
 /**
- * A node of a source cluster sends whoever asks for a key that it has listed elsewhere: either the slot
- * is on its way to the node, or has gone away with the key, or the key lies where nobody finds it.
+ * A node of a source cluster redirects questions about a key that it has listed itself: either the slot
+ * is on its way to the node, or has gone away with the key, or the key lies where clients don't find it.
  */
 async function misplaced(
   key: Buffer,

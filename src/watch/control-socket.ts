@@ -8,24 +8,24 @@ import { ImportError } from '../errors.js';
 import { type Answer, type Orders, readOrders, type State } from './orders.js';
 import { newSocketPath, sweep } from './run-sockets.js';
 
-/** Whoever connects and says nothing is shown the door. */
+/** A client that connects and sends nothing is disconnected. */
 const patienceMs = 5000;
 const longestLine = 16 * 1024;
 const maxConnections = 16;
 
-export interface Ear {
+export interface ControlSocket {
   readonly path: string;
   close(): void;
 }
 
 /**
- * @param obey carries orders out, and tells how the run stands then.
+ * @param obey carries orders out, and returns how the run stands then.
  * @throws Error when there is no place for a socket.
  */
 export async function listenForOrders(
   run: { readonly from: string; readonly to: string },
   obey: (orders: Orders) => State,
-): Promise<Ear> {
+): Promise<ControlSocket> {
   await sweep();
   const path = await newSocketPath(run.from, run.to);
   const server = createServer((socket) => {
@@ -48,7 +48,7 @@ export async function listenForOrders(
 function hear(socket: Socket, obey: (orders: Orders) => State): void {
   let text = '';
   socket.setEncoding('utf8').setTimeout(patienceMs, () => socket.destroy());
-  // Who hangs up before the answer has no need of it.
+  // A client that hangs up early needs no reply.
   socket.on('error', () => undefined);
   socket.unref();
   socket.on('data', (piece: string) => {

@@ -13,7 +13,7 @@ export interface Live {
   readonly sourceKeysLeft: number;
   readonly keysPerSecond: number;
   readonly bytesPerSecond: number;
-  /** Null until it can be told. */
+  /** Null until it is known. */
   readonly leftMs: number | null;
   readonly latencyMs: number | null;
   readonly measuring: boolean;

@@ -2,7 +2,7 @@
  * The run as Prometheus sees it.
  *
  * What the tally knows is read from it when somebody asks, so that the two never differ; what only
- * a batch's end tells is counted then. Nothing here is done per key, and every label takes its
+ * the end of a batch shows is counted then. Nothing here is done per key, and every label takes its
  * values from a short list: outcomes, classes, movers, and the cluster's masters.
  */
 import {
@@ -115,7 +115,7 @@ function addCounters(sampler: Sampler, registry: Registry): void {
     },
   });
   new Counter({
-    ...words('retries_total', 'Keys that each node sent round again', registry, 'node'),
+    ...words('retries_total', 'Keys that are tried again, by node', registry, 'node'),
     collect() {
       this.reset();
       for (const { address, retries } of sampler.read().nodes) this.inc({ node: address }, retries);
@@ -139,7 +139,7 @@ function addBatchMetrics(tally: Tally, registry: Registry): void {
     buckets: durationBuckets,
   });
   const errors = new Counter(
-    words('errors_total', 'Keys that failed, conflicted or went round again', registry, 'class'),
+    words('errors_total', 'Keys that failed, conflicted or are tried again', registry, 'class'),
   );
   for (const name of Object.keys(classes)) errors.inc({ class: name }, 0);
   tally.onBatch(({ mover, node, outcome, durationMs }: BatchEvent) => {
@@ -181,7 +181,7 @@ function addGauges(sampler: Sampler, registry: Registry): void {
   });
 }
 
-/** What tells runs apart, and whether this one is still at it. */
+/** What identifies the run, and whether it is still under way. */
 function addRunMetrics(sampler: Sampler, registry: Registry): void {
   new Gauge({
     ...words('run_status', '1 for the status that the run has, 0 for others', registry, 'status'),

@@ -1,4 +1,4 @@
-/** What a run can be told while it lasts, and what it answers. */
+/** The orders that a run takes while it lasts, and what it answers. */
 import { UsageError } from '../errors.js';
 import type { Standing } from './live.js';
 import {
@@ -33,7 +33,7 @@ export const limitRows = {
     optionalDuration(
       {
         flag: '--max-source-latency <ms>',
-        help: "leave the source's clients their answers within this time; none lifts it",
+        help: 'throttle so that the source answers its clients within this time; none lifts it',
       },
       { min: 1, max: 60_000 },
     ),

@@ -1,6 +1,6 @@
 /**
  * The probe's own thread: another client of each source, which asks it for a PING again and again,
- * and tells how long the answers took.
+ * and reports how long the answers took.
  *
  * A thread, because on the run's own event loop an answer that is there already waits until the keys
  * ahead of it are dealt with: that would be our latency and not the source's. It asks on time
@@ -36,7 +36,7 @@ async function follow(endpoint: Endpoint, place: number): Promise<never> {
     try {
       await watch(await connect(await located(endpoint), { timeoutMs }), place);
     } catch {
-      // A lost source is the pipeline's to tell.
+      // The pipeline reports a lost source.
       await delay(againAfterMs);
     }
   }

@@ -1,6 +1,6 @@
 /**
  * What a client of the source feels: asked for on a thread of its own (probe-worker.ts), so that what
- * it tells does not depend on how busy this one is.
+ * it reports does not depend on how busy this one is.
  */
 import { Worker } from 'node:worker_threads';
 import { probeWorkerFile } from '../installed.js';
@@ -10,7 +10,7 @@ export interface Probe {
   stop(): void;
 }
 
-/** @param tell hears several times a second what was seen since. */
+/** @param tell is called several times a second with what was seen since. */
 export function startProbe(data: ProbeData, tell: (seen: Seen) => void): Probe {
   const worker = new Worker(probeWorkerFile, { workerData: data, name: 'source-probe' });
   worker.on('message', tell);

@@ -31,7 +31,7 @@ export function logRun(sampler: Sampler, logger: Logger, showsProgress: boolean)
       told.add(why);
       logger.warn(
         { class: why, reason: message },
-        'keys are left behind; the report lists them, and this class is not told again',
+        'keys are left behind; the report lists them, and this class is not logged again',
       );
     },
     look() {

@@ -15,7 +15,7 @@ const timeoutMs = 5000;
 /**
  * Gives a run orders.
  * @returns how it stands then.
- * @throws UsageError when the run refuses them, or nobody is there.
+ * @throws UsageError when the run refuses them, or does not answer.
  */
 export async function tell(path: string, orders: Orders): Promise<State> {
   let text: string;
@@ -46,7 +46,7 @@ export async function findRuns(): Promise<readonly (SocketPlace & { readonly sta
   return found.flat();
 }
 
-/** Removes the sockets at which nobody listens any more. */
+/** Removes the sockets at which no run listens any more. */
 export async function sweep(): Promise<void> {
   for (const { path } of await findSockets()) {
     await exchange(path, '{}\n').catch(async (error: unknown) => {
@@ -63,7 +63,7 @@ function readAnswer(text: string, path: string): Answer {
   try {
     return JSON.parse(text) as Answer;
   } catch {
-    throw new UsageError(`What answers at ${path} is no run of cluster-import.`);
+    throw new UsageError(`What answers at ${path} is not a run of cluster-import.`);
   }
 }
 
@@ -104,7 +104,7 @@ function folders(env: NodeJS.ProcessEnv = process.env): readonly string[] {
 }
 
 /**
- * A path for this process's socket, in a folder that is there and nobody else's.
+ * A path for this process's socket, in a folder that exists and belongs to this user alone.
  * @throws Error when there is no such folder.
  */
 export async function newSocketPath(from: string, to: string): Promise<string> {
@@ -123,7 +123,7 @@ export async function newSocketPath(from: string, to: string): Promise<string> {
   throw new Error('there is no folder of your own for a socket', { cause: trouble });
 }
 
-/** Whoever could write there could put a socket of his own in the place of ours. */
+/** Another user who could write there could put a socket in the place of ours. */
 async function ownFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const found = await lstat(folder);

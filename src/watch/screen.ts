@@ -2,8 +2,8 @@
  * Where people read: a stream that may hold a view which is drawn over and over, with everything
  * else that is said staying above it.
  *
- * Each stream has one screen, so that whoever writes to it (progress, logs, the command line) never
- * writes into the view of another.
+ * Each stream has one screen, so that its writers (progress, logs, the command line) never
+ * write into each other's view.
  */
 import { createLogUpdate } from 'log-update';
 

@@ -17,7 +17,7 @@ const longestMs = 99 * 3_600_000;
 export interface Speed {
   readonly keysPerSecond: number;
   readonly bytesPerSecond: number;
-  /** Undefined until it can be told. */
+  /** Undefined until it is known. */
   readonly leftMs: number | undefined;
 }
 

@@ -48,7 +48,7 @@ function oneSource(words: Words): Row<string> {
     read(value) {
       const [first, ...others] = Array.isArray(value) ? (value as unknown[]) : [value];
       if (others.length === 0) return row.read(first);
-      throw new UsageError('--from can be said once only: assess one server after the other.');
+      throw new UsageError('--from can be given only once: assess one server after the other.');
     },
   };
 }
@@ -62,7 +62,7 @@ function watchTime(words: Words): Row<number> {
       const watchMs = row.read(value);
       if (watchMs === 0 || watchMs >= 1000) return watchMs;
       throw new UsageError(
-        `--watch must be at least one second, and ${String(value)} is ${String(watchMs)} ms: say its unit, as in 60s or 5m.`,
+        `--watch must be at least one second, and ${String(value)} is ${String(watchMs)} ms: give its unit, as in 60s or 5m.`,
       );
     },
   };

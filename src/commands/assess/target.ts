@@ -177,7 +177,7 @@ function findingsOf(
   if (absent.length > 0) {
     add(
       false,
-      `Not all masters have the source's function ${absent.length === 1 ? 'library' : 'libraries'} ${absent.join(', ')}, which ${absent.length === 1 ? "doesn't" : "don't"} travel with the keys: say --functions when you import.`,
+      `Not all masters have the source's function ${absent.length === 1 ? 'library' : 'libraries'} ${absent.join(', ')}, which ${absent.length === 1 ? "doesn't" : "don't"} travel with the keys: pass --functions when you import.`,
     );
   }
   return findings;

@@ -1,4 +1,4 @@
-/** Watching, from options to what the report tells of it, with what the server counted meanwhile. */
+/** Watching, from options to its part of the report, with what the server counted meanwhile. */
 import { keyFinder } from '../../assess/key-positions.js';
 import type { WatchReport } from '../../assess/assess-report.js';
 import { type CommandCount, countsAround, readCommandStats } from '../../assess/stats.js';
@@ -48,7 +48,7 @@ export async function watched(
     workload.add,
   );
   const after = await control.info('commandstats').then(readCommandStats, (error: unknown) => {
-    // What was seen is told even if the server is gone.
+    // What was seen is reported even if the server is gone.
     if (error instanceof ImportError) return before;
     throw error;
   });

@@ -29,7 +29,7 @@ export interface VerifyScene {
   /** `host:port/db` of each source. */
   readonly names: readonly string[];
   readonly databases: readonly number[];
-  /** What an import is told to have these keys again, for each source. */
+  /** The options by which an import copies these keys again, for each source. */
   readonly given: readonly { readonly from: string; readonly db?: string }[];
   /** `host:port` of the seed. */
   readonly seed: string;

@@ -27,7 +27,7 @@ export class PageReader implements Reader {
     let cursor = '';
     this.#head = sinkOf((frames) => {
       if (frames.count === 1) cursor = keyAt(frames, 0).toString('latin1');
-      if (!/^\d{1,20}$/.test(cursor)) throw new ProtocolError('a cursor that is none');
+      if (!/^\d{1,20}$/.test(cursor)) throw new ProtocolError('a malformed cursor');
     });
     this.#cursorReader = new BulksReader(this.#head, 1);
     this.#itemsReader = new BulksReader(
@@ -59,11 +59,11 @@ export class PageReader implements Reader {
       this.#head.refused(text);
       return from + text.length + 3;
     }
-    if (bytes[from] !== STAR) throw new ProtocolError('an answer to a scan that is none');
+    if (bytes[from] !== STAR) throw new ProtocolError('a malformed reply to a scan');
     const stop = headerEnd(bytes, from, end);
     if (stop === -1) return from;
     if (headerLength(bytes, from, stop) !== 2) {
-      throw new ProtocolError('an answer to a scan that is not a cursor and its elements');
+      throw new ProtocolError('a reply to a scan that is not a cursor and its elements');
     }
     this.#begun = true;
     return stop + 2;

@@ -80,7 +80,7 @@ export class AckReader implements Reader {
     let at = from;
     if (at < end && !this.done && this.idle) {
       // Whoever counts one answer too many deletes a key that was not stored.
-      throw new ProtocolError('an answer to a write that was not sent');
+      throw new ProtocolError('a reply to a write that was not sent');
     }
     while (at < end && this.#received < this.#sent) {
       const next = this.#takeOne(bytes, at, end);
@@ -104,7 +104,7 @@ export class AckReader implements Reader {
     if (text === undefined) return at;
     if (type === MINUS) this.#refuse(text);
     else if (type === DOLLAR && text === '-1') this.#refuse(null);
-    else throw new ProtocolError('an answer to a write that is none');
+    else throw new ProtocolError('a malformed reply to a write');
     this.#count();
     return at + text.length + 3;
   }

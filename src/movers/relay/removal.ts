@@ -205,7 +205,7 @@ export function guardedRemoval(
 
   function verdictOf(reply: Reply, count: number): Removed {
     if (!Array.isArray(reply)) {
-      const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no answer to a script');
+      const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no reply to a script');
       return { places: undefined, why };
     }
     const [changes, saves, deleted, text, ...places] = reply;

@@ -82,13 +82,13 @@ class PttlReader implements Reader {
         const ttlMs = headerNumber(bytes, at, cr);
         // -1: no TTL; -2: no such key, which its value's reply will say.
         if (ttlMs >= 0) this.deadlines[this.#place] = Math.min(this.sentMs + ttlMs, latestMs);
-        else if (ttlMs < -2) throw new ProtocolError('an answer to PTTL that is none');
+        else if (ttlMs < -2) throw new ProtocolError('a malformed reply to PTTL');
         at = cr + 2;
       } else {
         const text = type === MINUS ? lineText(bytes, at, end) : '';
         if (text === undefined) return at;
         if (!isUnserved.test(text)) {
-          throw new ProtocolError(`an answer to PTTL that is none: ${text}`);
+          throw new ProtocolError(`a malformed reply to PTTL: ${text}`);
         }
         this.deadlines[this.#place] = unserved;
         at += text.length + 3;

@@ -29,7 +29,7 @@ export interface PagesOptions {
 export interface DumpPages extends RdbSink {
   /** What was found since the last call. */
   take(): Keys;
-  /** By the file's own account; less than there are where it does not tell. */
+  /** By the file's own account; too few where the file does not say. */
   readonly announcedKeys: number;
   readonly libraries: readonly Buffer[];
   readonly skippedThings: ReadonlySet<string>;

@@ -1,7 +1,7 @@
 /**
  * Whether a dump is as it was written, found out before anything of it is imported: its checksum
  * stands at its end, and a value that was damaged would go to a node under a fresh checksum of its
- * own, which tells the node that all is well. What comes as a stream can't be looked at twice.
+ * own, by which the node takes it for sound. What comes as a stream can't be looked at twice.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { Crc64 } from '../rdb/crc64.js';
@@ -17,7 +17,7 @@ const firstSummed = 5;
 
 export type Soundness =
   | { readonly kind: 'sound' }
-  /** It has no checksum: nobody can tell. */
+  /** It has no checksum: that is not known. */
   | { readonly kind: 'unsummed' }
   | { readonly kind: FoundWrong; readonly finding: string };
 
@@ -30,7 +30,7 @@ export async function soundnessOf(
   const { size } = await file.stat();
   const head = await bytesAt(file, 0, headerBytes);
   const version = Number(/^REDIS(\d{4})$/.exec(head.toString('latin1'))?.[1] ?? Number.NaN);
-  // What it is instead is told by who reads it.
+  // Its reader reports what it is instead.
   if (Number.isNaN(version)) return { kind: 'sound' };
   if (version < firstSummed) return { kind: 'unsummed' };
   const tail = await bytesAt(file, size - sumBytes - 1, sumBytes + 1);

@@ -1,7 +1,7 @@
 /**
  * A dump (an RDB file) as a source: keys come with their values, in one pass.
  *
- * Damage ends the listing and is told afterwards (`damage`), so that everything that stood before it
+ * Damage ends the listing and is reported afterwards (`damage`), so that everything that stood before it
  * is on its way first.
  */
 import { ImportError } from '../../errors.js';

@@ -186,7 +186,7 @@ it('says that keys behind very long arguments were not seen', async () => {
 });
 
 it.each([
-  [['--from', '127.0.0.1:1', '--from', '127.0.0.1:2'], /--from can be said once only/],
+  [['--from', '127.0.0.1:1', '--from', '127.0.0.1:2'], /--from can be given only once/],
   [['--from', '127.0.0.1:1', '--watch', '60'], /--watch .* 60 is 60 ms/],
   [['--from', '127.0.0.1:1', '--html', '/no/such/folder/a.html'], /--html can't be written/],
 ] as const)('refuses %j before it looks at anything', async (flags, sentence) => {

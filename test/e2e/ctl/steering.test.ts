@@ -266,9 +266,7 @@ describe('which run is meant', () => {
     ];
     const { code, stderr } = await ctl('pause');
     expect(code).toBe(2);
-    expect(stderr).toMatch(
-      /Several runs are up, say which one you mean: --pid \d+: .* --pid \d+: /,
-    );
+    expect(stderr).toMatch(/Several runs are up, choose one of them: --pid \d+: .* --pid \d+: /);
     const pid = String(one.run.pid);
     const paused = await ctl('pause', '--pid', pid);
     expect(paused.stdout).toMatch(new RegExp(`\\(pid ${pid}\\)\npaused`));

@@ -52,7 +52,7 @@ it('of other code are not overwritten unless told to', async () => {
   await third?.client.call('FUNCTION', 'LOAD', library('second', 'another'));
   const args = [...stage.endpoints, '--functions'];
   const { code, stderr } = await runCli(args);
-  expect(stderr).toMatch(/library second with other code: say --replace/);
+  expect(stderr).toMatch(/library second with other code: pass --replace/);
   expect(code).toBe(2);
   // Nothing was changed, neither keys nor functions.
   expect(await stage.source.client.get('key')).toBe('value');
@@ -104,7 +104,7 @@ it('of a dump are brought before its keys, and do not overwrite others unless to
   const args = ['--from', file, '--to', stage.cluster.seed, '--functions'];
   const refused = await runJson(args);
   expect(refused.code).toBe(3);
-  expect(refused.report.error).toMatch(/library second with other code: say --replace/);
+  expect(refused.report.error).toMatch(/library second with other code: pass --replace/);
   expect(await stage.cluster.size()).toBe(0);
   const { code } = await runJson([...args, '--replace']);
   expect(code).toBe(0);

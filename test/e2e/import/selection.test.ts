@@ -100,5 +100,5 @@ it('says that MIGRATE can not rename', async () => {
   const args = [...stage.endpoints, '--mover', 'migrate', '--key-prefix', 'x:'];
   const { code, stderr } = await runCli(args);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/MIGRATE can not rename keys; leave --mover out, or say --mover relay/);
+  expect(stderr).toMatch(/MIGRATE can not rename keys; leave --mover out, or pass --mover relay/);
 });

@@ -128,7 +128,7 @@ it('refuses a server that is named twice, whatever the name', async () => {
 it('wants one source at least', async () => {
   const { code, stderr } = await runCli(['--to', stage.cluster.seed]);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/: --from is missing: say --from <endpoint>/);
+  expect(stderr).toMatch(/: --from is missing: pass --from <endpoint>/);
 });
 
 describe('a cluster as the source', () => {

@@ -143,7 +143,7 @@ describe('what can not be trusted', () => {
     await expectRefusal(from(plainCluster.seed, ...impatient), /speaks TLS .*--from redis:/);
     await expectRefusal(
       ['--from', source.address, '--to', plainCluster.seed],
-      /if it wants TLS, write --from rediss:/,
+      /if it requires TLS, write --from rediss:/,
     );
   });
 
@@ -186,7 +186,7 @@ describe('a server that wants a certificate of its clients', () => {
       const args = ['--from', secure(address), '--from-tls-ca', authority.certFile];
       const to = ['--to', plainCluster.seed, '--replace'];
       const refused = await runCli([...args, ...to]);
-      expect(refused.stderr).toMatch(/wants a certificate of us: .*--from-tls-cert/);
+      expect(refused.stderr).toMatch(/requires a client certificate: .*--from-tls-cert/);
       expect(refused.code).toBe(2);
       const ours = await authority.sign(['client']);
       const mutual = ['--from-tls-cert', ours.certFile, '--from-tls-key', ours.keyFile];

@@ -38,8 +38,8 @@ it.each([
 });
 
 it.each([
-  ['wait', 'blocking', /speaks of the one node/],
-  ['waitaof', 'blocking', /speaks of the one node/],
+  ['wait', 'blocking', /covers only the node/],
+  ['waitaof', 'blocking', /covers only the node/],
   ['psubscribe', 'pub/sub', /subscribed to at every master/],
   ['select', 'database', /a cluster takes SELECT 0 only/],
   ['replicaof', 'refused', /CLUSTER REPLICATE/],

@@ -27,7 +27,7 @@ describe('without an earlier run', () => {
 
   it('must be told what to do with keys that are there', () => {
     expect(() => decide(situation)).toThrow(PreflightError);
-    expect(() => decide(situation)).toThrow(/holds 5 keys: say --replace .* or --no-replace/);
+    expect(() => decide(situation)).toThrow(/holds 5 keys: pass --replace .* or --no-replace/);
   });
 
   it('has nothing to ask where the sources are empty, and overwrites nothing then', () => {

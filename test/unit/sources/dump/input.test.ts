@@ -74,7 +74,7 @@ test.each([
   expect(found.equals(whole)).toBe(true);
   writeFileSync(path, packed.subarray(0, -100));
   const cut = await openInput(path);
-  await expect(contentsOf(cut)).rejects.toThrow("packed can't be read on");
+  await expect(contentsOf(cut)).rejects.toThrow("packed can't be read any further");
   await cut.close();
 });
 
