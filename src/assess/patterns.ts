@@ -100,8 +100,15 @@ function createTable() {
       }
       if (!told) {
         told = {
-          ...{ group, pattern, kind, trouble, script, shapes: shapes() },
-          ...{ tagged: trouble && tagged(), count: 0, clients: new Set() },
+          group,
+          pattern,
+          kind,
+          trouble,
+          script,
+          shapes: shapes(),
+          tagged: trouble && tagged(),
+          count: 0,
+          clients: new Set(),
         };
         table.set(id, told);
       }
@@ -140,7 +147,10 @@ function publicOf({
   script,
 }: Told): Pattern {
   return {
-    ...{ pattern, kind, count, clients: [...clients] },
+    pattern,
+    kind,
+    count,
+    clients: [...clients],
     ...(trouble !== undefined && { trouble, repair: repairOf({ trouble, shapes, tagged }) }),
     ...(script !== undefined && { script }),
   };

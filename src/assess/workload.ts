@@ -148,7 +148,9 @@ export function createWorkload(keysOf: KeyFinder): Workload {
     const distinct = new Set(keys);
     if (trouble === undefined && distinct.size < 2) return;
     patterns.note({
-      ...{ kind, client, pattern: pattern() },
+      kind,
+      client,
+      pattern: pattern(),
       shapes: () => [...new Set([...distinct].map(shapeOf))].slice(0, shapesAtMost),
       tagged: () => taggedText([...distinct]),
       ...(trouble !== undefined && { trouble }),

@@ -64,7 +64,8 @@ export function buildCheckReport(
 function fixedPart({ keys, error }: Fix): NonNullable<CheckReport['fixed']> {
   const { moved, deleted, conflict } = keys;
   return {
-    ...{ moved, deleted },
+    moved,
+    deleted,
     ...(conflict && { conflict: { ...conflict, ...reportedKey(conflict.key) } }),
     ...(error !== undefined && { error }),
   };

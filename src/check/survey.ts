@@ -92,7 +92,10 @@ async function ask(
     const isMaster = own !== undefined && own.masterId === undefined;
     return {
       ...node,
-      ...{ view, own, trouble: undefined, state: state?.[1] ?? 'unknown' },
+      view,
+      own,
+      trouble: undefined,
+      state: state?.[1] ?? 'unknown',
       masterLink: info.get('master_link_status'),
       strays: isMaster ? await countStrays(endpoint, own, timeoutMs) : [],
     };
@@ -104,8 +107,12 @@ async function ask(
         : '';
     return {
       ...node,
-      ...{ view: undefined, own: undefined, trouble: `${error.message}${hint}` },
-      ...{ state: 'unknown', masterLink: undefined, strays: [] },
+      view: undefined,
+      own: undefined,
+      trouble: `${error.message}${hint}`,
+      state: 'unknown',
+      masterLink: undefined,
+      strays: [],
     };
   } finally {
     control?.close();

@@ -55,7 +55,8 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     process.stderr.write('\nStopping after what is under way; once more to stop at once.\n');
   });
   const report = await checkCluster(given as never, {
-    ...{ signal: stop.signal, logger },
+    signal: stop.signal,
+    logger,
     stderr: process.stderr,
   });
   process.stdout.write(asJson === true ? `${JSON.stringify(report)}\n` : summarizeCheck(report));

@@ -90,7 +90,9 @@ async function readMaster(
     });
     return {
       ...facts,
-      ...{ node, takesMigrate, obstacle },
+      node,
+      takesMigrate,
+      obstacle,
       keys: Number(await control.call('DBSIZE')),
       modules: await modulesOf(control),
       largestBytes: await readLargestBytes(control),

@@ -64,7 +64,9 @@ export async function openVerify(
   const listing = (endpoint: Endpoint, name: string, estimatedKeys: number) => {
     const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
     const health = createSourceHealth(link, {
-      ...{ name, retryForMs, trial: trialWords('EXISTS') },
+      name,
+      retryForMs,
+      trial: trialWords('EXISTS'),
       logger: {
         warn(_, sentence) {
           warn(sentence);

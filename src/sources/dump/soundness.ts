@@ -76,7 +76,11 @@ async function whatIsWrong(file: FileHandle, path: string, hasEnd: boolean): Pro
   try {
     await reader.begin();
     await reader.read({
-      ...{ isFull: false, entry: ignore, announced: ignore, library: ignore, skipped: ignore },
+      isFull: false,
+      entry: ignore,
+      announced: ignore,
+      library: ignore,
+      skipped: ignore,
       large: () => Promise.resolve(),
     });
     return { kind: 'sound' };

@@ -48,7 +48,16 @@ export interface RdbSink {
 export function newEntry(): Entry {
   const none = Buffer.alloc(0);
   return {
-    ...{ type: 0, db: 0, key: none, keyFrom: 0, keyEnd: 0, value: none, valueFrom: 0, valueEnd: 0 },
-    ...{ deadlineMs: -1, idleSeconds: -1, frequency: -1 },
+    type: 0,
+    db: 0,
+    key: none,
+    keyFrom: 0,
+    keyEnd: 0,
+    value: none,
+    valueFrom: 0,
+    valueEnd: 0,
+    deadlineMs: -1,
+    idleSeconds: -1,
+    frequency: -1,
   };
 }

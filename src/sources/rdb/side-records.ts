@@ -5,7 +5,12 @@ import { Extent } from './extent.js';
 import { length, takeCount, takeString, text } from './lengths.js';
 
 const opcodes = {
-  ...{ slotInfo: 244, library: 245, oldLibrary: 246, moduleAux: 247, aux: 250, sizes: 251 },
+  slotInfo: 244,
+  library: 245,
+  oldLibrary: 246,
+  moduleAux: 247,
+  aux: 250,
+  sizes: 251,
 } as const;
 
 /** Its type, when it was written (a code and a number), and what the module wrote. */
