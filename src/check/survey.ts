@@ -10,7 +10,7 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';
 import { type NatRule, type Place, reach } from '../redis/nat.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
-import { NumbersReader } from '../redis/numbers.js';
+import { NumbersReader } from '../redis/ask.js';
 import { slotCount } from '../redis/slot.js';
 
 export interface SurveyedNode {

@@ -1,6 +1,6 @@
 /** One question about many keys, pipelined; the keys go out as the frames that they are. */
 import { ProtocolError } from '../errors.js';
-import { largestReplyBytes } from '../redis/ask.js';
+import { askNumbers as askNumbersBy, largestReplyBytes } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import {
   command,
@@ -9,7 +9,6 @@ import {
   payloadTrailerBytes,
   PLUS,
 } from '../redis/frames.js';
-import { askNumbers as askNumbersBy } from '../redis/numbers.js';
 import {
   ErrorReply,
   lineText,

@@ -10,7 +10,7 @@ import { keyCommandHead } from './frames.js';
 import { keyAt } from './keys.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
-import { askNumbers } from './numbers.js';
+import { askNumbers } from './ask.js';
 
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */

@@ -9,7 +9,7 @@ import type { Ready } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { createServer, openCluster } from '../verify/servers.js';
-import { examine } from '../verify/examine.js';
+import { examine } from '../verify/look.js';
 import { forEach } from '../verify/sweep.js';
 
 const looksAtOnce = 16;

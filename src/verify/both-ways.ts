@@ -1,6 +1,6 @@
 /**
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
- * at the sources. What is suspect is looked at one by one (examine.ts), which describes the difference.
+ * at the sources. What is suspect is looked at one by one (look.ts), which describes the difference.
  */
 import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';

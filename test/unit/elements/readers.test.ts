@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createPace, sliceBytes, sliceElements } from '../../../src/movers/elements/pace.js';
-import { NumbersReader } from '../../../src/redis/numbers.js';
+import { NumbersReader } from '../../../src/redis/ask.js';
 import { askPage } from '../../../src/movers/elements/questions.js';
 import { nextId } from '../../../src/movers/elements/stream-ids.js';
 import { swapped } from '../../../src/movers/elements/frames.js';
