@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → run → preflight → { engine → limits, sources, movers, verify, check, assess, monitor, journal, steering, report } → compare → redis → { options, errors, types, async }
+ *   cli → commands → run → preflight → { engine → limits, sources, movers, verify, check, assess, watch, journal, report } → compare → redis → { options, errors, types, async }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -13,9 +13,8 @@ const middle = [
   'verify',
   'check',
   'assess',
-  'monitor',
+  'watch',
   'journal',
-  'steering',
   'report',
 ];
 const ground = '^src/(options|access|rows|errors|types|async)\\.ts$';
@@ -118,8 +117,8 @@ module.exports = {
     ),
     forbid(
       'prom-client-in-metrics',
-      'Only monitor/metrics.ts knows prom-client.',
-      { path: '^src/', pathNot: '^src/monitor/metrics\\.ts$' },
+      'Only watch/metrics.ts knows prom-client.',
+      { path: '^src/', pathNot: '^src/watch/metrics\\.ts$' },
       { path: 'node_modules/prom-client/' },
     ),
     forbid(

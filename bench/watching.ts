@@ -7,12 +7,12 @@
 import { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
 import colours from 'picocolors';
-import { createHistory } from '../src/monitor/history.js';
-import { liveState } from '../src/monitor/live.js';
-import { createMetrics } from '../src/monitor/metrics.js';
-import { createSampler } from '../src/monitor/sample.js';
-import { viewLines } from '../src/monitor/view.js';
-import { endBatch, facts, newTally } from '../test/unit/monitor/given.js';
+import { createHistory } from '../src/watch/history.js';
+import { liveState } from '../src/watch/live.js';
+import { createMetrics } from '../src/watch/metrics.js';
+import { createSampler } from '../src/watch/sampler.js';
+import { viewLines } from '../src/watch/view.js';
+import { endBatch, facts, newTally } from '../test/support/tallies.js';
 import type { Benchmark } from './types.js';
 
 const rounds = 500;

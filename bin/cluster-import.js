@@ -11,6 +11,6 @@ if (existsSync(built)) {
   const { main } = await import(built.href);
   await main(process.argv);
 } else {
-  console.error('cluster-import: it is not built yet: say "npm ci" and "npm run build" first');
+  console.error('cluster-import: it is not built yet: run "npm ci" and "npm run build" first');
   process.exitCode = 2;
 }

@@ -1,7 +1,7 @@
 /** The two charts, in the colours of the page, light or dark. */
 import uPlot from 'uplot';
 import { formatBytes, formatCount } from '../src/format.js';
-import type { Course } from '../src/monitor/history.js';
+import type { Course } from '../src/watch/history.js';
 
 export interface Charts {
   show(course: Course): void;

@@ -2,7 +2,7 @@
  * The page: asks for the run's state once a second and shows it. What it shows is always text, never
  * markup: keys and the servers' words can be anything.
  */
-import type { Live } from '../src/monitor/live.js';
+import type { Live } from '../src/watch/live.js';
 import { createCharts } from './charts.js';
 import { showState } from './state.js';
 import { byId } from './dom.js';

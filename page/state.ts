@@ -1,6 +1,6 @@
 /** The run's state as text, numbers and tables. */
 import { formatBytes, formatCount, formatDuration } from '../src/format.js';
-import type { Live } from '../src/monitor/live.js';
+import type { Live } from '../src/watch/live.js';
 import { harmless, quoteKey } from '../src/quote.js';
 import { byId, element, meter } from './dom.js';
 
@@ -88,7 +88,7 @@ function balance({ nodes }: Live): string {
   return `bars: shares of all keys so far, ${least ?? ''} to ${most ?? ''} %; equal ones would be ${even} %`;
 }
 
-/** The newest first: whoever looks on wants to know what goes wrong now. */
+/** The newest first: people who look on want to know what goes wrong now. */
 function showFailures({ report, latestFailures }: Live): void {
   const { keys } = report;
   const failures = latestFailures.toReversed();

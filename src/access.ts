@@ -34,7 +34,7 @@ export const sourceAccessRows = {
   fromTlsInsecure: flag(
     {
       flag: '--from-tls-insecure',
-      help: "take any certificate of the source's: whoever is on the way can read everything",
+      help: 'accept any certificate of the source: anyone on the network path can read everything',
     },
     false,
   ),
@@ -66,7 +66,7 @@ export const clusterAccessRows = {
   toTlsInsecure: flag(
     {
       flag: '--to-tls-insecure',
-      help: "take any certificate of the nodes': whoever is on the way can read everything",
+      help: 'accept any certificate of the nodes: anyone on the network path can read everything',
     },
     false,
   ),

@@ -4,24 +4,31 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { assessVerb } from './cli/assess-verb.js';
+import { checkVerb } from './cli/check-verb.js';
+import { ctlVerb } from './cli/ctl-verb.js';
+import { importVerb } from './cli/import-verb.js';
 import {
   catchSignals,
-  endOnTheUnforeseen,
+  endOnUnexpectedErrors,
   leave,
   outliveStreams,
   stoppedWith,
 } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
-import { verbs } from './cli/verbs.js';
+import { verifyVerb } from './cli/verify-verb.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
-import { flagName, type Row, type Rows } from './rows.js';
 import { version } from './installed.js';
+import { flagName, type Row, type Rows } from './rows.js';
+
+/** The table of verbs. The first is what is meant when none is named. */
+const verbs: readonly [Verb, ...Verb[]] = [importVerb, assessVerb, verifyVerb, checkVerb, ctlVerb];
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.
   process.title = 'cluster-import';
   outliveStreams();
-  endOnTheUnforeseen(isDebugging());
+  endOnUnexpectedErrors(isDebugging());
   let exitCode: number;
   try {
     exitCode = await parse(argv);
@@ -97,7 +104,7 @@ function contradictions(command: Command, rows: Rows): () => void {
   return () => {
     for (const [flag = '', opposite = ''] of flags.map((row) => optionsOf(row).map(longOf))) {
       if (said.has(flag) && said.has(opposite)) {
-        throw new UsageError(`${flag} and ${opposite} contradict one another: say one of them.`);
+        throw new UsageError(`${flag} and ${opposite} contradict one another: pass one of them.`);
       }
     }
   };

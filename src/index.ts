@@ -2,11 +2,11 @@
  * The library's public face: every function, what they take and give, and every error that they can
  * throw. `docs/library.md` shows their use.
  */
-export { summarizeAssess } from './assess/lines.js';
-export type { AssessReport } from './assess/report.js';
-export { type CheckReport, summarizeCheck } from './check/report.js';
+export { summarizeAssess } from './assess/sections.js';
+export type { AssessReport } from './assess/assess-report.js';
+export { type CheckReport, summarizeCheck } from './check/check-report.js';
 export { assess, type AssessContext } from './commands/assess.js';
-export type { GivenAssessOptions as AssessOptions } from './commands/assess/options.js';
+export type { GivenAssessOptions as AssessOptions } from './commands/assess/assess-options.js';
 export {
   checkCluster,
   type CheckContext,
@@ -20,7 +20,7 @@ export {
   startImport,
 } from './commands/start-import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions as VerifyOptions } from './commands/verify/options.js';
+export type { GivenVerifyOptions as VerifyOptions } from './commands/verify/verify-options.js';
 export {
   ConnectionError,
   ImportError,
@@ -33,13 +33,13 @@ export {
   UsageError,
 } from './errors.js';
 export { version } from './installed.js';
-export type { Standing as Snapshot } from './monitor/live.js';
+export type { Standing as Snapshot } from './watch/live.js';
 export type { GivenOptions as ImportOptions } from './options.js';
 export type { Found, Report, ReportedFailure, ReportedKey, ReportedSource } from './report.js';
 export type { Bytes, Duration } from './rows.js';
-export { RdbError } from './sources/rdb/errors.js';
-export type { ImportLimits } from './steering/orders.js';
+export { RdbError } from './sources/rdb/rdb-errors.js';
+export type { ImportLimits } from './watch/orders.js';
 export { summarize } from './summary.js';
 export type { FailureClass, Logger, MoverName } from './types.js';
-export type { DifferenceKind, ReportedDifference } from './verify/difference.js';
-export { summarizeVerify, type VerifyReport } from './verify/report.js';
+export type { DifferenceKind, ReportedDifference } from './verify/differences.js';
+export { summarizeVerify, type VerifyReport } from './verify/verify-report.js';

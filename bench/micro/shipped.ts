@@ -9,7 +9,7 @@ import type * as splice from '../../src/movers/relay/splice.js';
 import type * as words from '../../src/movers/relay/words.js';
 import type * as bulks from '../../src/redis/bulks.js';
 import type * as output from '../../src/redis/output.js';
-import type * as page from '../../src/sources/page.js';
+import type * as page from '../../src/sources/scan.js';
 
 async function load<Module>(path: string): Promise<Module> {
   return (await import(new URL(`../../dist/${path}`, import.meta.url).href)) as Module;

@@ -1,7 +1,7 @@
 /** The wire without a network: replies as a server sends them, and a socket that swallows all. */
 import type { Socket } from 'node:net';
 import type { Connection } from '../../src/redis/connection.js';
-import type { Reader } from '../../src/redis/reader.js';
+import type { Reader } from '../../src/redis/reply.js';
 import type { Keys } from '../../src/types.js';
 import { encode } from '../lab/feed.js';
 import { shipped } from './shipped.js';

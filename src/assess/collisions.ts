@@ -1,6 +1,6 @@
 /**
  * Names that are in several databases of a server: one key each, in a cluster. The smaller database's
- * names are all looked for in the larger ones, up to a bound, which is told when it is reached.
+ * names are all looked for in the larger ones, up to a bound; when that is reached, the report says so.
  */
 import { RefusedError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';

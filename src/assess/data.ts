@@ -2,8 +2,8 @@
 import type { Control, ControlReply } from '../redis/control.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import { type Collisions, findCollisions } from './collisions.js';
-import { type SampledKey, sampleKeys } from './sample.js';
-import { shapeOf } from './shapes.js';
+import { type SampledKey, sampleKeys } from './key-sample.js';
+import { shapeOf } from './key-shapes.js';
 
 export interface DataFacts extends Collisions {
   /** Keys of each database that has any. */
@@ -78,7 +78,7 @@ export async function readData(
   return { data, sample };
 }
 
-/** Undefined where MEMORY USAGE did not tell, or nothing was sampled. */
+/** Undefined where MEMORY USAGE could not be asked, or nothing was sampled. */
 function sizesOf(sample: readonly SampledKey[]): Sizes | undefined {
   const { meanBytes } = meanOf(sample);
   if (meanBytes === undefined) return undefined;

@@ -1,14 +1,24 @@
-/** What an assessment has to say, each in one sentence: what blocks, what is not known, what to note. */
+/**
+ * What an assessment has to say, each in one sentence (what blocks, what is not known, what to note),
+ * and the verdict: whether the application can move, and which case it is.
+ */
 import { formatCount } from '../format.js';
-import type { Finding, Known, TargetNode, WatchReport } from './report.js';
+import type {
+  AssessReport,
+  Case,
+  Finding,
+  Known,
+  TargetNode,
+  WatchReport,
+} from './assess-report.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */
-export function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
+function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
   return counts.filter((one) => isDecisive(one) && !one.watched);
 }
 
-export function findingsOf(known: Known): readonly Finding[] {
+function findingsOf(known: Known): readonly Finding[] {
   const { watch, nodes = [] } = known;
   return [
     ...(watch ? ofWatch(watch) : []),
@@ -63,7 +73,7 @@ function ofWatch(watch: WatchReport): Finding[] {
   if (left > 0) {
     findings.push(
       note(
-        `There were too many patterns to tell all: ${formatCount(left)} commands, transactions and scripts are in none of them, ${formatCount(leftOut.inTrouble)} of these with keys of several slots.`,
+        `There were too many patterns to report all: ${formatCount(left)} commands, transactions and scripts are in none of them, ${formatCount(leftOut.inTrouble)} of these with keys of several slots.`,
       ),
     );
   }
@@ -89,8 +99,8 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
     findings.push(
       open(
         watch
-          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, count anew with CONFIG RESETSTAT.`
-          : `Commands that may have several keys were used (${named(unseen)}): say --watch 60s to see with which keys.`,
+          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, reset the counts with CONFIG RESETSTAT.`
+          : `Commands that may have several keys were used (${named(unseen)}): pass --watch 60s to see with which keys.`,
       ),
     );
   }
@@ -112,13 +122,13 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
   if (refused.length > 0) {
     findings.push(
       note(
-        `${named(refused)}: a node of a cluster refuses that; who follows whom is set with CLUSTER REPLICATE.`,
+        `${named(refused)}: a node of a cluster refuses that; replicas are set with CLUSTER REPLICATE.`,
       ),
     );
   }
   const selects = commandStats.find(({ command }) => command === 'select');
   if (selects && !selects.watched) {
-    const how = watch ? 'it was not seen while watching' : 'say --watch 60s to see which';
+    const how = watch ? 'it was not seen while watching' : 'pass --watch 60s to see which';
     findings.push(
       note(
         `SELECT was used (${formatCount(selects.calls)}×): a cluster takes SELECT 0 only; ${how}.`,
@@ -128,7 +138,7 @@ function ofCounts({ commandStats, watch }: Known): Finding[] {
   if (countOf('wait', 'waitaof') > 0) {
     findings.push(
       note(
-        'WAIT or WAITAOF was used: in a cluster it speaks of the one node it is sent to, so it has to follow the write on the same connection.',
+        'WAIT or WAITAOF was used: in a cluster it covers only the node that it is sent to, so it has to follow the write on the same connection.',
       ),
     );
   }
@@ -197,8 +207,8 @@ function ofData({ data, nodes }: Known): Finding[] {
     findings.push(
       note(
         data.sampled === 0
-          ? "No keys were looked at: sizes are the source's memory, shared out among its keys."
-          : "MEMORY USAGE may not be asked of the source, or is not there (before Redis 4.0): sizes are the source's memory, shared out among its keys.",
+          ? "No keys were looked at: sizes are the source's memory, divided among its keys."
+          : "MEMORY USAGE may not be asked of the source, or is not there (before Redis 4.0): sizes are the source's memory, divided among its keys.",
       ),
     );
   }
@@ -224,4 +234,21 @@ function ofNode(node: TargetNode): Finding[] {
 
 export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+/** @param more findings about both sides together. */
+export function buildAssessReport(known: Known, more: readonly Finding[] = []): AssessReport {
+  const found = caseOf(known);
+  const findings = [...findingsOf(known), ...more];
+  const isOpen = found === undefined || findings.some(({ open }) => open === true);
+  const cannot = findings.some(({ blocking }) => blocking);
+  const status = cannot ? 'cannot-move' : isOpen ? 'undecided' : 'can-move';
+  return { status, ...(found !== undefined && { case: found }), ...known, findings };
+}
+
+function caseOf({ watch, commandStats }: Known): Case | undefined {
+  const troubles = (watch?.patterns ?? []).map(({ trouble }) => trouble);
+  if (troubles.some((trouble) => trouble !== undefined && trouble !== 'database')) return 3;
+  if (unseenOf(commandStats).length > 0 || (watch?.cut.length ?? 0) > 0) return undefined;
+  return troubles.includes(undefined) ? 2 : 1;
 }

@@ -3,7 +3,7 @@
  * no place is counted. What is in trouble has a table of its own, which nothing else can fill.
  */
 import { foldNames, type Nameable } from './names.js';
-import { repairOf, type Trouble } from './repairs.js';
+import { repairOf, type Trouble } from './refusals.js';
 
 export interface Pattern {
   /** `SUNION user:<n>:a user:<n>:b`; a transaction's commands are joined by `;`. */
@@ -100,8 +100,15 @@ function createTable() {
       }
       if (!told) {
         told = {
-          ...{ group, pattern, kind, trouble, script, shapes: shapes() },
-          ...{ tagged: trouble && tagged(), count: 0, clients: new Set() },
+          group,
+          pattern,
+          kind,
+          trouble,
+          script,
+          shapes: shapes(),
+          tagged: trouble && tagged(),
+          count: 0,
+          clients: new Set(),
         };
         table.set(id, told);
       }
@@ -140,7 +147,10 @@ function publicOf({
   script,
 }: Told): Pattern {
   return {
-    ...{ pattern, kind, count, clients: [...clients] },
+    pattern,
+    kind,
+    count,
+    clients: [...clients],
     ...(trouble !== undefined && { trouble, repair: repairOf({ trouble, shapes, tagged }) }),
     ...(script !== undefined && { script }),
   };

@@ -1,6 +1,7 @@
-/** What a cluster refuses whatever the keys are: patterns for keys in SORT, and other databases. */
+/** What a cluster refuses whatever the keys are (patterns for keys in SORT, other databases), and how to repair it. */
 import { optionsFrom, sortArguments } from './key-positions.js';
-import { shapeOf } from './shapes.js';
+import { joinShapes, shapeOf } from './key-shapes.js';
+import { commonParts, nameSign, taggedAt } from './names.js';
 
 export interface Refusal {
   /** `refused`: it would use keys of any slot. `database`: a cluster has only database 0. */
@@ -26,7 +27,7 @@ export function refusalOf(words: readonly string[]): Refusal | undefined {
   return undefined;
 }
 
-/** Events of other databases: nobody tells of any in a cluster. */
+/** Events of other databases: a cluster has none. */
 function eventsRefusal(name: string, channels: readonly string[]): Refusal | undefined {
   const other = channels.find((channel) => /^__key(?:space|event)@[1-9]\d*__:/.test(channel));
   return other === undefined ? undefined : database(name, shapeOf(other));
@@ -45,4 +46,41 @@ function sortRefusal(name: string, words: readonly string[]): Refusal | undefine
 
 function database(...words: readonly string[]): Refusal {
   return { trouble: 'database', pattern: words.filter(Boolean).join(' ') };
+}
+
+export type Trouble =
+  | 'cross-slot' // keys of several slots in one unit
+  | 'undeclared' // a script uses keys that it did not declare, of another slot
+  | 'keyless-script' // a script declares no keys, and uses some
+  | 'refused' // refused by clusters: SORT by a pattern for keys
+  | 'database'; // another database than 0
+
+interface Broken {
+  readonly trouble: Trouble;
+  readonly shapes: readonly string[];
+  /** The keys with a hash tag around what varies and is common to them. */
+  readonly tagged: string | undefined;
+}
+
+export function repairOf({ trouble, shapes, tagged }: Broken): string {
+  if (trouble === 'database') {
+    return 'keep to database 0; --key-prefix keeps the keys of several databases apart';
+  }
+  if (trouble === 'refused') {
+    return 'sort in the application, or keep what is sorted by and got in one place with it';
+  }
+  const keys = tagged === undefined ? withoutTag(shapes) : `give the keys a hash tag: ${tagged}`;
+  if (trouble === 'cross-slot') return keys;
+  return `declare its keys when it is called${tagged === undefined ? ';' : ', and'} ${keys}`;
+}
+
+function withoutTag(shapes: readonly string[]): string {
+  const part = commonParts(shapes).at(-1);
+  if (part === undefined) {
+    return 'the keys have no part in common: do it key by key, or give them a constant hash tag';
+  }
+  const tagged = joinShapes([...new Set(shapes.map((shape) => taggedAt(shape, part)))]);
+  const varies = shapes.some((shape) => /<n>|<id>/.test(shape) || shape.includes(nameSign));
+  if (!varies && shapes.length > 1) return `give the keys a hash tag: ${tagged}`;
+  return `what varies in the keys is not common to them: do it key by key, or give them a constant hash tag, which puts all of them into one slot: ${tagged}`;
 }

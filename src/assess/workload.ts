@@ -7,11 +7,10 @@ import { createHash } from 'node:crypto';
 import { harmless } from '../quote.js';
 import { slotOf } from '../redis/slot.js';
 import type { KeyFinder } from './key-positions.js';
-import type { Seen } from './monitor-line.js';
+import type { Seen } from './monitor-lines.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
-import { type Refusal, refusalOf } from './refusals.js';
-import type { Trouble } from './repairs.js';
-import { joinShapes, shapeOf, taggedShapes } from './shapes.js';
+import { type Refusal, refusalOf, type Trouble } from './refusals.js';
+import { joinShapes, shapeOf, taggedShapes } from './key-shapes.js';
 import { mayHaveSeveralKeys } from './stats.js';
 
 export interface Workload extends Pick<Patterns, 'leftOut'> {
@@ -149,7 +148,9 @@ export function createWorkload(keysOf: KeyFinder): Workload {
     const distinct = new Set(keys);
     if (trouble === undefined && distinct.size < 2) return;
     patterns.note({
-      ...{ kind, client, pattern: pattern() },
+      kind,
+      client,
+      pattern: pattern(),
       shapes: () => [...new Set([...distinct].map(shapeOf))].slice(0, shapesAtMost),
       tagged: () => taggedText([...distinct]),
       ...(trouble !== undefined && { trouble }),

@@ -2,7 +2,7 @@
  * Takes stray keys home: to the node that owns their slot. No slot changes hands.
  *
  * A node serves keys of a slot that is not its own only while it is importing that slot, to clients
- * that say ASKING. So the slot is opened there (which tells nobody else), each key is restored at
+ * that say ASKING. So the slot is opened there (which no other node hears of), each key is restored at
  * its owner, never over another value, deleted here once the owner has it, and the slot is closed.
  */
 import { compareValue, sideOf } from '../compare/value.js';
@@ -12,8 +12,7 @@ import { connect, type Connection } from '../redis/connection.js';
 import { ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { forEach } from '../verify/sweep.js';
-import { claimsOf } from './layout.js';
-import { openWithoutGiver } from './open-slots.js';
+import { claimsOf, openWithoutGiver } from './layout.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 /** Keys of one slot that are under way at one time; their payloads are held meanwhile. */
@@ -78,7 +77,7 @@ export async function fixKeys(
   }
 
   /**
-   * Slots that the node takes, but nobody gives: it found keys of theirs when it started, and these
+   * Slots that the node takes, but no node gives: it found keys of theirs when it started, and these
    * have gone since, expired or taken away by hand.
    */
   async function closeEmpty(node: SurveyedNode): Promise<void> {

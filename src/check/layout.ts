@@ -1,6 +1,7 @@
-/** Who owns which slot: by one node's account, and by each master's own. */
+/** Which node owns which slot: by one node's account, and by each master's own; and slots that were left open. */
 import type { NodeLine } from '../redis/nodes.js';
 import { slotCount } from '../redis/slot.js';
+import type { Survey, SurveyedNode } from './survey.js';
 
 /** For each slot the ids of those that claim it. */
 export type Claims = readonly (readonly string[])[];
@@ -34,11 +35,24 @@ function spanOf(first: number, last: number): string {
   return first === last ? String(first) : `${String(first)}-${String(last)}`;
 }
 
-/** Two views that say the same of who owns what have the same text. */
+/** Two views that agree on the owners of all slots have the same text. */
 export function layoutText(lines: readonly NodeLine[]): string {
   return lines
     .filter(({ slots }) => slots.length > 0)
     .map(({ id, slots }) => `${id} ${slots.map(([first, last]) => spanOf(first, last)).join(' ')}`)
     .sort()
     .join('\n');
+}
+
+/** Slots that a node has open to take them, while their owner does not give them to it. */
+export function openWithoutGiver(
+  { id, own }: Pick<SurveyedNode, 'id' | 'own'>,
+  { lines, nodes }: Pick<Survey, 'lines' | 'nodes'>,
+): readonly number[] {
+  if (!own || own.importing.size === 0) return [];
+  const claims = claimsOf(lines);
+  return [...own.importing.keys()].filter((slot) => {
+    const owner = nodes.find((node) => node.id === claims[slot]?.[0]);
+    return owner?.own !== undefined && owner.id !== id && owner.own.migrating.get(slot) !== id;
+  });
 }

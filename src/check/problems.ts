@@ -1,13 +1,12 @@
 /** What is wrong with a cluster, from what its nodes say. Nothing is asked here. */
 import { formatCount } from '../format.js';
-import { claimsOf, layoutText, slotsWhere } from './layout.js';
-import { openWithoutGiver } from './open-slots.js';
+import { claimsOf, layoutText, openWithoutGiver, slotsWhere } from './layout.js';
 import type { Survey, SurveyedNode } from './survey.js';
 
 export type ProblemKind =
   | 'slots-uncovered' // no node owns them
   | 'slots-disputed' // two masters claim them
-  | 'views-differ' // nodes do not agree on who owns what
+  | 'views-differ' // nodes do not agree on the owners of slots
   | 'slots-open' // a resharding has not ended
   | 'node-unreachable'
   | 'node-failing' // by other nodes' account
@@ -117,13 +116,13 @@ function nodeProblems(node: SurveyedNode, { nodes, lines }: Survey): Problem[] {
   }
   const keys = strays.reduce((sum, stray) => sum + stray.keys, 0);
   if (keys > 0) {
-    const message = `${address} holds ${counted(keys, 'key')} of ${counted(strays.length, 'slot')} that ${strays.length === 1 ? 'is' : 'are'} not its own: nobody finds ${keys === 1 ? 'it' : 'them'} there; --fix-keys takes ${keys === 1 ? 'it' : 'them'} home.`;
+    const message = `${address} holds ${counted(keys, 'key')} of ${counted(strays.length, 'slot')} that ${strays.length === 1 ? 'is' : 'are'} not its own: clients don't find ${keys === 1 ? 'it' : 'them'} there; --fix-keys takes ${keys === 1 ? 'it' : 'them'} home.`;
     problems.push({ kind: 'stray-keys', node: address, count: keys, message });
   }
   return problems;
 }
 
-/** @param left how many it takes that nobody gives. */
+/** @param left how many it takes that no node gives. */
 function wayOut(address: string, open: number, left: number): string {
   const close = `if no resharding is under way, close each at ${address} with CLUSTER SETSLOT <slot> STABLE.`;
   if (left === 0) return `it gives them away or takes them; ${close}`;

@@ -1,10 +1,17 @@
-/** What every node of a cluster says, of itself and of the others; asked of each, since they may not agree. */
+/**
+ * What every node of a cluster says, of itself and of the others; asked of each, since they may not
+ * agree. Keys on a node that does not own their slot come from data files that were put under it:
+ * clients don't find them there, since the node redirects every request.
+ */
 import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
+import { connect } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { command } from '../redis/frames.js';
 import { type NatRule, type Place, reach } from '../redis/nat.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
-import { countStrays, type StrayCount } from './strays.js';
+import { NumbersReader } from '../redis/ask.js';
+import { slotCount } from '../redis/slot.js';
 
 export interface SurveyedNode {
   readonly id: string;
@@ -85,7 +92,10 @@ async function ask(
     const isMaster = own !== undefined && own.masterId === undefined;
     return {
       ...node,
-      ...{ view, own, trouble: undefined, state: state?.[1] ?? 'unknown' },
+      view,
+      own,
+      trouble: undefined,
+      state: state?.[1] ?? 'unknown',
       masterLink: info.get('master_link_status'),
       strays: isMaster ? await countStrays(endpoint, own, timeoutMs) : [],
     };
@@ -93,14 +103,54 @@ async function ask(
     if (!(error instanceof ImportError)) throw error;
     const hint =
       error instanceof ConnectionError && endpoint.host === place.host
-        ? ` (if it is reached elsewhere from here, say --nat ${node.address}=host:port)`
+        ? ` (if it is reached elsewhere from here, pass --nat ${node.address}=host:port)`
         : '';
     return {
       ...node,
-      ...{ view: undefined, own: undefined, trouble: `${error.message}${hint}` },
-      ...{ state: 'unknown', masterLink: undefined, strays: [] },
+      view: undefined,
+      own: undefined,
+      trouble: `${error.message}${hint}`,
+      state: 'unknown',
+      masterLink: undefined,
+      strays: [],
     };
   } finally {
     control?.close();
   }
+}
+
+interface StrayCount {
+  readonly slot: number;
+  readonly keys: number;
+}
+
+/** @param own the node's own line, which has the slots that are its. */
+async function countStrays(
+  endpoint: Endpoint,
+  own: NodeLine,
+  timeoutMs: number,
+): Promise<readonly StrayCount[]> {
+  const others = foreignSlots(own);
+  if (others.length === 0) return [];
+  const connection = await connect(endpoint, { timeoutMs });
+  try {
+    const counts = await new Promise<Float64Array>((resolve, reject) => {
+      for (const slot of others) {
+        connection.out.append(command('CLUSTER', 'COUNTKEYSINSLOT', slot));
+      }
+      connection.expect(new NumbersReader(others.length, resolve, reject));
+    });
+    return others.flatMap((slot, at) => {
+      const keys = counts[at] as number;
+      return keys > 0 ? [{ slot, keys }] : [];
+    });
+  } finally {
+    connection.close();
+  }
+}
+
+function foreignSlots({ slots }: NodeLine): readonly number[] {
+  const isOwn = new Uint8Array(slotCount);
+  for (const [first, last] of slots) isOwn.fill(1, first, last + 1);
+  return Array.from({ length: slotCount }, (_, slot) => slot).filter((slot) => isOwn[slot] === 0);
 }

@@ -23,7 +23,7 @@ export function terminal(): Terminal {
 }
 
 /**
- * The passwords of those sides for which none was given; an empty answer means that there is none.
+ * The passwords of those sides for which none was given; an empty answer means no password.
  * @throws UsageError without a terminal, or when the answer is broken off.
  */
 export async function askPasswords(
@@ -81,7 +81,7 @@ function askHidden(question: string, { input, output }: Terminal): Promise<strin
       }
     }
 
-    // In this order: who answers at once must not see it either.
+    // In this order: an answer that is typed at once must not be shown either.
     input.setRawMode?.(true);
     output.write(question);
     input.on('data', take);

@@ -1,7 +1,6 @@
 /**
- * What the process owes to whoever started it, whatever the verb: an orderly end when a signal asks
- * for one, no harm from streams that nobody reads any more, and a sentence when something happens
- * that nobody foresaw. Only this file exits.
+ * How the process ends, whatever the verb: in order when a signal asks for it, unharmed by streams
+ * that are no longer read, and with one sentence on an unexpected error. Only this file exits.
  */
 import { closeSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -10,16 +9,16 @@ import type { Stop } from './verb.js';
 
 /** SIGHUP: the terminal was closed, or the connection to it was lost. */
 const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-const unforeseenCode = 3;
+const unexpectedErrorCode = 3;
 
 /**
- * Whoever read may have left (`| head`), or their disk may be full. The work goes on, and its exit
- * code stays its own: keys are not worth less because nobody looks.
+ * The reader may have left (`| head`), or the disk may be full. The work goes on all the same, and the
+ * exit code stays that of the work.
  */
 export function outliveStreams(): void {
   let told = false;
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-    // Who closed a pipe knows.
+    // A pipe that was closed by its reader is no trouble.
     if (told || code === 'EPIPE') return;
     told = true;
     process.stderr.write(`cluster-import: standard output could not be written: ${message}\n`);
@@ -28,16 +27,16 @@ export function outliveStreams(): void {
 }
 
 /** The last resort: what was in flight is as it would be after a kill, and the journal knows. */
-export function endOnTheUnforeseen(isDebugging: boolean): void {
+export function endOnUnexpectedErrors(isDebugging: boolean): void {
   const endSaying = (words: string): void => {
     process.stderr.write(
       `cluster-import: ${words}. Nothing is lost; the same command goes on.\n`,
-      () => leave(unforeseenCode),
+      () => leave(unexpectedErrorCode),
     );
   };
   const end = (error: unknown): void => {
     if (isDebugging) console.error(error);
-    endSaying(`something unforeseen: ${messageOf(error)}`);
+    endSaying(`unexpected error: ${messageOf(error)}`);
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);

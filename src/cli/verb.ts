@@ -1,7 +1,6 @@
 /**
  * What a verb of the command line is: plain data and a function. A new verb is one new file here and
- * one line in `verbs.ts`; commander and exits stay with `cli.ts`, signals with
- * `process.ts`.
+ * one line in the table of `cli.ts`, which keeps commander and exits; signals stay with `process.ts`.
  */
 import type { Rows } from '../rows.js';
 

@@ -1,8 +1,8 @@
 /** Whether an application and its data can live in a cluster: from options to a report. */
 import { functionLibraries, readData } from '../assess/data.js';
-import type { AssessReport } from '../assess/report.js';
+import type { AssessReport } from '../assess/assess-report.js';
 import { readCommandStats } from '../assess/stats.js';
-import { buildAssessReport } from '../assess/verdict.js';
+import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 import { modulesOf } from '../preflight/payloads.js';
@@ -16,8 +16,8 @@ import {
   type AssessOptions,
   type GivenAssessOptions,
   readAssessOptions,
-} from './assess/options.js';
-import { openPage } from './assess/page.js';
+} from './assess/assess-options.js';
+import { openPage } from '../assess/html-page.js';
 import { meetTarget } from './assess/target.js';
 import { watched } from './assess/watched.js';
 

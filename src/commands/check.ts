@@ -2,11 +2,11 @@
 import { clusterAccessRows, sourceAccessRows } from '../access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
-import { buildCheckReport, type CheckReport, type Fix } from '../check/report.js';
+import { buildCheckReport, type CheckReport, type Fix } from '../check/check-report.js';
 import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
-import { showPassingLine } from '../monitor/passing-line.js';
+import { showPassingLine } from '../watch/screen.js';
 import { importRows } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import { flag, type Given, given, readRows, type Rows, type Values } from '../rows.js';
@@ -38,7 +38,7 @@ export interface CheckContext {
   readonly stderr?: NodeJS.WritableStream | undefined;
 }
 
-/** With any of these nobody can say where keys belong. */
+/** With any of these it is not known where keys belong. */
 const hinderFixing: ReadonlySet<ProblemKind> = new Set([
   'slots-uncovered',
   'slots-disputed',

@@ -5,7 +5,7 @@
 import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
-import type { Standing } from '../monitor/live.js';
+import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options.js';
 import { type Report, type ReportedFailure, reportedFailure } from '../report.js';
 import type { Logger } from '../types.js';
@@ -23,10 +23,10 @@ import { tellStart, type Watch, watchRun } from '../run/watch.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface ImportContext {
-  /** Once aborted, the batches in flight are finished and the report tells what is left. */
+  /** Once aborted, the batches in flight are finished and the report says what is left. */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
-  /** Where progress is shown; without it there is none. */
+  /** Where progress is shown; undefined: it is not shown. */
   readonly stderr?: NodeJS.WritableStream | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface StartedRun {
  *   before that; nothing was moved then.
  */
 export async function runImport(read: ImportOptions, context: RunContext = {}): Promise<Report> {
-  // What only looks needs no rights but those of who copies.
+  // A dry run needs no more rights than a copy.
   const asked = read.dryRun ? { ...read, copy: true, functions: false } : read;
   const signal = context.signal ?? new AbortController().signal;
   const voice = createVoice(context.stderr, context.logger);

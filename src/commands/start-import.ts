@@ -6,10 +6,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { UsageError } from '../errors.js';
-import type { Standing } from '../monitor/live.js';
+import type { Standing } from '../watch/live.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report, ReportedFailure } from '../report.js';
-import { type ImportLimits, type Orders, readLimits } from '../steering/orders.js';
+import { type ImportLimits, type Orders, readLimits } from '../watch/orders.js';
 import { type ImportContext, runImport, type StartedRun } from './import.js';
 
 /** What a timer can wait. */

@@ -3,28 +3,35 @@
  * translation to `verifyKeys`, which is also what the library exports.
  */
 import { ConnectionError, ImportError, PreflightError } from '../errors.js';
-import type { Logger } from '../types.js';
+import { formatCount } from '../format.js';
 import { version } from '../installed.js';
-import { type ReportedDifference, reportedDifference } from '../verify/difference.js';
-import { differenceFile, type DifferenceFile } from '../verify/difference-file.js';
-import { createFindings } from '../verify/findings.js';
-import { buildVerifyReport, type VerifyReport } from '../verify/report.js';
-import { verifyAll } from '../verify/verify.js';
+import {
+  createFindings,
+  differenceFile,
+  type DifferenceFile,
+  type ReportedDifference,
+  reportedDifference,
+} from '../verify/differences.js';
+import { buildVerifyReport, type VerifyReport } from '../verify/verify-report.js';
+import { verifyAll } from '../verify/both-ways.js';
 import {
   type GivenVerifyOptions,
   readVerifyOptions,
   type VerifyOptions,
-} from './verify/options.js';
+} from './verify/verify-options.js';
 import { openVerify, type VerifyScene } from './verify/scene.js';
+import { showPassingLine } from '../watch/screen.js';
+import { average } from '../watch/speed.js';
+import type { Logger, Source } from '../types.js';
+import type { VerifyParts } from '../verify/look.js';
 import { createRepair, type Repair } from './verify/repair.js';
-import { showVerifyProgress } from './verify/progress.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface VerifyContext {
-  /** Once aborted, what is under way is finished, and the report tells how far it came. */
+  /** Once aborted, what is under way is finished, and the report says how far it came. */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
-  /** Where progress is shown; without it there is none. */
+  /** Where progress is shown; undefined: it is not shown. */
   readonly stderr?: NodeJS.WritableStream | undefined;
   /** Called with each difference as it is found, whatever a repair makes of it later. */
   readonly onDifference?: ((difference: ReportedDifference) => void) | undefined;
@@ -95,7 +102,7 @@ export async function runVerify(
 
 function wordsOf(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error);
-  return error instanceof ImportError ? words : `Something unforeseen: ${words}`;
+  return error instanceof ImportError ? words : `Unexpected error: ${words}`;
 }
 
 /** Nothing has been looked at yet: the exit code says so. */
@@ -103,4 +110,36 @@ function asPreflightError(error: unknown): unknown {
   const isOurs = error instanceof ImportError || error instanceof ConnectionError;
   if (!isOurs || error.exitCode === 2) return error;
   return new PreflightError(error.message, { cause: error });
+}
+
+/** Shows how far verifying has come. */
+function showVerifyProgress(
+  { sources, masters, findings }: VerifyParts,
+  stream: NodeJS.WritableStream | undefined,
+): { stop(): void } {
+  const rate = average();
+  let last = { atMs: performance.now(), keys: 0 };
+
+  function line(): string {
+    const now = { atMs: performance.now(), keys: findings.compared };
+    rate.add((now.keys - last.keys) / Math.max(1, now.atMs - last.atMs), now.atMs - last.atMs);
+    last = now;
+    const share = (shareOf(sources) + shareOf(masters)) / 2;
+    return [
+      `${(share * 100).toFixed(1)} %`,
+      `${formatCount(findings.compared)} keys compared`,
+      `${formatCount(findings.lookedBack)} looked back`,
+      `${formatCount(rate.value() * 1000)} keys/s`,
+      `${formatCount(findings.differences)} ${findings.differences === 1 ? 'difference' : 'differences'}`,
+    ].join(' · ');
+  }
+
+  return showPassingLine(line, stream);
+}
+
+/** By their sizes: a small server that is done says little of the rest. */
+function shareOf(listed: readonly { readonly keys: Source }[]): number {
+  const all = listed.reduce((sum, { keys }) => sum + keys.estimatedKeys, 0);
+  const done = listed.reduce((sum, { keys }) => sum + keys.estimatedKeys * keys.progress, 0);
+  return all === 0 ? 1 : done / all;
 }

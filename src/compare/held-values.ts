@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { BulksReader, type FrameSink } from '../redis/bulks.js';
 import { keysBuilder } from '../redis/keys.js';
-import type { Reader } from '../redis/reader.js';
+import type { Reader } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
 /** Frames up to this are held; hashing something so small would cost more than comparing it. */
@@ -17,9 +17,9 @@ const nil = -1;
 const refused = -2;
 
 export interface Values {
-  /** Bytes of each value; less than 0: there is none. */
+  /** Bytes of each value; less than 0: the key has no value. */
   readonly lengths: Float64Array;
-  /** The frame of each, as far as it matters; empty where there is none, or a hash of it. */
+  /** The frame of each, as far as it matters; empty where there is no value, or a hash of it. */
   readonly held: Keys;
   readonly hashes: ReadonlyMap<number, string>;
   /** What servers said instead of a value. */

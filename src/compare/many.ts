@@ -15,7 +15,7 @@ import { createSizes } from '../redis/sizes.js';
 import type { Keys } from '../types.js';
 import { type Budget, bytesOf, createBudget, inParts } from './budget.js';
 import { areSame, isSame, isThere } from './held-values.js';
-import { askNumbers, askTogether, askTypes, askValues, type Ends } from './questions.js';
+import { askNumbers, askTogether, askTypes, askValues, type Ends } from './ask-many.js';
 import { contentsApart, isComparable } from './small.js';
 
 export interface FirstPassOptions {

@@ -1,6 +1,6 @@
 /**
  * Small hashes, sets, sorted sets and lists of both sides, compared by what they hold, many at a time.
- * What it can't tell is suspect, as what differs is.
+ * What can't be decided here counts as suspect, like what differs.
  */
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
@@ -8,7 +8,7 @@ import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { scoreOf } from './ordered.js';
 import { itemsOf } from './pair.js';
-import { askReplies, type Ends, wordsAround } from './questions.js';
+import { askReplies, type Ends, wordsAround } from './ask-many.js';
 import { isUnknownCommand } from './unordered.js';
 
 interface Kind {

@@ -23,7 +23,7 @@ function entriesApart(pair: Pair): Promise<string | undefined> {
   );
 }
 
-/** Where the stream stands; the last two are told since 7.0. */
+/** Where the stream stands; the last two exist since 7.0. */
 const positionFields = ['last-generated-id', 'entries-added', 'max-deleted-entry-id'];
 
 async function positionsApart(pair: Pair): Promise<string | undefined> {
@@ -44,13 +44,13 @@ function fieldsOf(reply: Reply): Fields {
   return fields;
 }
 
-/** Only what both servers tell can differ. */
+/** Only what both servers report can differ. */
 function apartIn(field: string, ours: Fields | undefined, theirs: Fields | undefined): boolean {
   if (ours?.has(field) !== true || theirs?.has(field) !== true) return false;
   return !alike(ours.get(field), theirs.get(field));
 }
 
-/** `entries-read` is told since 7.0; it is nil where the server lost count. */
+/** `entries-read` exists since 7.0; it is nil where the server lost count. */
 const groupFields = ['last-delivered-id', 'entries-read', 'pending'];
 
 async function groupsApart(pair: Pair): Promise<string | undefined> {

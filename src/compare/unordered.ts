@@ -35,7 +35,7 @@ export const hashes: ContentsComparison = async (pair) => {
   const { source, target } = pair;
   const apart = lengthsApart(pair, await askBoth(pair, 'HLEN'), 'fields');
   // A field that has expired counts until the server gets round to it (HLEN in t_hash.c). So where
-  // fields may have deadlines lengths tell nothing, and each side's are looked for at the other.
+  // fields may have deadlines lengths prove nothing, and each side's are looked for at the other.
   const areCounts = !(await haveFieldDeadlines(pair));
   if (apart !== undefined && areCounts) return apart;
   return (

@@ -1,7 +1,7 @@
 /**
  * Whether a key has the same value at two places, and in what it differs: by type, contents (with the
  * deadlines of a hash's fields, a stream's ids, groups, consumers and pending entries) and deadline.
- * Contents are read in slices, so that size is no excuse. Who has many keys asks many.ts first, which
+ * Contents are read in slices, so that size is no excuse. For many keys many.ts is asked first, which
  * finds most equal ones with fewer commands.
  *
  * The two places are a source and a node of the cluster, two sources, or two names at one node.

@@ -52,7 +52,10 @@ export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logge
       suspended.add(address);
       if (Date.now() - sinceMs < retryForMs) return delayMs;
       if (!givenUp.has(address)) {
-        logger.error({ node: address, class: why }, `${address} is given up: its keys stay`);
+        logger.error(
+          { node: address, class: why },
+          `giving up on ${address}: its keys remain at the source`,
+        );
       }
       givenUp.add(address);
       suspended.delete(address);

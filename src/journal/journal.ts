@@ -4,12 +4,12 @@
  *
  * It is written before anything moves, every few seconds, and at the end: nothing of it is done for
  * single keys. What it says of a moment ago is still right: totals are only for people, and of a
- * copying scan it tells a position before which everything has arrived.
+ * copying scan it has a position before which everything has arrived.
  */
 import { readFile, rm } from 'node:fs/promises';
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
-import { makeFolder, replaceFile } from './files.js';
+import { makeFolder, replaceFile } from './atomic-file.js';
 import { takeLock } from './lock.js';
 import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
 import {
@@ -26,7 +26,7 @@ const saveEveryMs = 5000;
 
 /** What a run decides before it starts, for itself and for those that go on with it. */
 export interface Decision extends Pick<JournalState, 'replaceSaid' | 'replace' | 'startedEmpty'> {
-  /** The run goes on with what the journal tells of. */
+  /** The run goes on with what the journal recorded. */
   readonly goesOn: boolean;
 }
 

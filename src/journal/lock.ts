@@ -27,7 +27,7 @@ interface Holder {
   readonly id: string;
   readonly pid: number;
   readonly host: string;
-  /** When the process began, in the system's own words; absent where it does not tell. */
+  /** When the process began, in the system's own words; absent where that is not known. */
   readonly began?: string | undefined;
 }
 
@@ -77,7 +77,7 @@ async function take(path: string, us: Holder): Promise<void> {
   }
 }
 
-/** Made elsewhere and linked, so that nobody ever reads half of it. */
+/** Made elsewhere and linked, so that no reader ever sees half of it. */
 async function created(path: string, us: Holder): Promise<boolean> {
   const draft = `${path}.${us.id}`;
   const file = await open(draft, 'wx', 0o600);

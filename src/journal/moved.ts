@@ -4,8 +4,8 @@
  * A key that a writer brings back at the source after it was moved must not overwrite the cluster's
  * copy, in a later run neither. Where the cluster started empty, a later run overwrites nothing, so
  * it needs no memory. But where `--replace` was said for a cluster with keys of its own, keys that
- * were moved must be told from those that still have to replace what is there. So keys are on file,
- * on the disk, before the source is told to delete them. A run that is cut off leaves there just what
+ * were moved must be distinguished from those that still have to replace what is there. So keys are on file,
+ * on the disk, before the source deletes them. A run that is cut off leaves there just what
  * it has moved, and some whose copies were on their way out: keys that are on file, and differ from
  * the cluster's, are not overwritten.
  *
@@ -19,10 +19,10 @@ import { setImmediate as othersTurn } from 'node:timers/promises';
 import { messageOf, SourceError } from '../errors.js';
 import { keyStart } from '../redis/keys.js';
 import type { Keys } from '../types.js';
-import { replaceFile, syncFolder } from './files.js';
+import { replaceFile, syncFolder } from './atomic-file.js';
 
 /** The engine's record of keys, as far as it is used here. */
-interface Record {
+interface KeyFilter {
   noted(bytes: Buffer, start: number, end: number): boolean;
   readonly bytes: Uint8Array;
   /** Notes what another one has noted. */
@@ -31,7 +31,7 @@ interface Record {
 
 export interface MovedKeys {
   /** Notes what earlier runs have moved. @param fresh makes an empty record of the same kind. */
-  recall(record: Record, fresh: () => Record): Promise<void>;
+  recall(record: KeyFilter, fresh: () => KeyFilter): Promise<void>;
   /**
    * To be awaited before the source deletes these keys.
    * @throws SourceError when they can't be put on file.
@@ -50,7 +50,7 @@ export function movedFiles(path: string): readonly [record: string, ...logs: [st
 }
 
 /**
- * @param onTrouble told when keys can't be put on file: nothing can be moved any more.
+ * @param onTrouble is called when keys can't be put on file: nothing can be moved any more.
  * @param limitBytes how long a log gets before the record replaces it.
  */
 export function movedKeys(
@@ -66,9 +66,9 @@ export function movedKeys(
   let next: { readonly frames: Buffer[]; readonly onFile: Promise<void> } | undefined;
   let order: Promise<void> = Promise.resolve();
   let compacting: Promise<void> | undefined;
-  let freshRecord: (() => Record) | undefined;
+  let freshRecord: (() => KeyFilter) | undefined;
   /** All that was in logs that are no more; made when the first of them is to go. */
-  let replacement: Record | undefined;
+  let replacement: KeyFilter | undefined;
 
   /** One at a time, for all sources. */
   function inOrder(work: () => Promise<void>): Promise<void> {
@@ -89,7 +89,7 @@ export function movedKeys(
     if (writtenBytes > limitBytes && !compacting && freshRecord) await takeTurns(freshRecord);
   }
 
-  async function takeTurns(fresh: () => Record): Promise<void> {
+  async function takeTurns(fresh: () => KeyFilter): Promise<void> {
     const full = logs[turn] as string;
     await log?.close();
     log = undefined;
@@ -100,7 +100,7 @@ export function movedKeys(
     compacting = compacted.finally(() => (compacting = undefined));
   }
 
-  async function compact(full: string, fresh: () => Record): Promise<void> {
+  async function compact(full: string, fresh: () => KeyFilter): Promise<void> {
     if (!replacement) {
       const started = fresh();
       await recallRecord(started);
@@ -112,7 +112,7 @@ export function movedKeys(
     await rm(full, { force: true });
   }
 
-  async function recallRecord(record: Record): Promise<void> {
+  async function recallRecord(record: KeyFilter): Promise<void> {
     const known = await readOrNothing(recordFile);
     if (known && known.length > 0) record.recall(known);
   }
@@ -161,7 +161,7 @@ export function movedKeys(
 }
 
 /** @returns where the last whole frame ends: a killed run may leave a part of one. */
-async function noteAll(bytes: Buffer, record: Record): Promise<number> {
+async function noteAll(bytes: Buffer, record: KeyFilter): Promise<number> {
   let at = 0;
   for (let count = 1; at < bytes.length; count++) {
     const length = /^\$(\d{1,9})\r\n/.exec(bytes.toString('latin1', at, at + 13))?.[1];

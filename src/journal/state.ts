@@ -11,7 +11,7 @@
  */
 import { PreflightError } from '../errors.js';
 import type { ScanPosition } from '../types.js';
-import type { JobName } from './place.js';
+import type { JobName } from './state-folder.js';
 
 export interface Job extends JobName {
   readonly clusterNodes: ClusterNodes;
@@ -32,7 +32,7 @@ export interface JournalState {
   readonly from: readonly string[];
   readonly to: string;
   readonly mode: 'move' | 'copy';
-  /** Ids, as far as they were told, and addresses. */
+  /** Ids, as far as they are known, and addresses. */
   readonly clusterNodes: readonly string[];
   /** `--replace` or `--no-replace` as it was said at the first start; null: neither. */
   readonly replaceSaid: boolean | null;
@@ -124,7 +124,7 @@ export function nodesOnFile({ ids, addresses }: ClusterNodes): readonly string[]
   return [...(ids ?? []), ...addresses];
 }
 
-/** By ids where both starts were told them. */
+/** By ids where both starts knew them. */
 function isSameCluster(known: readonly string[], { ids, addresses }: ClusterNodes): boolean {
   const wereTold = known.some((name) => !name.includes(':'));
   const ours = ids && wereTold ? ids : new Set(addresses);

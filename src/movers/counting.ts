@@ -1,6 +1,6 @@
 /** Takes batches as a mover does, and moves nothing: it looks at what is there, for `--dry-run`. */
 import { ImportError } from '../errors.js';
-import { largeIds, typeOf } from '../redis/brought.js';
+import { largeIds, typeOf } from '../redis/value-record.js';
 import type { Connection } from '../redis/connection.js';
 import { keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';

@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises';
 import { messageOf, UsageError } from '../errors.js';
 import { headOfDump, identityOf } from '../sources/dump/input.js';
 import { unpacked } from '../sources/dump/unpack.js';
-import { RdbReader } from '../sources/rdb/reader.js';
+import { RdbReader } from '../sources/rdb/rdb-reader.js';
 
 export interface AppendOnly {
   readonly path: string;

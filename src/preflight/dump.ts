@@ -4,8 +4,8 @@ import { StoppedError, PreflightError, SourceError, UsageError } from '../errors
 import type { ImportOptions } from '../options.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
-import { RdbError } from '../sources/rdb/errors.js';
-import { headerBytes, RdbReader, versionIn } from '../sources/rdb/reader.js';
+import { RdbError } from '../sources/rdb/rdb-errors.js';
+import { headerBytes, RdbReader, versionIn } from '../sources/rdb/rdb-reader.js';
 import { readDatabases } from './origins.js';
 import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
@@ -22,7 +22,7 @@ export async function openDump(
 ): Promise<DumpFacts> {
   if (options.onlyKeys !== undefined) {
     throw new UsageError(
-      `--only-keys needs a server, and --from ${path} is a file: leave it out, and say --match for some of the keys.`,
+      `--only-keys needs a server, and --from ${path} is a file: leave it out, and pass --match for some of the keys.`,
     );
   }
   if (file !== '-') await checkHead(file, path);
@@ -128,6 +128,6 @@ async function checkSoundness(
     return;
   }
   throw new PreflightError(
-    `${found.finding}. Nothing was imported: take another copy of the file, or say --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
+    `${found.finding}. Nothing was imported: take another copy of the file, or pass --damaged to import what stands before the damage, wrong values among it perhaps, which can even crash a node.`,
   );
 }

@@ -89,7 +89,7 @@ export function lacksPassword(
 /** What a run that checks no certificates must say, loudly. */
 export function insecurity(endpoint: Endpoint, side: Side): string | undefined {
   if (!endpoint.tls || endpoint.trust?.insecure !== true) return undefined;
-  return `--${side}-tls-insecure: the certificate of ${addressOf(endpoint)} is not checked. Whoever is on the way can pretend to be it, and read and change everything, the password included.`;
+  return `--${side}-tls-insecure: the certificate of ${addressOf(endpoint)} is not checked. Anyone on the network path can pretend to be it, and read and change everything, the password included.`;
 }
 
 function accessTo(side: Side, options: Partial<AccessOptions>) {

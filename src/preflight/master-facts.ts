@@ -51,7 +51,7 @@ export async function readMaster(
     const words = messageOf(error);
     const way =
       error instanceof ConnectionError
-        ? ` If it is reached elsewhere from here, say --nat ${node.address}=host:port.`
+        ? ` If it is reached elsewhere from here, pass --nat ${node.address}=host:port.`
         : '';
     throw new PreflightError(`The cluster announces a master at ${node.address}. ${words}${way}`, {
       cause: error,

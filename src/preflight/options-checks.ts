@@ -5,7 +5,7 @@
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
-import { measureRoundTrip } from '../redis/round-trip.js';
+import { measureRoundTrip } from '../redis/ask.js';
 
 const ownTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
 /** Modules name theirs as they like, with capitals and dashes mostly. */

@@ -65,7 +65,7 @@ export async function readOrigins(
   if (servers.length === 0 && files.dumps > 0) return [];
   if (servers.length === 0) {
     throw new UsageError(
-      '--from is missing: say --from <endpoint> (the running source), or --from-cluster <endpoint>.',
+      '--from is missing: pass --from <endpoint> (the running source), or --from-cluster <endpoint>.',
     );
   }
   const wanted = readDatabases(options.db);
@@ -153,7 +153,7 @@ async function databasesOf(
   if (wanted === undefined) return [endpoint.db];
   if (endpoint.db !== 0) {
     throw new UsageError(
-      `--db and the database in --from ${printable(endpoint)} contradict each other: say it once.`,
+      `--db and the database in --from ${printable(endpoint)} contradict each other: give it once.`,
     );
   }
   if (inCluster) {
@@ -223,7 +223,7 @@ export function leftOut(sources: readonly Taken[]): string[] {
     const which =
       others.length === 1 ? `database ${String(others[0])}` : `databases ${others.join(', ')}`;
     return [
-      `${address} has keys in ${which} too, which stay there: say --db all to take them along.`,
+      `${address} has keys in ${which} too, which stay there: pass --db all to take them along.`,
     ];
   });
 }

@@ -210,7 +210,7 @@ async function needWatch(trial: Trial, place: Place, key: string): Promise<void>
   if (verdicts.every((verdict) => verdict === 'allowed')) return;
   const { address, user } = who(place);
   throw new PreflightError(
-    `${address} lets ${user} run neither scripts nor WATCH, so what is written while keys move could be lost: allow one with ACL SETUSER ${nameOf(place)} +evalsha +script|load, or +watch +unwatch +multi +exec; or say --no-guard if nobody writes.`,
+    `${address} lets ${user} run neither scripts nor WATCH, so what is written while keys move could be lost: allow one with ACL SETUSER ${nameOf(place)} +evalsha +script|load, or +watch +unwatch +multi +exec; or pass --no-guard if nobody writes.`,
   );
 }
 
@@ -236,7 +236,7 @@ async function need(
   }
   if (absent.length > 0) {
     throw new PreflightError(
-      `${address} has no ${absent.length === 1 ? 'command' : 'commands'} ${absent.join(', ')}: renamed, or forbidden by who runs the server.`,
+      `${address} has no ${absent.length === 1 ? 'command' : 'commands'} ${absent.join(', ')}: renamed, or disabled by its administrator.`,
     );
   }
   const forbidden = namesOf('forbidden');

@@ -148,7 +148,7 @@ export async function checkSource(
   }
   if (source.readOnly && !options.copy) {
     throw new PreflightError(
-      `${address} is a read-only replica, from which nothing can be moved: give its master in --from, or say --copy.`,
+      `${address} is a read-only replica, from which nothing can be moved: give its master in --from, or pass --copy.`,
     );
   }
   const has = await checkSourceRights(source.endpoint, source.has, options);

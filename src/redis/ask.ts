@@ -1,7 +1,9 @@
-/** Questions of the data plane whose answers are looked at, and read whole. */
+/** Questions of the data plane whose replies are looked at: read whole, or as one number for each key. */
+import { ProtocolError } from '../errors.js';
+import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
-import { command } from './frames.js';
-import { type Reply, ReplyReader } from './reply.js';
+import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
+import { lineText, type Reader, type Reply, ReplyReader } from './reply.js';
 
 /**
  * Sends these pieces as one command.
@@ -43,4 +45,86 @@ export const largestReplyBytes = 768 * 1024 * 1024;
 export function askAt(connection: Connection, words: readonly Word[]): Promise<Reply> {
   connection.out.append(command(...words));
   return nextReply(connection, largestReplyBytes);
+}
+
+const tries = 3;
+
+/** How far away a server is. @returns the shortest of a few PINGs, in ms: what is longer is waiting, not distance. */
+export async function measureRoundTrip(connection: {
+  call(word: string): Promise<unknown>;
+}): Promise<number> {
+  let shortestMs = Infinity;
+  for (let attempt = 0; attempt < tries; attempt++) {
+    const sentMs = performance.now();
+    await connection.call('PING');
+    shortestMs = Math.min(shortestMs, performance.now() - sentMs);
+  }
+  return shortestMs;
+}
+
+/**
+ * The same question about each key, pipelined.
+ * @param head as `keyCommandHead` makes it.
+ * @returns a number for each: 0 where there was nothing, NaN where the server refused.
+ */
+export function askNumbers(
+  connection: Connection,
+  head: Buffer,
+  keys: Keys,
+): Promise<Float64Array> {
+  connection.out.askEach(head, keys);
+  return new Promise((resolve, reject) => {
+    connection.expect(new NumbersReader(keys.count, resolve, reject));
+  });
+}
+
+/** Reads as many numbers as were asked for, in one go: nothing is made for each of them. */
+export class NumbersReader implements Reader {
+  done = false;
+  readonly #numbers: Float64Array;
+  #place = 0;
+
+  /** @param resolve is given 0 where there was nothing, and NaN where the server refused. */
+  constructor(
+    count: number,
+    readonly resolve: (numbers: Float64Array) => void,
+    readonly reject: (error: Error) => void,
+  ) {
+    this.#numbers = new Float64Array(count);
+  }
+
+  fail(error: Error): void {
+    this.done = true;
+    this.reject(error);
+  }
+
+  take(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (at < end && !this.done) {
+      const type = bytes[at];
+      if (type === MINUS) {
+        const text = lineText(bytes, at, end);
+        if (text === undefined) return at;
+        this.#put(NaN);
+        at += text.length + 3;
+        continue;
+      }
+      const stop = headerEnd(bytes, at, end);
+      if (stop === -1) return at;
+      const number = headerNumber(bytes, at, stop);
+      if (type !== COLON && (type !== DOLLAR || number !== -1)) {
+        throw new ProtocolError('a reply that is not a number');
+      }
+      this.#put(type === COLON ? number : 0);
+      at = stop + 2;
+    }
+    return at;
+  }
+
+  #put(number: number): void {
+    this.#numbers[this.#place++] = number;
+    if (this.#place < this.#numbers.length) return;
+    this.done = true;
+    this.resolve(this.#numbers);
+  }
 }

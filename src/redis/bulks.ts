@@ -3,9 +3,8 @@
  * piece as they arrive: a frame of 400 MB costs no more memory than one of 4 bytes.
  */
 import { ProtocolError } from '../errors.js';
-import type { Reader } from './reader.js';
+import { lineText, type Reader } from './reply.js';
 import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from './frames.js';
-import { lineText } from './reply.js';
 
 /** What is longer comes by open, bytes and shut. */
 const wholeBytes = 8 * 1024;
@@ -110,7 +109,7 @@ export class BulksReader implements Reader {
       this.#finish();
       return from + text.length + 3;
     }
-    if (bytes[from] !== STAR) throw new ProtocolError('no array where one was due');
+    if (bytes[from] !== STAR) throw new ProtocolError('a reply that is not an array');
     const cr = headerEnd(bytes, from, end);
     if (cr === -1) return from;
     this.#left = headerLength(bytes, from, cr);
@@ -130,7 +129,7 @@ export class BulksReader implements Reader {
   }
 
   #takeError(bytes: Buffer, from: number, end: number): number {
-    if (bytes[from] !== MINUS) throw new ProtocolError('no bulk string where one was due');
+    if (bytes[from] !== MINUS) throw new ProtocolError('a reply that is not a bulk string');
     const text = lineText(bytes, from, end);
     if (text === undefined) return from;
     this.sink.refused(text);

@@ -1,7 +1,7 @@
 /**
  * The data plane's connection: prepared commands out, raw reply frames in, in order.
  *
- * It knows nothing of commands. Whoever writes one also says who reads its reply, and a reader
+ * It knows nothing of commands. The caller that writes one also names the reader of its reply, and a reader
  * takes what it can of each chunk where it lies: chunks are read into one buffer that is used
  * again, and never joined. What a reader leaves (the start of a header) is offered again with the
  * next bytes behind it.
@@ -14,8 +14,7 @@ import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
-import type { Reader } from './reader.js';
-import { ErrorReply, lineText, type Reply, ReplyReader } from './reply.js';
+import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
 import { tlsOptions } from './tls.js';
 
 const inputBytes = 256 * 1024;
@@ -26,9 +25,9 @@ export interface Connection {
   readonly out: Output;
   /** Set once it is lost; nothing can be sent or read any more. */
   readonly lost: ImportError | undefined;
-  /** Calls back when it is lost, after the readers were told. */
+  /** Calls back when it is lost, after the readers have failed. */
   onLost(callback: (error: ImportError) => void): void;
-  /** Says who reads the reply to what was just appended to `out`. */
+  /** Names the reader of the reply to what was just appended to `out`. */
   expect(reader: Reader): void;
   /** Sends a command and gives its whole reply; an error reply is a value. */
   call(...args: readonly (string | number | Buffer)[]): Promise<Reply>;
@@ -202,7 +201,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       resolve(connection);
     });
     socket.on('timeout', () => {
-      // Those to whom nothing was owed in the end hide who waits behind them.
+      // Readers that are idle hide those that wait behind them.
       while (readers[head]?.done) head++;
       if (connected && (pauses > 0 || (readers[head]?.idle ?? head === readers.length))) return;
       const what = connected ? 'did not answer' : 'could not be reached';
@@ -224,7 +223,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
   });
 }
 
-/** The path of a temporary socket tells nobody anything. */
+/** The path of a temporary socket means nothing to people. */
 function wordsOf({ message }: Error, { socket }: Endpoint): string {
   return socket === undefined ? message : message.replace(` ${socket}`, '');
 }

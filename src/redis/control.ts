@@ -4,7 +4,7 @@
  *
  * - RESP2, since servers before 6.0 know nothing else;
  * - nothing is queued, sent again or reconnected behind our back: a connection that is lost stays
- *   lost, and whoever needs another opens it;
+ *   lost, and a caller that needs another opens it;
  * - AUTH and SELECT are sent by ourselves: ioredis 6 goes on with database 0 when SELECT fails, and
  *   hides the reason when AUTH fails.
  */
@@ -65,7 +65,7 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
   });
-  // ioredis tells why a connection was lost only here; promises just say that it is closed.
+  // ioredis reports why a connection was lost only here; promises just say that it is closed.
   client.on('error', (error: Error) => (failure ??= error));
 
   function explain(error: unknown, command: string): ImportError {

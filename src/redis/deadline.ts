@@ -1,5 +1,5 @@
 /**
- * When a key expires, as far as an answer to PTTL tells: the server may have looked when it was asked,
+ * When a key expires, as far as a reply to PTTL says: the server may have looked when it was asked,
  * when its answer came, or in between. A busy server's answer is as good as it is quick.
  */
 export interface DeadlineSpan {
@@ -8,7 +8,7 @@ export interface DeadlineSpan {
   readonly latestMs: number;
 }
 
-/** Deadlines count as equal within this: to tell one, and to set it, takes time. */
+/** Deadlines count as equal within this: reading one and setting it takes time. */
 export const deadlineToleranceMs = 1000;
 
 /** @param ttlMs the answer, which has come just now; less than 0: it does not expire. */

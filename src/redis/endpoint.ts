@@ -16,9 +16,9 @@ export interface Endpoint {
   /** A socket of this machine, by its path, in the place of host and port. */
   readonly socket?: string;
   readonly tls: boolean;
-  /** For TLS: whom to trust; undefined: who the system trusts. */
+  /** For TLS: which authorities to trust; undefined: those that the system trusts. */
   readonly trust?: TlsTrust;
-  /** Who knows where it is at the moment; undefined: it stays where it is. */
+  /** The Sentinels that know where it is at the moment; undefined: it stays where it is. */
   readonly sentinels?: Sentinels;
   readonly username?: string;
   readonly password?: string;
@@ -26,7 +26,7 @@ export interface Endpoint {
   readonly db: number;
 }
 
-/** Who knows where a source is. */
+/** The Sentinels that know where a source is. */
 interface Sentinels {
   /** The master's name. */
   readonly name: string;

@@ -86,7 +86,7 @@ export function headerEnd(bytes: Buffer, from: number, end: number): number {
 /**
  * The integer between the type byte at `from` and the CR at `lineEnd`; beyond 2^53 the nearest
  * double. Written as servers write it and take it back: a header passes on as it came.
- * @throws ProtocolError when it is none, or beyond 19 digits.
+ * @throws ProtocolError when it is not a number, or beyond 19 digits.
  */
 export function headerNumber(bytes: Buffer, from: number, lineEnd: number): number {
   let at = from + 1;

@@ -2,15 +2,15 @@
  * A server that the run can't do without: connected to again when a connection is lost, as long as
  * there is hope, and looked at each time, since it may be another one by then.
  *
- * Hope is shared: many open connections over one link, and once it was given up for one of them it is
- * given up for all, or each in its turn would wait as long again.
+ * Hope is shared: many open connections over one link, and once one of them has given up, all
+ * give up, or each in its turn would wait as long again.
  */
 import pRetry from 'p-retry';
 import { ConnectionError, ImportError, SourceError, StoppedError } from '../errors.js';
 import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
-import { measureRoundTrip } from './round-trip.js';
+import { measureRoundTrip } from './ask.js';
 import { locate } from './sentinel.js';
 
 export interface Link {
@@ -22,7 +22,7 @@ export interface Link {
   open(): Promise<Linked>;
   /** From now on this signal ends all waiting: what still opens is tried once. */
   heed(signal: AbortSignal): void;
-  /** Closes what is open, and no more: whoever needs a connection opens another one. */
+  /** Closes what is open, and no more: callers open other connections as they need them. */
   renew(): void;
   /** Gives up: nothing is opened any more. */
   close(): void;
@@ -61,7 +61,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
         /^role:slave/m.test(role) &&
         !/^slave_read_only:0/m.test(role)
       ) {
-        // Sentinels, or whoever moves the address to the new master, may not have noticed yet.
+        // Sentinels, or what moves the address to the new master, may not have noticed yet.
         throw new ConnectionError(
           `${name} has become a read-only replica, from which nothing can be moved: start again with its master in --from.`,
         );

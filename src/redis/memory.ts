@@ -53,7 +53,7 @@ export async function readMemory(control: Control): Promise<MemoryFacts> {
   };
 }
 
-/** Whether a server may delete keys to make room. One that does not tell its policy may. */
+/** Whether a server may delete keys to make room. One whose policy is not known may. */
 export function mayEvict({ policy, limitBytes }: MemoryFacts): boolean {
   if (policy === undefined) return true;
   return limitBytes > 0 && policy !== 'noeviction';
@@ -105,7 +105,7 @@ export function shareOf(
   return own.length / slots.length;
 }
 
-/** Who owns the slot of a key. */
+/** The owner of the slot of a key. */
 export function ownerOf(key: Buffer, { nodes, owners }: Pick<ClusterTopology, 'nodes' | 'owners'>) {
   return nodes[owners[slotOf(key, 0, key.length)] as number];
 }

@@ -46,7 +46,7 @@ function parsePlace(text: string): NatRule['announced'] | undefined {
 }
 
 function malformed(text: string): UsageError {
-  // Who gives a URL may have written a password into it.
+  // A URL may have a password in it.
   const shown = text.includes('@') ? '--nat' : `--nat ${text}`;
   return new UsageError(
     `${shown} is not a translation: write announced=reachable, both as host:port or both as host.`,

@@ -44,9 +44,15 @@ function parseLine(line: string, askedHost: string): NodeLine {
     }
   }
   return {
-    ...{ id, place: parsePlace(address, askedHost), flags: new Set(flags.split(',')) },
+    id,
+    place: parsePlace(address, askedHost),
+    flags: new Set(flags.split(',')),
     masterId: master === '-' ? undefined : master,
-    ...{ epoch: Number(epoch), connected: link === 'connected', slots, migrating, importing },
+    epoch: Number(epoch),
+    connected: link === 'connected',
+    slots,
+    migrating,
+    importing,
   };
 }
 

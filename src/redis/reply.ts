@@ -1,10 +1,9 @@
 /**
- * Reads one whole reply into JavaScript values: for the few commands of the data plane whose
- * answers are looked at (INFO, EVAL, EXEC, PTTL …). What merely passes through has readers of its
- * own, which never hold it.
+ * What reads replies from a connection. `ReplyReader` reads one whole reply into JavaScript values:
+ * for the few commands of the data plane whose replies are looked at (INFO, EVAL, EXEC, PTTL …).
+ * What merely passes through has readers of its own, which never hold it.
  */
 import { ProtocolError } from '../errors.js';
-import type { Reader } from './reader.js';
 import {
   COLON,
   CR,
@@ -58,7 +57,7 @@ interface OpenArray {
 }
 
 /**
- * @param limitBytes what the reply's values may add up to; beyond it the connection is given up,
+ * @param limitBytes what the reply's values may add up to; beyond it the connection is closed,
  *   so that a server's lie about a length costs no memory.
  */
 export class ReplyReader implements Reader {
@@ -155,4 +154,20 @@ export class ReplyReader implements Reader {
     this.#left -= byteCount;
     if (this.#left < 0) throw new ProtocolError('a reply larger than it may be');
   }
+}
+
+/** Reads the reply or replies of what was sent at one time. */
+export interface Reader {
+  /**
+   * Takes what it can of `bytes[from .. end)`.
+   * @returns where it stopped; the rest is offered again when there is more behind it.
+   * @throws ProtocolError when the bytes can't be a reply; that ends the connection.
+   */
+  take(bytes: Buffer, from: number, end: number): number;
+  /** Nothing more belongs to it; what follows is the next reader's. */
+  readonly done: boolean;
+  /** Nothing was asked yet whose answer it could wait for. */
+  readonly idle?: boolean;
+  /** The connection is gone before it was done. */
+  fail(error: Error): void;
 }

@@ -43,7 +43,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /alert (certificate required|handshake failure)/i,
     ({ address, side }) =>
-      `${address} wants a certificate of us: give it with --${side}-tls-cert and --${side}-tls-key.`,
+      `${address} requires a client certificate: give it with --${side}-tls-cert and --${side}-tls-key.`,
   ],
   [
     /alert (unknown ca|bad certificate|certificate (unknown|expired|revoked)|unsupported certificate)/i,
@@ -72,12 +72,12 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   ],
   [
     /Unknown RESP type/,
-    ({ address, side }) => `What listens at ${address} is no Redis: correct --${side}.`,
+    ({ address, side }) => `What listens at ${address} is not a Redis server: correct --${side}.`,
   ],
   [
     /Connection is closed|ECONNRESET|EPIPE|ended by/,
     ({ address, endpoint, side }) =>
-      `${address} closed the connection${endpoint.tls ? '' : `: if it wants TLS, write --${side} rediss://…`}.`,
+      `${address} closed the connection${endpoint.tls ? '' : `: if it requires TLS, write --${side} rediss://…`}.`,
   ],
   [
     /^(NOAUTH|ERR operation not permitted)/,
@@ -92,7 +92,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /^ERR wrong number of arguments for 'auth'/,
     ({ address, side }) =>
-      `${address} is older than 6.0 and knows no users: give --${side} only a password, as in redis://:password@host.`,
+      `${address} is older than 6.0 and has no users: give --${side} only a password, as in redis://:password@host.`,
   ],
   [
     /^NOPERM/,
@@ -137,7 +137,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /^ERR unknown command/,
     ({ address, command }) =>
-      `${address} has no command ${command}: it may be renamed, or forbidden by who runs the server.`,
+      `${address} has no command ${command}: it may be renamed, or disabled by its administrator.`,
   ],
 ];
 

@@ -2,7 +2,7 @@
  * What a server is and can do, found out once, before the start.
  *
  * Whether a command exists is asked of the server (it may be renamed or forbidden); which
- * arguments a command takes only its version tells.
+ * arguments a command takes follows only from its version.
  */
 import type { Control, ControlReply } from './control.js';
 
@@ -57,7 +57,7 @@ export interface ServerFacts {
   /** How many replicas have all of its data and follow its writes. */
   readonly replicasInSync: number;
   readonly has: Features;
-  /** The server's clock minus ours; 0 where it does not tell the time. */
+  /** The server's clock minus ours; 0 where it may not be asked for the time. */
   readonly clockSkewMs: number;
 }
 

@@ -21,7 +21,7 @@ export function withSlack(bytes: Buffer): Buffer {
   return larger.subarray(0, bytes.length);
 }
 
-/** Copies `length` bytes and up to three more, which mean nothing: whoever writes next covers them. */
+/** Copies `length` bytes and up to three more, which mean nothing: the next write covers them. */
 export function copyShort(
   from: DataView,
   start: number,

@@ -2,7 +2,7 @@
  * Which values are too large to be asked for at one time. That has to be known before: a source
  * stands still while it puts a whole value into one answer.
  *
- * MEMORY USAGE (since 4.0) tells for every type, by an estimate from a few elements, at the cost of
+ * MEMORY USAGE (since 4.0) works for every type, by an estimate from a few elements, at the cost of
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from './connection.js';
@@ -10,12 +10,12 @@ import { keyCommandHead } from './frames.js';
 import { keyAt } from './keys.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
-import { askNumbers } from './numbers.js';
+import { askNumbers } from './ask.js';
 
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */
   readonly ofStrings: boolean;
-  /** How large each value is, about; 0: there is none, or not for us. */
+  /** How large each value is, about; 0: the key is gone, or the server refuses. */
   of(source: Connection, keys: Keys): Promise<Float64Array>;
   /** Places of values that are larger than the limit. */
   beyond(source: Connection, keys: Keys): Promise<readonly number[]>;

@@ -101,7 +101,7 @@ export function createSourceHealth(
         `${name} refuses commands: nothing more is begun until it takes them again (${words})`,
       );
     }
-    // Who was demoted has a successor at the same address, or will have one.
+    // A demoted master has a successor at the same address, or will have one.
     if (refusal === undefined && words.startsWith('READONLY')) link.renew();
     refusal = words;
   }
@@ -148,7 +148,7 @@ export function createSourceHealth(
     },
     refused,
     accepted() {
-      // What was under way before it refused tells nothing.
+      // What was under way before it refused proves nothing.
       if (refusal !== undefined || sinceMs === undefined) return;
       sinceMs = undefined;
       delayMs = firstDelayMs;

@@ -1,6 +1,6 @@
 /**
  * What both planes hand to Node's TLS: one place, so that a certificate that the control plane
- * accepts is accepted by the data plane too, and none that it refuses.
+ * accepts is accepted by the data plane too, and what it refuses is refused.
  */
 import { isIP } from 'node:net';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
@@ -14,7 +14,7 @@ export interface TlsTrust {
   readonly key?: string;
   /** The name that the certificate must be for, where it is not the host that is dialled. */
   readonly servername?: string;
-  /** Take any certificate: whoever is on the way can read and change everything. */
+  /** Accept any certificate: anyone on the network path can read and change everything. */
   readonly insecure?: boolean;
 }
 

@@ -1,16 +1,15 @@
 /**
  * Which node owns which slot, asked of the cluster itself.
  *
- * The address given as `--to` is only a seed. Keys are sent to what the cluster announces, because
- * that is what its redirections name, and what a source that runs MIGRATE has to dial.
+ * The address given as `--to` is only a seed. Keys are sent to what the cluster announces (in CLUSTER
+ * SLOTS), because that is what its redirections name, and what a source that runs MIGRATE has to dial.
  */
 import { messageOf, RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
-import { type Control, type ControlOptions, openControl } from './control.js';
-import type { Endpoint } from './endpoint.js';
+import { type Control, type ControlOptions, type ControlReply, openControl } from './control.js';
+import { addressOf, type Endpoint } from './endpoint.js';
 import { type NatRule, reach } from './nat.js';
 import { slotCount } from './slot.js';
-import { parseSlots, type SlotRange, uncoveredSlots } from './slots.js';
 
 export interface ClusterTopology extends Topology {
   /** The masters that own slots, and the replicas, as last heard. */
@@ -64,7 +63,7 @@ export async function openTopology(
         adopt(await askAt(endpoint));
         return;
       } catch (error) {
-        // What a node that answers says of the cluster tells more than that others are away.
+        // What a node says about the cluster explains more than that others are away.
         if (reason === undefined || error instanceof TargetError) reason = error;
       }
     }
@@ -145,4 +144,54 @@ async function readRanges(
 
 function distinct(nodes: readonly Node[]): Iterable<Node> {
   return new Map(nodes.map((node) => [node.address, node])).values();
+}
+
+export interface SlotRange {
+  readonly first: number;
+  readonly last: number;
+  readonly master: Node;
+  readonly replicas: readonly Node[];
+}
+
+/**
+ * @param askedHost stands in for an address that the node itself does not know: null, an empty
+ *   one (a fresh node that no other has met) and `?` (it prefers a hostname, and has none).
+ */
+export function parseSlots(reply: ControlReply, askedHost: string): readonly SlotRange[] {
+  return asArray(reply).map((row) => {
+    const [first, last, master, ...replicas] = asArray(row);
+    return {
+      first: Number(first),
+      last: Number(last),
+      master: parseNode(master, askedHost),
+      replicas: replicas.map((replica) => parseNode(replica, askedHost)),
+    };
+  });
+}
+
+/** The slots without an owner, as ranges. */
+export function uncoveredSlots(ranges: readonly SlotRange[]): readonly [number, number][] {
+  const sorted = [...ranges].sort((a, b) => a.first - b.first);
+  const gaps: [number, number][] = [];
+  let next = 0;
+  for (const { first, last } of sorted) {
+    if (first > next) gaps.push([next, first - 1]);
+    next = Math.max(next, last + 1);
+  }
+  if (next < slotCount) gaps.push([next, slotCount - 1]);
+  return gaps;
+}
+
+function parseNode(reply: ControlReply | undefined, askedHost: string): Node {
+  const [preferred, port, , details] = asArray(reply);
+  const isKnown = typeof preferred === 'string' && preferred !== '' && preferred !== '?';
+  // Since 7.0 a list of names and values tells the address that is not the preferred one.
+  const listed = asArray(details);
+  const ip = preferred === '?' ? listed[listed.indexOf('ip') + 1] : undefined;
+  const host = isKnown ? preferred : typeof ip === 'string' && ip !== 'ip' ? ip : askedHost;
+  return { host, port: Number(port), address: addressOf({ host, port: Number(port) }) };
+}
+
+function asArray(reply: ControlReply | undefined): readonly ControlReply[] {
+  return Array.isArray(reply) ? reply : [];
 }

@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import { type ImportError, messageOf, UsageError } from '../errors.js';
 import { failedKeys, type KeyOrigin } from '../failed-keys.js';
 import { openJournal } from '../journal/journal.js';
-import { defaultStatePath } from '../journal/place.js';
+import { defaultStatePath } from '../journal/state-folder.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';

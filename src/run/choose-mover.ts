@@ -20,7 +20,7 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
   if (options.mover === 'migrate') {
     if (obstacle === undefined) return { name: 'migrate', reason: 'asked for with --mover' };
     throw new PreflightError(
-      `--mover migrate can't be used with ${ready.source.name}: ${obstacle}; leave --mover out, or say --mover relay.`,
+      `--mover migrate can't be used with ${ready.source.name}: ${obstacle}; leave --mover out, or pass --mover relay.`,
     );
   }
   if (obstacle !== undefined) return { name: 'relay', reason: obstacle };
@@ -47,7 +47,7 @@ export function riskOfMigrate(target: Ready['target'], options: ImportOptions): 
   if (!waitsForReplicas({ target }, options)) return undefined;
   return (
     'MIGRATE does not wait for replicas or disks: the source deletes each key as soon as its node has it, ' +
-    'so a node that fails right then takes it along; leave --mover out, or say --mover relay, and that is waited for.'
+    'so a node that fails right then takes it along; leave --mover out, or pass --mover relay, and that is waited for.'
   );
 }
 

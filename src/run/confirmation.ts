@@ -8,9 +8,8 @@ import type { ImportOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
-import { openCluster } from '../verify/cluster.js';
-import { examine } from '../verify/examine.js';
-import { createServer } from '../verify/server.js';
+import { createServer, openCluster } from '../verify/servers.js';
+import { examine } from '../verify/look.js';
 import { forEach } from '../verify/sweep.js';
 
 const looksAtOnce = 16;

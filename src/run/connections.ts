@@ -3,7 +3,7 @@
  * and closed together.
  */
 import { connect, type Connection } from '../redis/connection.js';
-import { measureRoundTrip } from '../redis/round-trip.js';
+import { measureRoundTrip } from '../redis/ask.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Logger, Node } from '../types.js';
 import type { Distance } from '../limits/distance.js';

@@ -63,7 +63,7 @@ export function decide(situation: Situation): Plan {
   }
   if (clusterKeys > 0 && replace === undefined && !isEmpty) {
     throw new PreflightError(
-      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: say --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
+      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: pass --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
     );
   }
   const startedEmpty = clusterKeys === 0;

@@ -32,7 +32,7 @@ export async function loadLibraries(
   const which = `function ${codes.length === 1 ? 'library' : 'libraries'} ${codes.map(nameOf).join(', ')}`;
   if (!options.functions || options.dryRun) {
     warn(
-      `${source.name} has ${which}, which don't travel with the keys: say --functions to bring them along.`,
+      `${source.name} has ${which}, which don't travel with the keys: pass --functions to bring them along.`,
     );
     return;
   }
@@ -70,7 +70,7 @@ export function leftOut(
     keys === 0
       ? []
       : [
-          `${name} has ${keys.toLocaleString('en')} ${keys === 1 ? 'key' : 'keys'} in other databases (${numbers}), which were left out: say --db all to import them too.`,
+          `${name} has ${keys.toLocaleString('en')} ${keys === 1 ? 'key' : 'keys'} in other databases (${numbers}), which were left out: pass --db all to import them too.`,
         ];
   return [...others, ...[...skipped].map((what) => `${name} has ${what}, which was left out.`)];
 }

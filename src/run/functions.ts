@@ -85,7 +85,7 @@ async function bringFrom(
   if (!options.functions) {
     if (libraries && libraries.size > 0) {
       warn(
-        `${source.name} has function ${libraries.size === 1 ? 'library' : 'libraries'} ${names(libraries)}, which don't travel with the keys: say --functions to bring them along.`,
+        `${source.name} has function ${libraries.size === 1 ? 'library' : 'libraries'} ${names(libraries)}, which don't travel with the keys: pass --functions to bring them along.`,
       );
     }
     return undefined;
@@ -130,7 +130,7 @@ export async function checkNode(
   const others = [...wanted].filter(([name, code]) => there.has(name) && there.get(name) !== code);
   if (others.length === 0 || options.replace === true) return;
   throw new PreflightError(
-    `${node.address} has function library ${names(new Map(others))} with other code: say --replace to let the source's win, or leave --functions out.`,
+    `${node.address} has function library ${names(new Map(others))} with other code: pass --replace to let the source's win, or leave --functions out.`,
   );
 }
 

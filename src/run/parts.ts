@@ -15,7 +15,7 @@ import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
-import type { MoverInUse } from '../monitor/sample.js';
+import type { MoverInUse } from '../watch/sampler.js';
 import type { ImportOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
@@ -27,7 +27,7 @@ import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
-import { RdbError } from '../sources/rdb/errors.js';
+import { RdbError } from '../sources/rdb/rdb-errors.js';
 import type { FollowedServer } from './source-latency.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
@@ -125,7 +125,7 @@ export function assembleParts(
       const words = messageOf(error);
       return {
         part,
-        error: error instanceof ImportError ? words : `Something unforeseen: ${words}`,
+        error: error instanceof ImportError ? words : `Unexpected error: ${words}`,
         isFinal: error instanceof RdbError,
         isUnknown: error instanceof RdbError && error.kind === 'unknown',
       };

@@ -3,7 +3,7 @@
  * is set, which the amount under way then follows (limits/allowance.ts).
  */
 import type { Allowance } from '../limits/allowance.js';
-import { type Probe, startProbe } from '../monitor/probe.js';
+import { type Probe, startProbe } from '../watch/probe.js';
 import type { ServerSourceFacts } from '../preflight/source-facts.js';
 
 /** Often enough for a run to follow; and for people, who are told the longest wait of a second. */

@@ -4,9 +4,9 @@
  */
 import type { Allowance } from '../limits/allowance.js';
 import type { Throttle } from '../limits/throttle.js';
-import type { Steered } from '../monitor/sample.js';
+import type { Steered } from '../watch/sampler.js';
 import { UsageError } from '../errors.js';
-import type { Orders } from '../steering/orders.js';
+import type { Orders } from '../watch/orders.js';
 
 export interface Steering {
   readonly steered: Steered;
@@ -68,7 +68,7 @@ export function createSteering(steerable: Steerable): Steering {
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
     if (maxSourceLatency && allowances.length === 0) {
       throw new UsageError(
-        'The run reads files, which have no clients who could wait: --max-source-latency is for servers.',
+        'The run reads files, which have no clients that could wait: --max-source-latency is for servers.',
       );
     }
     const { keysPerSecond, bytesPerSecond } = throttle.limits;

@@ -2,7 +2,7 @@
  * How a run speaks to those around it: a screen where people read, and a logger. Either may be
  * missing; a warning reaches whoever is there.
  */
-import { screenOf } from '../monitor/screen.js';
+import { screenOf } from '../watch/screen.js';
 import type { Logger } from '../types.js';
 
 export interface Voice {

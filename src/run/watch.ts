@@ -4,18 +4,17 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
-import { createHistory } from '../monitor/history.js';
-import { serve } from '../monitor/http.js';
-import { liveState, reportSoFar, type Standing, standing } from '../monitor/live.js';
-import { createMetrics } from '../monitor/metrics.js';
-import { readPage } from '../monitor/page.js';
-import { showProgress } from '../monitor/progress.js';
-import { logRun } from '../monitor/run-log.js';
-import { createSampler } from '../monitor/sample.js';
-import { screenOf } from '../monitor/screen.js';
+import { createHistory } from '../watch/history.js';
+import { readPage, serve } from '../watch/http.js';
+import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
+import { createMetrics } from '../watch/metrics.js';
+import { showProgress } from '../watch/progress.js';
+import { logRun } from '../watch/run-log.js';
+import { createSampler } from '../watch/sampler.js';
+import { screenOf } from '../watch/screen.js';
 import type { ImportOptions } from '../options.js';
 import type { Report } from '../report.js';
-import { type Ear, listenForOrders } from '../steering/listen.js';
+import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';
@@ -119,7 +118,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   }
 
   /** Without it the run goes on all the same. */
-  async function takeOrders(): Promise<Ear | undefined> {
+  async function takeOrders(): Promise<ControlSocket | undefined> {
     const run = { from: from.join('+'), to: facts.target.name };
     try {
       const opened = await listenForOrders(run, (orders) => {

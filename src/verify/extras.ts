@@ -1,15 +1,14 @@
 /** The way back: keys of the cluster that no source has, and keys on nodes that don't own their slot. */
-import { askHowMany, askNumbers } from '../compare/questions.js';
+import { askHowMany, askNumbers } from '../compare/ask-many.js';
 import { askAt } from '../redis/ask.js';
 import { keyAt, keyStart } from '../redis/keys.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/nodes.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import { slotOf } from '../redis/slot.js';
 import type { Keys, Node } from '../types.js';
-import type { Cluster } from './cluster.js';
-import type { Difference } from './difference.js';
+import type { Cluster, Server } from './servers.js';
+import type { Difference } from './differences.js';
 import { inScope, type Scope } from './scope.js';
-import type { Server } from './server.js';
 
 /** A source, and which keys it answers for. */
 interface Answering {

@@ -25,7 +25,7 @@ export async function sweep(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Works on each of some, so many at a time, and begins no other once it is told to stop. */
+/** Works on each of some, so many at a time, and begins no other once the signal is aborted. */
 export async function forEach<T>(
   some: readonly T[],
   signal: AbortSignal,

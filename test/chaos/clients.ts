@@ -5,7 +5,7 @@
  * Each write stands in a script that reads the key first, and does nothing when it is not there.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 import { slotOf } from '../support/slot.js';
 import { KeyLedger, type Style } from './client-ledger.js';
 import { Connection, isRefusal } from './connection.js';

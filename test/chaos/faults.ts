@@ -1,6 +1,6 @@
 /** What can go wrong, and how it is made to. Each fault is over when this has been put right again. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Random, randomFrom } from '../fuzz/random.js';
+import { type Random, randomFrom } from '../support/random.js';
 import { runCli } from '../support/cli.js';
 import type { ClusterNode } from '../support/cluster.js';
 import type { Proxy } from '../support/proxy.js';

@@ -5,7 +5,7 @@
  * nodes die together, or a master in the midst of a reshard: a loss there would not be the import's.
  * The tracks go on side by side.
  */
-import { type Random, randomFrom } from '../fuzz/random.js';
+import { type Random, randomFrom } from '../support/random.js';
 import type { ClientsOptions } from './clients.js';
 import type { Durability } from './servers.js';
 

@@ -1,5 +1,5 @@
 /** One round: writers write, the import runs, faults happen; then everything is looked at. */
-import { randomFrom } from '../fuzz/random.js';
+import { randomFrom } from '../support/random.js';
 import { startProxy } from '../support/proxy.js';
 import { waitFor } from '../support/wait.js';
 import { type Clients, createClients } from './clients.js';

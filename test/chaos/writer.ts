@@ -5,7 +5,7 @@
  * When the source is lost under it, the write is doubtful, and the writer comes back with the server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import { Connection, isRefusal } from './connection.js';

@@ -1,5 +1,5 @@
 /** What a writer writes: mostly to some hot keys, now and then to any, and sometimes a new one. */
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 import {
   addMembers,
   append,

@@ -1,6 +1,6 @@
 /** Random keys of every type and encoding, the same ones for the same seed; so that files hold them all. */
 import type { Redis } from 'ioredis';
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 
 type Word = string | number | Buffer;
 type Command = readonly [name: string, ...args: Word[]];

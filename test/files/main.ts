@@ -1,6 +1,6 @@
 /** `npm run test:files -- --rounds 40 --keys 5000 --seed 1`: each way of writing takes its turn. */
 import { parseArgs } from 'node:util';
-import { randomFrom } from '../fuzz/random.js';
+import { randomFrom } from '../support/random.js';
 import { startCluster } from '../support/cluster.js';
 import { startServer } from '../support/servers.js';
 import { playRound, writingConfig, writings } from './round.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { importKeys } from '../../src/commands/start-import.js';
 import { verifyKeys } from '../../src/commands/verify.js';
 import { findRedis } from '../../scripts/find-redis.mjs';
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 import { rewrite } from '../support/append-only.js';
 import type { TestCluster } from '../support/cluster.js';
 import { saveTo } from '../support/rdb.js';

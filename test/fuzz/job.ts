@@ -1,6 +1,6 @@
 /** What the thread of a fuzzer does: tries one input after the other, and says before each which one it is. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Fed } from './feed.js';
+import type { Fed } from '../support/feed.js';
 import type { Endings, FuzzJob } from './run.js';
 
 /** What an input was made of, and how it ended. */

@@ -1,5 +1,5 @@
 /** What a hostile or broken server makes of a reply. */
-import type { Random } from './random.js';
+import type { Random } from '../support/random.js';
 
 /** Lengths and numbers that trip readers up; the gigabyte claims among them must cost nothing. */
 const numbers = [

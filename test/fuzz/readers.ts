@@ -6,14 +6,13 @@ import { AckReader } from '../../src/movers/relay/acks.js';
 import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 import { Splice } from '../../src/movers/relay/splice.js';
 import { storeWords } from '../../src/movers/relay/words.js';
-import { BulksReader, type FrameSink } from '../../src/redis/bulks.js';
-import { keysBuilder } from '../../src/redis/keys.js';
-import type { Reader } from '../../src/redis/reader.js';
-import { ReplyReader } from '../../src/redis/reply.js';
-import { PageReader } from '../../src/sources/page.js';
-import type { Keys } from '../../src/types.js';
-import { mockConnection } from './mock-connection.js';
-import type { Random } from './random.js';
+import { BulksReader } from '../../src/redis/bulks.js';
+import { type Reader, ReplyReader } from '../../src/redis/reply.js';
+import { PageReader } from '../../src/sources/scan.js';
+import { keysOf } from '../support/keys.js';
+import { mockConnection } from '../support/mock-connection.js';
+import { recordingSink } from '../support/recording-sink.js';
+import type { Random } from '../support/random.js';
 import * as replies from './replies.js';
 
 interface Trial {
@@ -30,32 +29,6 @@ export interface Specimen {
 }
 
 const count = 3;
-
-export function keysOf(...names: readonly string[]): Keys {
-  const builder = keysBuilder(names.length);
-  for (const name of names) {
-    const frame = Buffer.from(replies.bulk(name), 'latin1');
-    builder.add(frame, 0, frame.length);
-  }
-  return builder.take();
-}
-
-/** What a sink was told, pieces of one frame joined. */
-export function recordingSink(): { sink: FrameSink; events: string[] } {
-  const events: string[] = [];
-  const sink: FrameSink = {
-    open: (valueBytes) => events.push(`open ${String(valueBytes)}`, ''),
-    bytes: (bytes, start, end) => {
-      events.push((events.pop() ?? '') + bytes.toString('latin1', start, end));
-    },
-    shut: () => events.push('shut'),
-    nil: () => events.push('nil'),
-    refused: (text) => events.push(`refused ${text}`),
-    end: () => events.push('end'),
-    fail: () => undefined,
-  };
-  return { sink, events };
-}
 
 function bulks(due: number | undefined, shape?: 'array' | 'separate'): Trial {
   const { sink, events } = recordingSink();

@@ -1,5 +1,5 @@
 /** Replies as servers send them, as latin1 text: what the fuzzer begins with. */
-import type { Random } from './random.js';
+import type { Random } from '../support/random.js';
 
 const texts = ['OK', 'PONG', 'QUEUED', '', 'Background saving started'];
 const errors = [
@@ -21,7 +21,7 @@ function bytes(random: Random): string {
   return text;
 }
 
-export const bulk = (value: string): string => `$${String(value.length)}\r\n${value}\r\n`;
+const bulk = (value: string): string => `$${String(value.length)}\r\n${value}\r\n`;
 const status = (random: Random): string => `+${random.pick(texts)}\r\n`;
 export const error = (random: Random): string => `-${random.pick(errors)}\r\n`;
 const integer = (random: Random): string =>

@@ -3,7 +3,7 @@
  * hang, which nothing inside that thread could report, and for memory.
  */
 import { Worker } from 'node:worker_threads';
-import type { Fed } from './feed.js';
+import type { Fed } from '../support/feed.js';
 
 /** Which fuzzer it is. */
 export interface Program {

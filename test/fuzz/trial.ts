@@ -1,9 +1,9 @@
 /** One input: what it is, and whether a reader treats it as it must. */
 import { isDeepStrictEqual } from 'node:util';
-import { feed } from './feed.js';
+import { feed } from '../support/feed.js';
 import type { Tried } from './job.js';
 import { garbage, mutated } from './mutate.js';
-import { type Random, randomFrom } from './random.js';
+import { type Random, randomFrom } from '../support/random.js';
 import { specimens } from './readers.js';
 
 /** @throws Error that says what is wrong with the reader. */

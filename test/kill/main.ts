@@ -1,6 +1,6 @@
 /** `npm run test:kill -- --rounds 50 --keys 200000 --mover relay --kills 1`: prints what came of it. */
 import { parseArgs } from 'node:util';
-import { randomFrom } from '../fuzz/random.js';
+import { randomFrom } from '../support/random.js';
 import { startCluster } from '../support/cluster.js';
 import { startServer } from '../support/servers.js';
 import { digestConfig } from '../support/digest.js';

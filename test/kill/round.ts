@@ -3,7 +3,7 @@
  * the very same command has to complete it: nothing left, nothing lost, every value as it was.
  */
 import type { Report } from '../../src/report.js';
-import type { Random } from '../fuzz/random.js';
+import type { Random } from '../support/random.js';
 import { fillMixed } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import type { TestCluster } from '../support/cluster.js';

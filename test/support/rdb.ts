@@ -3,8 +3,8 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Crc64 } from '../../src/sources/rdb/crc64.js';
 import type { RdbSink } from '../../src/sources/rdb/entry.js';
-import { type RdbPosition, RdbReader } from '../../src/sources/rdb/reader.js';
-import type { ByteInput } from '../../src/sources/rdb/window.js';
+import { type RdbPosition, RdbReader } from '../../src/sources/rdb/rdb-reader.js';
+import type { ByteInput } from '../../src/sources/rdb/byte-window.js';
 import type { Server } from './servers.js';
 
 /** What a server saves now. */

@@ -1,7 +1,7 @@
 /** Runs of the command line that end with a report, and what must be true of every report. */
 import { expect } from 'vitest';
 import type { Report } from '../../src/report.js';
-import type { VerifyReport } from '../../src/verify/report.js';
+import type { VerifyReport } from '../../src/verify/verify-report.js';
 import { type CliResult, runCli } from './cli.js';
 
 export interface Reported {

@@ -3,9 +3,9 @@
  * cluster lacks, which mover a run would take, and how long that might take.
  */
 import { functionLibraries } from '../../assess/data.js';
-import { estimateTime } from '../../assess/pace.js';
-import type { Finding, Plan, TargetNode } from '../../assess/report.js';
-import type { SampledKey } from '../../assess/sample.js';
+import { estimateTime } from '../../assess/time-estimate.js';
+import type { Finding, Plan, TargetNode } from '../../assess/assess-report.js';
+import type { SampledKey } from '../../assess/key-sample.js';
 import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options.js';
 import { readEndpoint } from '../../preflight/endpoints.js';
@@ -20,7 +20,7 @@ import { readServerFacts } from '../../redis/server.js';
 import { type ClusterTopology, openTopology } from '../../redis/topology.js';
 import { chooseMover } from '../../run/choose-mover.js';
 import type { Node } from '../../types.js';
-import type { AssessOptions } from './options.js';
+import type { AssessOptions } from './assess-options.js';
 
 export interface SourceSide {
   readonly control: Control;
@@ -90,7 +90,9 @@ async function readMaster(
     });
     return {
       ...facts,
-      ...{ node, takesMigrate, obstacle },
+      node,
+      takesMigrate,
+      obstacle,
       keys: Number(await control.call('DBSIZE')),
       modules: await modulesOf(control),
       largestBytes: await readLargestBytes(control),
@@ -177,7 +179,7 @@ function findingsOf(
   if (absent.length > 0) {
     add(
       false,
-      `Not all masters have the source's function ${absent.length === 1 ? 'library' : 'libraries'} ${absent.join(', ')}, which ${absent.length === 1 ? "doesn't" : "don't"} travel with the keys: say --functions when you import.`,
+      `Not all masters have the source's function ${absent.length === 1 ? 'library' : 'libraries'} ${absent.join(', ')}, which ${absent.length === 1 ? "doesn't" : "don't"} travel with the keys: pass --functions when you import.`,
     );
   }
   return findings;

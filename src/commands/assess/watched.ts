@@ -1,15 +1,15 @@
-/** Watching, from options to what the report tells of it, with what the server counted meanwhile. */
+/** Watching, from options to its part of the report, with what the server counted meanwhile. */
 import { keyFinder } from '../../assess/key-positions.js';
-import type { WatchReport } from '../../assess/report.js';
+import type { WatchReport } from '../../assess/assess-report.js';
 import { type CommandCount, countsAround, readCommandStats } from '../../assess/stats.js';
-import { watchCommands } from '../../assess/watch.js';
+import { watchCommands } from '../../assess/monitor-watch.js';
 import { createWorkload } from '../../assess/workload.js';
 import { ImportError } from '../../errors.js';
 import { connect } from '../../redis/connection.js';
 import type { Control } from '../../redis/control.js';
 import { addressOf } from '../../redis/endpoint.js';
 import { askAt } from '../../redis/ask.js';
-import type { AssessOptions } from './options.js';
+import type { AssessOptions } from './assess-options.js';
 
 /** The live things that watching needs. */
 interface WatchContext {
@@ -48,7 +48,7 @@ export async function watched(
     workload.add,
   );
   const after = await control.info('commandstats').then(readCommandStats, (error: unknown) => {
-    // What was seen is told even if the server is gone.
+    // What was seen is reported even if the server is gone.
     if (error instanceof ImportError) return before;
     throw error;
   });

@@ -13,14 +13,17 @@ import { readOptions } from '../../options.js';
 import { keyAt } from '../../redis/keys.js';
 import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
 import type { Keys } from '../../types.js';
-import { type Difference, repairable } from '../../verify/difference.js';
-import { differenceFile, type DifferenceFile } from '../../verify/difference-file.js';
-import { createFindings, type Findings } from '../../verify/findings.js';
-import { examineAll, lookClosely } from '../../verify/look.js';
-import { rivalsOf } from '../../verify/rivals.js';
-import type { VerifyParts } from '../../verify/parts.js';
+import {
+  createFindings,
+  type Difference,
+  differenceFile,
+  type DifferenceFile,
+  type Findings,
+  repairable,
+} from '../../verify/differences.js';
+import { examineAll, lookClosely, rivalsOf, type VerifyParts } from '../../verify/look.js';
 import { type ImportContext, runImport } from '../import.js';
-import type { VerifyOptions } from './options.js';
+import type { VerifyOptions } from './verify-options.js';
 import type { VerifyScene } from './scene.js';
 
 export interface Repair {

@@ -7,22 +7,20 @@ import { createLink } from '../../redis/link.js';
 import { parseNat } from '../../redis/nat.js';
 import { readServerFacts } from '../../redis/server.js';
 import { openTopology } from '../../redis/topology.js';
-import { renamedSource } from '../../sources/renamed.js';
+import { renamedSource, selectedSource, selectsAll } from '../../sources/selection.js';
 import { createSourceHealth, trialWords } from '../../redis/source-health.js';
 import { scanSource } from '../../sources/scan.js';
-import { selectedSource, selectsAll } from '../../sources/selected.js';
 import type { Source } from '../../types.js';
-import { openCluster } from '../../verify/cluster.js';
-import type { VerifyParts } from '../../verify/parts.js';
+import { createServer, openCluster } from '../../verify/servers.js';
+import type { VerifyParts } from '../../verify/look.js';
 import { createScope } from '../../verify/scope.js';
-import { createServer } from '../../verify/server.js';
 import { isDump } from '../../preflight/dump-names.js';
 import { insecurity, readEndpoint } from '../../preflight/endpoints.js';
 import { openFiles } from '../../preflight/files.js';
 import { checkPrefix, filledPrefix } from '../../preflight/options-checks.js';
 import { type Origin, readOrigins } from '../../preflight/origins.js';
 import { databaseIn } from '../../preflight/source-facts.js';
-import type { Sample, VerifyOptions } from './options.js';
+import type { Sample, VerifyOptions } from './verify-options.js';
 
 const pageKeys = 1000;
 
@@ -31,7 +29,7 @@ export interface VerifyScene {
   /** `host:port/db` of each source. */
   readonly names: readonly string[];
   readonly databases: readonly number[];
-  /** What an import is told to have these keys again, for each source. */
+  /** The options by which an import copies these keys again, for each source. */
   readonly given: readonly { readonly from: string; readonly db?: string }[];
   /** `host:port` of the seed. */
   readonly seed: string;
@@ -66,7 +64,9 @@ export async function openVerify(
   const listing = (endpoint: Endpoint, name: string, estimatedKeys: number) => {
     const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
     const health = createSourceHealth(link, {
-      ...{ name, retryForMs, trial: trialWords('EXISTS') },
+      name,
+      retryForMs,
+      trial: trialWords('EXISTS'),
       logger: {
         warn(_, sentence) {
           warn(sentence);

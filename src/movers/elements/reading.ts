@@ -11,8 +11,7 @@ import { BulksReader, type FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, headerEnd, headerLength, MINUS, STAR } from '../../redis/frames.js';
 import { keyAt, keysBuilder } from '../../redis/keys.js';
-import type { Reader } from '../../redis/reader.js';
-import { ErrorReply, lineText, type Reply } from '../../redis/reply.js';
+import { ErrorReply, lineText, type Reader, type Reply } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 /** An answer that is looked into; frames may stand behind the question's words. */

@@ -4,9 +4,8 @@
  * later parts are lined up before anybody knows whether that will be asked at all.
  */
 import { ProtocolError } from '../../errors.js';
-import type { Reader } from '../../redis/reader.js';
+import { lineText, type Reader } from '../../redis/reply.js';
 import { CR, DOLLAR, LF, MINUS, PLUS } from '../../redis/frames.js';
-import { lineText } from '../../redis/reply.js';
 
 const upperO = 79;
 const upperK = 75;

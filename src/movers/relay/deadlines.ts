@@ -13,8 +13,14 @@ import {
   MINUS,
 } from '../../redis/frames.js';
 import { deadlineToleranceMs } from '../../redis/deadline.js';
-import type { Reader } from '../../redis/reader.js';
-import { ErrorReply, lineText, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
+import {
+  ErrorReply,
+  lineText,
+  type Reader,
+  type Reply,
+  ReplyReader,
+  textOf,
+} from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 const pttlHead = keyCommandHead('PTTL');

@@ -5,9 +5,9 @@
  *
  * Nothing is copied for that. The commands stay in the blocks that they left in (redis/output.ts), and are
  * taken apart only where somebody wrote to the source, or a connection was lost. Then each key gets its
- * value beside it (`Keys.values`, as redis/brought.ts writes them), with which it goes round again.
+ * value beside it (`Keys.values`, as redis/value-record.ts writes them), with which it goes round again.
  */
-import { forms, frameStart, deadlineOf, formOf, writeHead } from '../../redis/brought.js';
+import { forms, frameStart, deadlineOf, formOf, writeHead } from '../../redis/value-record.js';
 import { headerEnd, headerLength, STAR } from '../../redis/frames.js';
 import { keyAt, keysBuilder, keyStart, noKeys } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';

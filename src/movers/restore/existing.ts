@@ -9,7 +9,7 @@
 import { compareValue, sideOf } from '../../compare/value.js';
 import { RefusedError } from '../../errors.js';
 import { askAt } from '../../redis/ask.js';
-import { deadlineOf, formOf, forms, frameStart } from '../../redis/brought.js';
+import { deadlineOf, formOf, forms, frameStart } from '../../redis/value-record.js';
 import type { Connection } from '../../redis/connection.js';
 import { deadlineToleranceMs } from '../../redis/deadline.js';
 import { frame, payloadTrailerBytes } from '../../redis/frames.js';

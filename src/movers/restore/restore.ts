@@ -6,11 +6,18 @@
  * while and must not be interrupted by other commands, have another one, one at a time.
  */
 import { ConnectionError, ImportError } from '../../errors.js';
+import {
+  deadlineOf,
+  formOf,
+  forms,
+  frameStart,
+  largeOf,
+  moduleTypeAt,
+  typeOf,
+} from '../../redis/value-record.js';
 import { nextReply } from '../../redis/ask.js';
-import { deadlineOf, formOf, forms, frameStart, largeOf, typeOf } from '../../redis/brought.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';
-import { moduleTypeAt } from '../../redis/module-type.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';

@@ -1,5 +1,12 @@
 /** Writes the command that stores one key whose value was brought along. */
-import { formOf, forms, frameStart, deadlineOf, hintsOf, largeOf } from '../../redis/brought.js';
+import {
+  formOf,
+  forms,
+  frameStart,
+  deadlineOf,
+  hintsOf,
+  largeOf,
+} from '../../redis/value-record.js';
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { keyStart } from '../../redis/keys.js';

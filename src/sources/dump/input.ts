@@ -6,15 +6,15 @@ import { createReadStream, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { messageOf, SourceError, UsageError } from '../../errors.js';
-import type { ByteInput } from '../rdb/window.js';
+import type { ByteInput } from '../rdb/byte-window.js';
 import { isPacked, unpacked } from './unpack.js';
 
 export interface DumpInput extends ByteInput {
-  /** How much of it was read, 0 to 1; undefined: nobody knows how long it is. */
+  /** How much of it was read, 0 to 1; undefined: its length is not known. */
   readonly progress: number | undefined;
   /** Set where any place can be read again. */
   readonly file: FileHandle | undefined;
-  /** How long the file is; undefined: nobody knows. */
+  /** How long the file is; undefined: not known. */
   readonly bytes: number | undefined;
   /** Which file it is, so that it is known again; undefined: it can't be. */
   readonly identity: string | undefined;
@@ -100,7 +100,9 @@ function fileInput(file: FileHandle, size: number, path: string, identity: strin
         at += bytesRead;
         return bytesRead;
       } catch (error) {
-        throw new SourceError(`${path} can't be read on: ${messageOf(error)}.`, { cause: error });
+        throw new SourceError(`${path} can't be read any further: ${messageOf(error)}.`, {
+          cause: error,
+        });
       }
     },
     stop: () => (stopped = true),
@@ -125,9 +127,11 @@ function streamInput(
       const next = await chunks.next();
       return next.done === true ? undefined : next.value;
     } catch (error) {
-      // To whoever reads, a stream that was stopped fails.
+      // For its reader, a stream that was stopped fails.
       if (stopped) return undefined;
-      throw new SourceError(`${path} can't be read on: ${messageOf(error)}.`, { cause: error });
+      throw new SourceError(`${path} can't be read any further: ${messageOf(error)}.`, {
+        cause: error,
+      });
     }
   }
 

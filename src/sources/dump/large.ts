@@ -23,7 +23,7 @@ export interface LargeKeeper extends LargeValues {
   keep(extent: LargeExtent, head: Buffer, trailer: Buffer): number;
   /** Waits until few are kept. */
   room(): Promise<void>;
-  /** Nobody waits any more. */
+  /** Ends all waiting. */
   stop(): void;
   close(): Promise<void>;
 }

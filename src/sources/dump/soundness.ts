@@ -1,12 +1,12 @@
 /**
  * Whether a dump is as it was written, found out before anything of it is imported: its checksum
  * stands at its end, and a value that was damaged would go to a node under a fresh checksum of its
- * own, which tells the node that all is well. What comes as a stream can't be looked at twice.
+ * own, by which the node takes it for sound. What comes as a stream can't be looked at twice.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { Crc64 } from '../rdb/crc64.js';
-import { type FoundWrong, RdbError } from '../rdb/errors.js';
-import { RdbReader } from '../rdb/reader.js';
+import { type FoundWrong, RdbError } from '../rdb/rdb-errors.js';
+import { RdbReader } from '../rdb/rdb-reader.js';
 
 const pieceBytes = 4 * 1024 * 1024;
 const headerBytes = 9;
@@ -17,7 +17,7 @@ const firstSummed = 5;
 
 export type Soundness =
   | { readonly kind: 'sound' }
-  /** It has no checksum: nobody can tell. */
+  /** It has no checksum: that is not known. */
   | { readonly kind: 'unsummed' }
   | { readonly kind: FoundWrong; readonly finding: string };
 
@@ -30,7 +30,7 @@ export async function soundnessOf(
   const { size } = await file.stat();
   const head = await bytesAt(file, 0, headerBytes);
   const version = Number(/^REDIS(\d{4})$/.exec(head.toString('latin1'))?.[1] ?? Number.NaN);
-  // What it is instead is told by who reads it.
+  // Its reader reports what it is instead.
   if (Number.isNaN(version)) return { kind: 'sound' };
   if (version < firstSummed) return { kind: 'unsummed' };
   const tail = await bytesAt(file, size - sumBytes - 1, sumBytes + 1);
@@ -76,7 +76,11 @@ async function whatIsWrong(file: FileHandle, path: string, hasEnd: boolean): Pro
   try {
     await reader.begin();
     await reader.read({
-      ...{ isFull: false, entry: ignore, announced: ignore, library: ignore, skipped: ignore },
+      isFull: false,
+      entry: ignore,
+      announced: ignore,
+      library: ignore,
+      skipped: ignore,
       large: () => Promise.resolve(),
     });
     return { kind: 'sound' };

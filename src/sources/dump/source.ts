@@ -1,17 +1,17 @@
 /**
  * A dump (an RDB file) as a source: keys come with their values, in one pass.
  *
- * Damage ends the listing and is told afterwards (`damage`), so that everything that stood before it
+ * Damage ends the listing and is reported afterwards (`damage`), so that everything that stood before it
  * is on its way first.
  */
 import { ImportError } from '../../errors.js';
-import { largeIds } from '../../redis/brought.js';
+import { largeIds } from '../../redis/value-record.js';
 import type { Keys, ScanPosition, Source } from '../../types.js';
 import type { Entry } from '../rdb/entry.js';
-import { type RdbPosition, RdbReader } from '../rdb/reader.js';
+import { type RdbPosition, RdbReader } from '../rdb/rdb-reader.js';
 import type { DumpInput } from './input.js';
 import type { LargeKeeper } from './large.js';
-import { dumpPages } from './page.js';
+import { dumpPages } from './dump-pages.js';
 
 export interface DumpOptions {
   readonly name: string;

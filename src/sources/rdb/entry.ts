@@ -1,4 +1,4 @@
-/** What an RDB reader finds, and who is told of it. */
+/** What an RDB reader finds, and the sink that it is given to. */
 
 /** A key and its value. One object is used for all of a file: it is valid during the call only. */
 export interface Entry {
@@ -15,9 +15,9 @@ export interface Entry {
   valueEnd: number;
   /** Ms since the epoch; -1: it never expires. */
   deadlineMs: number;
-  /** For how long nobody had used it, in seconds; -1: not told. */
+  /** For how long it had not been used, in seconds; -1: not known. */
   idleSeconds: number;
-  /** How often it was used, by the server's logarithmic count; -1: not told. */
+  /** How often it was used, by the server's logarithmic count; -1: not known. */
   frequency: number;
 }
 
@@ -33,7 +33,7 @@ export interface RdbSink {
   /** It wants no more at present. */
   readonly isFull: boolean;
   entry(entry: Entry): void;
-  /** The next piece of a large value; undefined: who wants it reads it again from the file. */
+  /** The next piece of a large value; undefined: it is read again from the file. */
   readonly piece?: ((bytes: Buffer) => Promise<void>) | undefined;
   /** A large value has ended. */
   large(entry: Entry, extent: LargeExtent): Promise<void>;
@@ -48,7 +48,16 @@ export interface RdbSink {
 export function newEntry(): Entry {
   const none = Buffer.alloc(0);
   return {
-    ...{ type: 0, db: 0, key: none, keyFrom: 0, keyEnd: 0, value: none, valueFrom: 0, valueEnd: 0 },
-    ...{ deadlineMs: -1, idleSeconds: -1, frequency: -1 },
+    type: 0,
+    db: 0,
+    key: none,
+    keyFrom: 0,
+    keyEnd: 0,
+    value: none,
+    valueFrom: 0,
+    valueEnd: 0,
+    deadlineMs: -1,
+    idleSeconds: -1,
+    frequency: -1,
   };
 }

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formOf, forms, frameStart, largeOf } from '../../../src/redis/brought.js';
+import { formOf, forms, frameStart, largeOf } from '../../../src/redis/value-record.js';
 import { keyAt } from '../../../src/redis/keys.js';
 import { largeKeeper } from '../../../src/sources/dump/large.js';
 import { type DumpInput, openInput } from '../../../src/sources/dump/input.js';

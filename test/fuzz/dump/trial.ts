@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { ImportError } from '../../../src/errors.js';
 import { readAll } from '../../support/rdb.js';
 import type { Tried } from '../job.js';
-import { type Random, randomFrom } from '../random.js';
+import { type Random, randomFrom } from '../../support/random.js';
 import { mutated, summedUp } from './mutate.js';
 import { type Read, readDump, readPacked } from './read.js';
 import { largeSpecimen, type Specimen, specimens } from './specimens.js';

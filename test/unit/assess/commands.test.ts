@@ -1,8 +1,8 @@
 /** What MONITOR shows is read as it was sent, and every command's keys are found. */
 import { expect, it } from 'vitest';
 import { keyFinder } from '../../../src/assess/key-positions.js';
-import { parseMonitorLine } from '../../../src/assess/monitor-line.js';
-import { joinShapes, shapeOf, taggedShapes } from '../../../src/assess/shapes.js';
+import { parseMonitorLine } from '../../../src/assess/monitor-lines.js';
+import { joinShapes, shapeOf, taggedShapes } from '../../../src/assess/key-shapes.js';
 
 const row = (name: string, first: number, last: number, step: number) => [
   Buffer.from(name),

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { keyFinder } from '../../../src/assess/key-positions.js';
 import { refusalOf } from '../../../src/assess/refusals.js';
-import { joinShapes } from '../../../src/assess/shapes.js';
+import { joinShapes } from '../../../src/assess/key-shapes.js';
 import { createWorkload, type Workload } from '../../../src/assess/workload.js';
 
 const many = (name: string, step = 1) => [Buffer.from(name), 0, [], 1, -1, step];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createHeldBack, createInFlight } from '../../../src/engine/in-flight.js';
-import { keysOf } from '../../fuzz/readers.js';
-import { batchOf, namesOf } from './given.js';
+import { keysOf } from '../../support/keys.js';
+import { batchOf, namesOf } from '../../support/batches.js';
 
 const limitsOf = (perNode: () => number, overall = () => Infinity) => ({ perNode, overall });
 

@@ -4,8 +4,8 @@ import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
 import type { Batch, Keys, Outcome, Source } from '../../../src/types.js';
-import { keysOf } from '../../fuzz/readers.js';
-import { namesOf, outcome, sourceOf, topologyWith } from './given.js';
+import { keysOf } from '../../support/keys.js';
+import { namesOf, outcome, sourceOf, topologyWith } from '../../support/batches.js';
 
 const quiet = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 function ignore(): void {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createTally } from '../../../src/engine/tally.js';
 import type { KeyFailure, Outcome } from '../../../src/types.js';
-import { batchOf, outcome, someKeys, sourceOf } from './given.js';
+import { batchOf, outcome, someKeys, sourceOf } from '../../support/batches.js';
 
 const failures = (count: number): KeyFailure[] =>
   Array.from({ length: count }, (_, nth) => ({

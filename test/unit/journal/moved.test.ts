@@ -6,7 +6,7 @@ import { named } from '../../../src/redis/keys.js';
 import type { Keys } from '../../../src/types.js';
 import { edgeKeys } from '../../support/edge-keys.js';
 import { setFolder } from '../../support/folder.js';
-import { keysOf } from '../../fuzz/readers.js';
+import { keysOf } from '../../support/keys.js';
 
 const path = setFolder();
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { PreflightError } from '../../../src/errors.js';
-import { defaultStatePath } from '../../../src/journal/place.js';
+import { defaultStatePath } from '../../../src/journal/state-folder.js';
 import { type Job, parseState, serializeState } from '../../../src/journal/state.js';
-import { earlierState } from './given.js';
+import { earlierState } from '../../support/earlier-state.js';
 
 const job: Job = {
   from: ['10.0.0.5:6379/0'],
@@ -42,7 +42,7 @@ describe('refuses, naming the file and the way out,', () => {
     ['what is no object', '[]', 'is damaged'],
     ['a negative count', changed({ moved: -1 }), 'is damaged'],
     ['a missing field', changed({ replace: undefined }), 'is damaged'],
-    ['a cursor that is none', changed({ scans: { a: { cursor: 'x', server: '' } } }), 'is damaged'],
+    ['a malformed cursor', changed({ scans: { a: { cursor: 'x', server: '' } } }), 'is damaged'],
     ['another format', '{"keys":[]}', 'is not one of cluster-import'],
     ['another version', changed({ formatVersion: 2 }), 'another version'],
     ['another source', changed({ from: ['10.0.0.6:6379/0'] }), 'from 10.0.0.6:6379/0'],

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { autoMover } from '../../../src/movers/auto.js';
 import type { Batch, Mover, MoverName, Outcome } from '../../../src/types.js';
-import { batchOf, outcome, someKeys } from '../engine/given.js';
+import { batchOf, outcome, someKeys } from '../../support/batches.js';
 
 interface MockMover extends Mover {
   readonly sizes: number[];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byReason, outcomeBuilder } from '../../../src/movers/outcome.js';
-import { keysOf } from '../../fuzz/readers.js';
-import { namesOf } from '../engine/given.js';
+import { keysOf } from '../../support/keys.js';
+import { namesOf } from '../../support/batches.js';
 
 describe('an outcome', () => {
   it('counts conflicts and failures apart, and names each key of both', () => {

@@ -3,8 +3,8 @@ import { outcomeBuilder } from '../../../src/movers/outcome.js';
 import type { JobPolicy } from '../../../src/movers/policy.js';
 import { settleAbsent } from '../../../src/movers/settle.js';
 import type { Batch, Outcome } from '../../../src/types.js';
-import { keysOf } from '../../fuzz/readers.js';
-import { batchOf } from '../engine/given.js';
+import { keysOf } from '../../support/keys.js';
+import { batchOf } from '../../support/batches.js';
 
 const keys = keysOf('a', 'b', 'c');
 const job: JobPolicy = {

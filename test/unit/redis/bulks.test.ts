@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BulksReader } from '../../../src/redis/bulks.js';
-import { feed } from '../../fuzz/feed.js';
-import { recordingSink } from '../../fuzz/readers.js';
+import { feed } from '../../support/feed.js';
+import { recordingSink } from '../../support/recording-sink.js';
 
 function read(text: string, count?: number, shape?: 'array' | 'separate') {
   const { sink, events } = recordingSink();

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { ImportError } from '../../../src/errors.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { ReplyReader } from '../../../src/redis/reply.js';
-import { randomFrom } from '../../fuzz/random.js';
-import { answering, mockServer } from './mock-server.js';
+import { randomFrom } from '../../support/random.js';
+import { answering, mockServer } from '../../support/mock-server.js';
 
 const timeoutMs = 200;
 

@@ -4,7 +4,7 @@ import type { ImportError } from '../../../src/errors.js';
 import { AckReader } from '../../../src/movers/relay/acks.js';
 import { BulksReader, type FrameSink } from '../../../src/redis/bulks.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
-import { answering, mockServer } from './mock-server.js';
+import { answering, mockServer } from '../../support/mock-server.js';
 
 const timeoutMs = 200;
 

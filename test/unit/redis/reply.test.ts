@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ErrorReply, type Reply, ReplyReader } from '../../../src/redis/reply.js';
-import { feed } from '../../fuzz/feed.js';
+import { feed } from '../../support/feed.js';
 
 function read(text: string, limitBytes?: number) {
   const got: Reply[] = [];

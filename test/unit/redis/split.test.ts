@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { feed } from '../../fuzz/feed.js';
+import { feed } from '../../support/feed.js';
 import { mutated } from '../../fuzz/mutate.js';
-import { randomFrom } from '../../fuzz/random.js';
+import { randomFrom } from '../../support/random.js';
 import { type Specimen, specimens } from '../../fuzz/readers.js';
 import { tryInput } from '../../fuzz/trial.js';
 

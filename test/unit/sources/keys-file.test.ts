@@ -97,7 +97,7 @@ describe('refuses, with the line’s number,', () => {
     ['a key that is a number', '{"key":1}', 'has no "key"'],
     ['an encoding it does not know', '{"key":"61","keyEncoding":"hex"}', 'a "keyEncoding" other'],
     ['base64 that is none', '{"key":"!!","keyEncoding":"base64"}', 'not base64'],
-    ['half a character', '{"key":"\\ud83d"}', 'no whole text'],
+    ['half a character', '{"key":"\\ud83d"}', 'not valid text'],
     ['bytes that are no text', Buffer.from('{"key":"\xff"}', 'latin1'), 'is not UTF-8'],
     ['a key of another source', '{"key":"a","from":"b:2/0"}', 'of "b:2/0", which --from does not'],
     ['a key of another database', '{"key":"a","db":1}', 'of database 1, and --from is database 0'],

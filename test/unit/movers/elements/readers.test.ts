@@ -8,12 +8,12 @@ import {
   sliceElements,
 } from '../../../../src/movers/elements/reading.js';
 import { keyAt } from '../../../../src/redis/keys.js';
-import { NumbersReader } from '../../../../src/redis/numbers.js';
-import type { Reader } from '../../../../src/redis/reader.js';
+import { NumbersReader } from '../../../../src/redis/ask.js';
+import type { Reader } from '../../../../src/redis/reply.js';
 import type { Keys } from '../../../../src/types.js';
-import { feed } from '../../../fuzz/feed.js';
-import { mockConnection } from '../../../fuzz/mock-connection.js';
-import { keysOf } from '../../../fuzz/readers.js';
+import { feed } from '../../../support/feed.js';
+import { mockConnection } from '../../../support/mock-connection.js';
+import { keysOf } from '../../../support/keys.js';
 
 const texts = (keys: Keys): string[] =>
   Array.from({ length: keys.count }, (_, index) => keyAt(keys, index).toString('latin1'));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AckReader } from '../../../../src/movers/relay/acks.js';
 import { type Reply, ReplyReader } from '../../../../src/redis/reply.js';
-import { feed } from '../../../fuzz/feed.js';
+import { feed } from '../../../support/feed.js';
 
 function reader(indexes: readonly number[], asking = false) {
   const settled: (Error | undefined)[] = [];

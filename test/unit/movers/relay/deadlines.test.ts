@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { askDeadlines } from '../../../../src/movers/relay/deadlines.js';
-import type { Reader } from '../../../../src/redis/reader.js';
-import { feed } from '../../../fuzz/feed.js';
-import { mockConnection } from '../../../fuzz/mock-connection.js';
-import { keysOf } from '../../../fuzz/readers.js';
+import type { Reader } from '../../../../src/redis/reply.js';
+import { feed } from '../../../support/feed.js';
+import { mockConnection } from '../../../support/mock-connection.js';
+import { keysOf } from '../../../support/keys.js';
 
 const nowMs = 1_700_000_000_000;
 

@@ -7,7 +7,7 @@ import {
 } from '../../../../src/movers/relay/sent-values.js';
 import { command, frame } from '../../../../src/redis/frames.js';
 import { joined } from '../../../../src/redis/keys.js';
-import { keysOf } from '../../../fuzz/readers.js';
+import { keysOf } from '../../../support/keys.js';
 
 /** What was sent for these indexes of the keys, as one hold. */
 function held(...commands: Buffer[]) {

@@ -4,9 +4,9 @@ import { Splice, type SpliceOptions } from '../../../../src/movers/relay/splice.
 import { storeWords } from '../../../../src/movers/relay/words.js';
 import { BulksReader } from '../../../../src/redis/bulks.js';
 import { command } from '../../../../src/redis/frames.js';
-import { feed } from '../../../fuzz/feed.js';
-import { mockConnection } from '../../../fuzz/mock-connection.js';
-import { keysOf } from '../../../fuzz/readers.js';
+import { feed } from '../../../support/feed.js';
+import { mockConnection } from '../../../support/mock-connection.js';
+import { keysOf } from '../../../support/keys.js';
 
 const nowMs = 1_700_000_000_000;
 const modern = { valueDeadlines: true, payloadDeadlines: true, skewMs: 7, largestBytes: 2 ** 29 };

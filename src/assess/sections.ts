@@ -1,0 +1,183 @@
+/** An assessment in sections of rows, which its text and its page both show. */
+import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { quoteKey } from '../quote.js';
+import { percent } from './findings.js';
+import { timesReading } from './time-estimate.js';
+import type { AssessReport, Plan, WatchReport } from './assess-report.js';
+
+export interface Section {
+  readonly title: string;
+  readonly rows: readonly (readonly string[])[];
+}
+
+const verdicts = {
+  'can-move': 'Can move',
+  'cannot-move': "Can't move as it is",
+  undecided: 'Undecided: what was seen is not enough',
+};
+
+const cases = {
+  1: 'case 1: no command has several keys',
+  2: 'case 2: commands have several keys, always of one slot',
+  3: 'case 3: commands use keys of several slots, which must change first',
+};
+
+export function headline({ status, case: found, from, to }: AssessReport): string {
+  const into = to === undefined ? '' : ` into the cluster of ${to}`;
+  return `${verdicts[status]}: ${from}${into}${found === undefined ? '' : `, ${cases[found]}`}`;
+}
+
+export function sectionsOf(report: AssessReport): readonly Section[] {
+  const { findings, watch, commandStats, nodes = [], plan } = report;
+  const sections: Section[] = [
+    {
+      title: 'Findings',
+      rows: findings.map((one) => [
+        one.blocking ? 'blocking' : one.open ? 'not known' : 'note',
+        one.message,
+      ]),
+    },
+    ...(watch ? watchSections(watch) : []),
+    {
+      title: 'Commands since the start of the server',
+      rows: commandStats.map(({ command, calls, concern, duringWatch, watched }) => [
+        concern,
+        command,
+        `${formatCount(calls)}×`,
+        ...(duringWatch === undefined
+          ? []
+          : [`${formatCount(duringWatch)} during the watch, ${formatCount(watched ?? 0)} seen`]),
+      ]),
+    },
+    ...dataSections(report),
+    {
+      title: 'Where the keys would go',
+      rows: nodes.map(({ address, version, share, expectedBytes, freeBytes, evictionPolicy }) => [
+        address,
+        `Redis ${version}`,
+        percent(share),
+        `about ${formatBytes(expectedBytes)}`,
+        freeBytes === undefined
+          ? 'no maxmemory'
+          : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
+      ]),
+    },
+    { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
+  ];
+  return sections.filter(({ rows }) => rows.length > 0);
+}
+
+/** More are in the JSON. */
+const patternsTold = 100;
+
+const ends = {
+  time: 'the time was over',
+  limit: 'so many commands were seen as --watch-limit allows',
+  latency: 'the source became slow (--watch-latency)',
+  signal: 'it was stopped',
+  lost: 'the source was lost',
+};
+
+function watchSections(watch: WatchReport): readonly Section[] {
+  const { commands, durationMs, endedBy, patterns } = watch;
+  const told = patterns.slice(0, patternsTold);
+  const more = patterns.length - told.length;
+  return [
+    {
+      title: 'Watching',
+      rows: [
+        ['commands', formatCount(commands)],
+        ['for', formatDuration(durationMs)],
+        ['ended because', ends[endedBy]],
+      ],
+    },
+    {
+      title: 'Commands, transactions and scripts with several keys',
+      rows: [
+        ...told.map(({ pattern, kind, trouble, count, clients, repair }) => [
+          trouble ?? 'one slot',
+          kind,
+          `${formatCount(count)}×`,
+          pattern,
+          repair ?? '',
+          `by ${clients.join(', ')}`,
+        ]),
+        ...(more > 0 ? [[`and ${formatCount(more)} more, which --json tells`]] : []),
+      ],
+    },
+  ];
+}
+
+function dataSections({ data }: AssessReport): readonly Section[] {
+  const { meanBytes, meanBytesError } = data;
+  const error = meanBytesError === undefined ? '' : ` ± ${formatBytes(meanBytesError)}`;
+  return [
+    {
+      title: 'Databases',
+      rows: data.databases.map(({ db, keys, expiring }) => {
+        const compared = data.compared.find((one) => one.db === db);
+        return [
+          `db${String(db)}`,
+          `${formatCount(keys)} keys`,
+          `${percent(keys === 0 ? 0 : expiring / keys)} expire`,
+          compared ? `${formatCount(compared.names)} names looked for in larger databases` : '',
+        ];
+      }),
+    },
+    {
+      title: 'Names in several databases',
+      rows: data.collisions.map((one) => [
+        quoteKey(one, 80),
+        one.databases.map((db) => `db${String(db)}`).join(', '),
+      ]),
+    },
+    {
+      title: `Types, of ${formatCount(data.sampled)} keys at random (± ${percent(data.shareError)})`,
+      rows: data.types.map(({ type, share, meanBytes: mean }) => [
+        type,
+        percent(share),
+        mean === undefined ? 'size not known' : `${formatBytes(mean)} on average`,
+      ]),
+    },
+    {
+      title: `Largest of these by type; a key has ${formatBytes(meanBytes)}${error}`,
+      rows: data.largest.map((one) => [one.type, quoteKey(one, 80), formatBytes(one.bytes)]),
+    },
+    {
+      title: 'Modules and functions',
+      rows: [
+        ...data.modules.map((name) => ['module', name]),
+        ...data.functions.map((name) => ['function library', name]),
+      ],
+    },
+  ];
+}
+
+function planRows({ mover, reason, estimate }: Plan): readonly (readonly string[])[] {
+  const both = 'relay or migrate, whichever turns out to be faster';
+  return [
+    ['mover', mover === 'auto' ? both : `${mover}: ${reason}`],
+    ...(estimate
+      ? [
+          [
+            'time',
+            `very roughly ${formatDuration(estimate.durationMs)}: ${String(timesReading)} times what reading takes, of which ${formatCount(estimate.values)} values (${formatBytes(estimate.bytes)}) were read in ${formatDuration(estimate.measuredMs)}; far or busy nodes take longer`,
+          ],
+        ]
+      : []),
+  ];
+}
+
+export function summarizeAssess(report: AssessReport): string {
+  const sections = sectionsOf(report).map(({ title, rows }) => {
+    const columns = Math.max(...rows.map((row) => row.length));
+    const widths = Array.from({ length: columns }, (_, at) =>
+      Math.min(60, Math.max(...rows.map((row) => row[at]?.length ?? 0))),
+    );
+    const lines = rows.map((row) =>
+      `  ${row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),
+    );
+    return `${title}\n${lines.join('\n')}\n`;
+  });
+  return [`${headline(report)}\n`, ...sections].join('\n');
+}

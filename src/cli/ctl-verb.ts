@@ -1,0 +1,137 @@
+/** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
+import { UsageError } from '../errors.js';
+import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
+import { limitRows, type Orders, type State } from '../watch/orders.js';
+import { findRuns, tell } from '../watch/run-sockets.js';
+import type { Shell, Verb } from './verb.js';
+
+const ctlRows = {
+  ...limitRows,
+  pid: optionalCount(
+    { flag: '--pid <pid>', help: 'which run, where several are up' },
+    { min: 1, max: 2 ** 31 },
+  ),
+  socket: text({ flag: '--socket <path>', help: 'which run, by the path of its socket' }),
+  json: flag({ flag: '--json', help: 'print how it stands as JSON' }, false),
+} satisfies Rows;
+
+const orders = ['status', 'pause', 'resume', 'list'];
+
+const afterHelp = `
+Orders: ${orders.join(', ')}. Without one, status, once the limits are set.
+
+Examples:
+  How does it stand?
+    $ cluster-import ctl
+
+  Slower, for as long as it takes; then as fast as it goes:
+    $ cluster-import ctl --rate 5000
+    $ cluster-import ctl --rate none
+
+  Hold it, and let it go on:
+    $ cluster-import ctl pause
+    $ cluster-import ctl resume
+
+Exit codes: 0 done; 2 wrong usage, or no such run.
+`;
+
+export const ctlVerb: Verb = {
+  name: 'ctl',
+  description: 'Asks a run that is up on this machine how it stands, or steers it.',
+  usage: '[order] [options]',
+  rows: ctlRows,
+  words: [{ name: '[order]', help: 'status, pause, resume or list' }],
+  afterHelp,
+  run,
+};
+
+async function run(typed: Readonly<Record<string, unknown>>, { words }: Shell): Promise<number> {
+  const { pid, socket, json, ...limits } = readRows(ctlRows, typed);
+  const [order = 'status', more] = words;
+  if (!orders.includes(order) || more !== undefined) {
+    const known = orders.join(', ');
+    throw new UsageError(`ctl takes one of ${known}, and not "${words.join(' ')}".`);
+  }
+  if (order === 'list') return list(json);
+  const path = socket ?? (await choose(pid));
+  const paused = order === 'status' ? {} : { paused: order === 'pause' };
+  const state = await tell(path, { ...limits, ...paused } satisfies Orders);
+  process.stdout.write(json ? `${JSON.stringify(state)}\n` : describe(state));
+  return 0;
+}
+
+async function list(json: boolean): Promise<number> {
+  const runs = await findRuns();
+  for (const { path, state } of runs) {
+    process.stdout.write(json ? `${JSON.stringify({ path, ...state })}\n` : `${title(state)}\n`);
+  }
+  if (runs.length === 0 && !json) process.stdout.write('No run is up.\n');
+  return 0;
+}
+
+async function choose(pid: number | undefined): Promise<string> {
+  const runs = await findRuns();
+  const fitting = pid === undefined ? runs : runs.filter((one) => one.pid === pid);
+  const [only, ...others] = fitting;
+  if (only && others.length === 0) return only.path;
+  if (only) {
+    const names = fitting.map(({ state }) => `--pid ${String(state.pid)}: ${title(state)}`);
+    throw new UsageError(`Several runs are up, choose one of them: ${names.join('; ')}.`);
+  }
+  const whose =
+    pid === undefined ? 'No run of yours is up' : `No run of yours has the pid ${String(pid)}`;
+  throw new UsageError(
+    `${whose} on this machine: \`cluster-import ctl list\` names those that are.`,
+  );
+}
+
+const doing = { move: 'moving', copy: 'copying', 'dry-run': 'counting' } as const;
+
+/** Several lines, each ended. */
+function describe(state: State): string {
+  const { report, limits, latencyMs } = state;
+  const { conflicting, failed } = report.keys;
+  const waits = latencyMs === null ? [] : [`the source answers in ${latencyMs.toFixed(1)} ms`];
+  const behind = [
+    ...(conflicting > 0 ? [`${formatCount(conflicting)} conflicting`] : []),
+    ...(failed > 0 ? [`${formatCount(failed)} failed`] : []),
+  ];
+  const lines = [
+    title(state),
+    [
+      state.paused ? 'paused' : report.status,
+      `${(state.progress * 100).toFixed(1)} %`,
+      `${formatCount(report.keys.moved)} keys`,
+      `${formatCount(state.keysPerSecond)} keys/s`,
+      `${formatBytes(state.bytesPerSecond)}/s`,
+      `${formatDuration(report.durationMs)} so far`,
+      ...(state.leftMs === null ? [] : [`${formatDuration(state.leftMs)} left`]),
+      ...waits,
+    ].join(' · '),
+    `limits: ${limitWords(limits)}`,
+    ...(behind.length > 0 ? [`left behind: ${behind.join(' · ')}`] : []),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Which run it is, on one line. */
+function title({ pid, report }: State): string {
+  const { from, to, mode, mover } = report;
+  return `${doing[mode]} ${from.join(', ')} → ${to} by ${mover} (pid ${String(pid)})`;
+}
+
+function limitWords(limits: State['limits']): string {
+  const { keysPerSecond, bytesPerSecond, sourceLatencyMs, allowedKeys } = limits;
+  const words = [
+    ...(keysPerSecond === null ? [] : [`${formatCount(keysPerSecond)} keys/s`]),
+    ...(bytesPerSecond === null ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
+    ...(sourceLatencyMs === null
+      ? []
+      : [
+          `source answers within ${formatCount(sourceLatencyMs)} ms ` +
+            `(${formatCount(allowedKeys ?? 0)} keys under way at most)`,
+        ]),
+  ];
+  return words.length === 0 ? 'none' : words.join(' · ');
+}

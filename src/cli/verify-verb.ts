@@ -1,0 +1,77 @@
+/** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
+import { askPasswords, terminal } from './ask-passwords.js';
+import { runVerify } from '../commands/verify.js';
+import { readVerifyOptions, verifyRows } from '../commands/verify/verify-options.js';
+import { createLogger } from '../watch/log.js';
+import { screenOf } from '../watch/screen.js';
+import { cliRows } from '../options.js';
+import { differenceLine } from '../verify/differences.js';
+import { summarizeVerify } from '../verify/verify-report.js';
+import type { Shell, Verb } from './verb.js';
+
+const exitCodes = { equal: 0, different: 1, failed: 3 } as const;
+const interruptedCode = 130;
+
+const { json, askPassword } = cliRows;
+
+const afterHelp = `
+Both directions are looked at: keys that the cluster lacks, and keys that no source has. Type, value
+and TTL are compared. What is compared is the source as it is now: after a move, say a copy of it.
+
+Examples:
+  $ cluster-import verify --from 10.0.0.5:6379 --to 10.0.1.1:7000
+  $ cluster-import verify --from 10.0.0.5:6379 --to 10.0.1.1:7000 --sample 1% --json
+  $ cluster-import verify --from 10.0.0.5:6379 --to 10.0.1.1:7000 --repair
+
+Exit codes: 0 equal (after --repair: equal now); 1 differences; 2 wrong usage, or a check failed before
+anything was compared; 3 stopped midway; 129, 130, 143 stopped by a signal.
+`;
+
+export const verifyVerb: Verb = {
+  name: 'verify',
+  description: 'Compares a source with the cluster, key by key, in both directions.',
+  usage: '--from <endpoint> --to <endpoint> [options]',
+  rows: { ...verifyRows, json, askPassword },
+  afterHelp,
+  run,
+};
+
+async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
+  const { json: asJson, askPassword: asks, ...options } = typed;
+  const given = asks === true ? { ...options, ...(await passwords(options)) } : options;
+  const screen = screenOf(process.stderr);
+  const logger = createLogger({
+    format: 'text',
+    level: shell.isDebugging ? 'debug' : 'warn',
+    write: screen.write,
+  });
+  const stop = shell.catchSignals(() => {
+    screen.write('\nStopping after what is under way; once more to stop at once.\n');
+  });
+  const report = await runVerify(readVerifyOptions(given), {
+    signal: stop.signal,
+    stderr: process.stderr,
+    logger,
+    onDifference(difference) {
+      if (asJson !== true) print(`${differenceLine(difference)}\n`);
+    },
+  });
+  if (asJson !== true && options['repair'] === true && report.differences.length > 0) {
+    print('After the repair there still differ:\n');
+    for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
+  }
+  print(asJson === true ? `${JSON.stringify(report)}\n` : summarizeVerify(report));
+  if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
+  return exitCodes[report.status];
+}
+
+/** Both streams may be the same terminal, where a view is drawn. */
+function print(text: string): void {
+  if (process.stdout.isTTY) screenOf(process.stderr).write(text);
+  else process.stdout.write(text);
+}
+
+function passwords(options: Readonly<Record<string, unknown>>): Promise<object> {
+  const [from] = Array.isArray(options['from']) ? (options['from'] as unknown[]) : [];
+  return askPasswords({ ...options, from }, terminal());
+}

@@ -1,0 +1,160 @@
+/** One question about many keys, pipelined; the keys go out as the frames that they are. */
+import { ProtocolError } from '../errors.js';
+import { askNumbers as askNumbersBy, largestReplyBytes } from '../redis/ask.js';
+import type { Connection } from '../redis/connection.js';
+import {
+  command,
+  commandHead,
+  keyCommandHead,
+  payloadTrailerBytes,
+  PLUS,
+} from '../redis/frames.js';
+import {
+  ErrorReply,
+  lineText,
+  type Reader,
+  type Reply,
+  ReplyReader,
+  textOf,
+} from '../redis/reply.js';
+import type { Keys } from '../types.js';
+import { type Values, valuesReader } from './held-values.js';
+
+const heads = {
+  GET: keyCommandHead('GET'),
+  DUMP: keyCommandHead('DUMP'),
+  PTTL: keyCommandHead('PTTL'),
+  TYPE: keyCommandHead('TYPE'),
+  EXISTS: keyCommandHead('EXISTS'),
+};
+
+/** The two servers of keys that are compared many at a time. */
+export interface Ends {
+  readonly source: Connection;
+  readonly node: Connection;
+}
+
+/** Strings by one command: only where all keys may stand in one. */
+export function askTogether(connection: Connection, keys: Keys): Promise<Values> {
+  connection.out.append(commandHead(keys.count, 'MGET'));
+  connection.out.append(keys.bytes);
+  return new Promise((resolve, reject) => {
+    connection.expect(valuesReader(keys.count, 'array', 0, resolve, reject));
+  });
+}
+
+export function askValues(
+  connection: Connection,
+  word: 'GET' | 'DUMP',
+  keys: Keys,
+): Promise<Values> {
+  connection.out.askEach(heads[word], keys);
+  return new Promise((resolve, reject) => {
+    const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
+    connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
+  });
+}
+
+/** NaN where the server refuses. */
+export function askNumbers(
+  connection: Connection,
+  word: 'PTTL' | 'EXISTS',
+  keys: Keys,
+): Promise<Float64Array> {
+  return askNumbersBy(connection, heads[word], keys);
+}
+
+/** Their types as TYPE names them; where the server refuses, what it says. */
+export function askTypes(connection: Connection, keys: Keys): Promise<readonly string[]> {
+  connection.out.askEach(heads.TYPE, keys);
+  return new Promise((resolve, reject) => {
+    connection.expect(linesReader(keys.count, resolve, reject));
+  });
+}
+
+/** How many of them there are; undefined where the server takes one key at a time (before 3.0.3). */
+export function askHowMany(connection: Connection, keys: Keys): Promise<number | undefined> {
+  connection.out.append(commandHead(keys.count, 'EXISTS'));
+  connection.out.append(keys.bytes);
+  return new Promise((resolve, reject) => {
+    connection.expect(
+      new ReplyReader((reply) => {
+        resolve(reply instanceof ErrorReply ? undefined : Number(textOf(reply)));
+      }, reject),
+    );
+  });
+}
+
+/** What stands ahead of a key in a command, and behind it. */
+export interface Around {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+}
+
+export function wordsAround(head: readonly string[], tail: readonly (string | number)[]): Around {
+  const whole = command(...tail);
+  return {
+    head: commandHead(1 + tail.length, ...head),
+    tail: whole.subarray(whole.indexOf('\r\n') + 2),
+  };
+}
+
+/** The same question about each key; error replies are values. */
+export function askReplies(
+  connection: Connection,
+  keys: Keys,
+  around: Around,
+): Promise<readonly Reply[]> {
+  writeEach(connection, keys, around);
+  return new Promise((resolve, reject) => {
+    const replies: Reply[] = [];
+    const settle = (reply: Reply): void => {
+      if (replies.push(reply) === keys.count) resolve(replies);
+    };
+    for (let place = 0; place < keys.count; place++) {
+      connection.expect(new ReplyReader(settle, reject, largestReplyBytes));
+    }
+  });
+}
+
+function writeEach(
+  { out }: Connection,
+  { bytes, starts, count }: Keys,
+  { head, tail }: Around,
+): void {
+  for (let place = 0; place < count; place++) {
+    out.copy(head, 0, head.length);
+    out.copy(bytes, starts[place] as number, starts[place + 1] as number);
+    if (tail.length > 0) out.copy(tail, 0, tail.length);
+  }
+}
+
+function linesReader(
+  count: number,
+  resolve: (lines: readonly string[]) => void,
+  reject: (error: Error) => void,
+): Reader {
+  const lines: string[] = [];
+  const reader = {
+    done: false,
+    fail: reject,
+    take(bytes: Buffer, from: number, end: number): number {
+      let at = from;
+      while (at < end && lines.length < count) {
+        const text = lineText(bytes, at, end);
+        if (text === undefined) return at;
+        if (bytes[at] !== PLUS && !text.includes(' ')) {
+          throw new ProtocolError('a reply that is not a status');
+        }
+        lines.push(text);
+        at += text.length + 3;
+      }
+      if (lines.length === count) {
+        reader.done = true;
+        resolve(lines);
+      }
+      return at;
+    },
+  };
+  return reader;
+}

@@ -1,0 +1,86 @@
+/**
+ * The run's course in a bounded number of points, from its start to now: when there are too many,
+ * every second one is dropped and from then on half as many are noted.
+ *
+ * Counts are kept, not rates: a rate between two of them is right however many were dropped.
+ */
+import type { Sample } from './sampler.js';
+
+const defaultLimit = 1000;
+const firstEveryMs = 1000;
+
+/** Columns of equal length, as charts want them. Rates are those since the point before. */
+export interface Course {
+  readonly atMs: readonly number[];
+  readonly keysPerSecond: readonly number[];
+  readonly bytesPerSecond: readonly number[];
+  /** The longest since the point before; null: not heard of. */
+  readonly latencyMs: readonly (number | null)[];
+}
+
+export interface History {
+  /** Notes a sample, if it is time to. */
+  note(sample: Sample): void;
+  course(): Course;
+}
+
+interface Point {
+  readonly atMs: number;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly latencyMs: number | null;
+}
+
+export function createHistory(limit = defaultLimit): History {
+  let points: Point[] = [];
+  let everyMs = firstEveryMs;
+  let longestMs: number | null = null;
+
+  return {
+    note({ atMs, snapshot, latencySeconds }) {
+      if (points.length === 0) {
+        points.push({ atMs: snapshot.startedAtMs, keys: 0, bytes: 0, latencyMs: null });
+      }
+      if (latencySeconds !== undefined) longestMs = longest(longestMs, latencySeconds * 1000);
+      // Timers are a little early or late: a point is due when most of the time has gone by.
+      if (atMs - (points.at(-1)?.atMs ?? 0) < everyMs * 0.9) return;
+      points.push({ atMs, keys: snapshot.moved, bytes: snapshot.bytes, latencyMs: longestMs });
+      longestMs = null;
+      if (points.length <= limit) return;
+      points = thinned(points);
+      everyMs *= 2;
+    },
+    course() {
+      const rate = (at: number, read: (point: Point) => number): number => {
+        const [before, now] = [points[at - 1], points[at]];
+        if (!before || !now || now.atMs <= before.atMs) return 0;
+        return Math.max(0, ((read(now) - read(before)) * 1000) / (now.atMs - before.atMs));
+      };
+      const places = points.map((_, at) => at).slice(1);
+      return {
+        atMs: places.map((at) => points[at]?.atMs ?? 0),
+        keysPerSecond: places.map((at) => Math.round(rate(at, ({ keys }) => keys))),
+        bytesPerSecond: places.map((at) => Math.round(rate(at, ({ bytes }) => bytes))),
+        latencyMs: places.map((at) => rounded(points[at]?.latencyMs ?? null)),
+      };
+    },
+  };
+}
+
+/** The first point stays, and then every second one, with the longest latency of the two. */
+function thinned(points: readonly Point[]): Point[] {
+  return points.flatMap((point, at) => {
+    if (at === 0) return [point];
+    if (at % 2 === 1) return [];
+    return [{ ...point, latencyMs: longest(points[at - 1]?.latencyMs ?? null, point.latencyMs) }];
+  });
+}
+
+function longest(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.max(one, other);
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,207 @@
+/**
+ * The run as Prometheus sees it.
+ *
+ * What the tally knows is read from it when somebody asks, so that the two never differ; what only
+ * the end of a batch shows is counted then. Nothing here is done per key, and every label takes its
+ * values from a short list: outcomes, classes, movers, and the cluster's masters.
+ */
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  Pushgateway,
+  Registry,
+} from 'prom-client';
+import type { BatchEvent, FailureClass, Tally } from '../types.js';
+import type { Sample, Sampler } from './sampler.js';
+
+const outcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
+const statuses = ['running', 'complete', 'incomplete', 'interrupted', 'failed'] as const;
+const durationBuckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+/** All of them, so that each stands at 0 before its first: a rate needs that to see the first. */
+const classes: Readonly<Record<FailureClass, true>> = {
+  conflict: true,
+  recreated: true,
+  diverged: true,
+  changing: true,
+  differs: true,
+  oom: true,
+  unavailable: true,
+  redirected: true,
+  version: true,
+  permission: true,
+  'too-large': true,
+  source: true,
+  other: true,
+};
+/** Gauges of prom-client that are named like counters, and say what others say by type. */
+const misnamed = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
+const pushTimeoutMs = 5000;
+
+export interface Metrics {
+  /** Of the exposition format. */
+  readonly contentType: string;
+  /** All of them, in that format. */
+  text(): Promise<string>;
+  /** Sends them once to a Pushgateway, in the place of what the same sources had there. */
+  push(url: string, from: readonly string[]): Promise<void>;
+}
+
+export function createMetrics(tally: Tally, sampler: Sampler): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamed) registry.removeSingleMetric(name);
+  addCounters(sampler, registry);
+  addBatchMetrics(tally, registry);
+  addGauges(sampler, registry);
+  addRunMetrics(sampler, registry);
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    async push(url, from) {
+      const gateway = new Pushgateway(url, { timeout: pushTimeoutMs }, registry);
+      await gateway.push({ jobName: 'cluster_import', groupings: groupingsOf(from) });
+    },
+  };
+}
+
+/**
+ * Servers and databases apart; a file has no database. The groupings stand in a path, where a value
+ * with a slash has to be written in base64 (https://github.com/prometheus/pushgateway, "URL").
+ */
+function groupingsOf(from: readonly string[]): Record<string, string> {
+  const all = (values: readonly string[]): string => [...new Set(values)].join(',');
+  const database = /\/(\d+)$/;
+  const instance = all(from.map((name) => name.replace(database, '')));
+  return {
+    ...(instance.includes('/')
+      ? { 'instance@base64': Buffer.from(instance).toString('base64url') }
+      : { instance }),
+    db: all(from.map((name) => database.exec(name)?.[1] ?? '0')),
+  };
+}
+
+function words<Label extends string>(
+  name: string,
+  help: string,
+  registry: Registry,
+  ...labelNames: Label[]
+) {
+  return { name: `cluster_import_${name}`, help, registers: [registry], labelNames };
+}
+
+function addCounters(sampler: Sampler, registry: Registry): void {
+  new Counter({
+    ...words('keys_total', 'Keys, by what became of them', registry, 'outcome'),
+    collect() {
+      const { snapshot } = sampler.read();
+      this.reset();
+      for (const outcome of outcomes) this.inc({ outcome }, snapshot[outcome]);
+    },
+  });
+  new Counter({
+    ...words(
+      'bytes_total',
+      'Value bytes that reached each node; by migrate, all that the node received meanwhile',
+      registry,
+      'node',
+    ),
+    collect() {
+      this.reset();
+      for (const { address, bytes } of sampler.read().nodes) this.inc({ node: address }, bytes);
+    },
+  });
+  new Counter({
+    ...words('retries_total', 'Keys that are tried again, by node', registry, 'node'),
+    collect() {
+      this.reset();
+      for (const { address, retries } of sampler.read().nodes) this.inc({ node: address }, retries);
+    },
+  });
+  new Counter({
+    ...words('redirects_total', 'Keys that the cluster sent to another node', registry),
+    collect() {
+      this.reset();
+      this.inc(sampler.read().snapshot.redirects);
+    },
+  });
+}
+
+function addBatchMetrics(tally: Tally, registry: Registry): void {
+  const batches = new Counter(
+    words('batches_total', 'Batches that ended', registry, 'mover', 'node'),
+  );
+  const durations = new Histogram({
+    ...words('batch_duration_seconds', 'How long a batch took', registry, 'mover', 'node'),
+    buckets: durationBuckets,
+  });
+  const errors = new Counter(
+    words('errors_total', 'Keys that failed, conflicted or are tried again', registry, 'class'),
+  );
+  for (const name of Object.keys(classes)) errors.inc({ class: name }, 0);
+  tally.onBatch(({ mover, node, outcome, durationMs }: BatchEvent) => {
+    batches.inc({ mover, node: node.address });
+    durations.observe({ mover, node: node.address }, durationMs / 1000);
+    for (const failure of outcome.failures) errors.inc({ class: failure.class });
+    for (const retry of outcome.retries) errors.inc({ class: retry.class }, retry.keys.count);
+  });
+}
+
+function addGauges(sampler: Sampler, registry: Registry): void {
+  const gauge = (name: string, help: string, read: (sample: Sample) => number | undefined) =>
+    new Gauge({
+      ...words(name, help, registry),
+      collect() {
+        this.set(read(sampler.read()) ?? NaN);
+      },
+    });
+  gauge('source_keys', 'Keys that are left at the source', (now) => now.snapshot.sourceKeysLeft);
+  gauge('progress_ratio', 'Share of the source that is done, 0 to 1', (now) => {
+    return Math.min(1, now.snapshot.progress);
+  });
+  gauge('eta_seconds', 'Seconds until the end; NaN until that is known', ({ speed }) => {
+    return speed.leftMs === undefined ? NaN : speed.leftMs / 1000;
+  });
+  gauge('source_latency_seconds', 'How long the source took to answer a PING', (now) => {
+    return now.latencySeconds;
+  });
+  gauge('paused', '1 while the run is held, 0 while it moves keys', ({ facts }) => {
+    return facts.steering.isPaused ? 1 : 0;
+  });
+  new Gauge({
+    ...words('inflight_keys', 'Keys on their way to each node', registry, 'node'),
+    collect() {
+      for (const { address, inflightKeys } of sampler.read().nodes) {
+        this.set({ node: address }, inflightKeys);
+      }
+    },
+  });
+}
+
+/** What identifies the run, and whether it is still under way. */
+function addRunMetrics(sampler: Sampler, registry: Registry): void {
+  new Gauge({
+    ...words('run_status', '1 for the status that the run has, 0 for others', registry, 'status'),
+    collect() {
+      const { status } = sampler.read();
+      for (const one of statuses) this.set({ status: one }, one === status ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...words('start_time_seconds', 'When the run began, in Unix time', registry),
+    collect() {
+      this.set(sampler.read().snapshot.startedAtMs / 1000);
+    },
+  });
+  new Gauge({
+    ...words('info', 'Always 1: what runs, and how', registry, 'version', 'mode', 'mover'),
+    collect() {
+      const { version, mode, mover } = sampler.read().facts;
+      this.reset();
+      this.set({ version, mode, mover: mover.name }, 1);
+    },
+  });
+}

@@ -1,0 +1,105 @@
+/** The orders that a run takes while it lasts, and what it answers. */
+import { UsageError } from '../errors.js';
+import type { Standing } from './live.js';
+import {
+  flag,
+  type Given,
+  optionalBytes,
+  optionalCount,
+  optionalDuration,
+  readRows,
+  type Row,
+  type Rows,
+  type Values,
+} from '../rows.js';
+
+const mostKeys = { min: 1, max: 1_000_000_000 };
+const mostBytes = { min: 1, max: Number.MAX_SAFE_INTEGER };
+const mostLatencyMs = { min: 1, max: 60_000 };
+
+/** The limits, each with the word that lifts it. */
+export const limitRows = {
+  /** Keys a second; null: as fast as it goes. */
+  rate: liftable(
+    optionalCount(
+      { flag: '--rate <keys/s>', help: 'move no more keys a second; none lifts the limit' },
+      mostKeys,
+    ),
+  ),
+  /** Value bytes a second. */
+  bandwidth: liftable(
+    optionalBytes(
+      { flag: '--bandwidth <bytes/s>', help: 'move no more a second, 20mb say; none lifts it' },
+      mostBytes,
+    ),
+  ),
+  /** How long clients of the source may have to wait. */
+  maxSourceLatency: liftable(
+    optionalDuration(
+      {
+        flag: '--max-source-latency <ms>',
+        help: 'throttle so that the source answers its clients within this time; none lifts it',
+      },
+      mostLatencyMs,
+    ),
+  ),
+} satisfies Rows;
+
+const orderRows = {
+  ...limitRows,
+  paused: flag({ flag: 'paused', help: 'hold the run, or let it go on' }, undefined),
+} satisfies Rows;
+
+/** What is undefined stays as it is; with nothing in it, it only asks. */
+export type Orders = Partial<Values<typeof orderRows>>;
+
+/** How a run stands: what its page shows, without the course. */
+export interface State extends Standing {
+  readonly pid: number;
+}
+
+export type Answer = { readonly state: State } | { readonly refused: string };
+
+/**
+ * Reads what came over the socket.
+ * @throws UsageError in one sentence.
+ */
+export function readOrders(text: string): Orders {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError('Orders are one JSON object on one line.');
+  }
+  return readRows(orderRows, value as Readonly<Record<string, unknown>>);
+}
+
+/** The same limits under the names that programs know them by; null lifts one. */
+const namedLimitRows = {
+  keysPerSecond: liftable(optionalCount({ flag: 'keysPerSecond', help: '' }, mostKeys)),
+  /** Value bytes. */
+  bytesPerSecond: liftable(optionalBytes({ flag: 'bytesPerSecond', help: '' }, mostBytes)),
+  /** How long clients of the source may have to wait. Measuring that takes a thread. */
+  sourceLatencyMs: liftable(optionalDuration({ flag: 'sourceLatencyMs', help: '' }, mostLatencyMs)),
+} satisfies Rows;
+
+/** What holds a run back. What is left out stays as it is. */
+export type ImportLimits = Given<typeof namedLimitRows, never>;
+
+/** @throws UsageError naming the limit. */
+export function readLimits(limits: ImportLimits): Orders {
+  const { keysPerSecond, bytesPerSecond, sourceLatencyMs } = readRows(namedLimitRows, limits);
+  return {
+    ...(keysPerSecond !== undefined && { rate: keysPerSecond }),
+    ...(bytesPerSecond !== undefined && { bandwidth: bytesPerSecond }),
+    ...(sourceLatencyMs !== undefined && { maxSourceLatency: sourceLatencyMs }),
+  };
+}
+
+function liftable<T, Input>(row: Row<T, Input>): Row<T | null, Input | null> {
+  const words = ['none', '0', 0, null];
+  return { ...row, read: (value) => (words.includes(value as never) ? null : row.read(value)) };
+}

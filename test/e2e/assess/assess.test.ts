@@ -1,0 +1,278 @@
+/** Assessing finds every pattern that a cluster would refuse, and invents none. */
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import type { AssessReport } from '../../../src/assess/assess-report.js';
+import { runCli, startCli } from '../../support/cli.js';
+import { type Server, startServer } from '../../support/servers.js';
+import { setStage } from '../../support/stage.js';
+import { waitFor } from '../../support/wait.js';
+import { expectedPatterns, playWorkload, unitCount } from '../../support/workload.js';
+
+const stage = setStage();
+
+async function assess(
+  ...flags: string[]
+): Promise<{ code: number | undefined; report: AssessReport }> {
+  const words = ['assess', '--from', stage.source.address, '--json', ...flags];
+  const { code, stdout, stderr } = await runCli(words);
+  if (stdout === '') throw new Error(stderr);
+  return { code, report: JSON.parse(stdout) as AssessReport };
+}
+
+/** Whatever the machine does besides, it is no reason to end. */
+const patient = ['--watch-latency', '1h'];
+
+async function waitForMonitor({ client }: Server): Promise<void> {
+  await waitFor('MONITOR', async () => /cmd=monitor/.test(String(await client.client('LIST'))));
+}
+
+/** What was run has left the server for whoever watches it. */
+async function waitForDelivery({ client }: Server): Promise<void> {
+  await waitFor('all to be sent to MONITOR', async () =>
+    / omem=0 [^\n]*cmd=monitor/.test(String(await client.client('LIST'))),
+  );
+}
+
+/** Until a signal ends it, once all has been seen. */
+async function watching(work: () => Promise<void>): Promise<AssessReport> {
+  await stage.source.client.config('SET', 'client-output-buffer-limit', 'normal 0 0 0');
+  const run = startCli([
+    'assess',
+    '--from',
+    stage.source.address,
+    '--watch',
+    '1h',
+    ...patient,
+    '--json',
+  ]);
+  await waitForMonitor(stage.source);
+  await work();
+  await waitForDelivery(stage.source);
+  run.signal('SIGINT');
+  const { stdout } = await run.done;
+  return JSON.parse(stdout) as AssessReport;
+}
+
+it('finds what a cluster would refuse among 100,000 commands of 20 clients, and nothing else', async () => {
+  const rounds = 1800;
+  const report = await watching(() => playWorkload(stage.source, rounds * unitCount, 20));
+  const found = (report.watch?.patterns ?? []).map(
+    ({ trouble, kind, pattern }) => `${trouble ?? '-'} ${kind} ${pattern}`,
+  );
+  expect(found.sort()).toEqual([...expectedPatterns].sort());
+  expect(report.watch?.commands).toBeGreaterThan(100_000);
+  expect(new Set(report.watch?.patterns.map(({ count }) => count))).toEqual(new Set([rounds]));
+  expect(report).toMatchObject({ status: 'cannot-move', case: 3 });
+  const repairs = new Map(report.watch?.patterns.map(({ pattern, repair }) => [pattern, repair]));
+  expect(repairs.get('SUNION user:<n>:a user:<n>:b')).toContain('user:{<n>}:a user:{<n>}:b');
+  expect(repairs.get('MSET config:timeout page:home')).toContain('no part in common');
+  expect(repairs.get('SUNION follow:<name>:in follow:<name>:out')).toContain(
+    'follow:{<name>}:in follow:{<name>}:out',
+  );
+  expect(report.watch).toMatchObject({
+    endedBy: 'signal',
+    databases: [{ db: 0 }, { db: 3 }],
+    leftOut: { inTrouble: 0, others: 0 },
+    cut: [],
+  });
+  const said = report.findings.filter(({ blocking }) => blocking).map(({ message }) => message);
+  expect(said.join(' ')).toMatch(/db3 by 127\.0\.0\.1:\d+/);
+  // What was counted has all been seen, scripts' commands included.
+  for (const { command, duringWatch, watched } of report.commandStats) {
+    expect([command, watched]).toEqual([command, duringWatch]);
+  }
+});
+
+it('tells the cases apart', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  const one = await watching(async () => {
+    await client.set('a', 1);
+  });
+  expect(one).toMatchObject({ case: 1, status: 'can-move' });
+  const two = await watching(async () => {
+    await client.mget('{a}:1', '{a}:2');
+  });
+  expect(two).toMatchObject({ case: 2, status: 'can-move' });
+});
+
+it('does not say that what it has not seen can move', async () => {
+  await stage.source.client.config('RESETSTAT');
+  expect(await assess()).toMatchObject({ code: 0, report: { status: 'can-move', case: 1 } });
+  await stage.source.client.mget('a', 'b');
+  const { code, report } = await assess();
+  expect(report.status).toBe('undecided');
+  expect(report.commandStats).toMatchObject([{ command: 'mget', calls: 1, concern: 'multi-key' }]);
+  expect(code).toBe(1);
+});
+
+it('is not content with a watch that did not see what was counted', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  for (let nth = 0; nth < 5; nth++) await client.sunionstore('to', 'one', 'two');
+  const report = await watching(async () => {
+    await client.get('a');
+  });
+  expect(report.status).toBe('undecided');
+  expect(report.case).toBeUndefined();
+  expect(report.findings.map(({ message }) => message).join(' ')).toContain('sunionstore 5×');
+  expect(report.commandStats).toMatchObject([{ command: 'sunionstore', calls: 5, watched: 0 }]);
+});
+
+it('takes blocking commands for what they are: of several keys', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  await client.call('WAIT', 0, 1);
+  expect((await assess()).report.status).toBe('can-move');
+  await client.brpoplpush('a', 'b', 0.01);
+  await client.blpop('x', 'y', 0.01);
+  const { code, report } = await assess();
+  expect(code).toBe(1);
+  expect(report.status).toBe('undecided');
+});
+
+it.each([
+  ['time', ['--watch', '1s', ...patient], async () => {}],
+  [
+    'limit',
+    ['--watch', '1h', '--watch-limit', '10', ...patient],
+    async () => {
+      for (let nth = 0; nth < 20; nth++) await stage.source.client.get('a');
+    },
+  ],
+  [
+    'latency',
+    ['--watch', '1h', '--watch-latency', '100'],
+    async () => {
+      await stage.source.client.client('PAUSE', 4000, 'ALL');
+    },
+  ],
+] as const)('ends watching because of %s, and says so', async (reason, flags, work) => {
+  const run = startCli(['assess', '--from', stage.source.address, '--json', ...flags]);
+  await waitForMonitor(stage.source);
+  await work();
+  const report = JSON.parse((await run.done).stdout) as AssessReport;
+  expect(report.watch?.endedBy).toBe(reason);
+  if (reason === 'limit') expect(report.watch?.commands).toBe(10);
+});
+
+it('tells what was seen of a source that is lost meanwhile', async () => {
+  const mortal = await startServer();
+  try {
+    await mortal.client.config('RESETSTAT');
+    const run = startCli(['assess', '--from', mortal.address, '--watch', '1h', ...patient]);
+    await waitForMonitor(mortal);
+    await mortal.client.mset('a', 1, 'b', 2);
+    await waitForDelivery(mortal);
+    process.kill(mortal.pid, 'SIGKILL');
+    const { code, stdout } = await run.done;
+    expect(code).toBe(1);
+    expect(stdout).toContain('MSET a b');
+    expect(stdout).toMatch(/ended because +the source was lost/);
+  } finally {
+    await mortal.stop();
+  }
+});
+
+it('says that keys behind very long arguments were not seen', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  const report = await watching(async () => {
+    await client.set('single', 'x'.repeat(600_000));
+    await client.mset('first', 'x'.repeat(600_000), 'second', 1);
+  });
+  expect(report.watch?.cut).toEqual([{ command: 'mset', count: 1 }]);
+  expect(report.status).toBe('undecided');
+});
+
+it.each([
+  [['--from', '127.0.0.1:1', '--from', '127.0.0.1:2'], /--from can be given only once/],
+  [['--from', '127.0.0.1:1', '--watch', '60'], /--watch .* 60 is 60 ms/],
+  [['--from', '127.0.0.1:1', '--html', '/no/such/folder/a.html'], /--html can't be written/],
+] as const)('refuses %j before it looks at anything', async (flags, sentence) => {
+  const { code, stderr } = await runCli(['assess', ...flags]);
+  expect(stderr).toMatch(sentence);
+  expect(code).toBe(2);
+});
+
+it('does not take its own questions for those of the application', async () => {
+  const { client } = stage.source;
+  await client.set('a', 1);
+  await client.select(1);
+  await client.set('b', 1);
+  await client.select(0);
+  await client.config('RESETSTAT');
+  await assess('--to', stage.cluster.seed);
+  const { report } = await assess('--to', stage.cluster.seed);
+  expect(report.status).toBe('can-move');
+  expect(report.findings.map(({ message }) => message).join(' ')).not.toMatch(
+    /randomkey|scan|dbsize/,
+  );
+});
+
+it('finds the one name that two databases share, whichever of 20,000 it is', async () => {
+  const { client } = stage.source;
+  const fill = async (db: number, prefix: string): Promise<void> => {
+    await client.select(db);
+    const script =
+      "for i = 1, 20000 do redis.call('set', ARGV[1] .. i, 1) end return redis.call('set', 'same', 1)";
+    await client.eval(script, 0, prefix);
+  };
+  await fill(1, 'one:');
+  await fill(0, 'two:');
+  const { report } = await assess('--sample', '10');
+  expect(report.data.collisions).toMatchObject([{ key: 'same', databases: [0, 1] }]);
+  expect(report.data.compared).toMatchObject([{ names: 20_001, keys: 20_001 }]);
+  expect(report.status).toBe('cannot-move');
+});
+
+it('does not take sizes that it may not ask for as nothing', async () => {
+  const { client } = stage.source;
+  const node = stage.cluster.masters[0];
+  await client.set('big', 'x'.repeat(20_000_000));
+  await client.call('ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '+@all', '-memory');
+  await node?.client.config('SET', 'maxmemory', '1mb');
+  const words = ['assess', '--to', stage.cluster.seed, '--json', '--from'];
+  try {
+    const { stdout } = await runCli([...words, `redis://limited:secret@${stage.source.address}`]);
+    const report = JSON.parse(stdout) as AssessReport;
+    expect(report.data.sizesBy).toBe('used_memory');
+    expect(report.data.meanBytes).toBeGreaterThan(20_000_000);
+    expect(report.findings.map(({ message }) => message).join(' ')).toContain('MEMORY USAGE');
+  } finally {
+    await node?.client.config('SET', 'maxmemory', '0');
+    await client.call('ACL', 'DELUSER', 'limited');
+  }
+});
+
+it('tells of the data, and where it would go', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  await client.set('text', 'x'.repeat(100_000), 'EX', 1000);
+  for (let at = 0; at < 60; at++) await client.rpush(`{tag}:list:${String(at)}`, 1, 2, 3);
+  await client.select(3);
+  await client.set('text', 'other');
+  await client.select(0);
+  const file = `${stage.source.directory}/report.html`;
+  const { report } = await assess('--to', stage.cluster.seed, '--html', file);
+  expect(report.data.databases).toEqual([
+    { db: 0, keys: 61, expiring: 1 },
+    { db: 3, keys: 1, expiring: 0 },
+  ]);
+  expect(report.data.collisions).toEqual([{ key: 'text', keyEncoding: 'utf8', databases: [0, 3] }]);
+  expect(report.data.largest.map(({ type }) => type).join(' ')).toBe(
+    'string string list list list',
+  );
+  expect(report.plan).toMatchObject({ mover: 'auto' });
+  expect(report.plan?.estimate?.values).toBeGreaterThan(0);
+  expect(report.plan?.estimate?.bytes).toBeGreaterThan(100_000);
+  expect(report.data.types[0]?.type).toBe('list');
+  expect(report.data.loadedSlots[0]?.shape).toBe('{tag}:list:<n>');
+  expect(report.nodes?.length).toBe(3);
+  expect(report.nodes?.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+  expect(report.status).toBe('cannot-move');
+  const page = await readFile(file, 'utf8');
+  expect(page).toContain('{tag}:list:&#60;n&#62;');
+  expect(page).toContain(report.takenAt.slice(0, 10));
+  expect(page).not.toMatch(/<script|src=|href=/);
+});

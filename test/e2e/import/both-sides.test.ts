@@ -1,0 +1,136 @@
+/**
+ * Clients on both sides: some use the cluster for keys that have arrived there while others still write
+ * at the source. What either side has acknowledged is found afterwards, once.
+ */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { fillStrings } from '../../support/bulk.js';
+import { startCli } from '../../support/cli.js';
+import { whenListed } from '../../support/hold.js';
+import { type Proxy, startProxy } from '../../support/proxy.js';
+import { reportOf, runJson } from '../../support/reports.js';
+import { setStage } from '../../support/stage.js';
+import { waitFor } from '../../support/wait.js';
+
+const stage = setStage();
+const names = Array.from({ length: 120 }, (_, nth) => `count:${String(nth)}`);
+const at = (name: string) => stage.cluster.clientFor(name);
+
+beforeEach(async () => {
+  await fillStrings(stage.source, { count: 6000, valueBytes: 100, prefix: 'fill:' });
+});
+
+/** Works until told to stop, without ever waiting. */
+function keepOn(work: () => Promise<unknown>): () => Promise<void> {
+  const end = new AbortController();
+  const working = (async () => {
+    while (!end.signal.aborted) await work();
+  })();
+  return async () => {
+    end.abort();
+    await working;
+  };
+}
+
+const ifThere = `if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('INCR', KEYS[1]) end return -1`;
+
+describe.each([['relay'], ['migrate'], ['relay --verify']])('by %s', (words) => {
+  it('no INCR in the cluster is lost while others write other keys at the source', async () => {
+    for (const name of names) await stage.source.client.set(name, '1000');
+    const acknowledged = new Map(names.map((name) => [name, 0]));
+    let other = 0;
+    const stops = [
+      keepOn(() => stage.source.client.set(`hot:${String(other++ % 50)}`, 'y')),
+      keepOn(() =>
+        Promise.all(
+          names.map(async (name) => {
+            const reply = Number(await at(name).eval(ifThere, 1, name));
+            if (reply > 0) acknowledged.set(name, (acknowledged.get(name) ?? 0) + 1);
+          }),
+        ),
+      ),
+    ];
+    const { report } = await runJson([...stage.endpoints, '--mover', ...words.split(' ')]);
+    for (const stop of stops) await stop();
+    // Only what was written anew at the source is left there.
+    const left = report.failures.filter(({ key }) => !key.startsWith('hot:'));
+    expect(left).toEqual([]);
+    const sums = await Promise.all(names.map((name) => at(name).get(name)));
+    expect(sums.map(Number)).toEqual(names.map((name) => 1000 + (acknowledged.get(name) ?? 0)));
+    expect([...acknowledged.values()].reduce((sum, one) => sum + one, 0)).toBeGreaterThan(0);
+  });
+
+  it('jobs that were taken in the cluster are not handed out again', async () => {
+    const jobs = Array.from({ length: 200 }, (_, nth) => `job ${String(nth)}`);
+    const lists = ['jobs:1', 'jobs:2', 'jobs:3', 'jobs:4'];
+    for (const list of lists) await stage.source.client.rpush(list, ...jobs);
+    const taken = new Map(lists.map((list) => [list, [] as string[]]));
+    let other = 0;
+    const stops = [
+      keepOn(() => stage.source.client.set(`hot:${String(other++ % 50)}`, 'y')),
+      ...lists.map((list) =>
+        keepOn(async () => {
+          const job = await at(list).lpop(list);
+          if (job !== null) taken.get(list)?.push(job);
+        }),
+      ),
+    ];
+    await runJson([...stage.endpoints, '--mover', ...words.split(' ')]);
+    await waitFor('all jobs to be taken', () =>
+      lists.every((list) => (taken.get(list)?.length ?? 0) >= jobs.length),
+    );
+    for (const stop of stops) await stop();
+    for (const list of lists) expect(taken.get(list)).toEqual(jobs);
+    expect(await stage.source.client.exists(...lists)).toBe(0);
+  });
+});
+
+describe('a key that comes back at the source after it was moved', () => {
+  let proxy: Proxy;
+
+  it.each([
+    ['the value that its copy has', '1'],
+    ['another value', '5'],
+  ])('stays there, and its copy too, with %s', async (_, value) => {
+    for (const name of names) await stage.source.client.set(name, '1');
+    proxy = await startProxy(stage.source);
+    try {
+      const args = ['--from', proxy.address, '--to', stage.cluster.seed, '--json', '--quiet'];
+      const run = startCli([...args, '--mover', 'relay', '--max-rate', '2000']);
+      // The first that has left the source is counted up anew there.
+      const back = await waitFor('a counter to leave the source', async () => {
+        const there = await Promise.all(names.map((name) => stage.source.client.exists(name)));
+        return names[there.indexOf(0)];
+      });
+      for (let count = 0; count < Number(value); count++) await stage.source.client.incr(back);
+      const { code, report } = reportOf(await run.done);
+      expect(report.failures.map(({ key, class: why }) => [key, why])).toEqual([
+        [back, 'recreated'],
+      ]);
+      expect(code).toBe(1);
+      expect(await stage.source.client.get(back)).toBe(value);
+      expect(await at(back).get(back)).toBe('1');
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
+it('leaves a key alone that a client of the cluster made there first', async () => {
+  const { client } = stage.source;
+  await client.set('count:0', '1000');
+  const proxy = await startProxy(stage.source);
+  try {
+    const made = whenListed(proxy, 'count:0', async () => {
+      await at('count:0').set('count:0', '1');
+    });
+    const { report } = await runJson(['--from', proxy.address, '--to', stage.cluster.seed]);
+    await made;
+    expect(report.failures).toMatchObject([{ key: 'count:0', class: 'conflict' }]);
+    expect([await at('count:0').get('count:0'), await client.get('count:0')]).toEqual([
+      '1',
+      '1000',
+    ]);
+  } finally {
+    await proxy.stop();
+  }
+});

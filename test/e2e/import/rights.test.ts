@@ -1,0 +1,207 @@
+/**
+ * Users with the least rights: what the README lists is enough, for each side and mover, and what is
+ * missing is found before the start.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { runCli } from '../../support/cli.js';
+import { fillEveryType } from '../../support/every-type.js';
+import { runJson } from '../../support/reports.js';
+import { snapshot } from '../../support/compare.js';
+import { setStage } from '../../support/stage.js';
+
+const stage = setStage();
+/** What a URL, a shell, a printf or a careless encoding would trip over. */
+const password = `pä ss"wörd' %41/@:{}#?\\`;
+const env = {
+  CLUSTER_IMPORT_FROM_PASSWORD: password,
+  CLUSTER_IMPORT_TO_PASSWORD: password,
+};
+
+const scripts = ['+evalsha', '+script|load'];
+const watch = ['+watch', '+unwatch', '+multi', '+exec'];
+
+/** The README's table. */
+const source = {
+  copy: listed('source, `--copy`'),
+  move: [...listed('source, `--copy`'), '+unlink', ...scripts, ...watch],
+  migrate: [...listed('source, `--copy`'), ...listed('source, migrate')],
+  elements: listed('source, element by element'),
+};
+const node = {
+  relay: without(listed('nodes, relay'), '+wait'),
+  migrate: [...without(listed('nodes, relay'), '+wait'), ...listed('nodes, migrate')],
+  elements: listed('nodes, element by element'),
+};
+
+/** The commands that a row of it lists; those that this server does not have can't be allowed. */
+function listed(side: string): readonly string[] {
+  const readme = readFileSync(
+    fileURLToPath(new URL('../../../README.md', import.meta.url)),
+    'utf8',
+  );
+  const row = readme.split('\n').find((line) => line.startsWith(`| ${side} `)) ?? '';
+  const [, , commands = ''] = row.replaceAll('\\|', '¦').split('|');
+  const rules = [...commands.matchAll(/\+[a-z¦]+/g)].map(([rule]) => rule.replaceAll('¦', '|'));
+  if (rules.length === 0) throw new Error(`the README lists no rights of: ${side}`);
+  return without(rules, '+hpexpiretime', '+hpexpireat');
+}
+
+const from = (user: string) => `redis://${user}@${stage.source.address}`;
+const to = (user: string) => `redis://${user}@${stage.cluster.seed}`;
+
+async function setUsers(sourceRules: readonly string[], nodeRules: readonly string[]) {
+  const rules = (own: readonly string[]) => ['reset', 'on', `>${password}`, '~*', ...own];
+  await stage.source.client.call('ACL', 'SETUSER', 'joe', ...rules(sourceRules));
+  for (const { client } of stage.cluster.masters) {
+    await client.call('ACL', 'SETUSER', 'ann', ...rules(nodeRules));
+  }
+}
+
+beforeEach(() => stage.source.client.flushall());
+
+async function expectMove(args: readonly string[]): Promise<void> {
+  await fillEveryType(stage.source.client);
+  const before = await snapshot(stage.source.client);
+  const { code, report, stderr } = await runJson(
+    ['--from', from('joe'), '--to', to('ann'), ...args],
+    env,
+  );
+  expect(report.failures).toEqual([]);
+  expect(code).toBe(0);
+  // Of streams' consumers not all times can be kept element by element.
+  const isSplit = args.includes('--split-above');
+  const missing = (await stage.missingIn(before)).filter(
+    (words) => !isSplit || !/^"stream/.test(words),
+  );
+  expect(missing).toEqual([]);
+  expect(JSON.stringify(report) + stderr).not.toContain('wörd');
+}
+
+async function expectRefusal(sentence: RegExp, args: readonly string[] = []): Promise<void> {
+  await stage.source.client.set('key', 'value');
+  const { code, stderr, stdout } = await runCli(
+    ['--from', from('joe'), '--to', to('ann'), ...args],
+    env,
+  );
+  expect(stderr).toMatch(sentence);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(await stage.source.client.get('key')).toBe('value');
+  expect(await stage.cluster.size()).toBe(0);
+}
+
+function without(rules: readonly string[], ...gone: readonly string[]): readonly string[] {
+  return rules.filter((rule) => !gone.includes(rule));
+}
+
+describe('the least rights', () => {
+  it('to copy', async () => {
+    await setUsers(source.copy, node.relay);
+    await expectMove(['--copy']);
+  });
+
+  it('to move by relay', async () => {
+    await setUsers(source.move, node.relay);
+    await expectMove([]);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+
+  it('to move by relay where scripts are forbidden', async () => {
+    await setUsers(without(source.move, ...scripts), node.relay);
+    await expectMove([]);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+
+  it('to move by MIGRATE', async () => {
+    await setUsers(source.migrate, node.migrate);
+    await expectMove(['--mover', 'migrate']);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+
+  it('to move element by element', async () => {
+    const besides = [...source.elements, ...watch];
+    await setUsers([...source.move, ...besides], [...node.relay, ...node.elements]);
+    await expectMove(['--split-above', '1']);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+
+  it('DEL serves where UNLINK is forbidden', async () => {
+    await setUsers([...without(source.move, '+unlink'), '+del'], node.relay);
+    await expectMove([]);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+});
+
+describe('what is missing is named, with what would allow it', () => {
+  const line = (user: string, rules: string) =>
+    new RegExp(`user ${user} .*ACL SETUSER ${user} ${rules}[ .]`);
+
+  it.each([
+    ['+scan', '\\+scan'],
+    ['+dump', '\\+dump'],
+    ['+pttl', '\\+pttl'],
+    ['+info', '\\+info'],
+    ['+dbsize', '\\+dbsize'],
+    ['+unlink', '\\+del'],
+  ])('at the source: %s', async (rule, words) => {
+    await setUsers(without(source.move, rule), node.relay);
+    await expectRefusal(line('joe', words));
+  });
+
+  it.each([
+    ['+set', '\\+set'],
+    ['+restore', '\\+restore'],
+    ['+del', '\\+del'],
+    ['+cluster|slots', '\\+cluster\\|slots'],
+  ])('at the nodes: %s', async (rule, words) => {
+    await setUsers(source.move, without(node.relay, rule));
+    await expectRefusal(line('ann', words));
+  });
+
+  it('several at once, in one line', async () => {
+    await setUsers(without(source.move, '+dump', '+pttl'), node.relay);
+    await expectRefusal(/run DUMP, PTTL: allow it with ACL SETUSER joe \+dump \+pttl\./);
+  });
+
+  it('keys', async () => {
+    await setUsers(['resetkeys', '~some:*', ...source.move], node.relay);
+    await expectRefusal(/user joe use every key: .*ACL SETUSER joe ~\*/);
+  });
+
+  it('both guards', async () => {
+    await setUsers(without(source.move, ...scripts, ...watch), node.relay);
+    await expectRefusal(/user joe run neither scripts nor WATCH.*\+evalsha.*--no-guard/);
+    await expectMove(['--no-guard', '--replace']);
+  });
+
+  it('what only MIGRATE needs, when it is asked for', async () => {
+    await setUsers(without(source.migrate, '+migrate'), node.migrate);
+    await expectRefusal(line('joe', '\\+migrate'), ['--mover', 'migrate']);
+    await setUsers(source.migrate, node.relay);
+    await expectRefusal(line('ann', '\\+select'), ['--mover', 'migrate']);
+  });
+
+  it('what only values in slices need, when that is asked for', async () => {
+    const all = [...source.move, ...source.elements];
+    const allOfNode = [...node.relay, ...node.elements];
+    const split = ['--split-above', '64mb'];
+    await setUsers(without(all, '+hscan', '+xrange'), allOfNode);
+    await expectRefusal(line('joe', '\\+hscan \\+xrange'), split);
+    await expectRefusal(line('joe', '\\+hscan \\+xrange'), ['--max-source-latency', '5']);
+    await setUsers(without(all, '+memory|usage', '+llen'), allOfNode);
+    await expectRefusal(line('joe', '\\+memory\\|usage'), split);
+    await setUsers(all, without(allOfNode, '+rename', '+append'));
+    await expectRefusal(line('ann', '\\+append \\+rename'), split);
+    await setUsers(all, without(allOfNode, '+multi'));
+    await expectRefusal(line('ann', '\\+multi'), split);
+  });
+
+  it('by ACL DRYRUN where that may be asked', async () => {
+    await setUsers([...without(source.move, '+pttl'), '+acl|dryrun'], node.relay);
+    await expectRefusal(line('joe', '\\+pttl'));
+    const dryRuns = await stage.source.client.info('commandstats');
+    expect(dryRuns).toMatch(/cmdstat_acl\|dryrun:calls=[1-9]/);
+  });
+});

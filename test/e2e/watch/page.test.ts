@@ -1,0 +1,96 @@
+/** The page, in a real browser that shows a real run. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type TestBrowser, startBrowser } from '../../support/browser.js';
+import { fillStrings } from '../../support/bulk.js';
+import { type HeldRun, holdRun } from '../../support/held-run.js';
+import { setStage } from '../../support/stage.js';
+import { withTools } from '../../support/tools.js';
+
+const hostile = '<img src=x onerror=alert(1)>';
+
+withTools(['chromium'], 'the page', ({ chromium }) => {
+  const stage = setStage();
+  let browser: TestBrowser;
+  let held: HeldRun;
+  beforeAll(async () => {
+    browser = await startBrowser(chromium);
+  });
+  afterAll(() => browser.stop());
+  beforeEach(async () => {
+    await fillStrings(stage.source, { count: 20_000, valueBytes: 64 });
+    for (const [client, value] of [
+      [stage.source.client, 'one'],
+      [stage.cluster.clientFor(hostile), 'two'],
+    ] as const) {
+      await client.set(hostile, value);
+    }
+    held = await holdRun(stage, { words: ['--no-replace', '--metrics-linger', '600'] });
+  });
+  afterEach(() => held.stop());
+
+  it('shows a run from its middle to its end, with nothing from elsewhere', async () => {
+    const page = await browser.context.newPage();
+    const asked: string[] = [];
+    const trouble: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).host));
+    page.on('console', (message) => {
+      if (message.type() === 'error') trouble.push(message.text());
+    });
+    page.on('pageerror', (error) => trouble.push(error.message));
+    page.on('dialog', (dialog) => {
+      trouble.push(dialog.message());
+      void dialog.dismiss();
+    });
+    await page.goto(held.url);
+    await page.locator('#status', { hasText: 'running' }).waitFor();
+    await page.locator('#nodes tr').nth(3).waitFor();
+    await page.locator('.chart canvas').nth(1).waitFor();
+    expect(await page.locator('#route').innerText()).toContain(stage.cluster.seed);
+
+    held.release();
+    await page.locator('#status', { hasText: 'incomplete' }).waitFor();
+    expect(await page.locator('#percent').innerText()).toBe('100.0 %');
+    expect(await page.locator('#numbers').innerText()).toContain('20,000');
+    const balance =
+      /^bars: shares of all keys so far, 3\d\.\d to 3\d\.\d %; equal ones would be 33\.3 %$/;
+    expect(await page.locator('#balance').innerText()).toMatch(balance);
+    const row = page.locator('#failures tr').nth(1);
+    expect(await row.locator('.key').innerText()).toBe(JSON.stringify(hostile));
+    expect(await row.locator('.class').innerText()).toBe('conflict');
+    expect(await page.locator('img').count()).toBe(0);
+
+    held.run.signal('SIGINT');
+    expect((await held.run.done).code).toBe(1);
+    await page.locator('#notice', { hasText: 'The run has ended' }).waitFor();
+    expect(new Set(asked)).toEqual(new Set([new URL(held.url).host]));
+    expect(trouble.filter((words) => !words.includes('ERR_CONNECTION_REFUSED'))).toEqual([]);
+    await page.close();
+  });
+
+  it.each([320, 700, 1280])('fits into %d pixels, light and dark', async (width) => {
+    const page = await browser.context.newPage();
+    await page.setViewportSize({ width, height: 900 });
+    const papers: string[] = [];
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.goto(held.url);
+      await page.locator('.chart canvas').nth(1).waitFor();
+      const scrollWidth = await page.evaluate('document.documentElement.scrollWidth');
+      expect(Number(scrollWidth)).toBeLessThanOrEqual(width);
+      papers.push(String(await page.evaluate('getComputedStyle(document.body).backgroundColor')));
+    }
+    expect(new Set(papers).size).toBe(2);
+    await page.close();
+  });
+
+  it('lets no script run that is not its own', async () => {
+    const page = await browser.context.newPage();
+    await page.goto(held.url);
+    const inject = `document.body.append(Object.assign(document.createElement('script'), {
+      textContent: 'document.title = "taken over"',
+    }))`;
+    await page.evaluate(inject);
+    expect(await page.title()).not.toBe('taken over');
+    await page.close();
+  });
+});

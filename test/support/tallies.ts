@@ -1,0 +1,75 @@
+/** Samples, tallies and batches for the monitor's tests. */
+import { createTally, type EngineTally } from '../../src/engine/tally.js';
+import type { RunFacts, Sample, Steered } from '../../src/watch/sampler.js';
+import type { Outcome, TallySnapshot } from '../../src/types.js';
+import { batchOf, outcome, someKeys, sourceOf } from './batches.js';
+
+export const unsteered: Steered = {
+  isPaused: false,
+  keysPerSecond: undefined,
+  bytesPerSecond: undefined,
+  sourceLatencyMs: undefined,
+  allowedKeys: undefined,
+};
+
+export const facts: RunFacts = {
+  from: ['10.0.0.5:6379/0'],
+  to: '10.0.1.1:7000',
+  mode: 'move',
+  version: '1.2.3',
+  warnings: [],
+  mover: { name: 'relay', reason: 'asked for with --mover' },
+  steering: unsteered,
+};
+
+const snapshot: TallySnapshot = {
+  startedAtMs: 0,
+  scanned: 0,
+  moved: 0,
+  gone: 0,
+  conflicting: 0,
+  failed: 0,
+  bytes: 0,
+  retries: 0,
+  redirects: 0,
+  nodes: [],
+  failures: [],
+  latestFailures: [],
+  progress: 0,
+  earlierShare: 0,
+  sourceKeysLeft: 0,
+};
+
+/** Some seconds into a run of 1,000 keys a second that takes a hundred seconds. */
+export function at(seconds: number, changes: Partial<TallySnapshot> = {}): TallySnapshot {
+  const steady = { moved: seconds * 1000, bytes: seconds * 64_000, progress: seconds / 100 };
+  return { ...snapshot, ...steady, ...changes };
+}
+
+export function sampleOf(changes: Partial<Sample> & Pick<Sample, 'snapshot'>): Sample {
+  return {
+    atMs: 30_000,
+    status: 'running',
+    facts,
+    speed: { keysPerSecond: 331_000, bytesPerSecond: 21e6, leftMs: 62_000 },
+    nodes: changes.snapshot.nodes.map((node) => ({ ...node, share: 0.5, keysPerSecond: 165_500 })),
+    latencySeconds: 0.0004,
+    ...changes,
+  };
+}
+
+export function newTally(): EngineTally {
+  return createTally(sourceOf(1000), 'move');
+}
+
+/** Lets a batch of so many keys end in the tally, as the pipeline does. */
+export function endBatch(
+  tally: EngineTally,
+  address: string,
+  count: number,
+  changes: Partial<Outcome>,
+): void {
+  const batch = batchOf(someKeys(count), { node: { address, host: '', port: 0 } });
+  tally.started(batch);
+  tally.ended(batch, 'relay', outcome(changes), 4);
+}
