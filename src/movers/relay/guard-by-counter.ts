@@ -208,7 +208,7 @@ export function guardedRemoval(
 
   function verdictOf(reply: Reply, count: number): Removed {
     if (!Array.isArray(reply)) {
-      const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no answer to a script');
+      const why = reply instanceof ErrorReply ? reply : new ErrorReply('ERR no reply to a script');
       return { indexes: undefined, why };
     }
     const [changes, saves, deleted, text, ...indexes] = reply;
