@@ -20,8 +20,15 @@ const wayOfAKey = [
   ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
-  ...['createGuardChooser', 'guardedRemoval', 'guardScript', 'createLine', 'createLanes', 'storeInOnePiece'],
-  ...['createWindow', 'createExpiry', 'ValueShapes', 'storeWords', 'connect', 'commandHead'],
+  ...[
+    'GuardChooser',
+    'guardedRemoval',
+    'guardScript',
+    'RelayConnection',
+    'NodePool',
+    'storeInOnePiece',
+  ],
+  ...['AskWindow', 'Expiry', 'ValueShapes', 'storeCommands', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
   ...['createTally'],
 ];

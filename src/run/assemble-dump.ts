@@ -2,16 +2,13 @@
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally } from '../engine/tally.js';
-import { SourceError } from '../errors.js';
-import { createAside } from '../movers/aside.js';
+import { createSideChannel } from '../movers/side-channel.js';
 import { type Census, countBrought } from '../movers/counting.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
-import type { Dump } from '../preflight/dump-names.js';
-import { filledPrefix } from '../preflight/options-checks.js';
-import type { Ready } from '../preflight/preflight.js';
 import { largeIds } from '../redis/brought.js';
+import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';
@@ -21,8 +18,11 @@ import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from './distance.js';
+import type { Dump } from '../preflight/dump-names.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
+import { filledPrefix } from '../preflight/options-checks.js';
+import type { Ready } from '../preflight/preflight.js';
 
 const batchKeys = 512;
 const batchBytes = 256 * 1024;
@@ -70,12 +70,12 @@ export function assembleDump(
   const checkpoints = createCheckpoints(() => source.position, startAt);
   const tally = createTally(source, 'copy');
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
-  const aside = createAside(noSource, connectNode);
+  const aside = createSideChannel(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const job: JobPolicy = { ...jobPolicy(ready, options), mode: 'copy' };
   const restoring = restore({
     ...{ large, connectNode, job, verify: options.verify },
-    wordsFor: wordsByNode(ready),
+    commandsFor: wordsByNode(ready),
     takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
   });
   const counting = countBrought({

@@ -11,7 +11,7 @@ import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../engine/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../monitor/sample.js';
-import { createAside } from '../movers/aside.js';
+import { createSideChannel } from '../movers/side-channel.js';
 import type { Census } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
 import type { ImportOptions } from '../options.js';
@@ -136,7 +136,7 @@ export function assemble(
   const checkpoints =
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
-  const aside = createAside(async () => (await link.open()).connection, connectNode);
+  const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const isHeldBack = (): boolean => throttle.isLimited || allowance.limitMs !== undefined;
   const isNoted = noting(names);

@@ -1,8 +1,8 @@
 /** Keys leave the source only if nobody wrote to them: what notices that, against real servers. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { guardedRemoval } from '../../src/movers/relay/guard-by-counter.js';
-import { watchedRemoval } from '../../src/movers/relay/guard-by-watch.js';
 import { plainRemoval, type Removal } from '../../src/movers/relay/removal.js';
+import { watchedRemoval } from '../../src/movers/relay/guard-by-watch.js';
 import { connect, type Connection } from '../../src/redis/connection.js';
 import { frame } from '../../src/redis/frames.js';
 import { keysBuilder } from '../../src/redis/keys.js';

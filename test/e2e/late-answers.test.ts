@@ -1,7 +1,7 @@
 /** What two servers answer at different moments, because one is late, is compared all the same. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compareValue, sideOf } from '../../src/compare/value.js';
-import { createAside } from '../../src/movers/aside.js';
+import { createSideChannel } from '../../src/movers/side-channel.js';
 import { connect, type Connection } from '../../src/redis/connection.js';
 import { parseEndpoint } from '../../src/redis/endpoint.js';
 import { frame } from '../../src/redis/frames.js';
@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 it('is not late enough to make another TTL of the same one, for an import', async () => {
-  const aside = createAside(
+  const aside = createSideChannel(
     () => Promise.resolve(late),
     () => Promise.resolve(other),
   );

@@ -3,9 +3,9 @@
  * of them, by which two runs over the same bytes can be compared.
  */
 import { AckReader } from '../../src/movers/relay/acks.js';
-import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 import { Splice } from '../../src/movers/relay/splice.js';
-import { storeWords } from '../../src/movers/relay/words.js';
+import { askDeadlines } from '../../src/movers/relay/deadlines.js';
+import { storeCommands } from '../../src/movers/relay/store-commands.js';
 import { BulksReader, type FrameSink } from '../../src/redis/bulks.js';
 import { keysBuilder } from '../../src/redis/keys.js';
 import type { Reader } from '../../src/redis/reader.js';
@@ -79,7 +79,7 @@ function splice(): Trial {
     target,
     acks: new AckReader(count, true, () => undefined),
     form: 'value',
-    words: storeWords(false, {
+    commands: storeCommands(false, {
       valueDeadlines: true,
       payloadDeadlines: true,
       skewMs: 7,
