@@ -21,14 +21,14 @@ const wayOfAKey = [
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
   ...[
-    'createGuardChooser',
+    'GuardChooser',
     'guardedRemoval',
     'guardScript',
-    'createLine',
-    'createLanes',
+    'RelayConnection',
+    'NodePool',
     'storeInOnePiece',
   ],
-  ...['createWindow', 'createExpiry', 'ValueShapes', 'storeWords', 'connect', 'commandHead'],
+  ...['AskWindow', 'Expiry', 'ValueShapes', 'storeCommands', 'connect', 'commandHead'],
   ...['BulksReader', 'Splice', 'createOutput', 'AckReader', 'durability', 'outcomeBuilder'],
   ...['createTally'],
 ];

@@ -75,8 +75,8 @@ function values(form: 'value' | 'payload', bytes: number): Case {
       skewMs: 0,
       largestBytes: 2 ** 29,
     };
-    const words = shipped.storeWords(true, abilities);
-    const part = { keys, source, target, form, words, ttls: undefined, asking: false };
+    const commands = shipped.storeCommands(true, abilities);
+    const part = { keys, source, target, form, commands, ttls: undefined, asking: false };
     return async (count) => {
       for (let done = 0; done < count; done += batchKeys) {
         const acks = new shipped.AckReader(batchKeys, false, ignore);

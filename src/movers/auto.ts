@@ -9,7 +9,7 @@
 import { slice } from '../redis/keys.js';
 import type { Batch, Copy, Mover, MoverName, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';
-import { createPace } from './pace.js';
+import { createRateMeter } from './rate-meter.js';
 
 export interface AutoMover extends Mover {
   /** Why it is the one: the rates that were measured, or what rules the others out. */
@@ -70,7 +70,7 @@ export function autoMover(
   let inflight = 0;
   const waiting: (() => void)[] = [];
   let change: { done: Promise<void>; settle: () => void } | undefined;
-  const pace = createPace(() => options.roundTripMs());
+  const meter = createRateMeter(() => options.roundTripMs());
   const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
 
@@ -91,7 +91,7 @@ export function autoMover(
       const some = most < keys.count ? slice(keys, 0, most) : keys;
       const startedMs = performance.now();
       try {
-        pace.begin();
+        meter.begin();
         const copy = doubted ?? batch.copy;
         const outcome = await moveBy(candidate, { ...batch, copy, keys: some });
         // Ruled out by its probe: the next in turn takes them, and knows what it may find.
@@ -119,7 +119,7 @@ export function autoMover(
         await new Promise<void>((go) => waiting.push(go));
       } else {
         // At once: others who wait go on in the same moment.
-        pace.busy();
+        meter.busy();
         inflight++;
         return;
       }
@@ -136,12 +136,12 @@ export function autoMover(
     if (keys === portion.keys && atOnce === portion.atOnce) return;
     portions.set(candidate, { keys, atOnce });
     // What it did with less tells nothing.
-    if (!change && candidate === current) pace.restart();
+    if (!change && candidate === current) meter.restart();
   }
 
   function ended(): void {
     inflight--;
-    if (inflight === 0) pace.idle();
+    if (inflight === 0) meter.idle();
     for (const go of waiting.splice(0)) go();
     // Later, so that whoever gave the batch still sees who moved it.
     if (change && inflight === 0) setImmediate(nextTurn);
@@ -186,7 +186,7 @@ export function autoMover(
   }
 
   function note(moved: number): void {
-    const measured = change ? undefined : pace.add(moved);
+    const measured = change ? undefined : meter.add(moved);
     if (!measured) return;
     const { rate } = measured;
     if (turnsLeft) {
@@ -197,7 +197,7 @@ export function autoMover(
       return;
     }
     if (measured.elapsedMs < watchMs) return;
-    pace.end();
+    meter.end();
     if (options.isHeldBack()) return;
     bestRate = Math.max(bestRate, rate);
     if (rate >= bestRate / 2) return;
@@ -222,7 +222,7 @@ export function autoMover(
       current = fastest();
       bestRate = rates.get(current.mover.name) ?? 0;
     }
-    pace.end();
+    meter.end();
     const { settle } = change;
     change = undefined;
     settle();

@@ -5,9 +5,9 @@ import type { Connection } from '../redis/connection.js';
 import { keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Outcome } from '../types.js';
-import type { Aside } from './aside.js';
 import { outcomeBuilder } from './outcome.js';
-import { settleSourceRefusal } from './refusals.js';
+import { settleSourceRefusal } from './refused-keys.js';
+import type { SideChannel } from './side-channel.js';
 
 /** What was counted. */
 export interface Census {
@@ -19,7 +19,7 @@ export interface Census {
   shared: number;
 }
 
-export interface CountingOptions extends Pick<Aside, 'present'> {
+export interface CountingOptions extends Pick<SideChannel, 'present'> {
   openSource(): Promise<Connection>;
   /** Whether the cluster holds any keys. */
   readonly hasKeys: boolean;

@@ -4,16 +4,16 @@
  */
 import { chosen, noKeys } from '../redis/keys.js';
 import type { Batch, Copy, Keys } from '../types.js';
-import type { Aside } from './aside.js';
 import type { OutcomeBuilder } from './outcome.js';
 import { type JobPolicy, onAbsent, onDifferent, onEqual } from './policy.js';
-import { retryRefused } from './refusals.js';
+import { retryRefused } from './refused-keys.js';
+import type { SideChannel } from './side-channel.js';
 
-export interface AbsentOptions extends Pick<Aside, 'present'> {
+export interface AbsentOptions extends Pick<SideChannel, 'present'> {
   readonly job: JobPolicy;
 }
 
-export interface ExistingOptions extends AbsentOptions, Pick<Aside, 'compare'> {}
+export interface ExistingOptions extends AbsentOptions, Pick<SideChannel, 'compare'> {}
 
 /**
  * Keys that the source does not have any more.

@@ -10,17 +10,13 @@
  * what is in it. So a payload with that number and nothing of worth in it is sent: it is refused in
  * one way or the other, and nothing is written.
  */
+import type { BinaryReply, Control, ControlReply } from '../redis/control.js';
+import { openControl } from '../redis/control.js';
 import { RefusedError } from '../errors.js';
-import { temporaryNameIn } from '../movers/elements/temporary.js';
-import { isVersionRefusal } from '../movers/refusals.js';
-import {
-  type BinaryReply,
-  type Control,
-  type ControlReply,
-  openControl,
-} from '../redis/control.js';
-import type { ClusterTopology } from '../redis/topology.js';
 import type { ReportedFailure } from '../report.js';
+import type { ClusterTopology } from '../redis/topology.js';
+import { isVersionRefusal } from '../movers/refused-keys.js';
+import { temporaryNameIn } from '../movers/elements/temporary.js';
 import { headOfDump } from '../sources/dump/input.js';
 import { Crc64 } from '../sources/rdb/crc64.js';
 import type { Node } from '../types.js';

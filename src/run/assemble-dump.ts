@@ -2,12 +2,12 @@
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally } from '../engine/tally.js';
-import { SourceError } from '../errors.js';
-import { createAside } from '../movers/aside.js';
+import { createSideChannel } from '../movers/side-channel.js';
 import { type Census, countBrought } from '../movers/counting.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
 import type { ImportOptions } from '../options.js';
+import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';
@@ -69,12 +69,12 @@ export function assembleDump(
   const checkpoints = createCheckpoints(() => source.position, startAt);
   const tally = createTally(source, 'copy');
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
-  const aside = createAside(noSource, connectNode);
+  const aside = createSideChannel(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const job: JobPolicy = { ...jobPolicy(ready, options), mode: 'copy' };
   const restoring = restore({
     ...{ large, connectNode, job, verify: options.verify },
-    wordsFor: wordsByNode(ready),
+    commandsFor: wordsByNode(ready),
     takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
   });
   const counting = countBrought({

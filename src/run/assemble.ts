@@ -10,7 +10,7 @@ import { createTally, type EngineTally } from '../engine/tally.js';
 import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import { createAside } from '../movers/aside.js';
+import { createSideChannel } from '../movers/side-channel.js';
 import type { Census } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
 import type { ImportOptions } from '../options.js';
@@ -137,7 +137,7 @@ export function assemble(
   const checkpoints =
     copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
-  const aside = createAside(async () => (await link.open()).connection, connectNode);
+  const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const isNoted = noting(names);
   const own = { ready, options, link, connectNode, aside, distance, limits, census };

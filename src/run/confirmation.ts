@@ -3,7 +3,7 @@
  * because on the others values pass through.
  */
 import { createFirstPass } from '../compare/many.js';
-import type { Apart, Confirmation } from '../movers/relay/verify-before-delete.js';
+import type { Confirmation, Difference } from '../movers/relay/verify-before-delete.js';
 import type { ImportOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
@@ -24,7 +24,7 @@ export function confirmation({ source, target }: Ready, options: ImportOptions):
   const never = new AbortController().signal;
 
   return {
-    async apart({ node, asking }, keys, isTemporary) {
+    async differences({ node, asking }, keys, isTemporary) {
       const indexes = [...Array(keys.count).keys()];
       const ends = {
         source: await here.connection(),
@@ -34,7 +34,7 @@ export function confirmation({ source, target }: Ready, options: ImportOptions):
       const { small, large } = asking
         ? { small: indexes, large: [] }
         : await firstPass.suspects(ends, keys, { expires: !isTemporary });
-      const found: Apart[] = [];
+      const found: Difference[] = [];
       const suspects = [...small, ...large];
       const [some, names] = [chosen(keys, suspects), chosen(namesOf(keys), suspects)];
       await forEach(suspects, never, looksAtOnce, async (index, at) => {

@@ -2,24 +2,22 @@
  * Makes the mover that a run takes from what was found out about the servers: which commands and
  * words each one has, who is waited for, what must not be overwritten.
  */
-import type { Aside } from '../movers/aside.js';
+import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
 import { type Census, counting, type CountingOptions } from '../movers/counting.js';
 import { createElements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
-import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
-import { createExpiry } from '../movers/relay/deadlines.js';
 import { durability } from '../movers/relay/durability.js';
-import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
-import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
+import { Expiry } from '../movers/relay/deadlines.js';
+import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
+import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
 import { plainRemoval, type Removal } from '../movers/relay/removal.js';
 import { ValueShapes } from '../movers/relay/store.js';
-import { createWindow } from '../movers/relay/window.js';
-import { storeWords, type StoreWords } from '../movers/relay/words.js';
+import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
+import { AskWindow } from '../movers/relay/ask-window.js';
+import { storeCommands, type StoreCommands } from '../movers/relay/store-commands.js';
 import type { ImportOptions } from '../options.js';
-import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
-import type { Ready } from '../preflight/preflight.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
@@ -29,6 +27,8 @@ import type { Distance } from '../limits/distance.js';
 import type { Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
+import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
+import type { Ready } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
@@ -47,7 +47,7 @@ export interface Parts {
   readonly options: ImportOptions;
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
-  readonly aside: Aside;
+  readonly aside: SideChannel;
   readonly distance: Pick<Distance, 'sourceMs'>;
   readonly limits: Limits;
   readonly census: Census;
@@ -137,16 +137,16 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
     ),
     sizes: sizesOf(ready.source, options, payloadRefusal !== undefined),
     connectNode,
-    lanesPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
-    wordsFor: wordsByNode(ready),
+    connectionsPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
+    commandsFor: wordsByNode(ready),
     durabilityOf: (node) =>
       durability(
         replicas.toWaitFor(node),
         options.waitFsync,
         Math.min(1000, options.timeoutMs / 2),
       ),
-    expiry: createExpiry(endpoint.db, expiringKeys),
-    window: createWindow(() => limits.asked()),
+    expiry: new Expiry(endpoint.db, expiringKeys),
+    window: new AskWindow(() => limits.asked()),
     shapes: new ValueShapes(payloadRefusal !== undefined),
     sameSlot: inCluster,
     confirmation: options.verify ? confirmation(ready, options) : undefined,
@@ -244,14 +244,14 @@ export function factsOf({ target }: Pick<Ready, 'target'>, node: Node): MasterFa
 
 export function wordsByNode(
   ready: Pick<Ready, 'target'>,
-): (node: Node, overwrite: boolean) => StoreWords {
-  const known = new Map<string, StoreWords>();
+): (node: Node, overwrite: boolean) => StoreCommands {
+  const known = new Map<string, StoreCommands>();
   return (node, overwrite) => {
     const id = `${node.address} ${String(overwrite)}`;
     let words = known.get(id);
     if (!words) {
       const facts = factsOf(ready, node);
-      words = storeWords(overwrite, {
+      words = storeCommands(overwrite, {
         valueDeadlines: facts?.has.setPxat ?? false,
         payloadDeadlines: facts?.has.restoreAbsttl ?? false,
         skewMs: facts?.clockSkewMs ?? 0,

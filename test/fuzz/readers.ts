@@ -3,9 +3,7 @@
  * of them, by which two runs over the same bytes can be compared.
  */
 import { AckReader } from '../../src/movers/relay/acks.js';
-import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 import { Splice } from '../../src/movers/relay/splice.js';
-import { storeWords } from '../../src/movers/relay/words.js';
 import { BulksReader } from '../../src/redis/bulks.js';
 import { type Reader, ReplyReader } from '../../src/redis/reply.js';
 import { PageReader } from '../../src/sources/scan.js';
@@ -13,6 +11,8 @@ import { keysOf } from '../support/keys.js';
 import { mockConnection } from '../support/mock-connection.js';
 import { recordingSink } from '../support/recording-sink.js';
 import type { Random } from '../support/random.js';
+import { askDeadlines } from '../../src/movers/relay/deadlines.js';
+import { storeCommands } from '../../src/movers/relay/store-commands.js';
 import * as replies from './replies.js';
 
 interface Trial {
@@ -52,7 +52,7 @@ function splice(): Trial {
     target,
     acks: new AckReader(count, true, () => undefined),
     form: 'value',
-    words: storeWords(false, {
+    commands: storeCommands(false, {
       valueDeadlines: true,
       payloadDeadlines: true,
       skewMs: 7,

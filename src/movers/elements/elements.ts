@@ -13,8 +13,8 @@ import { keyAt, namesOf } from '../../redis/keys.js';
 import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import type { Durability } from '../relay/durability.js';
-import { createLanes } from '../relay/lanes.js';
-import type { Passed, StoredPayload, Unmovable } from '../relay/line.js';
+import { NodePool } from '../relay/node-pool.js';
+import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { Abilities } from './passage.js';
 import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';
@@ -45,11 +45,11 @@ export function createElements(
   abilitiesOf: (node: Node) => Abilities,
 ): Elements {
   // Of their own: on the others values pass in pieces, and nothing may get between these.
-  const lanes = createLanes(connectNode, 1);
+  const nodes = new NodePool(connectNode, 1);
 
   async function pass(passage: ElementsPassage): Promise<Passed> {
     const { keys, durability } = passage;
-    const node = await lanes.to(passage.node).catch((error: unknown) => error as Error);
+    const node = await nodes.to(passage.node).catch((error: unknown) => error as Error);
     if (node instanceof Error) return { ...nothing, lost: node };
     const passed = passedOf(await transferAll(passage, node, abilitiesOf(passage.node)));
     if (!durability || passed.lost || keys.count === 0) return passed;
@@ -62,7 +62,7 @@ export function createElements(
   return {
     pass,
     close() {
-      lanes.close();
+      nodes.close();
     },
   };
 }

@@ -6,7 +6,7 @@ import { command, frame } from '../../redis/frames.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 
-export interface MigrateWords {
+export interface MigrateArguments {
   readonly node: Node;
   readonly overwrite: boolean;
   readonly copy: boolean;
@@ -25,45 +25,45 @@ export function isRefusedUnrun({ code, text }: ErrorReply): boolean {
 }
 
 /** One command for all the keys. */
-export function migrateMany(words: MigrateWords, keys: Keys): Buffer {
-  const tail = [...options(words), 'KEYS'].map(asFrame);
+export function migrateMany(args: MigrateArguments, keys: Keys): Buffer {
+  const tail = [...options(args), 'KEYS'].map(asFrame);
   return Buffer.concat([
-    head(words, tail.length + keys.count, asFrame('')),
-    ...ahead(words),
+    head(args, tail.length + keys.count, asFrame('')),
+    ...ahead(args),
     ...tail,
     keys.bytes,
   ]);
 }
 
 /** One command for each key, all in one piece. */
-export function migrateEach(words: MigrateWords, keys: Keys): Buffer {
-  const tail = Buffer.concat(options(words).map(asFrame));
-  const tailCount = options(words).length;
+export function migrateEach(args: MigrateArguments, keys: Keys): Buffer {
+  const tail = Buffer.concat(options(args).map(asFrame));
+  const tailCount = options(args).length;
   const parts: Buffer[] = [];
   for (let index = 0; index < keys.count; index++) {
     const key = keys.bytes.subarray(keys.starts[index], keys.starts[index + 1]);
-    parts.push(head(words, tailCount, key), ...ahead(words), tail);
+    parts.push(head(args, tailCount, key), ...ahead(args), tail);
   }
   return Buffer.concat(parts);
 }
 
-function head(words: MigrateWords, tailCount: number, key: Buffer): Buffer {
-  const { host, port } = words.node;
+function head(args: MigrateArguments, tailCount: number, key: Buffer): Buffer {
+  const { host, port } = args.node;
   const start = command('MIGRATE', host, port);
   const count = Buffer.from(`*${String(6 + tailCount)}`);
   return Buffer.concat([count, start.subarray(start.indexOf('\r\n')), key]);
 }
 
 /** What stands between the key and the options: database 0, the only one a cluster has. */
-function ahead(words: MigrateWords): Buffer[] {
-  return [asFrame('0'), asFrame(String(words.timeoutMs))];
+function ahead(args: MigrateArguments): Buffer[] {
+  return [asFrame('0'), asFrame(String(args.timeoutMs))];
 }
 
-function options(words: MigrateWords): string[] {
-  const { password, username } = words;
+function options(args: MigrateArguments): string[] {
+  const { password, username } = args;
   return [
-    ...(words.copy ? ['COPY'] : []),
-    ...(words.overwrite ? ['REPLACE'] : []),
+    ...(args.copy ? ['COPY'] : []),
+    ...(args.overwrite ? ['REPLACE'] : []),
     ...(password === undefined
       ? []
       : // Before 6.0 there is only AUTH, which means this user.

@@ -11,7 +11,6 @@ import { nextReply } from '../../redis/ask.js';
 import { chosen, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome, Retry } from '../../types.js';
-import type { Aside } from '../aside.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
 import {
@@ -21,13 +20,14 @@ import {
   sourceRefusal,
   travelsOtherwise,
   verdictOf,
-} from '../refusals.js';
+} from '../refused-keys.js';
 import { type AbsentOptions, settleAbsent } from '../settle.js';
+import type { SideChannel } from '../side-channel.js';
 import { CallConnections, createCallSize, type SourceEnd } from './calls.js';
-import { errorFromTarget, migrateEach, type MigrateWords } from './migrate-command.js';
+import { errorFromTarget, migrateEach, type MigrateArguments } from './migrate-command.js';
 import { migrateTogether, preparePresence, type Together } from './together.js';
 
-export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOptions {
+export interface MigrateOptions extends Pick<SideChannel, 'receivedBytes'>, AbsentOptions {
   /**
    * Opens a connection to the source, and again when it was lost.
    * @throws SourceError when that is beyond repair.
@@ -62,7 +62,7 @@ export interface MigrateOptions extends Pick<Aside, 'receivedBytes'>, AbsentOpti
 /** Keys of one batch that go in one call. */
 interface Part extends SourceEnd {
   readonly batch: Batch;
-  readonly words: MigrateWords;
+  readonly args: MigrateArguments;
   readonly keys: Keys;
 }
 
@@ -104,7 +104,7 @@ export function migrate(options: MigrateOptions): Mover {
     if (hungUp || refusing.has(batch.node.address)) return options.otherwise(batch);
     const outcome = outcomeBuilder();
     const overwrite = options.replaces && mayOverwrite(job, batch) === 'always';
-    const words = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
+    const args = { node: batch.node, overwrite, copy, timeoutMs, ...credentials };
     const parts: Promise<void>[] = [];
     // Each call to a node that hangs blocks the source for all of its timeout; and a source that refuses
     // one refuses all.
@@ -122,7 +122,7 @@ export function migrate(options: MigrateOptions): Mover {
         .get()
         .then(async (end) => {
           // In two steps: `??=` would not move the part where others have met trouble meanwhile.
-          const met = await movePart({ ...end, batch, words, keys }, outcome);
+          const met = await movePart({ ...end, batch, args, keys }, outcome);
           trouble ??= met;
         })
         .catch((error: unknown) => {
@@ -171,7 +171,7 @@ export function migrate(options: MigrateOptions): Mover {
   async function moveMany(part: Part, outcome: OutcomeBuilder): Promise<void> {
     const { source, batch, keys } = part;
     const sentMs = performance.now();
-    const together = await migrateTogether(source, part.words, keys, options.scripts);
+    const together = await migrateTogether(source, part.args, keys, options.scripts);
     callSize.note(keys.count, sentMs, 1);
     if (together.kind !== 'answered') {
       await settleUnanswered(part, together, outcome);
@@ -251,7 +251,7 @@ export function migrate(options: MigrateOptions): Mover {
     keys: Keys,
     outcome: OutcomeBuilder,
   ): Promise<Trouble | undefined> {
-    part.source.out.append(migrateEach(part.words, keys));
+    part.source.out.append(migrateEach(part.args, keys));
     const replies = Array.from({ length: keys.count }, () => nextReply(part.source));
     const answers = await Promise.all(replies);
     const refusals: { index: number; id: string; reason: ErrorReply }[] = [];

@@ -11,9 +11,9 @@ import { command, commandHead } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { isPassing } from '../refusals.js';
+import { isPassing } from '../refused-keys.js';
 import { shaOf } from '../scripts.js';
-import { isRefusedUnrun, migrateMany, type MigrateWords } from './migrate-command.js';
+import { isRefusedUnrun, migrateMany, type MigrateArguments } from './migrate-command.js';
 
 /** What became of the call. */
 export type Together =
@@ -64,7 +64,7 @@ export function preparePresence(source: Connection): void {
 /** @param scripts whether the source lets scripts run. */
 export async function migrateTogether(
   source: Connection,
-  words: MigrateWords,
+  args: MigrateArguments,
   keys: Keys,
   scripts: boolean,
 ): Promise<Together> {
@@ -72,7 +72,7 @@ export async function migrateTogether(
   out.append(begin);
   out.append(commandHead(keys.count, 'EXISTS'));
   out.append(keys.bytes);
-  out.append(migrateMany(words, keys));
+  out.append(migrateMany(args, keys));
   if (scripts) {
     out.append(commandHead(keys.count, 'EVALSHA', presenceSha, keys.count));
     out.append(keys.bytes);

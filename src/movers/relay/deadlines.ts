@@ -3,6 +3,7 @@
  * which clock; and whether they have to be asked for at all.
  */
 import { ProtocolError } from '../../errors.js';
+import { ask } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import {
   COLON,
@@ -25,6 +26,7 @@ import type { Keys } from '../../types.js';
 
 const pttlHead = keyCommandHead('PTTL');
 const timeCommand = command('TIME');
+const keyspaceCommand = command('INFO', 'keyspace');
 
 /**
  * The servers' latest deadline is 2^63 - 1. What is beyond this one keeps clear of it by some weeks,
@@ -135,15 +137,34 @@ class PttlReader implements Reader {
  * the way takes when nothing stands still. Whatever clocks do, an answer was given after its question
  * was sent and before it came in.
  */
-export interface SourceClock {
+export class SourceClock {
   /** The source doesn't tell the time. */
-  readonly isRefused: boolean;
+  isRefused = false;
+  #least = Infinity;
+  #leastBefore = Infinity;
+  #answers = 0;
+
   /**
    * @param reply what it answered to TIME; undefined: it was not asked.
    * @param sentMs when it was asked.
    * @returns when it answered, as far as that can be told; undefined: it can't.
    */
-  answeredMs(reply: Reply | undefined, sentMs: number): number | undefined;
+  answeredMs(reply: Reply | undefined, sentMs: number): number | undefined {
+    const sourceMs = timeOf(reply);
+    if (sourceMs === undefined) {
+      this.isRefused ||= reply instanceof ErrorReply;
+      return undefined;
+    }
+    const nowMs = Date.now();
+    if (this.#answers++ >= answersInSight) {
+      this.#leastBefore = this.#least;
+      this.#least = Infinity;
+      this.#answers = 1;
+    }
+    this.#least = Math.min(this.#least, nowMs - sourceMs);
+    const answeredMs = Math.round(sourceMs + Math.min(this.#least, this.#leastBefore));
+    return Math.max(sentMs, Math.min(nowMs, answeredMs));
+  }
 }
 
 /** The least is taken of so many answers and up to as many before: clocks drift. */
@@ -153,40 +174,9 @@ const clocks = new WeakMap<Connection, SourceClock>();
 
 /** Of a connection, because behind another one there may be another machine. */
 export function clockOf(source: Connection): SourceClock {
-  const known = clocks.get(source);
-  if (known) return known;
-  const clock = sourceClock();
+  const clock = clocks.get(source) ?? new SourceClock();
   clocks.set(source, clock);
   return clock;
-}
-
-function sourceClock(): SourceClock {
-  let isRefused = false;
-  let least = Infinity;
-  let leastBefore = Infinity;
-  let answers = 0;
-
-  return {
-    get isRefused() {
-      return isRefused;
-    },
-    answeredMs(reply, sentMs) {
-      const sourceMs = timeOf(reply);
-      if (sourceMs === undefined) {
-        isRefused ||= reply instanceof ErrorReply;
-        return undefined;
-      }
-      const nowMs = Date.now();
-      if (answers++ >= answersInSight) {
-        leastBefore = least;
-        least = Infinity;
-        answers = 1;
-      }
-      least = Math.min(least, nowMs - sourceMs);
-      const answeredMs = Math.round(sourceMs + Math.min(least, leastBefore));
-      return Math.max(sentMs, Math.min(nowMs, answeredMs));
-    },
-  };
 }
 
 /** Seconds and the microseconds beyond them, in ms. */
@@ -212,40 +202,35 @@ export function isNear(oneMs: number, otherMs: number): boolean {
  * Whether TTLs have to be asked for at all. A database in which no key expires saves a question
  * for each key; INFO keyspace says so for the price of one.
  */
-export interface Expiry {
+export class Expiry {
+  #isKnown: boolean;
+  readonly #line: RegExp;
+
+  /**
+   * @param db the database's number at the source.
+   * @param expiringKeys how many keys had a TTL before the start.
+   */
+  constructor(db: number, expiringKeys: number) {
+    this.#isKnown = expiringKeys > 0;
+    this.#line = new RegExp(`^db${String(db)}:.*`, 'm');
+  }
+
   /** Whether some key has a TTL, as last heard. */
-  isKnown(): boolean;
+  isKnown(): boolean {
+    return this.#isKnown;
+  }
+
   /**
    * Asked behind values whose TTLs were not asked for.
    * @returns whether still no key had a TTL when they were read.
    */
-  confirmNone(source: Connection): Promise<boolean>;
-}
-
-const question = command('INFO', 'keyspace');
-
-/**
- * @param db the database's number at the source.
- * @param expiringKeys how many keys had a TTL before the start.
- */
-export function createExpiry(db: number, expiringKeys: number): Expiry {
-  let known = expiringKeys > 0;
-  const line = new RegExp(`^db${String(db)}:.*`, 'm');
-
-  return {
-    isKnown: () => known,
-    confirmNone(source) {
-      return new Promise((resolve, reject) => {
-        const read = (reply: Reply): void => {
-          const isNone = Buffer.isBuffer(reply) && tellsOfNone(textOf(reply), line);
-          if (!isNone) known = true;
-          resolve(isNone);
-        };
-        source.out.append(question);
-        source.expect(new ReplyReader(read, reject));
-      });
-    },
-  };
+  confirmNone(source: Connection): Promise<boolean> {
+    return ask(source, [keyspaceCommand], (reply) => {
+      const isNone = Buffer.isBuffer(reply) && tellsOfNone(textOf(reply), this.#line);
+      if (!isNone) this.#isKnown = true;
+      return isNone;
+    });
+  }
 }
 
 /**

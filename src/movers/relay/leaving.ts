@@ -7,11 +7,11 @@ import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
 import type { OutcomeBuilder } from '../outcome.js';
-import { sourceRefusal } from '../refusals.js';
+import { sourceRefusal } from '../refused-keys.js';
 import { nodeCopy } from './node-copy.js';
 import type { Kept, Removal, Removed, Ticket } from './removal.js';
 import { sentValueOf } from './sent-values.js';
-import type { StoreWords } from './words.js';
+import type { StoreCommands } from './store-commands.js';
 
 /** A key that changed in so many attempts is left at the source. */
 export const lastAttempt = 12;
@@ -25,23 +25,23 @@ export interface KnownKeys {
 export class Progress {
   phase: 'storing' | 'deleting' = 'storing';
   /** Over which their node has acknowledged them. */
-  lane: Connection | undefined;
+  acknowledgedOver: Connection | undefined;
 }
 
 /**
  * Deletes keys at the source that their node has acknowledged.
  * @param removal undefined: they don't leave it.
- * @param lane over which the node has acknowledged them.
+ * @param target over which the node has acknowledged them.
  */
 export async function removeAcknowledged(
   removal: Removal | undefined,
   ticket: Ticket | undefined,
   keys: Keys,
-  lane: Connection,
+  target: Connection,
   progress: Progress,
 ): Promise<Removed> {
   if (removal) progress.phase = 'deleting';
-  progress.lane = lane;
+  progress.acknowledgedOver = target;
   return removal && ticket ? removal.remove(keys, ticket) : 'removed';
 }
 
@@ -84,25 +84,25 @@ function isForGood({ text }: ErrorReply): boolean {
 }
 
 interface WordsOptions {
-  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  commandsFor(node: Node, overwrite: boolean): StoreCommands;
 }
 
 /**
  * A value that travelled element by element and was written to meanwhile: its copy is taken back, and it
  * begins anew.
- * @param lane over which the copy was watched since it was put there.
+ * @param target over which the copy was watched since it was put there.
  */
 export async function takeBack(
   options: WordsOptions,
-  lane: Connection,
+  target: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
   keys: Keys,
 ): Promise<KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
+  const commands = options.commandsFor(batch.node, false);
   const back: number[] = [];
   for (let index = 0; index < keys.count; index++) {
-    const done = await nodeCopy(lane, keyAt(namesOf(keys), index), words).takeBack();
+    const done = await nodeCopy(target, keyAt(namesOf(keys), index), commands).takeBack();
     if (done === 'done') back.push(index);
     else outcome.leaveBoth(slice(keys, index, index + 1), 'diverged');
   }
@@ -115,18 +115,19 @@ export async function takeBack(
  */
 export async function withdraw(
   options: WordsOptions,
-  lane: Connection,
+  target: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
   kept: readonly KnownKeys[],
 ): Promise<readonly KnownKeys[]> {
-  const words = options.wordsFor(batch.node, false);
+  const commands = options.commandsFor(batch.node, false);
   const withdrawn: KnownKeys[] = [];
   for (const { keys, copy } of kept) {
     for (let index = 0; index < keys.count; index++) {
       const one = slice(keys, index, index + 1);
       const sent = sentValueOf(keys, index);
-      const done = sent && (await nodeCopy(lane, keyAt(namesOf(keys), index), words).discard(sent));
+      const done =
+        sent && (await nodeCopy(target, keyAt(namesOf(keys), index), commands).discard(sent));
       if (done === 'done' || done === 'absent') withdrawn.push({ keys: one, copy });
       else outcome.leaveBoth(one, 'diverged');
     }

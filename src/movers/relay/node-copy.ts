@@ -7,16 +7,16 @@
  * Payloads of equal values may differ in their bytes: what was stored is restored beside the copy, under a
  * temporary name, and the two are compared.
  */
-import type { Connection } from '../../redis/connection.js';
-import { askAt, type Word } from '../../redis/ask.js';
 import { compareValue, sideOf } from '../../compare/value.js';
 import { RefusedError } from '../../errors.js';
+import { askAt, type Word } from '../../redis/ask.js';
+import type { Connection } from '../../redis/connection.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';
-import type { StoreWords } from './words.js';
+import type { StoreCommands } from './store-commands.js';
 
 /** An `ErrorReply` is the node's refusal: nothing was done. */
 export type Done = 'done' | 'touched' | 'absent' | ErrorReply;
@@ -43,11 +43,11 @@ export interface NodeCopy {
 }
 
 /**
- * @param lane to the node, for nobody else meanwhile.
- * @param words the commands that store a key at this node without replacing another.
+ * @param target to the node, for nobody else meanwhile.
+ * @param commands the commands that store a key at this node without replacing another.
  */
-export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): NodeCopy {
-  const ask = (...words: readonly Word[]): Promise<Reply> => askAt(lane, words);
+export function nodeCopy(target: Connection, name: Buffer, commands: StoreCommands): NodeCopy {
+  const ask = (...words: readonly Word[]): Promise<Reply> => askAt(target, words);
 
   /** Looks under WATCH; whoever does nothing further ends that. */
   async function watched(
@@ -69,7 +69,7 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     // Where scripts are refused nobody can tell what consumer groups do.
     if (!Array.isArray(marks)) return 'touched';
     try {
-      const side = sideOf(lane);
+      const side = sideOf(target);
       const compared = await compareValue(name, temporary, side, side, { valueOnly: true });
       if (compared.same) return { mark: textOf(marks[0] ?? '') };
       return compared.gone === 'source' ? 'absent' : 'touched';
@@ -88,24 +88,24 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
       await ask('UNWATCH');
       return seen;
     }
-    const commands: (readonly Word[])[] = [];
+    const queue: (readonly Word[])[] = [];
     const isMarked = seen.mark !== '';
-    if (isMarked) commands.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
-    else if (!next) commands.push(['DEL', name]);
-    if (next) commands.push(storing(next, !isMarked));
+    if (isMarked) queue.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
+    else if (!next) queue.push(['DEL', name]);
+    if (next) queue.push(storing(next, !isMarked));
     // Outside of a transaction nothing may be done: so it is sent once it is known to be one.
     const begun = await ask('MULTI');
     if (begun instanceof ErrorReply) return begun;
-    const queued = await Promise.all([...commands.map((words) => ask(...words)), ask('EXEC')]);
+    const queued = await Promise.all([...queue.map((words) => ask(...words)), ask('EXEC')]);
     const result = queued.pop();
     const refusal = queued.find((reply) => reply instanceof ErrorReply);
     if (refusal instanceof ErrorReply) return refusal;
     if (result instanceof ErrorReply) return result;
     if (result === null) return 'touched';
     const isQueued = queued.every((reply) => reply === 'QUEUED');
-    if (!isQueued || !Array.isArray(result) || result.length !== commands.length) {
+    if (!isQueued || !Array.isArray(result) || result.length !== queue.length) {
       // Nobody knows what it takes the next command for.
-      lane.close();
+      target.close();
       return new ErrorReply('ERR a malformed reply to a transaction');
     }
     if (isMarked && textOf(result[0]) !== '1') return 'touched';
@@ -125,19 +125,19 @@ export function nodeCopy(lane: Connection, name: Buffer, words: StoreWords): Nod
     try {
       return await work(temporary);
     } finally {
-      if (!lane.lost) await ask('DEL', temporary);
+      if (!target.lost) await ask('DEL', temporary);
     }
   }
 
   function storing({ form, deadlineMs, bytes }: SentValue, replaces: boolean): Word[] {
     const left = Math.max(1, deadlineMs - Date.now());
     if (form === 'value') {
-      const absolute = words.valueDeadlines;
-      const expiry = absolute ? ['PXAT', deadlineMs + words.skewMs] : ['PX', left];
+      const absolute = commands.valueDeadlines;
+      const expiry = absolute ? ['PXAT', deadlineMs + commands.skewMs] : ['PX', left];
       return ['SET', name, bytes, ...(replaces ? [] : ['NX']), ...(deadlineMs === 0 ? [] : expiry)];
     }
-    const absolute = words.payloadDeadlines && deadlineMs !== 0;
-    const ttl = deadlineMs === 0 ? 0 : absolute ? deadlineMs + words.skewMs : left;
+    const absolute = commands.payloadDeadlines && deadlineMs !== 0;
+    const ttl = deadlineMs === 0 ? 0 : absolute ? deadlineMs + commands.skewMs : left;
     const more = [...(replaces ? ['REPLACE'] : []), ...(absolute ? ['ABSTTL'] : [])];
     return ['RESTORE', name, ttl, bytes, ...more];
   }

@@ -20,50 +20,49 @@ import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { afterLostConnection, mayOverwrite } from '../policy.js';
-import { watchedKeys } from './guard-by-watch.js';
 import { reopening } from '../reopening.js';
-import { createGuardChooser } from './guard-chooser.js';
-import { createLanes } from './lanes.js';
-import { createLine, storedBy } from './line.js';
+import { watchedKeys } from './guard-by-watch.js';
+import { GuardChooser } from './guard-chooser.js';
 import {
-  type KnownKeys,
   keepAtSource,
+  type KnownKeys,
   lastAttempt,
   Progress,
   removeAcknowledged,
   takeBack,
   withdraw,
 } from './leaving.js';
+import { NodePool } from './node-pool.js';
+import { type GuardedSource, RelayConnection, storedBy } from './relay-connection.js';
 import type { Kept } from './removal.js';
 import { moveAgain } from './second-copy.js';
-import { createSentValues, type SentValues } from './sent-values.js';
-import { storeByElements, type StoreOptions } from './store.js';
+import { SentValues } from './sent-values.js';
 import { storeInOnePiece } from './store-in-one-piece.js';
+import { storeByElements, type StoreOptions } from './store.js';
 import {
   type Confirmation,
-  createStage,
-  type Stage,
+  Stage,
   type Unverified,
   type Verified,
   verifyInPlace,
   verifyStaged,
 } from './verify-before-delete.js';
-import { createWatchers, type GuardedLine, type SourceEnd, type Watchers } from './watchers.js';
+import { WatchPool } from './watch-pool.js';
 
 export interface RelayOptions extends StoreOptions {
   /**
    * Opens the main connection to the source, and again when it was lost.
    * @throws SourceError when that is beyond repair.
    */
-  openMain(): Promise<SourceEnd>;
+  openMain(): Promise<GuardedSource>;
   /** Opens another one, for moving keys under WATCH; undefined: the source needs no guard. */
-  readonly openWatcher: (() => Promise<SourceEnd>) | undefined;
+  readonly openWatcher: (() => Promise<GuardedSource>) | undefined;
   /** Opens another one, for values that travel element by element. */
-  openForElements(): Promise<SourceEnd>;
+  openForElements(): Promise<GuardedSource>;
   /** Opens a connection to a node; called again when it was lost. */
   connectNode(node: Node): Promise<Connection>;
   /** How many connections to each node, where one may block. */
-  readonly lanesPerNode: number;
+  readonly connectionsPerNode: number;
   /** Whether the source lets scripts run; else all keys are moved under WATCH. */
   readonly scripts: boolean;
   /** Compares what was stored before it may leave the source; undefined: that is not asked for. */
@@ -85,40 +84,37 @@ interface Moved {
 const watchedFromAttempt = 2;
 /** From this attempt on keys are watched one by one. */
 const aloneFromAttempt = 4;
-const watchedLines = 4;
+const watchConnections = 4;
 /** What is moved again is compared as a whole: not more than so much together. */
 const secondCopyBytes = 4 * 1024 * 1024;
 /** How many values travel element by element at one time, each for as long as it takes. */
-const elementLines = 2;
+const elementConnections = 2;
 
 const nothingMore: Moved = { changed: false, byElements: [] };
 
 export function relay(options: RelayOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
-  const lanes = createLanes(connectNode, options.lanesPerNode);
-  const watchers =
-    options.openWatcher && createWatchers(options.openWatcher, connectNode, watchedLines);
-  const elementWatchers = createWatchers(
+  const nodes = new NodePool(connectNode, options.connectionsPerNode);
+  const watchPool =
+    options.openWatcher && new WatchPool(options.openWatcher, connectNode, watchConnections);
+  const elementPool = new WatchPool(
     () => options.openForElements(),
     connectNode,
-    elementLines,
+    elementConnections,
   );
-  const chooser = watchers && createGuardChooser(() => watchers.idle(), options.scripts);
+  const chooser = watchPool && new GuardChooser(() => watchPool.idle(), options.scripts);
   /** For what is given its name later: over the others values pass in pieces. */
-  const placing = createLanes(connectNode, 1);
+  const renaming = new NodePool(connectNode, 1);
   const main = reopening(
-    async (): Promise<GuardedLine> => {
-      const { source, sourceRun, removal } = await options.openMain();
-      return { line: createLine(source, sourceRun, lanes), removal };
-    },
-    ({ line }) => line.source,
+    async () => new RelayConnection(await options.openMain(), nodes),
+    ({ source }) => source,
   );
 
   async function move(batch: Batch): Promise<Outcome> {
     const outcome = outcomeBuilder();
     const { byElements } = await moveInOnePiece(batch, outcome);
     for (const keys of byElements) {
-      await moveWatched(elementWatchers, { ...batch, keys }, 'by-elements', outcome);
+      await moveWatched(elementPool, { ...batch, keys }, 'by-elements', outcome);
     }
     return outcome.build();
   }
@@ -127,9 +123,9 @@ export function relay(options: RelayOptions): Mover {
     const viaMain = async (): Promise<Moved> =>
       moveOver(await main.get(), batch, 'in-one-piece', outcome);
     const viaWatch = (): Promise<Moved> =>
-      moveWatched(watchers ?? elementWatchers, batch, 'in-one-piece', outcome);
+      moveWatched(watchPool ?? elementPool, batch, 'in-one-piece', outcome);
     if (isSecondCopy(batch)) return viaWatch();
-    if (!watchers || !chooser) return viaMain();
+    if (!watchPool || !chooser) return viaMain();
     if (batch.attempt >= watchedFromAttempt) return viaWatch();
     return chooser.choose(viaMain, viaWatch);
   }
@@ -143,7 +139,7 @@ export function relay(options: RelayOptions): Mover {
   }
 
   async function moveWatched(
-    watchers: Watchers,
+    watchPool: WatchPool,
     batch: Batch,
     way: Way,
     outcome: OutcomeBuilder,
@@ -154,7 +150,7 @@ export function relay(options: RelayOptions): Mover {
     for (let from = 0, to = 0; from < keys.count; from = to) {
       to = isAlone ? from + 1 : endOfPart(keys, from);
       const part = { ...batch, keys: slice(keys, from, to) };
-      const one = watchers.withLine((watcher) => moveOver(watcher, part, way, outcome));
+      const one = watchPool.with((connection) => moveOver(connection, part, way, outcome));
       moving.push(
         one.catch((error: unknown) => {
           if (!(error instanceof StoppedError)) throw error;
@@ -172,27 +168,29 @@ export function relay(options: RelayOptions): Mover {
   }
 
   async function moveOver(
-    guarded: GuardedLine,
+    connection: RelayConnection,
     batch: Batch,
     way: Way,
     outcome: OutcomeBuilder,
   ): Promise<Moved> {
     // What is known of a part is worth nothing once the source is lost half-way through it.
     const part = outcomeBuilder();
-    const sent = createSentValues();
+    const sent = new SentValues();
     const progress = new Progress();
     try {
       const moved = isSecondCopy(batch)
-        ? await moveSecondCopy(guarded, batch, part, progress)
-        : await moveFirstCopy(guarded, batch, way, part, sent, progress);
+        ? await moveSecondCopy(connection, batch, part, progress)
+        : await moveFirstCopy(connection, batch, way, part, sent, progress);
       outcome.add(part.build());
       return moved;
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       const { keys } = batch;
-      const { source, sourceRun } = guarded.line;
+      const { source, sourceRun } = connection;
       const known = afterLostConnection(options.job, batch.copy, progress.phase, sourceRun);
-      const copy = progress.lane ? { ...known, ...storedBy(progress.lane, batch) } : known;
+      const copy = progress.acknowledgedOver
+        ? { ...known, ...storedBy(progress.acknowledgedOver, batch) }
+        : known;
       // With the source still there it was the node that failed, when it was asked aside, say.
       const why = source.lost ? 'source' : 'unavailable';
       const again = keys.values ? keys : sent.withValues(keys);
@@ -203,14 +201,14 @@ export function relay(options: RelayOptions): Mover {
     }
   }
 
-  /** @returns a connection to the node; undefined where there is none, of which `outcome` tells. */
-  async function laneFor(
-    { line }: GuardedLine,
+  /** @returns a connection to the node; undefined: there is none, and the keys go round again. */
+  async function targetFor(
+    connection: RelayConnection,
     { node, keys }: Batch,
     outcome: OutcomeBuilder,
   ): Promise<Connection | undefined> {
     try {
-      return await line.laneTo(node);
+      return await connection.targetTo(node);
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       outcome.retry(keys, { class: 'unavailable', message: error.message });
@@ -219,29 +217,29 @@ export function relay(options: RelayOptions): Mover {
   }
 
   async function moveFirstCopy(
-    guarded: GuardedLine,
+    connection: RelayConnection,
     batch: Batch,
     way: Way,
     outcome: OutcomeBuilder,
     sent: SentValues,
     progress: Progress,
   ): Promise<Moved> {
-    const { line, removal } = guarded;
-    const lane = await laneFor(guarded, batch, outcome);
-    if (!lane) return nothingMore;
+    const { removal, sourceRun } = connection;
+    const target = await targetFor(connection, batch, outcome);
+    if (!target) return nothingMore;
     const ticket = removal?.begin(batch.keys);
     const isByElements = way === 'by-elements';
-    const stage = options.confirmation && !isByElements ? createStage() : undefined;
+    const stage = options.confirmation && !isByElements ? new Stage() : undefined;
     const stored = isByElements
-      ? await storeByElements(options, line, lane, batch, sent)
-      : await storeInOnePiece(options, line, lane, batch, { sent, stage });
+      ? await storeByElements(options, connection, target, batch, sent)
+      : await storeInOnePiece(options, connection, target, batch, { sent, stage });
     outcome.add(stored.outcome);
     const byElements = stored.byElements.count > 0 ? [stored.byElements] : [];
-    const verified = await verify({ guarded, ticket, batch, stored }, stage, lane, outcome);
-    const copy: Copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
+    const verified = await verify({ connection, ticket, batch, stored }, stage, target, outcome);
+    const copy: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch) };
     const known = async (some: Keys, found: Keys): Promise<KnownKeys[]> => [
       ...(isByElements
-        ? await takeBack(options, lane, batch, outcome, some)
+        ? await takeBack(options, target, batch, outcome, some)
         : [{ keys: sent.withValues(some), copy }]),
       { keys: found, copy: batch.copy },
     ];
@@ -257,13 +255,13 @@ export function relay(options: RelayOptions): Mover {
       return { changed: true, byElements };
     }
     const acknowledged = joined([verified.keys, verified.found]);
-    const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
+    const removed = await removeAcknowledged(removal, ticket, acknowledged, target, progress);
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
     const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
     if (removed === 'removed') {
       // By elements, the copy is watched.
-      if (isByElements) await lane.call('UNWATCH');
+      if (isByElements) await target.call('UNWATCH');
       outcome[as] += acknowledged.count;
       return { changed: verified.again.count > 0, byElements };
     }
@@ -280,32 +278,33 @@ export function relay(options: RelayOptions): Mover {
   async function verify(
     unverified: Unverified,
     stage: Stage | undefined,
-    lane: Connection,
+    target: Connection,
     outcome: OutcomeBuilder,
   ): Promise<Verified> {
     const { keys, found } = unverified.stored;
     if (!options.confirmation) return { keys, found, again: noKeys, isWatchOver: false };
     return stage
-      ? verifyStaged(options, unverified, stage, placing, outcome)
-      : verifyInPlace(options, unverified, lane, outcome);
+      ? verifyStaged(options, unverified, stage, renaming, outcome)
+      : verifyInPlace(options, unverified, target, outcome);
   }
 
   /** The same for keys that their node has, or may have, from before. */
   async function moveSecondCopy(
-    guarded: GuardedLine,
+    connection: RelayConnection,
     batch: Batch,
     outcome: OutcomeBuilder,
     progress: Progress,
   ): Promise<Moved> {
-    const lane = await laneFor(guarded, batch, outcome);
-    if (!lane) return nothingMore;
+    const target = await targetFor(connection, batch, outcome);
+    if (!target) return nothingMore;
     // A copy is compared, or read in one piece: nothing has to be guarded.
-    const removal = options.job.mode === 'copy' ? undefined : guarded.removal;
-    const line = { line: guarded.line, removal };
-    const { kept, why } = await moveAgain(options, line, lane, batch, outcome, progress);
+    const removal = options.job.mode === 'copy' ? undefined : connection.removal;
+    const moved = await moveAgain(options, connection, removal, target, batch, outcome, progress);
+    const { kept, why } = moved;
     if (why === undefined) return nothingMore;
     const isLast = batch.attempt >= lastAttempt;
-    keep(batch, outcome, why, isLast ? await withdraw(options, lane, batch, outcome, kept) : kept);
+    const left = isLast ? await withdraw(options, target, batch, outcome, kept) : kept;
+    keep(batch, outcome, why, left);
     return { changed: why === 'changed', byElements: [] };
   }
 
@@ -325,10 +324,10 @@ export function relay(options: RelayOptions): Mover {
     move,
     close() {
       main.close();
-      lanes.close();
-      placing.close();
-      watchers?.close();
-      elementWatchers.close();
+      nodes.close();
+      renaming.close();
+      watchPool?.close();
+      elementPool.close();
       options.elements.close();
       options.confirmation?.close();
     },

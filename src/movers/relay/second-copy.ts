@@ -22,21 +22,20 @@ import type { Batch, Copy, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
-import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refusals.js';
+import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refused-keys.js';
 import { settleAbsent } from '../settle.js';
 import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
-import { storedBy } from './line.js';
-import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
-import type { Kept } from './removal.js';
 import { type KnownKeys, type Progress, removeAcknowledged } from './leaving.js';
+import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
+import { type RelayConnection, storedBy } from './relay-connection.js';
+import type { Kept, Removal } from './removal.js';
 import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
-import type { GuardedLine } from './watchers.js';
 
 export type SecondCopyOptions = Pick<
   StoreOptions,
-  'job' | 'compare' | 'present' | 'wordsFor' | 'durabilityOf' | 'shapes'
+  'job' | 'compare' | 'present' | 'commandsFor' | 'durabilityOf' | 'shapes'
 > & {
   /** What replaces a copy must be compared as well. */
   readonly confirmation: unknown;
@@ -59,23 +58,24 @@ interface Leaving {
 type Reading = SentValue | 'absent' | ErrorReply;
 
 /**
- * @param lane to the node, for nobody else meanwhile.
+ * @param target to the node, for nobody else meanwhile.
  * @param progress is told when the source is about to delete keys.
  * @throws ConnectionError when the source or the node is lost.
  */
 export async function moveAgain(
   options: SecondCopyOptions,
-  { line, removal }: GuardedLine,
-  lane: Connection,
+  connection: RelayConnection,
+  removal: Removal | undefined,
+  target: Connection,
   batch: Batch,
   outcome: OutcomeBuilder,
   progress: Progress,
 ): Promise<MovedAgain> {
   const { keys, copy, node } = batch;
   const { job } = options;
-  const { sourceRun } = line;
-  const words = options.wordsFor(node, false);
-  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(lane, batch) };
+  const { sourceRun } = connection;
+  const commands = options.commandsFor(node, false);
+  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch) };
   /** The node has not restarted since it acknowledged the keys. */
   const isSure =
     copy.storedAt === node.address &&
@@ -86,7 +86,7 @@ export async function moveAgain(
   const unknown: number[] = [];
 
   const ticket = removal?.begin(keys);
-  const readings = await readAgain(line.source, keys);
+  const readings = await readAgain(connection.source, keys);
   for (const [index, reading] of readings.entries()) {
     const sent = sentValueOf(keys, index);
     if (sent) await settle(index, reading, sent);
@@ -105,7 +105,7 @@ export async function moveAgain(
     keys,
     leaving.map(({ index }) => index),
   );
-  const removed = await removeAcknowledged(removal, ticket, acknowledged, lane, progress);
+  const removed = await removeAcknowledged(removal, ticket, acknowledged, target, progress);
   const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
   outcome[as] += leaving.length - indexes.length;
@@ -115,7 +115,7 @@ export async function moveAgain(
   };
 
   async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
-    const there = nodeCopy(lane, keyAt(namesOf(keys), index), words);
+    const there = nodeCopy(target, keyAt(namesOf(keys), index), commands);
     if (reading instanceof ErrorReply) {
       settleSourceRefusal(outcome, chosen(keys, [index]), reading.text, 'to read it');
     } else if (reading === 'absent') await settleGone(index, sent, there);
@@ -231,7 +231,7 @@ export async function moveAgain(
 
   /** Equal values may have payloads of other bytes. */
   async function isSameAtSource(index: number, temporary: Buffer): Promise<boolean> {
-    const sides = [sideOf(line.source), sideOf(lane)] as const;
+    const sides = [sideOf(connection.source), sideOf(target)] as const;
     const compared = await compareValue(keyAt(keys, index), temporary, ...sides, {
       valueOnly: true,
     });
@@ -272,10 +272,10 @@ export async function moveAgain(
     const first = leaving[0];
     if (!durability || !first) return undefined;
     const name = temporaryNameFor(keyAt(namesOf(keys), first.index));
-    const side = sideOf(lane, { asking: batch.asking });
+    const side = sideOf(target, { asking: batch.asking });
     const [, shortfall] = await Promise.all([
       side.ask(['SET', name, '', 'PX', 60_000]),
-      shortfallOver(lane, durability),
+      shortfallOver(target, durability),
       side.ask(['DEL', name]),
     ]);
     return shortfall;

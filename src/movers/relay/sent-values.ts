@@ -7,13 +7,13 @@
  * taken apart only where somebody wrote to the source, or a connection was lost. Then each key gets its
  * value beside it (`Keys.values`, as redis/value-record.ts writes them), with which it goes round again.
  */
-import { forms, frameStart, deadlineOf, formOf, writeHead } from '../../redis/value-record.js';
+import { deadlineOf, formOf, forms, frameStart, writeHead } from '../../redis/value-record.js';
 import { headerEnd, headerLength, STAR } from '../../redis/frames.js';
 import { keyAt, keysBuilder, keyStart, noKeys } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
 import type { SentCommands } from './splice.js';
-import type { Form } from './words.js';
+import type { Form } from './store-commands.js';
 
 /** Commands for some keys of a part, and what has to be known to take them apart. */
 interface SentPart extends SentCommands {
@@ -30,57 +30,51 @@ const mostKeptBytes = 64 * 1024 * 1024;
 let keptBytes = 0;
 
 /** What was sent for the keys of one batch, or of a part of it. */
-export interface SentValues {
-  hasRoom(): boolean;
-  keep(part: SentPart): void;
+export class SentValues {
+  readonly #parts: SentPart[] = [];
+  readonly #noted = new Map<string, Buffer>();
+  #known: Map<string, Buffer> | undefined;
+  #isReleased = false;
+
+  hasRoom(): boolean {
+    return keptBytes < mostKeptBytes;
+  }
+
+  keep(part: SentPart): void {
+    // A source that was lost leaves parts that end later.
+    if (this.#isReleased) {
+      part.held.release();
+      return;
+    }
+    keptBytes += part.held.byteLength;
+    this.#parts.push(part);
+    this.#known = undefined;
+  }
+
   /** The node was given this in another way. */
-  note(key: Buffer, record: Buffer): void;
+  note(key: Buffer, record: Buffer): void {
+    this.#noted.set(key.toString('latin1'), record);
+  }
+
   /** The keys with what was sent of them beside them; an empty one where that is not known. */
-  withValues(keys: Keys): Keys;
-  release(): void;
-}
+  withValues(keys: Keys): Keys {
+    if (keys.count === 0) return keys;
+    this.#known ??= recordsOf(this.#parts);
+    const records: (Buffer | undefined)[] = [];
+    for (let index = 0; index < keys.count; index++) {
+      const key = keyAt(keys, index).toString('latin1');
+      records.push(this.#noted.get(key) ?? this.#known.get(key));
+    }
+    return withSentValues(keys, records);
+  }
 
-export function createSentValues(): SentValues {
-  const parts: SentPart[] = [];
-  let isReleased = false;
-  const noted = new Map<string, Buffer>();
-  let known: Map<string, Buffer> | undefined;
-
-  return {
-    hasRoom: () => keptBytes < mostKeptBytes,
-    keep(part) {
-      // A source that was lost leaves parts that end later.
-      if (isReleased) {
-        part.held.release();
-        return;
-      }
-      keptBytes += part.held.byteLength;
-      parts.push(part);
-      known = undefined;
-    },
-    note(key, record) {
-      noted.set(key.toString('latin1'), record);
-    },
-    withValues(keys) {
-      if (keys.count === 0) return keys;
-      known ??= recordsOf(parts);
-      const values = keysBuilder(keys.count);
-      for (let index = 0; index < keys.count; index++) {
-        const key = keyAt(keys, index).toString('latin1');
-        const record = noted.get(key) ?? known.get(key);
-        if (record) values.piece(record, 0, record.length);
-        values.seal();
-      }
-      return { ...keys, values: values.take() };
-    },
-    release() {
-      isReleased = true;
-      for (const { held } of parts.splice(0)) {
-        keptBytes -= held.byteLength;
-        held.release();
-      }
-    },
-  };
+  release(): void {
+    this.#isReleased = true;
+    for (const { held } of this.#parts.splice(0)) {
+      keptBytes -= held.byteLength;
+      held.release();
+    }
+  }
 }
 
 /** Records by key, each as it stands beside a key. */

@@ -12,7 +12,7 @@ import { namesOf } from '../../redis/keys.js';
 import type { Held, Output } from '../../redis/output.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
-import { commandWords, type Form, type StoreWords } from './words.js';
+import { commandFrames, type Form, type StoreCommands } from './store-commands.js';
 
 /** How many bytes may wait for a node before its source is read no further, and when it goes on. */
 const pauseAboveBytes = 8 * 1024 * 1024;
@@ -24,7 +24,7 @@ const lookedAtOnceIn = 16;
 const largestKeptBytes = 16 * 1024 * 1024;
 
 const nothing = Buffer.alloc(0);
-const { never } = commandWords;
+const { never } = commandFrames;
 
 export interface Spliced {
   readonly absent: number[];
@@ -47,7 +47,7 @@ export interface SpliceOptions {
   readonly target: Connection;
   readonly acks: AckReader;
   readonly form: Form;
-  readonly words: StoreWords;
+  readonly commands: StoreCommands;
   /** For each key its deadline in ms since the epoch, 0 for none; undefined when none has one. */
   readonly ttls: Float64Array | undefined;
   readonly asking: boolean;
@@ -65,7 +65,7 @@ export class Splice implements FrameSink {
   readonly #out: Output;
   readonly #names: Buffer;
   readonly #starts: Uint32Array;
-  readonly #words: StoreWords;
+  readonly #commands: StoreCommands;
   readonly #isValue: boolean;
   readonly #ttls: Float64Array | undefined;
   readonly #asking: boolean;
@@ -91,22 +91,22 @@ export class Splice implements FrameSink {
     const names = namesOf(options.keys);
     this.#names = names.bytes;
     this.#starts = names.starts;
-    this.#words = options.words;
+    this.#commands = options.commands;
     this.#isValue = options.form === 'value';
     this.#ttls = options.ttls;
     this.#asking = options.asking;
     this.#leaseUntilMs = options.leaseUntilMs ?? 0;
     this.#isPlain = !options.asking && this.#leaseUntilMs === 0;
     this.#acks = options.acks;
-    this.#suffix = options.words.value.suffix;
+    this.#suffix = options.commands.value.suffix;
     this.#holdsNext = options.keepSent !== undefined;
   }
 
   open(valueBytes: number): void {
     const out = this.#out;
-    const words = this.#words;
+    const commands = this.#commands;
     const index = this.#index;
-    if (valueBytes > words.largestBytes) {
+    if (valueBytes > commands.largestBytes) {
       this.#dropping = true;
       (this.#oversized ??= []).push(index);
       return;
@@ -114,16 +114,16 @@ export class Splice implements FrameSink {
     if (valueBytes > largestKeptBytes) this.#endHold();
     else if (this.#holdsNext) this.#beginHold();
     const expires = this.#expires(index);
-    if (this.#asking) out.append(commandWords.asking);
+    if (this.#asking) out.append(commandFrames.asking);
     const start = this.#starts[index] as number;
     const end = this.#starts[index + 1] as number;
     if (this.#isValue) {
-      const { prefix, suffix } = expires ? words.expiringValue : words.value;
+      const { prefix, suffix } = expires ? commands.expiringValue : commands.value;
       out.copy(prefix, 0, prefix.length);
       out.copy(this.#names, start, end);
       this.#suffix = suffix;
     } else {
-      const { prefix, suffix } = expires ? words.expiringPayload : words.payload;
+      const { prefix, suffix } = expires ? commands.expiringPayload : commands.payload;
       out.copy(prefix, 0, prefix.length);
       out.copy(this.#names, start, end);
       if (expires) out.integerFrame(this.#ttlOf(index));
@@ -143,7 +143,7 @@ export class Splice implements FrameSink {
       return;
     }
     if (this.#holdsNext) this.#beginHold();
-    const { prefix, suffix } = this.#isValue ? this.#words.value : this.#words.payload;
+    const { prefix, suffix } = this.#isValue ? this.#commands.value : this.#commands.payload;
     const keyStart = this.#starts[index] as number;
     const keyEnd = this.#starts[index + 1] as number;
     const between = this.#isValue ? nothing : never;
@@ -229,10 +229,10 @@ export class Splice implements FrameSink {
   }
 
   #ttlOf(index: number): number {
-    const words = this.#words;
+    const commands = this.#commands;
     const deadlineMs = this.#deadlineOf(index) || this.#leaseUntilMs;
-    const absolute = this.#isValue ? words.valueDeadlines : words.payloadDeadlines;
-    return absolute ? deadlineMs + words.skewMs : Math.max(1, deadlineMs - Date.now());
+    const absolute = this.#isValue ? commands.valueDeadlines : commands.payloadDeadlines;
+    return absolute ? deadlineMs + commands.skewMs : Math.max(1, deadlineMs - Date.now());
   }
 
   #holdSource(): void {

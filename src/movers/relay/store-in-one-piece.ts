@@ -8,22 +8,22 @@
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { Batch, Keys } from '../../types.js';
-import { isVersionRefusal } from '../refusals.js';
+import { isVersionRefusal } from '../refused-keys.js';
 import { askDeadlines } from './deadlines.js';
 import type { Durability } from './durability.js';
-import type { Line, Passed } from './line.js';
+import type { Passed, RelayConnection } from './relay-connection.js';
+import type { Form, StoreCommands } from './store-commands.js';
 import { type Stored, type StoreOptions, type StoreTracking, Storing } from './store.js';
-import type { Form, StoreWords } from './words.js';
 
 /** Stores values in one piece where they can travel so; asks for as much as the window lets in. */
 export async function storeInOnePiece(
   options: StoreOptions,
-  line: Line,
-  lane: Connection,
+  connection: RelayConnection,
+  target: Connection,
   batch: Batch,
   tracking: StoreTracking,
 ): Promise<Stored> {
-  const storing = new StoringPieces(options, line, lane, batch, tracking);
+  const storing = new StoringPieces(options, connection, target, batch, tracking);
   const parts: Promise<Keys>[] = [];
   for (let from = 0; from < batch.keys.count;) {
     const count = await options.window.enterSome(batch.keys.count - from);
@@ -39,14 +39,14 @@ export async function storeInOnePiece(
 /** Values are asked for only as the window lets them in. */
 class StoringPieces extends Storing {
   readonly #form: Form;
-  readonly #words: StoreWords;
+  readonly #commands: StoreCommands;
   readonly #durability: Durability | undefined;
 
   constructor(...given: ConstructorParameters<typeof Storing>) {
     super(...given);
     const { options, batch, tracking } = this;
     this.#form = options.sameSlot ? 'payload' : options.shapes.nextForm();
-    this.#words = options.wordsFor(batch.node, this.overwrite);
+    this.#commands = options.commandsFor(batch.node, this.overwrite);
     // What gets its name later is asked about then.
     this.#durability = tracking.stage ? undefined : options.durabilityOf(batch.node);
   }
@@ -56,7 +56,7 @@ class StoringPieces extends Storing {
    * @returns those that are whole at the node by this.
    */
   async storePart(all: Keys): Promise<Keys> {
-    const { options, line, outcome } = this;
+    const { options, connection, outcome } = this;
     const { shapes, sizes } = options;
     const form = this.#form;
     const asksFirst = form === 'payload' || sizes?.ofStrings === true;
@@ -65,9 +65,9 @@ class StoringPieces extends Storing {
     if (form === 'payload' && shapes.payloadsRefused) {
       return this.#storeAs('elements', keys, undefined);
     }
-    const ttls = options.expiry.isKnown() ? askDeadlines(line.source, keys) : undefined;
+    const ttls = options.expiry.isKnown() ? askDeadlines(connection.source, keys) : undefined;
     const passing = this.#pass(keys, form, ttls);
-    const noTtls = ttls ? undefined : options.expiry.confirmNone(line.source);
+    const noTtls = ttls ? undefined : options.expiry.confirmNone(connection.source);
     noTtls?.catch(() => undefined);
     const first = await passing;
     const whole = await this.#settlePieces(keys, first, form);
@@ -114,7 +114,7 @@ class StoringPieces extends Storing {
    */
   async #indexesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
     const { sizes } = this.options;
-    const beyond = sizes ? await sizes.beyond(this.line.source, keys) : [];
+    const beyond = sizes ? await sizes.beyond(this.connection.source, keys) : [];
     if (beyond.length === 0) return undefined;
     this.byElements.push(chosen(keys, beyond));
     const large = new Set(beyond);
@@ -144,12 +144,12 @@ class StoringPieces extends Storing {
       const passed =
         as === 'elements'
           ? await this.passElements(keys, this.#durability, 'payload')
-          : await this.line.pass({
+          : await this.connection.pass({
               keys: stage ? stage.begin(keys, ttls) : keys,
               node,
-              lane: this.lane,
+              target: this.target,
               form: as,
-              words: this.#words,
+              commands: this.#commands,
               ttls,
               isTemporary: stage !== undefined,
               asking,
@@ -171,7 +171,7 @@ class StoringPieces extends Storing {
     const { whole, unfit } = await this.settle(keys, passed, as);
     const wholes = [whole];
     for (const refused of unfit) {
-      // What is moved aside is deleted aside, which the guard of this line takes for a stranger's
+      // What is moved aside is deleted aside, which the guard of this connection takes for a stranger's
       // writes. So only what is large goes that way, and copies, whose guard is another one there.
       if (isVersionRefusal(refused.text) && options.job.mode === 'move') {
         options.shapes.payloadsRefused = true;

@@ -20,23 +20,23 @@ import {
   travelsOtherwise,
   type Verdict,
   verdictOf,
-} from '../refusals.js';
+} from '../refused-keys.js';
 import { type ExistingOptions, settleAbsent, settleExisting } from '../settle.js';
+import type { AskWindow } from './ask-window.js';
 import type { Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
-import { type Line, type Passed, storedBy, storedOf } from './line.js';
+import { type RelayConnection, type Passed, storedBy, storedOf } from './relay-connection.js';
 import { type SentValues, valueRecord } from './sent-values.js';
+import type { Form, StoreCommands } from './store-commands.js';
 import type { Stage } from './verify-before-delete.js';
-import type { Window } from './window.js';
-import type { Form, StoreWords } from './words.js';
 
 export interface StoreOptions extends ExistingOptions {
   /** The commands that store keys at this node; `overwrite` is the run's choice, or false. */
-  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  commandsFor(node: Node, overwrite: boolean): StoreCommands;
   /** What the node must confirm before keys are deleted at the source. */
   durabilityOf(node: Node): Durability | undefined;
   readonly expiry: Expiry;
-  readonly window: Window;
+  readonly window: AskWindow;
   readonly shapes: ValueShapes;
   readonly elements: Elements;
   /** One command of the source's takes keys of one slot only: it is a node of a cluster. */
@@ -96,16 +96,16 @@ export interface StoreTracking {
   readonly stage: Stage | undefined;
 }
 
-/** Stores values element by element; the copies are watched over `lane` from then on. */
+/** Stores values element by element; the copies are watched over `target` from then on. */
 export async function storeByElements(
   options: StoreOptions,
-  line: Line,
-  lane: Connection,
+  connection: RelayConnection,
+  target: Connection,
   batch: Batch,
   sent: SentValues,
 ): Promise<Stored> {
-  const storing = new Storing(options, line, lane, batch, { sent, stage: undefined });
-  const passed = await storing.passElements(batch.keys, options.durabilityOf(batch.node), lane);
+  const storing = new Storing(options, connection, target, batch, { sent, stage: undefined });
+  const passed = await storing.passElements(batch.keys, options.durabilityOf(batch.node), target);
   storing.countBytes(batch.keys, passed);
   await storing.settleAbsent(batch.keys, passed);
   const { whole } = await storing.settle(batch.keys, passed, 'elements');
@@ -123,13 +123,13 @@ export class Storing {
 
   constructor(
     protected readonly options: StoreOptions,
-    protected readonly line: Line,
-    protected readonly lane: Connection,
+    protected readonly connection: RelayConnection,
+    protected readonly target: Connection,
     protected readonly batch: Batch,
     protected readonly tracking: StoreTracking,
   ) {
     this.overwrite = mayOverwrite(options.job, batch) === 'always';
-    this.copy = { state: 'stored', sourceRun: line.sourceRun, ...storedBy(lane, batch) };
+    this.copy = { state: 'stored', sourceRun: connection.sourceRun, ...storedBy(target, batch) };
   }
 
   stored(keys: Keys): Stored {
@@ -147,7 +147,7 @@ export class Storing {
     trace: Trace,
   ): Promise<Passed> {
     const { node, asking } = this.batch;
-    const { source } = this.line;
+    const { source } = this.connection;
     const { overwrite } = this;
     const way = { source, keys, node, overwrite, asking, durability, trace };
     const passed = await this.options.elements.pass(way);
@@ -169,7 +169,7 @@ export class Storing {
   async settleAbsent(keys: Keys, passed: Passed): Promise<void> {
     if (passed.absent.length === 0) return;
     const { options, outcome, batch } = this;
-    const { source, sourceRun } = this.line;
+    const { source, sourceRun } = this.connection;
     const absent = chosen(keys, passed.absent);
     if (passed.refusedBySource === undefined) {
       await settleAbsent(options, batch, absent, sourceRun, outcome);
@@ -207,20 +207,22 @@ export class Storing {
       else settleVerdict(outcome, refused.keys, verdict, `${address} answered: ${text}`);
     }
     if (existing.count > 0) {
-      const { options, batch, line } = this;
-      this.#found.push(await settleExisting(options, batch, existing, line.sourceRun, outcome));
+      const { options, batch, connection } = this;
+      this.#found.push(
+        await settleExisting(options, batch, existing, connection.sourceRun, outcome),
+      );
     }
     return { whole: storedOf(keys, passed), unfit };
   }
 
   /** The node was lost, or its replicas did not confirm. */
   #retryUnconfirmed(keys: Keys, passed: Passed, as: Form | 'elements'): void {
-    const { batch, options, line, tracking } = this;
+    const { batch, options, connection, tracking } = this;
     const absent = new Set(passed.absent);
     const indexes = [...Array(keys.count).keys()].filter((index) => !absent.has(index));
     const message = passed.lost?.message ?? `${batch.node.address}: ${passed.undurable ?? ''}`;
     const isStored = passed.lost === undefined && passed.refusals.length === 0;
-    const maybe = afterLostConnection(options.job, batch.copy, 'storing', line.sourceRun);
+    const maybe = afterLostConnection(options.job, batch.copy, 'storing', connection.sourceRun);
     // Under temporary names nobody sees them.
     const isStaged = tracking.stage !== undefined && as !== 'elements';
     const copy = isStaged ? batch.copy : isStored ? this.copy : maybe;

@@ -14,22 +14,22 @@ import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
-import type { Place } from '../aside.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite } from '../policy.js';
-import { type Refused, settleRefused } from '../refusals.js';
+import { type Refused, settleRefused } from '../refused-keys.js';
 import { type ExistingOptions, settleExisting } from '../settle.js';
+import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { type Durability, shortfallOver } from './durability.js';
-import type { Lanes } from './lanes.js';
 import { takeBack } from './leaving.js';
+import type { NodePool } from './node-pool.js';
+import type { RelayConnection } from './relay-connection.js';
 import type { Ticket } from './removal.js';
-import type { GuardedLine } from './watchers.js';
-import type { StoreWords } from './words.js';
+import type { StoreCommands } from './store-commands.js';
 
 /** A key whose copy is not what the source has. */
-export interface Apart {
+export interface Difference {
   readonly index: number;
   /** One clause, without any value: `field "name" differs`. */
   readonly what: string;
@@ -41,13 +41,13 @@ export interface Confirmation {
    * @param isTemporary the names there are temporary: their deadlines do not count.
    * @throws ConnectionError when a side is lost.
    */
-  apart(at: Place, keys: Keys, isTemporary: boolean): Promise<readonly Apart[]>;
+  differences(at: AskedNode, keys: Keys, isTemporary: boolean): Promise<readonly Difference[]>;
   close(): void;
 }
 
 export interface VerifyOptions extends ExistingOptions {
   readonly confirmation: Confirmation | undefined;
-  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  commandsFor(node: Node, overwrite: boolean): StoreCommands;
   durabilityOf(node: Node): Durability | undefined;
 }
 
@@ -59,7 +59,7 @@ interface Acknowledged {
 
 /** Keys that are about to be deleted at the source. */
 export interface Unverified {
-  readonly guarded: GuardedLine;
+  readonly connection: RelayConnection;
   readonly ticket: Ticket | undefined;
   readonly batch: Batch;
   readonly stored: Acknowledged;
@@ -75,57 +75,59 @@ export interface Verified extends Acknowledged {
 
 /**
  * Compares what was stored, and gives what stands under temporary names its own ones.
- * @param renaming connections over which no values pass.
+ * @param nodes connections over which no values pass.
  */
 export async function verifyStaged(
   options: VerifyOptions,
-  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
+  { connection, ticket, batch, stored: { keys, found } }: Unverified,
   stage: Stage,
-  renaming: Lanes,
+  nodes: NodePool,
   outcome: OutcomeBuilder,
 ): Promise<Verified> {
   const { node } = batch;
-  const staged = stage.indexesOf(keys);
-  const isStaged = new Set(staged);
-  const below = chosen(keys, staged);
+  const all = indexesOf(keys);
+  const below = chosen(
+    keys,
+    all.filter((index) => stage.has(keys, index)),
+  );
   const above = chosen(
     keys,
-    [...Array(keys.count).keys()].filter((index) => !isStaged.has(index)),
+    all.filter((index) => !stage.has(keys, index)),
   );
-  const one = await confirmed(options, guarded, ticket, batch, stage.staged(below), true);
-  const other = await confirmed(options, guarded, ticket, batch, above, false);
+  const one = await confirmed(options, connection, ticket, batch, stage.staged(below), true);
+  const other = await confirmed(options, connection, ticket, batch, above, false);
   for (const { index, what } of other.wrong) differs(outcome, node, chosen(above, [index]), what);
   for (const { index, what } of one.wrong) differs(outcome, node, chosen(below, [index]), what);
   const wellAbove = chosen(above, other.right);
   const right = chosen(below, one.right);
   const again = joined([chosen(below, one.again), chosen(above, other.again)]);
-  const connection = await renaming.to(node);
+  const target = await nodes.to(node);
   if (one.isWatchOver || other.isWatchOver) {
-    await stage.discard(connection, batch, below);
+    await stage.discard(target, batch, below);
     return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
   }
   const unfit = [...one.wrong.map(({ index }) => index), ...one.again];
-  await stage.discard(connection, batch, chosen(below, unfit));
+  await stage.discard(target, batch, chosen(below, unfit));
   const overwrite = mayOverwrite(options.job, batch) === 'always';
-  const placed = await stage.place(connection, batch, right, overwrite);
-  const rest = [...placed.existing, ...placed.late, ...placed.refused.map(({ index }) => index)];
-  await stage.discard(connection, batch, chosen(right, rest));
-  for (const index of placed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
-  settleRefused(outcome, node, right, placed.refused);
-  const { sourceRun } = guarded.line;
-  const existing = chosen(right, placed.existing);
+  const renamed = await stage.rename(target, batch, right, overwrite);
+  const rest = [...renamed.existing, ...renamed.late, ...renamed.refused.map(({ index }) => index)];
+  await stage.discard(target, batch, chosen(right, rest));
+  for (const index of renamed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
+  settleRefused(outcome, node, right, renamed.refused);
+  const { sourceRun } = connection;
+  const existing = chosen(right, renamed.existing);
   const equal =
     existing.count === 0
       ? noKeys
       : await settleExisting(options, batch, existing, sourceRun, outcome);
   const verified = {
-    keys: joined([wellAbove, chosen(right, placed.placed)]),
+    keys: joined([wellAbove, chosen(right, renamed.renamed)]),
     found: joined([found, equal]),
     again,
     isWatchOver: false,
   };
   const durability = verified.keys.count > 0 ? options.durabilityOf(node) : undefined;
-  const shortfall = durability && (await shortfallOver(connection, durability));
+  const shortfall = durability && (await shortfallOver(target, durability));
   if (shortfall === undefined) return verified;
   const copy: Copy = { state: 'may-be-stored', sourceRun };
   const message = `${node.address}: ${shortfall}`;
@@ -135,18 +137,18 @@ export async function verifyStaged(
 
 /**
  * Compares what was stored under its own name; what is wrong is taken back.
- * @param lane over which the copies are watched.
+ * @param target over which the copies are watched.
  */
 export async function verifyInPlace(
   options: VerifyOptions,
-  { guarded, ticket, batch, stored: { keys, found } }: Unverified,
-  lane: Connection,
+  { connection, ticket, batch, stored: { keys, found } }: Unverified,
+  target: Connection,
   outcome: OutcomeBuilder,
 ): Promise<Verified> {
-  const result = await confirmed(options, guarded, ticket, batch, keys, false);
+  const result = await confirmed(options, connection, ticket, batch, keys, false);
   for (const { index, what } of result.wrong) {
     const one = chosen(keys, [index]);
-    const [back] = await takeBack(options, lane, batch, outcome, one);
+    const [back] = await takeBack(options, target, batch, outcome, one);
     differs(outcome, batch.node, back?.keys ?? one, what);
   }
   return {
@@ -167,7 +169,7 @@ interface Confirmed {
   /** What is as the source has it, and may leave there. */
   readonly right: readonly number[];
   /** What is not, though nobody wrote to the source. */
-  readonly wrong: readonly Apart[];
+  readonly wrong: readonly Difference[];
   /** What has to be moved again, because the source was written to, or nobody can tell. */
   readonly again: readonly number[];
   /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
@@ -183,60 +185,57 @@ const triesOfStreams = 12;
  */
 async function confirmed(
   { confirmation }: VerifyOptions,
-  guarded: GuardedLine,
+  connection: RelayConnection,
   ticket: Ticket | undefined,
   batch: Batch,
   stored: Keys,
   isTemporary: boolean,
 ): Promise<Confirmed> {
-  const indexes = [...Array(stored.count).keys()];
+  const indexes = indexesOf(stored);
   const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
   if (stored.count === 0 || !confirmation) return all;
-  const apart = await confirmation.apart(batch, stored, isTemporary);
-  if (apart.length === 0) return all;
-  const isApart = new Set(apart.map(({ index }) => index));
-  const different = indexes.filter((index) => isApart.has(index));
-  const isStale = await wasWritten(guarded, batch, ticket, chosen(stored, different));
+  const found = await confirmation.differences(batch, stored, isTemporary);
+  if (found.length === 0) return all;
+  const differs = new Set(found.map(({ index }) => index));
+  const different = indexes.filter((index) => differs.has(index));
+  const isStale = await wasWritten(connection, batch, ticket, chosen(stored, different));
   return {
-    right: indexes.filter((index) => !isApart.has(index)),
-    wrong: isStale ? [] : apart,
+    right: indexes.filter((index) => !differs.has(index)),
+    wrong: isStale ? [] : found,
     again: isStale ? different : [],
-    isWatchOver: guarded.removal?.watches === true,
+    isWatchOver: connection.removal?.watches === true,
   };
 }
 
 /** Whether somebody wrote to the source since the values were asked for, as far as it tells. */
 async function wasWritten(
-  { line, removal }: GuardedLine,
+  { source, removal }: RelayConnection,
   batch: Batch,
   ticket: Ticket | undefined,
   different: Keys,
 ): Promise<boolean> {
   if (!removal || !ticket) return false;
   if (removal.watches === true) {
-    const [begun, result] = await Promise.all([
-      line.source.call('MULTI'),
-      line.source.call('EXEC'),
-    ]);
+    const [begun, result] = await Promise.all([source.call('MULTI'), source.call('EXEC')]);
     if (begun instanceof ErrorReply || result === null) return !(begun instanceof ErrorReply);
-    return batch.attempt < triesOfStreams && (await anyStream(line.source, different));
+    return batch.attempt < triesOfStreams && (await anyStream(source, different));
   }
   if (ticket.state === undefined) return false;
   // As long as nobody else writes, the state is the same object.
   const now = removal.begin(batch.keys);
-  await line.source.call('PING');
+  await source.call('PING');
   return now.state !== ticket.state;
 }
 
 async function anyStream(source: Connection, keys: Keys): Promise<boolean> {
-  const indexes = [...Array(keys.count).keys()];
+  const indexes = indexesOf(keys);
   const types = await Promise.all(indexes.map((index) => source.call('TYPE', keyAt(keys, index))));
   return types.includes('stream');
 }
 
 /** What became of keys whose values were found to be right; each is in one of these. */
-interface Placed {
-  readonly placed: readonly number[];
+interface Renamed {
+  readonly renamed: readonly number[];
   /** The node has a key of that name, which may not be overwritten. */
   readonly existing: readonly number[];
   /** It does not have the deadline that was sent. */
@@ -244,103 +243,99 @@ interface Placed {
   readonly refused: readonly Refused[];
 }
 
-export interface Stage {
-  /**
-   * The keys under temporary names.
-   * @param deadlines of the keys, 0 for none; may be filled in later.
-   */
-  begin(keys: Keys, deadlines: Float64Array | undefined): Keys;
-  /** They get their own names in another way after all. */
-  forget(keys: Keys): void;
-  /** Which of the keys stand under temporary names. */
-  indexesOf(keys: Keys): readonly number[];
-  /** Keys that were begun with, under the same temporary names. */
-  staged(keys: Keys): Keys;
-  /** Gives keys their own names. */
-  place(
-    lane: Connection,
-    at: Pick<Batch, 'asking'>,
-    keys: Keys,
-    overwrite: boolean,
-  ): Promise<Placed>;
-  /** Deletes what stands under temporary names. */
-  discard(lane: Connection, at: Pick<Batch, 'asking'>, keys: Keys): Promise<void>;
-}
-
-interface Staged {
+interface StagedKey {
   readonly name: Buffer;
   readonly deadlineMs: () => number;
 }
 
-export function createStage(): Stage {
-  const known = new Map<string, Staged>();
+/** The temporary names under which keys of one batch stand. */
+export class Stage {
+  readonly #known = new Map<string, StagedKey>();
 
-  function of(keys: Keys, index: number): Staged {
-    const found = known.get(keyAt(keys, index).toString('latin1'));
-    if (!found) throw new Error('a key that was not stored under a temporary name');
-    return found;
+  /**
+   * The keys under temporary names.
+   * @param deadlines of the keys, 0 for none; may be filled in later.
+   */
+  begin(keys: Keys, deadlines: Float64Array | undefined): Keys {
+    for (let index = 0; index < keys.count; index++) {
+      const name = temporaryNameFor(keyAt(namesOf(keys), index));
+      const deadlineMs = (): number => deadlines?.[index] ?? 0;
+      this.#known.set(keyAt(keys, index).toString('latin1'), { name, deadlineMs });
+    }
+    return this.staged(keys);
   }
 
-  function staged(keys: Keys): Keys {
+  /** They get their own names in another way after all. */
+  forget(keys: Keys): void {
+    for (let index = 0; index < keys.count; index++) {
+      this.#known.delete(keyAt(keys, index).toString('latin1'));
+    }
+  }
+
+  /** Whether the key stands under a temporary name. */
+  has(keys: Keys, index: number): boolean {
+    return this.#known.has(keyAt(keys, index).toString('latin1'));
+  }
+
+  /** Keys that were begun with, under the same temporary names. */
+  staged(keys: Keys): Keys {
     const names = keysBuilder(Math.max(1, keys.count));
     for (let index = 0; index < keys.count; index++) {
-      const name = frame(of(keys, index).name);
+      const name = frame(this.#of(keys, index).name);
       names.add(name, 0, name.length);
     }
     return { ...keys, names: names.take() };
   }
 
-  return {
-    staged,
-    forget(keys) {
-      for (let index = 0; index < keys.count; index++) {
-        known.delete(keyAt(keys, index).toString('latin1'));
-      }
-    },
-    indexesOf: (keys) =>
-      [...Array(keys.count).keys()].filter((index) =>
-        known.has(keyAt(keys, index).toString('latin1')),
-      ),
-    begin(keys, deadlines) {
-      for (let index = 0; index < keys.count; index++) {
-        const name = temporaryNameFor(keyAt(namesOf(keys), index));
-        const deadlineMs = (): number => deadlines?.[index] ?? 0;
-        known.set(keyAt(keys, index).toString('latin1'), { name, deadlineMs });
-      }
-      return staged(keys);
-    },
-    async place(lane, { asking }, keys, overwrite) {
-      const side = sideOf(lane, { asking });
-      const placed: number[] = [];
-      const existing: number[] = [];
-      const late: number[] = [];
-      const refused: Refused[] = [];
-      const word = overwrite ? 'RENAME' : 'RENAMENX';
-      await Promise.all(
-        [...Array(keys.count).keys()].map(async (index) => {
-          const { name, deadlineMs: deadlineOf } = of(keys, index);
-          const deadlineMs = deadlineOf();
-          const real = keyAt(namesOf(keys), index);
-          if (deadlineMs === 0) void side.ask(['PERSIST', name]).catch(() => undefined);
-          else if (!isNear(deadlineIn(await side.ask(['PTTL', name])), deadlineMs)) {
-            late.push(index);
-            return;
-          }
-          const reply = await side.ask([word, name, real]);
-          if (reply instanceof ErrorReply) refused.push({ index, text: reply.text });
-          else if (reply === (overwrite ? 'OK' : 1)) placed.push(index);
-          else if (reply === 0) existing.push(index);
-          else refused.push({ index, text: 'ERR a malformed reply to RENAME' });
-        }),
-      );
-      const sorted = placed.sort((one, other) => one - other);
-      return { placed: sorted, existing, late, refused };
-    },
-    async discard(lane, { asking }, keys) {
-      const side = sideOf(lane, { asking });
-      await Promise.all(
-        [...Array(keys.count).keys()].map((index) => side.ask(['DEL', of(keys, index).name])),
-      );
-    },
-  };
+  /** Gives keys their own names. */
+  async rename(
+    target: Connection,
+    { asking }: Pick<Batch, 'asking'>,
+    keys: Keys,
+    overwrite: boolean,
+  ): Promise<Renamed> {
+    const side = sideOf(target, { asking });
+    const renamed: number[] = [];
+    const existing: number[] = [];
+    const late: number[] = [];
+    const refused: Refused[] = [];
+    const word = overwrite ? 'RENAME' : 'RENAMENX';
+    await Promise.all(
+      indexesOf(keys).map(async (index) => {
+        const { name, deadlineMs: deadlineOf } = this.#of(keys, index);
+        const deadlineMs = deadlineOf();
+        const real = keyAt(namesOf(keys), index);
+        if (deadlineMs === 0) void side.ask(['PERSIST', name]).catch(() => undefined);
+        else if (!isNear(deadlineIn(await side.ask(['PTTL', name])), deadlineMs)) {
+          late.push(index);
+          return;
+        }
+        const reply = await side.ask([word, name, real]);
+        if (reply instanceof ErrorReply) refused.push({ index, text: reply.text });
+        else if (reply === (overwrite ? 'OK' : 1)) renamed.push(index);
+        else if (reply === 0) existing.push(index);
+        else refused.push({ index, text: 'ERR a malformed reply to RENAME' });
+      }),
+    );
+    renamed.sort((one, other) => one - other);
+    return { renamed, existing, late, refused };
+  }
+
+  /** Deletes what stands under temporary names. */
+  async discard(target: Connection, { asking }: Pick<Batch, 'asking'>, keys: Keys): Promise<void> {
+    const side = sideOf(target, { asking });
+    await Promise.all(
+      indexesOf(keys).map((index) => side.ask(['DEL', this.#of(keys, index).name])),
+    );
+  }
+
+  #of(keys: Keys, index: number): StagedKey {
+    const found = this.#known.get(keyAt(keys, index).toString('latin1'));
+    if (!found) throw new Error('a key that was not stored under a temporary name');
+    return found;
+  }
+}
+
+function indexesOf({ count }: Keys): number[] {
+  return [...Array(count).keys()];
 }

@@ -17,7 +17,7 @@ import { keyAt, keyStart, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import { isPassing, type Refused } from '../refusals.js';
+import { isPassing, type Refused } from '../refused-keys.js';
 
 export interface Examined {
   readonly equal: readonly number[];
@@ -26,11 +26,11 @@ export interface Examined {
 }
 
 /**
- * @param lane must not carry values that pass through.
+ * @param target must not carry values that pass through.
  * @param storeAs stores the value of the key at an index under another name, which is a frame.
  */
 export async function examine(
-  lane: Connection,
+  target: Connection,
   { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
   indexes: readonly number[],
   storeAs: (index: number, name: Buffer) => Promise<unknown>,
@@ -52,7 +52,7 @@ export async function examine(
     const reply = await storeAs(index, frame(beside));
     if (reply instanceof ErrorReply) return isPassing(reply.text) ? reply.text : false;
     try {
-      const side = sideOf(lane, { asking });
+      const side = sideOf(target, { asking });
       const compared = await compareValue(beside, name, side, side);
       if (compared.same) return true;
       // It goes round again, as if the node had asked for that.
@@ -61,8 +61,8 @@ export async function examine(
       if (!(error instanceof RefusedError)) throw error;
       return isPassing(error.reply) ? error.reply : false;
     } finally {
-      if (asking) lane.call('ASKING').catch(() => undefined);
-      await lane.call('DEL', beside).catch(() => undefined);
+      if (asking) target.call('ASKING').catch(() => undefined);
+      await target.call('DEL', beside).catch(() => undefined);
     }
   }
 }
@@ -70,10 +70,10 @@ export async function examine(
 /**
  * The first pass over values that a node has taken just now: which of them it does not give back byte
  * for byte. Equal values may be given back in other bytes, so these are suspect, and no more than that.
- * @param lane must not carry values that pass through.
+ * @param target must not carry values that pass through.
  */
 export async function suspectIndexes(
-  lane: Connection,
+  target: Connection,
   { keys, asking }: Pick<Batch, 'keys' | 'asking'>,
   indexes: readonly number[],
 ): Promise<readonly number[]> {
@@ -105,8 +105,8 @@ export async function suspectIndexes(
   return indexes.filter((_, at) => isSame[at] !== true);
 
   function ask(word: string, name: Buffer): Promise<Reply> {
-    if (asking) lane.call('ASKING').catch(() => undefined);
-    return askAt(lane, [word, name]);
+    if (asking) target.call('ASKING').catch(() => undefined);
+    return askAt(target, [word, name]);
   }
 }
 

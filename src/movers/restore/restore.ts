@@ -22,17 +22,17 @@ import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type JobPolicy, mayOverwrite } from '../policy.js';
-import { retryRefused, verdictOf } from '../refusals.js';
+import { retryRefused, verdictOf } from '../refused-keys.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
-import { createLanes } from '../relay/lanes.js';
-import type { StoreWords } from '../relay/words.js';
+import { NodePool } from '../relay/node-pool.js';
+import type { StoreCommands } from '../relay/store-commands.js';
 import { examine, suspectIndexes } from './existing.js';
 import { type Cargo, hasRoom, sendHeld, sendLarge } from './send.js';
 
 export interface RestoreOptions {
   readonly large: LargeValues;
   connectNode(node: Node): Promise<Connection>;
-  wordsFor(node: Node, overwrite: boolean): StoreWords;
+  commandsFor(node: Node, overwrite: boolean): StoreCommands;
   takesHints(node: Node): boolean;
   readonly job: JobPolicy;
   /** Whether what was stored is compared with what was brought along. */
@@ -45,15 +45,15 @@ const wayOfNewer =
 
 export function restore(options: RestoreOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
-  const lanes = createLanes(connectNode, 1);
-  const slowLanes = createLanes(connectNode, 1);
+  const nodes = new NodePool(connectNode, 1);
+  const slowNodes = new NodePool(connectNode, 1);
   const { large } = options;
-  /** Who has a slow lane at present. */
+  /** Who has a slow target at present. */
   const turns = new Map<string, Promise<unknown>>();
 
-  function inTurn<T>(node: Node, work: (lane: Connection) => Promise<T>): Promise<T> {
+  function inTurn<T>(node: Node, work: (target: Connection) => Promise<T>): Promise<T> {
     const before = turns.get(node.address) ?? Promise.resolve();
-    const mine = before.then(async () => work(await slowLanes.to(node)));
+    const mine = before.then(async () => work(await slowNodes.to(node)));
     turns.set(
       node.address,
       mine.catch(() => undefined),
@@ -99,26 +99,26 @@ export function restore(options: RestoreOptions): Mover {
     }
   }
 
-  function cargoOf({ keys, node, asking }: Batch, words: StoreWords): Cargo {
+  function cargoOf({ keys, node, asking }: Batch, commands: StoreCommands): Cargo {
     const takesHints = options.takesHints(node);
-    return { values: valuesOf(keys), names: namesOf(keys), words, takesHints, asking };
+    return { values: valuesOf(keys), names: namesOf(keys), commands, takesHints, asking };
   }
 
-  const wordsOf = (batch: Batch): StoreWords =>
-    options.wordsFor(batch.node, mayOverwrite(options.job, batch) === 'always');
+  const commandsTo = (batch: Batch): StoreCommands =>
+    options.commandsFor(batch.node, mayOverwrite(options.job, batch) === 'always');
 
   async function storeHeld(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
-    const lane = await lanes.to(batch.node);
-    await hasRoom(lane);
-    const cargo = cargoOf(batch, wordsOf(batch));
+    const target = await nodes.to(batch.node);
+    await hasRoom(target);
+    const cargo = cargoOf(batch, commandsTo(batch));
     const refusals = await new Promise<readonly Refusal[]>((resolve, reject) => {
       const acks = new AckReader(batch.keys.count, batch.asking, (error) => {
         if (error) reject(error);
         else resolve(acks.refusals);
       });
-      lane.expect(acks);
+      target.expect(acks);
       for (let index = 0; index < batch.keys.count; index++) {
-        sendHeld(lane, cargo, index);
+        sendHeld(target, cargo, index);
         acks.sent(index);
       }
       acks.complete();
@@ -131,15 +131,15 @@ export function restore(options: RestoreOptions): Mover {
     const { id, size } = largeOf(values.bytes, 0);
     let isDone = false;
     try {
-      const words = wordsOf(batch);
-      if (size > words.largestBytes) {
+      const commands = commandsTo(batch);
+      if (size > commands.largestBytes) {
         const message = `its ${String(size)} bytes are more than one command can carry: start a server on the file, and give that in --from`;
         outcome.fail(batch.keys, { class: 'too-large', message });
         isDone = true;
         return;
       }
-      const cargo = cargoOf(batch, words);
-      const reply = await inTurn(batch.node, (lane) => ship(lane, cargo));
+      const cargo = cargoOf(batch, commands);
+      const reply = await inTurn(batch.node, (target) => ship(target, cargo));
       const text = reply instanceof ErrorReply ? reply.text : 'ERR a malformed reply to RESTORE';
       const refusals = reply === 'OK' ? [] : [{ index: 0, text }];
       await settle(batch, refusals, outcome);
@@ -149,24 +149,24 @@ export function restore(options: RestoreOptions): Mover {
     }
   }
 
-  /** Sends the first value of a cargo over a slow lane, and gives the answer to it. */
-  async function ship(lane: Connection, cargo: Cargo): Promise<Reply> {
+  /** Sends the first value of a cargo over a slow target, and gives the answer to it. */
+  async function ship(target: Connection, cargo: Cargo): Promise<Reply> {
     if (cargo.asking)
-      lane.expect(
+      target.expect(
         new ReplyReader(
           () => undefined,
           () => undefined,
         ),
       );
-    const answer = nextReply(lane);
+    const answer = nextReply(target);
     const { bytes, starts } = cargo.values;
     try {
       if (formOf(bytes, starts[0] as number) === forms.large) {
-        await sendLarge(lane, cargo, 0, large);
-      } else sendHeld(lane, cargo, 0);
+        await sendLarge(target, cargo, 0, large);
+      } else sendHeld(target, cargo, 0);
     } catch (error) {
       // A command was cut off: nothing can follow it.
-      lane.close();
+      target.close();
       answer.catch(() => undefined);
       throw error;
     }
@@ -211,12 +211,12 @@ export function restore(options: RestoreOptions): Mover {
 
   /** Compares what the node has under these names with what was brought along. */
   function lookAt(batch: Batch, indexes: readonly number[]): ReturnType<typeof examine> {
-    const words = options.wordsFor(batch.node, false);
-    return inTurn(batch.node, (lane) =>
-      examine(lane, batch, indexes, (index, name) => {
-        const cargo = cargoOf({ ...batch, keys: chosen(batch.keys, [index]) }, words);
+    const commands = options.commandsFor(batch.node, false);
+    return inTurn(batch.node, (target) =>
+      examine(target, batch, indexes, (index, name) => {
+        const cargo = cargoOf({ ...batch, keys: chosen(batch.keys, [index]) }, commands);
         const starts = Uint32Array.of(0, name.length);
-        return ship(lane, { ...cargo, names: { bytes: name, starts, count: 1 } });
+        return ship(target, { ...cargo, names: { bytes: name, starts, count: 1 } });
       }),
     );
   }
@@ -229,7 +229,7 @@ export function restore(options: RestoreOptions): Mover {
   ): Promise<void> {
     const { keys, node } = batch;
     const stored = [...Array(keys.count).keys()].filter((index) => !refused.has(index));
-    const suspects = await inTurn(node, (lane) => suspectIndexes(lane, batch, stored));
+    const suspects = await inTurn(node, (target) => suspectIndexes(target, batch, stored));
     if (suspects.length === 0) return;
     const found = await lookAt(batch, suspects);
     outcome.moved -= found.different.length + found.refused.length;
@@ -244,8 +244,8 @@ export function restore(options: RestoreOptions): Mover {
     name: 'restore',
     move,
     close() {
-      lanes.close();
-      slowLanes.close();
+      nodes.close();
+      slowNodes.close();
     },
   };
 }

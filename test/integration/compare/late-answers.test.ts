@@ -1,7 +1,6 @@
 /** What two servers answer at different moments, because one is late, is compared all the same. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compareValue, sideOf } from '../../../src/compare/value.js';
-import { createAside } from '../../../src/movers/aside.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
 import { frame } from '../../../src/redis/frames.js';
@@ -9,6 +8,7 @@ import { keyAt, keysBuilder } from '../../../src/redis/keys.js';
 import type { Keys, Node } from '../../../src/types.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Server, startServer } from '../../support/servers.js';
+import { createSideChannel } from '../../../src/movers/side-channel.js';
 
 let servers: readonly Server[];
 let proxy: Proxy;
@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 it('is not late enough to make another TTL of the same one, for an import', async () => {
-  const aside = createAside(
+  const aside = createSideChannel(
     () => Promise.resolve(late),
     () => Promise.resolve(other),
   );

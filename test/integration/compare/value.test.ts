@@ -12,7 +12,7 @@ import {
   type Side,
   sideOf,
 } from '../../../src/compare/value.js';
-import { createAside } from '../../../src/movers/aside.js';
+import { createSideChannel } from '../../../src/movers/side-channel.js';
 import { frame } from '../../../src/redis/frames.js';
 import { keysBuilder } from '../../../src/redis/keys.js';
 import { waitFor } from '../../support/wait.js';
@@ -186,7 +186,7 @@ async function amongMany({ ours, theirs }: TwoServers, name: string): Promise<st
   const keys = keysBuilder(1);
   const key = frame(Buffer.from(name));
   keys.add(key, 0, key.length);
-  const aside = createAside(
+  const aside = createSideChannel(
     () => Promise.resolve(ours),
     () => Promise.resolve(theirs),
   );

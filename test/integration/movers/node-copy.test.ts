@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
 import { nodeCopy, type NodeCopy } from '../../../src/movers/relay/node-copy.js';
 import type { SentValue } from '../../../src/movers/relay/sent-values.js';
-import { storeWords } from '../../../src/movers/relay/words.js';
+import { storeCommands } from '../../../src/movers/relay/store-commands.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
 import { frame } from '../../../src/redis/frames.js';
@@ -14,7 +14,7 @@ import { setStage } from '../../support/stage.js';
 
 const stage = setStage();
 const name = 'key';
-const words = storeWords(false, {
+const words = storeCommands(false, {
   ...{ valueDeadlines: true, payloadDeadlines: true, skewMs: 0, largestBytes: 2 ** 29 },
 });
 const hour = 3_600_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
-  createSentValues,
   sentValueOf,
+  SentValues,
   valueRecord,
   withSentValues,
 } from '../../../../src/movers/relay/sent-values.js';
@@ -36,7 +36,7 @@ describe('what was sent', () => {
       command('SET', 'a', 'one', 'NX'),
       command('SET', 'b\r\n', '*2\r\n$1\r\n', 'NX', 'PXAT', 1_893_456_000_000),
     );
-    const sent = createSentValues();
+    const sent = new SentValues();
     const common = { keys, acks: acksOf(0, 2, 3), ttls, asking: false, form: 'value' } as const;
     sent.keep({ ...common, ...first, first: 0 });
     const known = sent.withValues(keys);
@@ -56,7 +56,7 @@ describe('what was sent', () => {
     const asking = command('ASKING');
     const whole = [asking, command('RESTORE', 'a', 0, 'payload')];
     const cut = command('RESTORE', 'b', 0, 'another').subarray(0, -3);
-    const sent = createSentValues();
+    const sent = new SentValues();
     const common = { keys, acks: acksOf(0, 1), ttls: undefined, asking: true } as const;
     sent.keep({ ...common, form: 'payload', ...held(...whole, asking, cut), first: 0 });
     const known = sent.withValues(keys);
@@ -66,7 +66,7 @@ describe('what was sent', () => {
   });
 
   it('that comes after all is released is let go at once', () => {
-    const sent = createSentValues();
+    const sent = new SentValues();
     sent.release();
     const late = held(command('SET', 'a', 'one'));
     const keys = keysOf('a');

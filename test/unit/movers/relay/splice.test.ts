@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AckReader } from '../../../../src/movers/relay/acks.js';
 import { Splice, type SpliceOptions } from '../../../../src/movers/relay/splice.js';
-import { storeWords } from '../../../../src/movers/relay/words.js';
+import { storeCommands } from '../../../../src/movers/relay/store-commands.js';
 import { BulksReader } from '../../../../src/redis/bulks.js';
 import { command } from '../../../../src/redis/frames.js';
 import { feed } from '../../../support/feed.js';
@@ -26,7 +26,7 @@ function splice(changes: Changes) {
     target,
     acks,
     form: 'value',
-    words: storeWords(changes.overwrite ?? false, changes.of ?? modern),
+    commands: storeCommands(changes.overwrite ?? false, changes.of ?? modern),
     ttls: undefined,
     asking: false,
     settle: (result) => results.push(result),

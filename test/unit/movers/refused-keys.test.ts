@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type Verdict, verdictOf } from '../../../src/movers/refusals.js';
+import { type Verdict, verdictOf } from '../../../src/movers/refused-keys.js';
 
 const retry = (why: string): object => ({ kind: 'retry', class: why });
 const failed = (why: string): object => ({ kind: 'failed', class: why });

@@ -10,11 +10,11 @@ import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';
-import { isPassing, type Refused } from './refusals.js';
+import { isPassing, type Refused } from './refused-keys.js';
 import { type Reopening, reopeningConnection } from './reopening.js';
 
 /** Where to ask, and whether behind ASKING. */
-export type Place = Pick<Batch, 'node' | 'asking'>;
+export type AskedNode = Pick<Batch, 'node' | 'asking'>;
 
 export interface Present {
   /** Which of the keys the node has. */
@@ -35,19 +35,19 @@ export interface Compared {
   readonly refused: readonly Refused[];
 }
 
-export interface Aside {
+export interface SideChannel {
   /** Sorts keys that both sides have. */
-  compare(at: Place, keys: Keys): Promise<Compared>;
+  compare(at: AskedNode, keys: Keys): Promise<Compared>;
   /** Which of these keys the node has. */
-  present(at: Place, keys: Keys): Promise<Present>;
+  present(at: AskedNode, keys: Keys): Promise<Present>;
   /** What the node has received since the last call, by its own count; 0 if it doesn't tell. */
   receivedBytes(node: Node): Promise<number>;
 }
 
-export function createAside(
+export function createSideChannel(
   connectSource: () => Promise<Connection>,
   connectNode: (node: Node) => Promise<Connection>,
-): Aside {
+): SideChannel {
   const source = reopeningConnection(connectSource);
   const firstPass = createFirstPass({ memoryUsage: true });
   const nodes = new Map<string, { connection: Reopening<Connection>; receivedBytes: number }>();
@@ -65,7 +65,7 @@ export function createAside(
   }
 
   /** A command for each key, because their slots differ. */
-  async function present({ node, asking }: Place, keys: Keys): Promise<Present> {
+  async function present({ node, asking }: AskedNode, keys: Keys): Promise<Present> {
     const connection = await known(node).connection.get();
     const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, index) => {

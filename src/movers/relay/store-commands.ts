@@ -1,26 +1,26 @@
 /**
  * The commands that store a key, split into what stands before the key and what follows the value,
- * prepared once a run. Which words a node takes depends on its version and on whether anything
+ * prepared once a run. Which arguments a node takes depends on its version and on whether anything
  * may be overwritten.
  */
-import { commandHead, frame, command } from '../../redis/frames.js';
+import { command, commandHead, frame } from '../../redis/frames.js';
 import { withSlack } from '../../redis/short-copy.js';
 
 /** How a value travels. `value`: GET replies into SET; `payload`: DUMP replies into RESTORE. */
 export type Form = 'value' | 'payload';
 
-export interface Words {
+export interface CommandParts {
   /** Up to, not including, the key's frame. */
   readonly prefix: Buffer;
   /** What follows the value; for a value with a TTL, its number comes behind. */
   readonly suffix: Buffer;
 }
 
-export interface StoreWords {
-  readonly value: Words;
-  readonly expiringValue: Words;
-  readonly payload: Words;
-  readonly expiringPayload: Words;
+export interface StoreCommands {
+  readonly value: CommandParts;
+  readonly expiringValue: CommandParts;
+  readonly payload: CommandParts;
+  readonly expiringPayload: CommandParts;
   /** Whether SET takes its expiry as a point in time (PXAT); else as what is left. */
   readonly valueDeadlines: boolean;
   /** Whether RESTORE does (ABSTTL). */
@@ -32,7 +32,7 @@ export interface StoreWords {
 }
 
 /** What of a node matters for storing keys there. */
-export interface NodeAbilities {
+export interface StoreAbilities {
   /** SET … PXAT, since 6.2. */
   readonly valueDeadlines: boolean;
   /** RESTORE … ABSTTL, since 5.0. */
@@ -41,7 +41,7 @@ export interface NodeAbilities {
   readonly largestBytes: number;
 }
 
-export const commandWords = {
+export const commandFrames = {
   asking: command('ASKING'),
   /** The argument of RESTORE that says: it never expires. */
   never: frame(Buffer.from('0')),
@@ -52,7 +52,7 @@ const frames = (...words: string[]): Buffer =>
   Buffer.concat(words.map((word) => frame(Buffer.from(word))));
 
 /** @param overwrite whether a key that the node has is replaced. */
-export function storeWords(overwrite: boolean, node: NodeAbilities): StoreWords {
+export function storeCommands(overwrite: boolean, node: StoreAbilities): StoreCommands {
   const unlessThere = overwrite ? [] : ['NX'];
   const expiry = [...unlessThere, node.valueDeadlines ? 'PXAT' : 'PX'];
   const replace = overwrite ? ['REPLACE'] : [];

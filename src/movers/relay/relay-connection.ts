@@ -3,8 +3,8 @@
  *
  * What keeps it in order: questions to the source and the readers of the nodes' answers are lined
  * up at the same moment, so answers come in the order in which values arrive. Only one value is
- * under way on a line at a time, so nothing can get between the pieces of a command; that is why a
- * line's connections to nodes are its own.
+ * under way at a time, so nothing can get between the pieces of a command; that is why the connections
+ * to nodes are its own.
  */
 import { BulksReader } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
@@ -15,17 +15,18 @@ import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { leaseMs } from '../elements/temporary.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
-import type { Lanes } from './lanes.js';
+import type { NodePool } from './node-pool.js';
+import type { Removal } from './removal.js';
 import type { SentValues } from './sent-values.js';
 import { Splice, type Spliced } from './splice.js';
-import type { Form, StoreWords } from './words.js';
+import type { Form, StoreCommands } from './store-commands.js';
 
-export interface Passage {
+export interface ValuesToPass {
   readonly keys: Keys;
   readonly node: Node;
-  readonly lane: Connection;
+  readonly target: Connection;
   readonly form: Form;
-  readonly words: StoreWords;
+  readonly commands: StoreCommands;
   readonly ttls: Float64Array | undefined;
   /** The names are temporary: what has no deadline gets one. */
   readonly isTemporary?: boolean;
@@ -72,25 +73,47 @@ export interface Passed {
   readonly bytes: number;
 }
 
-export interface Line {
+/** A connection to the source, and how keys leave over it. */
+export interface GuardedSource {
   readonly source: Connection;
-  /** Its run_id. */
+  /** Its run_id: another one after each restart. */
   readonly sourceRun: string;
-  /** A connection to the node; the same or another one each time. */
-  laneTo(node: Node): Promise<Connection>;
-  /**
-   * Asks for the values and stores them at the node.
-   * @throws ConnectionError when the source is lost.
-   */
-  pass(passage: Passage): Promise<Passed>;
-  close(): void;
+  /** Undefined: they don't. */
+  readonly removal: Removal | undefined;
 }
 
 const dumpHead = keyCommandHead('DUMP');
 
-export function createLine(source: Connection, sourceRun: string, lanes: Lanes): Line {
-  function pass(passage: Passage): Promise<Passed> {
-    const { keys, lane, durability } = passage;
+export class RelayConnection implements GuardedSource {
+  readonly source: Connection;
+  readonly sourceRun: string;
+  readonly removal: Removal | undefined;
+  readonly #nodes: NodePool;
+
+  constructor({ source, sourceRun, removal }: GuardedSource, nodes: NodePool) {
+    this.source = source;
+    this.sourceRun = sourceRun;
+    this.removal = removal;
+    this.#nodes = nodes;
+  }
+
+  /** A connection to the node; the same or another one each time. */
+  targetTo(node: Node): Promise<Connection> {
+    return this.#nodes.to(node);
+  }
+
+  close(): void {
+    this.source.close();
+    this.#nodes.close();
+  }
+
+  /**
+   * Asks for the values and stores them at the node.
+   * @throws ConnectionError when the source is lost.
+   */
+  pass(values: ValuesToPass): Promise<Passed> {
+    const { source } = this;
+    const { keys, target, durability } = values;
     return new Promise((resolve, reject) => {
       let read: Spliced | undefined;
       let lost: Error | undefined;
@@ -119,7 +142,7 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
       function askDurability(): Reader | undefined {
         if (!durability || lost || acks.sentCount === 0) return undefined;
         answersDue++;
-        lane.out.append(durability.question);
+        target.out.append(durability.question);
         const judge = (reply: Reply): void => {
           undurable = durability.shortfall(reply);
           answered();
@@ -127,26 +150,26 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         return new ReplyReader(judge, answered);
       }
 
-      const acks = new AckReader(keys.count, passage.asking, (error) => {
-        if (read) passage.answered(read.bytes);
+      const acks = new AckReader(keys.count, values.asking, (error) => {
+        if (read) values.answered(read.bytes);
         answered(error);
       });
-      lane.expect(acks);
-      const { form, words, ttls, asking, sent } = passage;
+      target.expect(acks);
+      const { form, commands, ttls, asking, sent } = values;
       const sink = new Splice({
         keys,
         source,
-        target: lane,
+        target,
         acks,
         form,
-        words,
+        commands,
         ttls,
         asking,
-        leaseUntilMs: passage.isTemporary === true ? Date.now() + leaseMs : 0,
+        leaseUntilMs: values.isTemporary === true ? Date.now() + leaseMs : 0,
         keepSent:
           sent?.hasRoom() === true
-            ? (commands) => {
-                sent.keep({ ...commands, keys, acks, form, ttls, asking });
+            ? (kept) => {
+                sent.keep({ ...kept, keys, acks, form, ttls, asking });
               }
             : undefined,
         settle(result) {
@@ -156,24 +179,13 @@ export function createLine(source: Connection, sourceRun: string, lanes: Lanes):
         },
         fail(error) {
           // A command may have been cut off: nothing can follow it.
-          lane.close();
+          target.close();
           reject(error);
         },
       });
-      ask(source, keys, passage.form, sink);
+      ask(source, keys, values.form, sink);
     });
   }
-
-  return {
-    source,
-    sourceRun,
-    laneTo: (node) => lanes.to(node),
-    pass,
-    close() {
-      source.close();
-      lanes.close();
-    },
-  };
 }
 
 function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
@@ -190,10 +202,10 @@ function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
 
 /** By whom keys were stored. */
 export function storedBy(
-  lane: Connection,
+  target: Connection,
   { node }: Pick<Batch, 'node'>,
 ): Pick<Copy, 'storedOver' | 'storedAt'> {
-  return { storedOver: lane, storedAt: node.address };
+  return { storedOver: target, storedAt: node.address };
 }
 
 /** The keys that are neither absent nor refused. */

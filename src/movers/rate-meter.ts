@@ -16,7 +16,7 @@ export interface Measured {
   readonly isTelling: boolean;
 }
 
-export interface Pace {
+export interface RateMeter {
   /** Measures from now on, if it does not do so already. */
   begin(): void;
   /** Forgets all; `begin` has to be called again. */
@@ -31,7 +31,7 @@ export interface Pace {
 }
 
 /** @param roundTripMs how far the source is. */
-export function createPace(roundTripMs: () => number): Pace {
+export function createRateMeter(roundTripMs: () => number): RateMeter {
   let startMs: number | undefined;
   let idleFromMs: number | undefined;
   let idleMs = 0;
