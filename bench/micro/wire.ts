@@ -33,6 +33,7 @@ export function blindConnection(): Connection {
   return {
     address: 'nowhere',
     out: shipped.createOutput(socket as unknown as Socket),
+    dataset: '',
     lost: undefined,
     pauseCount: 0,
     onLost: unforeseen,

@@ -3,7 +3,7 @@ import { ProtocolError } from '../errors.js';
 import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
 import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
-import { lineText, type Reader, type Reply, ReplyReader } from './reply.js';
+import { lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
 
 /**
  * Sends these pieces as one command.
@@ -127,4 +127,22 @@ export class NumbersReader implements Reader {
     this.done = true;
     this.resolve(this.#numbers);
   }
+}
+
+/**
+ * What names the data of a server, as far as it tells: the server has another `run_id` after each restart,
+ * and another `master_replid` (since 4.0) after each time that it became a master (shiftReplicationId in
+ * Redis' replication.c). So as long as the name is the same, nothing that was acknowledged was lost.
+ * @returns an empty one where it does not tell.
+ * @throws ConnectionError when it is lost.
+ */
+export async function readDataset(connection: Pick<Connection, 'call'>): Promise<string> {
+  const replies = await Promise.all([
+    connection.call('INFO', 'server'),
+    connection.call('INFO', 'replication'),
+  ]);
+  const [server = '', replication = ''] = replies.map(textOf);
+  const runId = /^run_id:(\w+)/m.exec(server)?.[1];
+  const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? '';
+  return runId === undefined ? '' : `${runId} ${replicationId}`;
 }

@@ -23,6 +23,8 @@ export interface Connection {
   /** `host:port`, as it is named in errors. */
   readonly address: string;
   readonly out: Output;
+  /** Which data set answers there, by `readDataset`; empty as long as that was not asked. */
+  dataset: string;
   /** Set once it is lost; nothing can be sent or read any more. */
   readonly lost: ImportError | undefined;
   /** Calls back when it is lost, after the readers have failed. */
@@ -161,6 +163,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     const connection: Connection = {
       address,
       out,
+      dataset: '',
       get lost() {
         return lost;
       },

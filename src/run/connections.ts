@@ -3,7 +3,7 @@
  * and closed together.
  */
 import { connect, type Connection } from '../redis/connection.js';
-import { measureRoundTrip } from '../redis/ask.js';
+import { measureRoundTrip, readDataset } from '../redis/ask.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Logger, Node } from '../types.js';
 import type { Distance } from '../limits/distance.js';
@@ -57,6 +57,7 @@ export function nodeConnections(
       open.add(connection);
       connection.onLost(() => open.delete(connection));
       connections.opened(connection);
+      connection.dataset = await readDataset(connection);
       distance.noteNode(node.address, await measureRoundTrip(connection));
       return connection;
     },

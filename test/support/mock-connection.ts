@@ -56,6 +56,7 @@ export function mockConnection(): MockConnection {
   const connection: MockConnection = {
     address: 'mock:1',
     out,
+    dataset: '',
     lost: undefined,
     pauseCount: 0,
     unsentBytes: 0,

@@ -236,7 +236,8 @@ export function relay(options: RelayOptions): Mover {
     outcome.add(stored.outcome);
     const byElements = stored.byElements.count > 0 ? [stored.byElements] : [];
     const verified = await verify({ connection, ticket, batch, stored }, stage, target, outcome);
-    const copy: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch) };
+    const isDurable = options.durabilityOf(batch.node) !== undefined;
+    const copy: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch), isDurable };
     const known = async (some: Keys, found: Keys): Promise<KnownKeys[]> => [
       ...(isByElements
         ? await takeBack(options, target, batch, outcome, some)

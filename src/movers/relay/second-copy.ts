@@ -75,12 +75,9 @@ export async function moveAgain(
   const { job } = options;
   const { sourceRun } = connection;
   const commands = options.commandsFor(node, false);
-  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch) };
-  /** The node has not restarted since it acknowledged the keys. */
-  const isSure =
-    copy.storedAt === node.address &&
-    copy.storedOver !== undefined &&
-    copy.storedOver.lost === undefined;
+  const isDurable = options.durabilityOf(node) !== undefined;
+  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch), isDurable };
+  const isSure = hasKept(target, batch);
   const mayReplace = mayOverwrite(job, batch) === 'if-untouched';
   const leaving: Leaving[] = [];
   const unknown: number[] = [];
@@ -98,7 +95,7 @@ export async function moveAgain(
   if (shortfall !== undefined) {
     const why = { class: 'unavailable', message: `${node.address}: ${shortfall}` } as const;
     for (const known of byCopy(leaving.splice(0))) {
-      outcome.retry(known.keys, { ...why, copy: known.copy });
+      outcome.retry(known.keys, { ...why, copy: { ...known.copy, isDurable: false } });
     }
   }
   const acknowledged = chosen(
@@ -242,11 +239,7 @@ export async function moveAgain(
     const some = chosen(keys, indexes);
     const compared = await options.compare(batch, some);
     retryRefused(outcome, node, some, compared.refused);
-    const missing = { class: 'changing', message: `${node.address} does not have it` } as const;
-    const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
-    // Without the indexes for what was sent, they are stored as if for the first time.
-    const plain = { ...compared.missing, values: undefined };
-    outcome.retry(plain, { ...missing, copy: mayBeMoved });
+    await settleMissing(compared.missing);
     await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
     leaveBoth(compared.different);
     if (onEqual(job, batch) !== 'done') leaveBoth(compared.equal);
@@ -261,6 +254,30 @@ export async function moveAgain(
         leaving.push({ index, record: undefined, copy: storedNow });
       }
     }
+  }
+
+  /** They are at the source still; what was stored of them is not known. */
+  async function settleMissing(missing: Keys): Promise<void> {
+    const deadlines = askDeadlines(connection.source, missing);
+    await connection.source.call('PING');
+    const isDeleted = (index: number): boolean =>
+      copy.state === 'stored' && isSure && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
+    const all = [...Array(missing.count).keys()];
+    // The cluster's clients have deleted these.
+    leaveBoth(chosen(missing, all.filter(isDeleted)));
+    const lost = chosen(
+      missing,
+      all.filter((index) => !isDeleted(index)),
+    );
+    // Without the places for what was sent, they are stored as if for the first time.
+    outcome.retry(
+      { ...lost, values: undefined },
+      {
+        class: 'changing',
+        message: `${node.address} does not have it`,
+        copy: { state: 'may-be-moved', sourceRun },
+      },
+    );
   }
 
   /**
@@ -325,10 +342,23 @@ async function readAgain(source: Connection, keys: Keys): Promise<Reading[]> {
   );
 }
 
-function hasExpired({ deadlineMs }: SentValue): boolean {
+function hasExpired({ deadlineMs }: Pick<SentValue, 'deadlineMs'>): boolean {
   return deadlineMs !== 0 && deadlineMs <= Date.now() + 1000;
 }
 
 function recordOf({ form, deadlineMs, frame: bulk }: SentValue): Buffer {
   return valueRecord(form, deadlineMs, bulk);
+}
+
+/**
+ * Whether the node has lost nothing since it acknowledged the keys. Then its clients deleted what it lacks.
+ * A connection may have been closed for less than a restart: servers close those that are idle (their
+ * `timeout`), and so does what stands in between.
+ */
+function hasKept(target: Connection, { copy, node }: Batch): boolean {
+  if (copy.isDurable === true) return true;
+  const { storedOver, storedAt } = copy;
+  if (!storedOver || storedAt !== node.address) return false;
+  if (storedOver.lost === undefined) return true;
+  return storedOver.dataset !== '' && storedOver.dataset === target.dataset;
 }
