@@ -19,11 +19,25 @@ export interface OutcomeBuilder {
 }
 
 const reasons = {
-  conflict: 'the cluster has this key with another value',
-  recreated: 'written again at the source after it was moved; the cluster has a copy of its own',
-  diverged:
-    'written to at the source after it was copied, and changed in the cluster as well: both were left as they are',
-} as const satisfies Partial<Record<FailureClass, string>>;
+  conflict: {
+    class: 'conflict',
+    message: 'the cluster has this key with another value',
+  },
+  recreated: {
+    class: 'recreated',
+    message: 'written again at the source after it was moved; the cluster has a copy of its own',
+  },
+  diverged: {
+    class: 'diverged',
+    message:
+      'written to at the source after it was copied, and changed in the cluster as well: both were left as they are',
+  },
+  deleted: {
+    class: 'diverged',
+    message:
+      'written to at the source after it was copied, and deleted in the cluster: it was left at the source, and the next start copies it again',
+  },
+} as const satisfies Record<string, { class: FailureClass; message: string }>;
 
 export function outcomeBuilder(): OutcomeBuilder {
   const retries: Retry[] = [];
@@ -41,7 +55,7 @@ export function outcomeBuilder(): OutcomeBuilder {
       failures.push(...part.failures);
     },
     leaveBoth(keys, why) {
-      this.fail(keys, { class: why, message: reasons[why] });
+      this.fail(keys, reasons[why]);
     },
     moved: 0,
     gone: 0,

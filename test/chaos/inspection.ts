@@ -67,6 +67,7 @@ export async function inspect(played: Played): Promise<Inspection> {
   const source = await inventory(servers.source.client);
   const { all: cluster, twice } = await clusterInventory(servers);
   const reported = reportedKeys(last, played.failedKeys);
+  const deleted = deletedKeys(runs);
   const nowMs = Date.now();
   const counts = { keys: 0, lost: 0, doubled: 0, undone: 0, evicted: 0, stale: 0, ghosts: 0 };
   counts.lost = contradictions.length;
@@ -131,7 +132,7 @@ export async function inspect(played: Played): Promise<Inspection> {
     const { faults, isGhost } = judgeClientKey(ledger, {
       source: source.get(key)?.value,
       cluster: cluster.get(key)?.value,
-      reported: reported.get(key),
+      reported: reported.get(key) ?? deleted.get(key),
       preexisting: preexisting.has(key) ? preexistingValue(key) : undefined,
     });
     counts.keys++;
@@ -207,6 +208,19 @@ function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, 
     : (last.report?.failures ?? []);
   return new Map(
     failures.filter((one) => explained.has(one.class)).map((one) => [one.key, one.class]),
+  );
+}
+
+/**
+ * The keys that a run has left at the source because the cluster's clients had deleted their copies: the
+ * next one copies them again, as it has said.
+ */
+function deletedKeys(runs: readonly Run[]): ReadonlyMap<string, string> {
+  const failures = runs.flatMap(({ report }) => report?.failures ?? []);
+  return new Map(
+    failures
+      .filter(({ message }) => message.includes('deleted in the cluster'))
+      .map(({ key }) => [key, 'deleted in the cluster']),
   );
 }
 

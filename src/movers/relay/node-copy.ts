@@ -26,20 +26,30 @@ export interface NodeCopy {
   look(stored: SentValue): Promise<Done>;
   /**
    * @param next undefined: the copy is deleted.
-   * @param isSameAtSource whether the source has what this temporary key of the node has; asked of payloads
-   *   whose bytes are other ones.
-   * @returns `same` when it is: then nothing is replaced.
+   * @returns `same` when the source has what was stored: then nothing is replaced. `differs` when the next
+   *   value did not arrive as the source has it: nothing is replaced either.
    */
   replace(
     stored: SentValue,
     next: SentValue | undefined,
-    isSameAtSource: (temporary: Buffer) => Promise<boolean>,
-  ): Promise<Done | 'same'>;
+    checks: ReplacementChecks,
+  ): Promise<Done | 'same' | 'differs'>;
   discard(stored: SentValue): Promise<Done>;
   /** Deletes a copy that was watched over this connection since it was put there, if it is untouched. */
   takeBack(): Promise<Done>;
   /** Stores the value where the node has none. */
   store(next: SentValue): Promise<Done>;
+}
+
+/** What is asked about a temporary key of the node before it counts. */
+export interface ReplacementChecks {
+  /** Whether the source has what was stored; asked of payloads whose bytes are other ones. */
+  readonly isSameAtSource: (temporary: Buffer) => Promise<boolean>;
+  /**
+   * Whether the next value is what the source has. It is stored under a temporary name then, and takes the
+   * place of the copy only if so. Undefined: that is not asked.
+   */
+  readonly hasArrived: ((temporary: Buffer) => Promise<boolean>) | undefined;
 }
 
 /**
@@ -83,6 +93,7 @@ export function nodeCopy(target: Connection, name: Buffer, commands: StoreComman
   async function act(
     seen: Done | { readonly mark: string },
     next: SentValue | undefined,
+    staged?: Buffer,
   ): Promise<Done> {
     if (typeof seen === 'string' || seen instanceof ErrorReply) {
       await ask('UNWATCH');
@@ -92,7 +103,8 @@ export function nodeCopy(target: Connection, name: Buffer, commands: StoreComman
     const isMarked = seen.mark !== '';
     if (isMarked) queue.push(['EVAL', ifUnchangedScript, 1, name, '0', seen.mark, 'DEL']);
     else if (!next) queue.push(['DEL', name]);
-    if (next) queue.push(storing(next, !isMarked));
+    if (next && staged) queue.push(...renaming(staged, next, !isMarked));
+    else if (next) queue.push(storing(next, !isMarked));
     // Outside of a transaction nothing may be done: so it is sent once it is known to be one.
     const begun = await ask('MULTI');
     if (begun instanceof ErrorReply) return begun;
@@ -113,14 +125,16 @@ export function nodeCopy(target: Connection, name: Buffer, commands: StoreComman
     return failed instanceof ErrorReply ? failed : 'done';
   }
 
-  /** What was stored, restored beside the copy while this lasts. */
+  /** A value beside the copy, while this lasts. */
   async function withTemporary<T>(
-    stored: SentValue,
+    { form, bytes }: SentValue,
     work: (temporary: Buffer) => Promise<T>,
   ): Promise<T | ErrorReply> {
     const temporary = temporaryNameFor(name);
     // A run that is killed leaves nothing for good.
-    const reply = await ask('RESTORE', temporary, leaseMs, stored.bytes);
+    const reply = await (form === 'value'
+      ? ask('SET', temporary, bytes, 'PX', leaseMs)
+      : ask('RESTORE', temporary, leaseMs, bytes));
     if (reply instanceof ErrorReply) return reply;
     try {
       return await work(temporary);
@@ -142,6 +156,15 @@ export function nodeCopy(target: Connection, name: Buffer, commands: StoreComman
     return ['RESTORE', name, ttl, bytes, ...more];
   }
 
+  /** Gives what stands under a temporary name the name of the key, and its deadline. */
+  function renaming(staged: Buffer, { deadlineMs }: SentValue, replaces: boolean): Word[][] {
+    const left = Math.max(1, deadlineMs - Date.now());
+    return [
+      deadlineMs === 0 ? ['PERSIST', staged] : ['PEXPIRE', staged, left],
+      [replaces ? 'RENAME' : 'RENAMENX', staged, name],
+    ];
+  }
+
   async function look(stored: SentValue, next: SentValue | undefined | 'nothing'): Promise<Done> {
     const end = async (temporary?: Buffer): Promise<Done> => {
       const seen = await watched(stored, temporary);
@@ -155,12 +178,18 @@ export function nodeCopy(target: Connection, name: Buffer, commands: StoreComman
   return {
     look: (stored) => look(stored, 'nothing'),
     discard: (stored) => look(stored, undefined),
-    async replace(stored, next, isSameAtSource) {
-      if (stored.form === 'value') return look(stored, next);
-      return withTemporary(stored, async (temporary) => {
-        if (await isSameAtSource(temporary)) return 'same';
-        return act(await watched(stored, temporary), next);
-      });
+    async replace(stored, next, { isSameAtSource, hasArrived }) {
+      const replaceBy = async (staged?: Buffer): Promise<Done | 'same'> => {
+        if (stored.form === 'value') return act(await watched(stored, undefined), next, staged);
+        return withTemporary(stored, async (temporary) => {
+          if (await isSameAtSource(temporary)) return 'same';
+          return act(await watched(stored, temporary), next, staged);
+        });
+      };
+      if (!next || !hasArrived) return replaceBy();
+      return withTemporary(next, async (staged) =>
+        (await hasArrived(staged)) ? replaceBy(staged) : 'differs',
+      );
     },
     async takeBack() {
       const groups = await ask('XINFO', 'GROUPS', name);

@@ -167,27 +167,30 @@ export async function moveAgain(
       return;
     }
     const isSameTime = isNear(now.deadlineMs, sent.deadlineMs);
-    // What has to be compared as well, or goes element by element, is stored as if for the first time.
-    const isAnew =
-      options.confirmation !== undefined ||
-      (options.shapes.payloadsRefused && now.form === 'payload');
-    const done = await there.replace(
-      sent,
-      isAnew ? undefined : now,
-      async (temporary) => isSameTime && (await isSameAtSource(index, temporary)),
-    );
+    // What goes element by element is stored as if for the first time.
+    const isAnew = options.shapes.payloadsRefused && now.form === 'payload';
+    const isSame = (temporary: Buffer): Promise<boolean> => isSameAtSource(index, temporary);
+    const done = await there.replace(sent, isAnew ? undefined : now, {
+      isSameAtSource: async (temporary) => isSameTime && (await isSame(temporary)),
+      hasArrived: options.confirmation === undefined ? undefined : isSame,
+    });
     if (done === 'same') await settleSame(index, sent, there);
-    else if (isAnew) beginAnew(index, sent, done);
+    else if (done === 'differs') {
+      // Or the source was written to once more.
+      const message = `its copy at ${node.address} is not what the source has`;
+      outcome.retry(chosen(keys, [index]), { class: 'changing', message });
+    } else if (isAnew) beginAnew(index, sent, done);
     else if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
-    else if (isSure && !hasExpired(sent)) notDone(index, 'touched');
+    else if (isSure && !hasExpired(sent)) leaveDeleted(chosen(keys, [index]));
+    else if (options.confirmation !== undefined) beginAnew(index, sent, done);
     else await store(index, now, there);
   }
 
   function beginAnew(index: number, sent: SentValue, discarded: Done): void {
     const isDeleted = discarded === 'absent' && isSure && !hasExpired(sent);
-    if (isDeleted) notDone(index, 'touched');
+    if (isDeleted) leaveDeleted(chosen(keys, [index]));
     else if (discarded !== 'done' && discarded !== 'absent') notDone(index, discarded);
     else {
       const one = { ...chosen(keys, [index]), values: undefined };
@@ -224,6 +227,13 @@ export async function moveAgain(
     const why = onDifferent(job, batch);
     if (why === 'repeated' || why === 'copied-again') outcome.repeated += some.count;
     else outcome.leaveBoth(some, why);
+  }
+
+  /** The cluster's clients have deleted the copies. */
+  function leaveDeleted(some: Keys): void {
+    const why = onDifferent(job, batch);
+    if (why === 'repeated' || why === 'copied-again') outcome.repeated += some.count;
+    else outcome.leaveBoth(some, 'deleted');
   }
 
   /** Equal values may have payloads of other bytes. */
@@ -264,7 +274,7 @@ export async function moveAgain(
       copy.state === 'stored' && isSure && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
     const all = [...Array(missing.count).keys()];
     // The cluster's clients have deleted these.
-    leaveBoth(chosen(missing, all.filter(isDeleted)));
+    leaveDeleted(chosen(missing, all.filter(isDeleted)));
     const lost = chosen(
       missing,
       all.filter((index) => !isDeleted(index)),
