@@ -15,17 +15,14 @@ import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite } from '../policy.js';
 import { type Refused, settleRefused } from '../refused-keys.js';
 import { type ExistingOptions, settleExisting } from '../settle.js';
 import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { type Durability, shortfallOver } from './durability.js';
-import { takeBack } from './leaving.js';
+import { type Attempt, takeBack } from './attempt.js';
 import type { NodePool } from './node-pool.js';
-import type { RelayConnection } from './relay-connection.js';
-import type { Ticket } from './removal.js';
 import type { StoreCommands } from './store-commands.js';
 
 /** A key whose copy is not what the source has. */
@@ -57,14 +54,6 @@ interface Acknowledged {
   readonly found: Keys;
 }
 
-/** Keys that are about to be deleted at the source. */
-export interface Unverified {
-  readonly connection: RelayConnection;
-  readonly ticket: Ticket | undefined;
-  readonly batch: Batch;
-  readonly stored: Acknowledged;
-}
-
 /** What is right, and may leave the source. */
 export interface Verified extends Acknowledged {
   /** What has to be moved again. */
@@ -79,11 +68,12 @@ export interface Verified extends Acknowledged {
  */
 export async function verifyStaged(
   options: VerifyOptions,
-  { connection, ticket, batch, stored: { keys, found } }: Unverified,
+  attempt: Attempt,
+  { keys, found }: Acknowledged,
   stage: Stage,
   nodes: NodePool,
-  outcome: OutcomeBuilder,
 ): Promise<Verified> {
+  const { batch, outcome } = attempt;
   const { node } = batch;
   const all = indexesOf(keys);
   const below = chosen(
@@ -94,10 +84,10 @@ export async function verifyStaged(
     keys,
     all.filter((index) => !stage.has(keys, index)),
   );
-  const one = await confirmed(options, connection, ticket, batch, stage.staged(below), true);
-  const other = await confirmed(options, connection, ticket, batch, above, false);
-  for (const { index, what } of other.wrong) differs(outcome, node, chosen(above, [index]), what);
-  for (const { index, what } of one.wrong) differs(outcome, node, chosen(below, [index]), what);
+  const one = await confirmed(options, attempt, stage.staged(below), true);
+  const other = await confirmed(options, attempt, above, false);
+  for (const { index, what } of other.wrong) differs(attempt, chosen(above, [index]), what);
+  for (const { index, what } of one.wrong) differs(attempt, chosen(below, [index]), what);
   const wellAbove = chosen(above, other.right);
   const right = chosen(below, one.right);
   const again = joined([chosen(below, one.again), chosen(above, other.again)]);
@@ -112,9 +102,9 @@ export async function verifyStaged(
   const renamed = await stage.rename(target, batch, right, overwrite);
   const rest = [...renamed.existing, ...renamed.late, ...renamed.refused.map(({ index }) => index)];
   await stage.discard(target, batch, chosen(right, rest));
-  for (const index of renamed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
+  for (const index of renamed.late) differs(attempt, chosen(right, [index]), 'its deadline');
   settleRefused(outcome, node, right, renamed.refused);
-  const { sourceRun } = connection;
+  const { sourceRun } = attempt.connection;
   const existing = chosen(right, renamed.existing);
   const equal =
     existing.count === 0
@@ -137,19 +127,18 @@ export async function verifyStaged(
 
 /**
  * Compares what was stored under its own name; what is wrong is taken back.
- * @param target over which the copies are watched.
+ * @param attempt over whose target the copies are watched.
  */
 export async function verifyInPlace(
   options: VerifyOptions,
-  { connection, ticket, batch, stored: { keys, found } }: Unverified,
-  target: Connection,
-  outcome: OutcomeBuilder,
+  attempt: Attempt,
+  { keys, found }: Acknowledged,
 ): Promise<Verified> {
-  const result = await confirmed(options, connection, ticket, batch, keys, false);
+  const result = await confirmed(options, attempt, keys, false);
   for (const { index, what } of result.wrong) {
     const one = chosen(keys, [index]);
-    const [back] = await takeBack(options, target, batch, outcome, one);
-    differs(outcome, batch.node, back?.keys ?? one, what);
+    const [back] = await takeBack(options, attempt, one);
+    differs(attempt, back?.keys ?? one, what);
   }
   return {
     keys: chosen(keys, result.right),
@@ -159,8 +148,8 @@ export async function verifyInPlace(
   };
 }
 
-function differs(outcome: OutcomeBuilder, node: Node, keys: Keys, what: string): void {
-  const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
+function differs({ batch, outcome }: Attempt, keys: Keys, what: string): void {
+  const message = `its copy at ${batch.node.address} is not what the source has (${what}): the key was left at the source`;
   outcome.fail(keys, { class: 'differs', message });
 }
 
@@ -185,33 +174,29 @@ const triesOfStreams = 12;
  */
 async function confirmed(
   { confirmation }: VerifyOptions,
-  connection: RelayConnection,
-  ticket: Ticket | undefined,
-  batch: Batch,
+  attempt: Attempt,
   stored: Keys,
   isTemporary: boolean,
 ): Promise<Confirmed> {
   const indexes = indexesOf(stored);
   const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
   if (stored.count === 0 || !confirmation) return all;
-  const found = await confirmation.differences(batch, stored, isTemporary);
+  const found = await confirmation.differences(attempt.batch, stored, isTemporary);
   if (found.length === 0) return all;
   const differs = new Set(found.map(({ index }) => index));
   const different = indexes.filter((index) => differs.has(index));
-  const isStale = await wasWritten(connection, batch, ticket, chosen(stored, different));
+  const isStale = await wasWritten(attempt, chosen(stored, different));
   return {
     right: indexes.filter((index) => !differs.has(index)),
     wrong: isStale ? [] : found,
     again: isStale ? different : [],
-    isWatchOver: connection.removal?.watches === true,
+    isWatchOver: attempt.removal?.watches === true,
   };
 }
 
 /** Whether somebody wrote to the source since the values were asked for, as far as it tells. */
 async function wasWritten(
-  { source, removal }: RelayConnection,
-  batch: Batch,
-  ticket: Ticket | undefined,
+  { connection: { source }, removal, ticket, batch }: Attempt,
   different: Keys,
 ): Promise<boolean> {
   if (!removal || !ticket) return false;
