@@ -75,29 +75,23 @@ export async function verifyStaged(
 ): Promise<Verified> {
   const { batch, outcome } = attempt;
   const { node } = batch;
-  const all = indexesOf(keys);
-  const below = chosen(
-    keys,
-    all.filter((index) => stage.has(keys, index)),
-  );
-  const above = chosen(
-    keys,
-    all.filter((index) => !stage.has(keys, index)),
-  );
-  const one = await confirmed(options, attempt, stage.staged(below), true);
-  const other = await confirmed(options, attempt, above, false);
-  for (const { index, what } of other.wrong) differs(attempt, chosen(above, [index]), what);
-  for (const { index, what } of one.wrong) differs(attempt, chosen(below, [index]), what);
-  const wellAbove = chosen(above, other.right);
-  const right = chosen(below, one.right);
-  const again = joined([chosen(below, one.again), chosen(above, other.again)]);
+  const below = pick(keys, (index) => stage.has(keys, index));
+  const above = pick(keys, (index) => !stage.has(keys, index));
+  const one = await confirmed(options, attempt, below, stage);
+  const other = await confirmed(options, attempt, above);
+  for (const { keys: some, what } of [...other.wrong, ...one.wrong]) differs(attempt, some, what);
+  const again = joined([one.again, other.again]);
   const target = await nodes.to(node);
   if (one.isWatchOver || other.isWatchOver) {
     await stage.discard(target, batch, below);
-    return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
+    return { keys: other.right, found, again: joined([again, one.right]), isWatchOver: true };
   }
-  const unfit = [...one.wrong.map(({ index }) => index), ...one.again];
-  await stage.discard(target, batch, chosen(below, unfit));
+  const { right } = one;
+  await stage.discard(
+    target,
+    batch,
+    joined([...one.wrong.map(({ keys: some }) => some), one.again]),
+  );
   const overwrite = mayOverwrite(options.job, batch) === 'always';
   const renamed = await stage.rename(target, batch, right, overwrite);
   const rest = [...renamed.existing, ...renamed.late, ...renamed.refused.map(({ index }) => index)];
@@ -111,7 +105,7 @@ export async function verifyStaged(
       ? noKeys
       : await settleExisting(options, batch, existing, sourceRun, outcome);
   const verified = {
-    keys: joined([wellAbove, chosen(right, renamed.renamed)]),
+    keys: joined([other.right, chosen(right, renamed.renamed)]),
     found: joined([found, equal]),
     again,
     isWatchOver: false,
@@ -134,18 +128,12 @@ export async function verifyInPlace(
   attempt: Attempt,
   { keys, found }: Acknowledged,
 ): Promise<Verified> {
-  const result = await confirmed(options, attempt, keys, false);
-  for (const { index, what } of result.wrong) {
-    const one = chosen(keys, [index]);
+  const { right, wrong, again, isWatchOver } = await confirmed(options, attempt, keys);
+  for (const { keys: one, what } of wrong) {
     const [back] = await takeBack(options, attempt, one);
     differs(attempt, back?.keys ?? one, what);
   }
-  return {
-    keys: chosen(keys, result.right),
-    found,
-    again: chosen(keys, result.again),
-    isWatchOver: result.isWatchOver,
-  };
+  return { keys: right, found, again, isWatchOver };
 }
 
 function differs({ batch, outcome }: Attempt, keys: Keys, what: string): void {
@@ -153,14 +141,13 @@ function differs({ batch, outcome }: Attempt, keys: Keys, what: string): void {
   outcome.fail(keys, { class: 'differs', message });
 }
 
-/** By the keys' indexes. */
 interface Confirmed {
   /** What is as the source has it, and may leave there. */
-  readonly right: readonly number[];
-  /** What is not, though nobody wrote to the source. */
-  readonly wrong: readonly Difference[];
+  readonly right: Keys;
+  /** What is not, though nobody wrote to the source; each key by itself. */
+  readonly wrong: readonly { readonly keys: Keys; readonly what: string }[];
   /** What has to be moved again, because the source was written to, or nobody can tell. */
-  readonly again: readonly number[];
+  readonly again: Keys;
   /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
   readonly isWatchOver: boolean;
 }
@@ -169,27 +156,27 @@ interface Confirmed {
 const triesOfStreams = 12;
 
 /**
- * @param stored what the node has acknowledged, under the names by which it is found there.
- * @param isTemporary it stands under temporary names, whose deadlines do not count.
+ * @param stored what the node has acknowledged.
+ * @param stage it stands there under temporary names, whose deadlines do not count.
  */
 async function confirmed(
   { confirmation }: VerifyOptions,
   attempt: Attempt,
   stored: Keys,
-  isTemporary: boolean,
+  stage?: Stage,
 ): Promise<Confirmed> {
-  const indexes = indexesOf(stored);
-  const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
+  const all = { right: stored, wrong: [], again: noKeys, isWatchOver: false };
   if (stored.count === 0 || !confirmation) return all;
-  const found = await confirmation.differences(attempt.batch, stored, isTemporary);
+  const there = stage ? stage.staged(stored) : stored;
+  const found = await confirmation.differences(attempt.batch, there, stage !== undefined);
   if (found.length === 0) return all;
-  const differs = new Set(found.map(({ index }) => index));
-  const different = indexes.filter((index) => differs.has(index));
-  const isStale = await wasWritten(attempt, chosen(stored, different));
+  const wrongAt = new Set(found.map(({ index }) => index));
+  const different = pick(stored, (index) => wrongAt.has(index));
+  const isStale = await wasWritten(attempt, different);
   return {
-    right: indexes.filter((index) => !differs.has(index)),
-    wrong: isStale ? [] : found,
-    again: isStale ? different : [],
+    right: pick(stored, (index) => !wrongAt.has(index)),
+    wrong: isStale ? [] : found.map(({ index, what }) => ({ keys: chosen(stored, [index]), what })),
+    again: isStale ? different : noKeys,
     isWatchOver: attempt.removal?.watches === true,
   };
 }
@@ -323,4 +310,8 @@ export class Stage {
 
 function indexesOf({ count }: Keys): number[] {
   return [...Array(count).keys()];
+}
+
+function pick(keys: Keys, isWanted: (index: number) => boolean): Keys {
+  return chosen(keys, indexesOf(keys).filter(isWanted));
 }
