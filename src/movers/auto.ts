@@ -9,7 +9,7 @@
 import { slice } from '../redis/keys.js';
 import type { Batch, Copy, Mover, MoverName, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';
-import { createRateMeter } from './rate-meter.js';
+import { RateMeter } from './rate-meter.js';
 
 export interface AutoMover extends Mover {
   /** Why it is the one: the rates that were measured, or what rules the others out. */
@@ -70,7 +70,7 @@ export function autoMover(
   let inflight = 0;
   const waiting: (() => void)[] = [];
   let change: { done: Promise<void>; settle: () => void } | undefined;
-  const meter = createRateMeter(() => options.roundTripMs());
+  const meter = new RateMeter(() => options.roundTripMs());
   const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
 

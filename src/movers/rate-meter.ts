@@ -16,73 +16,71 @@ export interface Measured {
   readonly isTelling: boolean;
 }
 
-export interface RateMeter {
+export class RateMeter {
+  #startMs: number | undefined;
+  #idleFromMs: number | undefined;
+  #idleMs = 0;
+  #movedKeys = 0;
+  #answers = 0;
+
+  /** @param roundTripMs how far the source is. */
+  constructor(readonly roundTripMs: () => number) {}
+
   /** Measures from now on, if it does not do so already. */
-  begin(): void;
-  /** Forgets all; `begin` has to be called again. */
-  end(): void;
-  /** Measures anew, its start being over: what it did so far was done with less. */
-  restart(): void;
-  /** There is nothing to do, which is not the mover's fault. */
-  idle(): void;
-  busy(): void;
-  /** @returns undefined while it warms up. */
-  add(movedKeys: number): Measured | undefined;
-}
-
-/** @param roundTripMs how far the source is. */
-export function createRateMeter(roundTripMs: () => number): RateMeter {
-  let startMs: number | undefined;
-  let idleFromMs: number | undefined;
-  let idleMs = 0;
-  let movedKeys = 0;
-  let answers = 0;
-
-  const warmUpMs = (): number => Math.max(warmUp.ms, warmUp.roundTrips * roundTripMs());
-
-  function startAt(ms: number): void {
-    startMs = ms;
-    idleMs = 0;
-    movedKeys = 0;
-    answers = 0;
+  begin(): void {
+    if (this.#startMs === undefined) this.#startAt(performance.now());
   }
 
-  return {
-    begin() {
-      if (startMs === undefined) startAt(performance.now());
-    },
-    end() {
-      startMs = undefined;
-    },
-    restart() {
-      const nowMs = performance.now();
-      if (startMs !== undefined && nowMs - startMs - idleMs > warmUpMs()) {
-        startAt(nowMs - warmUpMs());
-      }
-    },
-    idle() {
-      idleFromMs = performance.now();
-    },
-    busy() {
-      if (idleFromMs !== undefined) idleMs += performance.now() - idleFromMs;
-      idleFromMs = undefined;
-    },
-    add(moved) {
-      if (startMs === undefined) return undefined;
-      const elapsedMs = performance.now() - startMs - idleMs;
-      const countedMs = elapsedMs - warmUpMs();
-      if (countedMs < 0) {
-        movedKeys = 0;
-        return undefined;
-      }
-      movedKeys += moved;
-      answers++;
-      const turnMs = Math.max(turn.ms, turn.roundTrips * roundTripMs());
-      return {
-        rate: (movedKeys / countedMs) * 1000,
-        elapsedMs,
-        isTelling: elapsedMs >= turnMs && answers >= turn.answers,
-      };
-    },
-  };
+  /** Forgets all; `begin` has to be called again. */
+  end(): void {
+    this.#startMs = undefined;
+  }
+
+  /** Measures anew, its start being over: what it did so far was done with less. */
+  restart(): void {
+    if (this.#startMs === undefined) return;
+    const nowMs = performance.now();
+    const warmUpMs = this.#warmUpMs();
+    if (nowMs - this.#startMs - this.#idleMs > warmUpMs) this.#startAt(nowMs - warmUpMs);
+  }
+
+  /** There is nothing to do, which is not the mover's fault. */
+  idle(): void {
+    this.#idleFromMs = performance.now();
+  }
+
+  busy(): void {
+    if (this.#idleFromMs !== undefined) this.#idleMs += performance.now() - this.#idleFromMs;
+    this.#idleFromMs = undefined;
+  }
+
+  /** @returns undefined while it warms up. */
+  add(moved: number): Measured | undefined {
+    if (this.#startMs === undefined) return undefined;
+    const elapsedMs = performance.now() - this.#startMs - this.#idleMs;
+    const countedMs = elapsedMs - this.#warmUpMs();
+    if (countedMs < 0) {
+      this.#movedKeys = 0;
+      return undefined;
+    }
+    this.#movedKeys += moved;
+    this.#answers++;
+    const turnMs = Math.max(turn.ms, turn.roundTrips * this.roundTripMs());
+    return {
+      rate: (this.#movedKeys / countedMs) * 1000,
+      elapsedMs,
+      isTelling: elapsedMs >= turnMs && this.#answers >= turn.answers,
+    };
+  }
+
+  #warmUpMs(): number {
+    return Math.max(warmUp.ms, warmUp.roundTrips * this.roundTripMs());
+  }
+
+  #startAt(ms: number): void {
+    this.#startMs = ms;
+    this.#idleMs = 0;
+    this.#movedKeys = 0;
+    this.#answers = 0;
+  }
 }

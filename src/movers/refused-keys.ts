@@ -2,7 +2,6 @@
  * What a server's refusal of a key means, and what becomes of the key: it goes round again, or is given
  * up. The texts are the servers' own (Redis' server.c, cluster.c, object.c).
  */
-import { chosen } from '../redis/keys.js';
 import { refusalIn } from '../redis/source-health.js';
 import type { Copy, FailureClass, Keys, Node, Retry } from '../types.js';
 import { byReason, type OutcomeBuilder } from './outcome.js';
@@ -102,28 +101,28 @@ export function retryRefused(
   refused: readonly Refused[],
   copy?: Copy,
 ): void {
-  const reasons = refused.map(({ index, text }) => ({ index, id: text, reason: text }));
-  for (const { keys: some, reason: text } of byReason(keys, reasons)) {
-    const verdict = verdictOf(text);
-    if (verdict.kind !== 'retry') continue;
-    settleVerdict(outcome, some, verdict, `${node.address} answered: ${text}`, copy);
-  }
+  settleRefused(
+    outcome,
+    node,
+    keys,
+    refused.filter(({ text }) => isPassing(text)),
+    copy,
+  );
 }
 
-/** Keys that a node refused to take, each for its own reason. */
+/** Keys that a node refused to take: they go round again, or fail. */
 export function settleRefused(
   outcome: OutcomeBuilder,
   node: Node,
   keys: Keys,
   refused: readonly Refused[],
+  copy?: Copy,
 ): void {
-  retryRefused(outcome, node, keys, refused);
-  for (const { index, text } of refused) {
+  const reasons = refused.map(({ index, text }) => ({ index, id: text, reason: text }));
+  for (const { keys: some, reason: text } of byReason(keys, reasons)) {
     const verdict = verdictOf(text);
-    if (verdict.kind === 'retry') continue;
-    const why = verdict.kind === 'failed' ? verdict.class : 'other';
-    const message = `${node.address} answered: ${text}`;
-    outcome.fail(chosen(keys, [index]), { class: why, message });
+    const met = verdict.kind === 'exists' ? ({ kind: 'failed', class: 'other' } as const) : verdict;
+    settleVerdict(outcome, some, met, `${node.address} answered: ${text}`, copy);
   }
 }
 

@@ -5,7 +5,7 @@
 import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
 import { type Census, counting, type CountingOptions } from '../movers/counting.js';
-import { createElements } from '../movers/elements/elements.js';
+import { Elements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
 import { Expiry } from '../movers/relay/deadlines.js';
@@ -132,7 +132,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
       return { source, sourceRun, removal: removalOver(source) };
     },
     scripts: has.eval && !checked,
-    elements: createElements(connectNode, (node) =>
+    elements: new Elements(connectNode, (node) =>
       elementAbilities(ready.source, factsOf(ready, node)),
     ),
     sizes: sizesOf(ready.source, options, payloadRefusal !== undefined),

@@ -13,6 +13,11 @@ export interface FoundKey {
   readonly cluster: string | undefined;
   /** How the last report names the key, if it does: both sides keep what they have. */
   readonly reported: string | undefined;
+  /**
+   * Whether a run has reported that clients deleted its copy, and that it left the key at the source: a
+   * later one has copied it again, as that has said.
+   */
+  readonly isDeleted: boolean;
   /** What the cluster had under this name before the import began. */
   readonly preexisting: string | undefined;
 }
@@ -42,6 +47,8 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     const fault = compare(ledger.kind, expected, value);
     if (fault) blame(fault, `the ${side} should have ${texts(expected)}`);
   };
+
+  if (found.isDeleted) return { faults: [], isGhost };
 
   // One fault of a key is enough: what follows from it is not another one.
   if (faults.length > 0) return { faults, isGhost };

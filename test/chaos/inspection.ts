@@ -132,7 +132,8 @@ export async function inspect(played: Played): Promise<Inspection> {
     const { faults, isGhost } = judgeClientKey(ledger, {
       source: source.get(key)?.value,
       cluster: cluster.get(key)?.value,
-      reported: reported.get(key) ?? deleted.get(key),
+      reported: reported.get(key),
+      isDeleted: deleted.has(key),
       preexisting: preexisting.has(key) ? preexistingValue(key) : undefined,
     });
     counts.keys++;
@@ -215,13 +216,10 @@ function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, 
  * The keys that a run has left at the source because the cluster's clients had deleted their copies: the
  * next one copies them again, as it has said.
  */
-function deletedKeys(runs: readonly Run[]): ReadonlyMap<string, string> {
+function deletedKeys(runs: readonly Run[]): ReadonlySet<string> {
   const failures = runs.flatMap(({ report }) => report?.failures ?? []);
-  return new Map(
-    failures
-      .filter(({ message }) => message.includes('deleted in the cluster'))
-      .map(({ key }) => [key, 'deleted in the cluster']),
-  );
+  const deleted = failures.filter(({ message }) => message.includes('deleted in the cluster'));
+  return new Set(deleted.map(({ key }) => key));
 }
 
 /** What all masters have; a key that two of them have is wrong whatever it holds. */

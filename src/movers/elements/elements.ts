@@ -10,9 +10,8 @@
  */
 import type { Connection } from '../../redis/connection.js';
 import { keyAt, namesOf } from '../../redis/keys.js';
-import { type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
-import type { Durability } from '../relay/durability.js';
+import { type Durability, shortfallOver } from '../relay/durability.js';
 import { NodePool } from '../relay/node-pool.js';
 import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { Abilities } from './passage.js';
@@ -31,40 +30,37 @@ export interface ElementsPassage {
   readonly trace: Trace;
 }
 
-export interface Elements {
-  /** @throws ConnectionError when the source is lost. */
-  pass(passage: ElementsPassage): Promise<Passed>;
-  close(): void;
-}
-
 /** How many keys are under way at one time: as many slices may be held in memory. */
 const keysAtOnce = 32;
 
-export function createElements(
-  connectNode: (node: Node) => Promise<Connection>,
-  abilitiesOf: (node: Node) => Abilities,
-): Elements {
+export class Elements {
   // Of their own: on the others values pass in pieces, and nothing may get between these.
-  const nodes = new NodePool(connectNode, 1);
+  readonly #nodes: NodePool;
 
-  async function pass(passage: ElementsPassage): Promise<Passed> {
-    const { keys, durability } = passage;
-    const node = await nodes.to(passage.node).catch((error: unknown) => error as Error);
-    if (node instanceof Error) return { ...nothing, lost: node };
-    const passed = passedOf(await transferAll(passage, node, abilitiesOf(passage.node)));
-    if (!durability || passed.lost || keys.count === 0) return passed;
-    const answer = await confirm(node, durability);
-    return answer instanceof Error
-      ? { ...passed, lost: answer }
-      : { ...passed, undurable: durability.shortfall(answer) };
+  constructor(
+    connectNode: (node: Node) => Promise<Connection>,
+    readonly abilitiesOf: (node: Node) => Abilities,
+  ) {
+    this.#nodes = new NodePool(connectNode, 1);
   }
 
-  return {
-    pass,
-    close() {
-      nodes.close();
-    },
-  };
+  /** @throws ConnectionError when the source is lost. */
+  async pass(passage: ElementsPassage): Promise<Passed> {
+    const { keys, durability } = passage;
+    const node = await this.#nodes.to(passage.node).catch((error: unknown) => error as Error);
+    if (node instanceof Error) return { ...nothing, lost: node };
+    const passed = passedOf(await transferAll(passage, node, this.abilitiesOf(passage.node)));
+    if (!durability || passed.lost || keys.count === 0) return passed;
+    try {
+      return { ...passed, undurable: await shortfallOver(node, durability) };
+    } catch (error) {
+      return { ...passed, lost: error as Error };
+    }
+  }
+
+  close(): void {
+    this.#nodes.close();
+  }
 }
 
 async function transferAll(
@@ -86,13 +82,6 @@ async function transferAll(
   };
   await Promise.all(Array.from({ length: Math.min(keysAtOnce, keys.count) }, work));
   return results;
-}
-
-function confirm(node: Connection, { question }: Durability): Promise<Reply | Error> {
-  return new Promise((resolve) => {
-    node.out.append(question);
-    node.expect(new ReplyReader(resolve, resolve));
-  });
 }
 
 const nothing: Passed = {

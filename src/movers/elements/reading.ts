@@ -154,25 +154,16 @@ const firstElements = 16;
 /** However light the last ones were, the next may be heavier. */
 const growth = 8;
 
-export interface SliceSize {
+export class SliceSize {
   /** How many elements the next slice should have. */
-  readonly count: number;
-  /** A slice is in: so many elements of so many bytes. */
-  note(elements: number, bytes: number): void;
-}
+  count = firstElements;
 
-export function createSliceSize(): SliceSize {
-  let count = firstElements;
-  return {
-    get count() {
-      return count;
-    },
-    note(elements, bytes) {
-      if (elements === 0) return;
-      const fitting = Math.floor((sliceBytes * elements) / Math.max(bytes, 1));
-      count = Math.max(1, Math.min(sliceElements, fitting, count * growth));
-    },
-  };
+  /** A slice is in: so many elements of so many bytes. */
+  note(elements: number, bytes: number): void {
+    if (elements === 0) return;
+    const fitting = Math.floor((sliceBytes * elements) / Math.max(bytes, 1));
+    this.count = Math.max(1, Math.min(sliceElements, fitting, this.count * growth));
+  }
 }
 
 /**

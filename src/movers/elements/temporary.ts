@@ -32,45 +32,42 @@ export function temporaryNameFor(key: Buffer): Buffer {
   return Buffer.from(temporaryNameIn(slotOf(key, 0, key.length)), 'latin1');
 }
 
-export interface Temporary {
-  readonly name: Buffer;
+export class Temporary {
+  #renewedMs: number | undefined;
+  #vanished = false;
+
+  constructor(
+    readonly writer: Writer,
+    readonly name: Buffer,
+  ) {}
+
   /** To be called after each write. */
-  renew(): void;
-  /** Whether everything that was written is still there; to be called behind the last write. */
-  isWhole(): Promise<boolean>;
-  discard(): Promise<void>;
-}
-
-export function createTemporary(writer: Writer, name: Buffer): Temporary {
-  let renewedMs: number | undefined;
-  let vanished = false;
-
-  async function look(): Promise<void> {
-    const leftMs = await writer.ask('PTTL', name);
-    if (!(typeof leftMs === 'number' && leftMs >= leastLeftMs)) vanished = true;
+  renew(): void {
+    const nowMs = performance.now();
+    if (this.#renewedMs !== undefined) {
+      if (nowMs - this.#renewedMs < renewAfterMs) return;
+      // Asked ahead of the renewal, which would hide that it began anew.
+      this.#look().catch(() => (this.#vanished = true));
+    }
+    this.#renewedMs = nowMs;
+    this.writer.send(['PEXPIRE', this.name, leaseMs]);
   }
 
-  return {
-    name,
-    renew() {
-      const nowMs = performance.now();
-      if (renewedMs !== undefined) {
-        if (nowMs - renewedMs < renewAfterMs) return;
-        // Asked ahead of the renewal, which would hide that it began anew.
-        look().catch(() => (vanished = true));
-      }
-      renewedMs = nowMs;
-      writer.send(['PEXPIRE', name, leaseMs]);
-    },
-    async isWhole() {
-      if (renewedMs === undefined) return false;
-      await look();
-      return !vanished;
-    },
-    async discard() {
-      await writer.ask('DEL', name).catch(() => undefined);
-    },
-  };
+  /** Whether everything that was written is still there; to be called behind the last write. */
+  async isWhole(): Promise<boolean> {
+    if (this.#renewedMs === undefined) return false;
+    await this.#look();
+    return !this.#vanished;
+  }
+
+  async discard(): Promise<void> {
+    await this.writer.ask('DEL', this.name).catch(() => undefined);
+  }
+
+  async #look(): Promise<void> {
+    const leftMs = await this.writer.ask('PTTL', this.name);
+    if (!(typeof leftMs === 'number' && leftMs >= leastLeftMs)) this.#vanished = true;
+  }
 }
 
 /**

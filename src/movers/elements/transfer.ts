@@ -10,9 +10,9 @@ import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
 import { copyHash, copyList, copySet, copySortedSet, copyString } from './copy-plain-types.js';
 import { copyStream } from './copy-streams.js';
 import type { Abilities, Copier } from './passage.js';
-import { askReply, createSliceSize } from './reading.js';
-import { createTemporary, type Temporary } from './temporary.js';
-import { createWriter, type Writer } from './writer.js';
+import { askReply, SliceSize } from './reading.js';
+import { Temporary } from './temporary.js';
+import { Writer } from './writer.js';
 
 export interface Transfer {
   readonly source: Connection;
@@ -68,8 +68,8 @@ const largestTraceBytes = 1024 * 1024;
 /** @throws ConnectionError when the source is lost. */
 export async function transfer(work: Transfer): Promise<Transferred> {
   const { source, node, key } = work;
-  const writer = createWriter(node, work.asking, work.abilities.largestBytes);
-  const temporary = createTemporary(writer, work.temporary);
+  const writer = new Writer(node, work.asking, work.abilities.largestBytes);
+  const temporary = new Temporary(writer, work.temporary);
   try {
     const clock = clockOf(source);
     const askedMs = Date.now();
@@ -131,7 +131,7 @@ async function copy(
   writer: Writer,
   temporary: Temporary,
 ): Promise<{ obstacle: string | undefined; bytes: number }> {
-  const slice = createSliceSize();
+  const slice = new SliceSize();
   let total = 0;
   const obstacle = await copier({
     source,
@@ -161,7 +161,7 @@ async function finish(
   await building.settled();
   if (!whole) return 'vanished';
   const watcher = typeof trace === 'string' || asking ? undefined : trace;
-  const writer = watcher ? createWriter(watcher, asking, abilities.largestBytes) : building;
+  const writer = watcher ? new Writer(watcher, asking, abilities.largestBytes) : building;
   // In a transaction each command would need an ASKING, which no transaction takes.
   if (!asking) writer.send(['MULTI']);
   if (deadlineMs === 0) writer.send(['PERSIST', temporary.name]);

@@ -15,115 +15,99 @@ import { sliceElements } from './reading.js';
 /** How many bytes may be without an answer before the next slice is asked for. */
 const unansweredLimit = 1024 * 1024;
 
-export interface Writer {
+const askingCommand = command('ASKING');
+
+export class Writer {
   /** The node's words when it first refused something. */
-  readonly refused: string | undefined;
+  refused: string | undefined;
   /** An element that is longer than the node takes: neither it nor anything behind it was sent. */
-  readonly tooLongBytes: number | undefined;
+  tooLongBytes: number | undefined;
+  #lost: Error | undefined;
+  #unanswered = 0;
+  readonly #gate = new Gate();
+
+  /**
+   * @param asking the node takes these commands only right behind ASKING.
+   * @param largestBytes a node that gets a longer argument hangs up: no answer says what it was.
+   */
+  constructor(
+    readonly node: Connection,
+    readonly asking: boolean,
+    readonly largestBytes: number,
+  ) {}
+
   /** Sends a command, the frames behind its words; its answer counts only if it is an error. */
-  send(words: readonly Word[], frames?: Keys): void;
+  send(words: readonly Word[], frames?: Keys): void {
+    this.tooLongBytes ??= longerThan(this.largestBytes, words, frames);
+    if (this.tooLongBytes !== undefined) return;
+    this.#ahead();
+    const head = frames ? commandHead(frames.count, ...words) : command(...words);
+    this.node.out.append(head);
+    if (frames) this.node.out.append(frames.bytes);
+    this.#expect(head.length + (frames?.bytes.length ?? 0));
+  }
+
   /** Sends a command and gives its answer; errors count as for `send`. */
-  ask(...words: Word[]): Promise<Reply>;
+  ask(...words: Word[]): Promise<Reply> {
+    return new Promise((settle, fail) => {
+      this.#ahead();
+      const whole = command(...words);
+      this.node.out.append(whole);
+      this.#expect(whole.length, settle, fail);
+    });
+  }
+
   /**
    * Waits until more may be sent.
    * @throws RefusedError once something was refused or too long, ConnectionError once the node is lost.
    */
-  room(): Promise<void>;
+  room(): Promise<void> {
+    return this.#below(unansweredLimit);
+  }
+
   /** Waits for all answers; throws like `room`. */
-  settled(): Promise<void>;
-}
+  settled(): Promise<void> {
+    return this.#below(0);
+  }
 
-const askingCommand = command('ASKING');
+  #ahead(): void {
+    if (!this.asking) return;
+    this.node.out.append(askingCommand);
+    this.#expect(askingCommand.length);
+  }
 
-type FailCallback = (error: Error) => void;
-
-/**
- * @param asking the node takes these commands only right behind ASKING.
- * @param largestBytes a node that gets a longer argument hangs up: no answer says what it was.
- */
-export function createWriter(node: Connection, asking: boolean, largestBytes: number): Writer {
-  let tooLongBytes: number | undefined;
-  let refused: string | undefined;
-  let lost: Error | undefined;
-  let unanswered = 0;
-  const gate = new Gate();
-  const isBroken = (): boolean =>
-    tooLongBytes !== undefined || refused !== undefined || lost !== undefined;
-
-  function expect(byteCount: number, settle?: (reply: Reply) => void, fail?: FailCallback): void {
-    unanswered += byteCount;
+  #expect(byteCount: number, settle?: (reply: Reply) => void, fail?: (error: Error) => void): void {
+    this.#unanswered += byteCount;
     const answered = (): void => {
-      unanswered -= byteCount;
-      gate.check();
+      this.#unanswered -= byteCount;
+      this.#gate.check();
     };
-    node.expect(
-      new ReplyReader(
-        (reply) => {
-          refused ??= refusalIn(reply);
-          settle?.(reply);
-          answered();
-        },
-        (error) => {
-          lost ??= error;
-          fail?.(error);
-          answered();
-        },
-      ),
-    );
+    const read = (reply: Reply): void => {
+      this.refused ??= refusalIn(reply);
+      settle?.(reply);
+      answered();
+    };
+    const lose = (error: Error): void => {
+      this.#lost ??= error;
+      fail?.(error);
+      answered();
+    };
+    this.node.expect(new ReplyReader(read, lose));
   }
 
-  function ahead(): void {
-    if (!asking) return;
-    node.out.append(askingCommand);
-    expect(askingCommand.length);
-  }
-
-  function isTooLong(words: readonly Word[], frames?: Keys): boolean {
-    tooLongBytes ??= longerThan(largestBytes, words, frames);
-    return tooLongBytes !== undefined;
-  }
-
-  async function below(limit: number): Promise<void> {
-    await gate.until(() => isBroken() || unanswered <= limit);
-    if (lost) throw lost;
-    if (tooLongBytes !== undefined) throw new RefusedError('an element is too long', '');
-    if (refused !== undefined) {
-      throw new RefusedError(`${node.address} answered: ${refused}`, refused);
+  async #below(limitBytes: number): Promise<void> {
+    await this.#gate.until(() => this.#isBroken() || this.#unanswered <= limitBytes);
+    if (this.#lost) throw this.#lost;
+    if (this.tooLongBytes !== undefined) throw new RefusedError('an element is too long', '');
+    if (this.refused !== undefined) {
+      throw new RefusedError(`${this.node.address} answered: ${this.refused}`, this.refused);
     }
   }
 
-  return {
-    get refused() {
-      return refused;
-    },
-    get tooLongBytes() {
-      return tooLongBytes;
-    },
-    send(words, frames) {
-      if (isTooLong(words, frames)) return;
-      ahead();
-      if (!frames) {
-        const whole = command(...words);
-        node.out.append(whole);
-        expect(whole.length);
-        return;
-      }
-      const head = commandHead(frames.count, ...words);
-      node.out.append(head);
-      node.out.append(frames.bytes);
-      expect(head.length + frames.bytes.length);
-    },
-    ask(...words) {
-      return new Promise((settle, fail) => {
-        ahead();
-        const whole = command(...words);
-        node.out.append(whole);
-        expect(whole.length, settle, fail);
-      });
-    },
-    room: () => below(unansweredLimit),
-    settled: () => below(0),
-  };
+  #isBroken(): boolean {
+    const refused = this.refused ?? this.tooLongBytes;
+    return refused !== undefined || this.#lost !== undefined;
+  }
 }
 
 /** An error, also within what EXEC answers. */

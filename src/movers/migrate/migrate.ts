@@ -23,7 +23,7 @@ import {
 } from '../refused-keys.js';
 import { type AbsentOptions, settleAbsent } from '../settle.js';
 import type { SideChannel } from '../side-channel.js';
-import { CallConnections, createCallSize, type SourceEnd } from './calls.js';
+import { CallConnections, CallSize, type SourceEnd } from './calls.js';
 import { errorFromTarget, migrateEach, type MigrateArguments } from './migrate-command.js';
 import { migrateTogether, preparePresence, type Together } from './together.js';
 
@@ -81,7 +81,7 @@ const mostSingles = 16;
 export function migrate(options: MigrateOptions): Mover {
   const { job, timeoutMs } = options;
   const copy = job.mode === 'copy';
-  const callSize = createCallSize(
+  const callSize = new CallSize(
     options.maxBlockMs,
     () => options.roundTripMs(),
     options.beforeDeletes ? mostNotedKeys : mostKeys,

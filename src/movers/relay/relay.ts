@@ -17,32 +17,29 @@
 import { ImportError, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
-import type { Batch, Copy, Keys, Mover, Node, Outcome } from '../../types.js';
+import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
-import { afterLostConnection, mayOverwrite } from '../policy.js';
+import { mayOverwrite } from '../policy.js';
 import { reopening } from '../reopening.js';
 import { watchedKeys } from './guard-by-watch.js';
 import { GuardChooser } from './guard-chooser.js';
 import {
+  Attempt,
   keepAtSource,
   type KnownKeys,
   lastAttempt,
-  Progress,
-  removeAcknowledged,
   takeBack,
   withdraw,
-} from './leaving.js';
+} from './attempt.js';
 import { NodePool } from './node-pool.js';
-import { type GuardedSource, RelayConnection, storedBy } from './relay-connection.js';
+import { type GuardedSource, RelayConnection } from './relay-connection.js';
 import type { Kept } from './removal.js';
 import { moveAgain } from './second-copy.js';
-import { SentValues } from './sent-values.js';
 import { storeInOnePiece } from './store-in-one-piece.js';
-import { storeByElements, type StoreOptions } from './store.js';
+import { storeByElements, type Stored, type StoreOptions } from './store.js';
 import {
   type Confirmation,
   Stage,
-  type Unverified,
   type Verified,
   verifyInPlace,
   verifyStaged,
@@ -173,90 +170,60 @@ export function relay(options: RelayOptions): Mover {
     way: Way,
     outcome: OutcomeBuilder,
   ): Promise<Moved> {
-    // What is known of a part is worth nothing once the source is lost half-way through it.
-    const part = outcomeBuilder();
-    const sent = new SentValues();
-    const progress = new Progress();
+    const { keys, node } = batch;
+    const target = await connection.targetTo(node).catch(importErrorIn);
+    if (target instanceof ImportError) {
+      outcome.retry(keys, { class: 'unavailable', message: target.message });
+      return nothingMore;
+    }
+    const isAgain = isSecondCopy(batch);
+    // A second copy is compared, or read in one piece: where the source keeps it, nothing has to be guarded.
+    const removal = isAgain && options.job.mode === 'copy' ? undefined : connection.removal;
+    const isConfirmed = options.durabilityOf(batch.node) !== undefined;
+    const attempt = new Attempt(connection, target, batch, removal, isConfirmed);
     try {
-      const moved = isSecondCopy(batch)
-        ? await moveSecondCopy(connection, batch, part, progress)
-        : await moveFirstCopy(connection, batch, way, part, sent, progress);
-      outcome.add(part.build());
+      const moved = isAgain ? await moveSecondCopy(attempt) : await moveFirstCopy(attempt, way);
+      outcome.add(attempt.outcome.build());
       return moved;
     } catch (error) {
-      if (!(error instanceof ImportError)) throw error;
-      const { keys } = batch;
-      const { source, sourceRun } = connection;
-      const known = afterLostConnection(options.job, batch.copy, progress.phase, sourceRun);
-      const copy = progress.acknowledgedOver
-        ? { ...known, ...storedBy(progress.acknowledgedOver, batch) }
-        : known;
+      const { message } = importErrorIn(error);
       // With the source still there it was the node that failed, when it was asked aside, say.
-      const why = source.lost ? 'source' : 'unavailable';
-      const again = keys.values ? keys : sent.withValues(keys);
-      outcome.retry(again, { class: why, message: error.message, copy });
+      const why = connection.source.lost ? 'source' : 'unavailable';
+      const again = keys.values ? keys : attempt.sent.withValues(keys);
+      outcome.retry(again, { class: why, message, copy: attempt.copyAfterLoss(options.job) });
       return nothingMore;
     } finally {
-      sent.release();
+      attempt.sent.release();
     }
   }
 
-  /** @returns a connection to the node; undefined: there is none, and the keys go round again. */
-  async function targetFor(
-    connection: RelayConnection,
-    { node, keys }: Batch,
-    outcome: OutcomeBuilder,
-  ): Promise<Connection | undefined> {
-    try {
-      return await connection.targetTo(node);
-    } catch (error) {
-      if (!(error instanceof ImportError)) throw error;
-      outcome.retry(keys, { class: 'unavailable', message: error.message });
-      return undefined;
-    }
-  }
-
-  async function moveFirstCopy(
-    connection: RelayConnection,
-    batch: Batch,
-    way: Way,
-    outcome: OutcomeBuilder,
-    sent: SentValues,
-    progress: Progress,
-  ): Promise<Moved> {
-    const { removal, sourceRun } = connection;
-    const target = await targetFor(connection, batch, outcome);
-    if (!target) return nothingMore;
-    const ticket = removal?.begin(batch.keys);
+  async function moveFirstCopy(attempt: Attempt, way: Way): Promise<Moved> {
+    const { batch, outcome, sent, target } = attempt;
     const isByElements = way === 'by-elements';
     const stage = options.confirmation && !isByElements ? new Stage() : undefined;
     const stored = isByElements
-      ? await storeByElements(options, connection, target, batch, sent)
-      : await storeInOnePiece(options, connection, target, batch, { sent, stage });
+      ? await storeByElements(options, attempt)
+      : await storeInOnePiece(options, attempt, stage);
     outcome.add(stored.outcome);
     const byElements = stored.byElements.count > 0 ? [stored.byElements] : [];
-    const verified = await verify({ connection, ticket, batch, stored }, stage, target, outcome);
-    const isDurable = options.durabilityOf(batch.node) !== undefined;
-    const copy: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch), isDurable };
+    const verified = await verify(attempt, stored, stage);
     const known = async (some: Keys, found: Keys): Promise<KnownKeys[]> => [
       ...(isByElements
-        ? await takeBack(options, target, batch, outcome, some)
-        : [{ keys: sent.withValues(some), copy }]),
+        ? await takeBack(options, attempt, some)
+        : [{ keys: sent.withValues(some), copy: attempt.confirmed }]),
       { keys: found, copy: batch.copy },
     ];
-    // What was not given its name yet is as if it had never been stored.
     if (verified.again.count > 0) {
-      const again = stage
-        ? [{ keys: verified.again, copy: batch.copy }]
-        : await known(verified.again, noKeys);
-      keep(batch, outcome, 'changed', again);
+      const { staged, named } = splitByName(verified.again, stage);
+      // What was not given its name yet is as if it had never been stored.
+      keep(attempt, 'changed', await known(named, staged));
     }
     if (verified.isWatchOver) {
-      keep(batch, outcome, 'changed', await known(verified.keys, verified.found));
+      keep(attempt, 'changed', await known(verified.keys, verified.found));
       return { changed: true, byElements };
     }
     const acknowledged = joined([verified.keys, verified.found]);
-    const removed = await removeAcknowledged(removal, ticket, acknowledged, target, progress);
+    const removed = await attempt.remove(acknowledged);
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
     const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
@@ -272,52 +239,35 @@ export function relay(options: RelayOptions): Mover {
     const keptStored = indexes.filter((index) => index < storedCount);
     const keptFound = indexes.map((index) => index - storedCount).filter((index) => index >= 0);
     const kept = await known(chosen(verified.keys, keptStored), chosen(verified.found, keptFound));
-    keep(batch, outcome, removed.why, kept);
+    keep(attempt, removed.why, kept);
     return { changed: removed.why === 'changed', byElements };
   }
 
   async function verify(
-    unverified: Unverified,
+    attempt: Attempt,
+    stored: Stored,
     stage: Stage | undefined,
-    target: Connection,
-    outcome: OutcomeBuilder,
   ): Promise<Verified> {
-    const { keys, found } = unverified.stored;
+    const { keys, found } = stored;
     if (!options.confirmation) return { keys, found, again: noKeys, isWatchOver: false };
     return stage
-      ? verifyStaged(options, unverified, stage, renaming, outcome)
-      : verifyInPlace(options, unverified, target, outcome);
+      ? verifyStaged(options, attempt, stored, stage, renaming)
+      : verifyInPlace(options, attempt, stored);
   }
 
   /** The same for keys that their node has, or may have, from before. */
-  async function moveSecondCopy(
-    connection: RelayConnection,
-    batch: Batch,
-    outcome: OutcomeBuilder,
-    progress: Progress,
-  ): Promise<Moved> {
-    const target = await targetFor(connection, batch, outcome);
-    if (!target) return nothingMore;
-    // A copy is compared, or read in one piece: nothing has to be guarded.
-    const removal = options.job.mode === 'copy' ? undefined : connection.removal;
-    const moved = await moveAgain(options, connection, removal, target, batch, outcome, progress);
-    const { kept, why } = moved;
+  async function moveSecondCopy(attempt: Attempt): Promise<Moved> {
+    const { kept, why } = await moveAgain(options, attempt);
     if (why === undefined) return nothingMore;
-    const isLast = batch.attempt >= lastAttempt;
-    const left = isLast ? await withdraw(options, target, batch, outcome, kept) : kept;
-    keep(batch, outcome, why, left);
+    const isLast = attempt.batch.attempt >= lastAttempt;
+    keep(attempt, why, isLast ? await withdraw(options, attempt, kept) : kept);
     return { changed: why === 'changed', byElements: [] };
   }
 
   /** What is at the node, and at the source still. */
-  function keep(
-    batch: Batch,
-    outcome: OutcomeBuilder,
-    why: Kept['why'],
-    known: readonly KnownKeys[],
-  ): void {
+  function keep(attempt: Attempt, why: Kept['why'], known: readonly KnownKeys[]): void {
     // Where scripts are refused, WATCH may still be allowed.
-    if (keepAtSource(batch, outcome, why, known)) chooser?.forbidMain();
+    if (keepAtSource(attempt, why, known)) chooser?.forbidMain();
   }
 
   return {
@@ -335,6 +285,12 @@ export function relay(options: RelayOptions): Mover {
   };
 }
 
+/** @throws anything else: it was not foreseen. */
+function importErrorIn(error: unknown): ImportError {
+  if (error instanceof ImportError) return error;
+  throw error;
+}
+
 /** Where a part that begins there ends: after so many keys, or so many bytes of values. */
 function endOfPart({ values, count }: Keys, from: number): number {
   const most = Math.min(count, from + watchedKeys);
@@ -343,4 +299,17 @@ function endOfPart({ values, count }: Keys, from: number): number {
   let to = from + 1;
   while (to < most && (values.starts[to + 1] as number) - firstByte <= secondCopyBytes) to++;
   return to;
+}
+
+/** Which keys stand under temporary names still, and which under their own. */
+function splitByName(keys: Keys, stage: Stage | undefined): { staged: Keys; named: Keys } {
+  const indexes = [...Array(keys.count).keys()];
+  const isStaged = (index: number): boolean => stage?.has(keys, index) === true;
+  return {
+    staged: chosen(keys, indexes.filter(isStaged)),
+    named: chosen(
+      keys,
+      indexes.filter((index) => !isStaged(index)),
+    ),
+  };
 }

@@ -18,18 +18,16 @@ import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
-import type { Batch, Copy, Keys } from '../../types.js';
+import type { Copy, Keys } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refused-keys.js';
 import { settleAbsent } from '../settle.js';
 import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
-import { type KnownKeys, type Progress, removeAcknowledged } from './leaving.js';
+import type { Attempt, KnownKeys } from './attempt.js';
 import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
-import { type RelayConnection, storedBy } from './relay-connection.js';
-import type { Kept, Removal } from './removal.js';
+import type { Kept } from './removal.js';
 import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
 
@@ -58,31 +56,20 @@ interface Leaving {
 type Reading = SentValue | 'absent' | ErrorReply;
 
 /**
- * @param target to the node, for nobody else meanwhile.
- * @param progress is told when the source is about to delete keys.
+ * @param attempt whose target nobody else uses meanwhile.
  * @throws ConnectionError when the source or the node is lost.
  */
-export async function moveAgain(
-  options: SecondCopyOptions,
-  connection: RelayConnection,
-  removal: Removal | undefined,
-  target: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
-  progress: Progress,
-): Promise<MovedAgain> {
+export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): Promise<MovedAgain> {
+  const { connection, target, batch, outcome } = attempt;
   const { keys, copy, node } = batch;
   const { job } = options;
   const { sourceRun } = connection;
   const commands = options.commandsFor(node, false);
-  const isDurable = options.durabilityOf(node) !== undefined;
-  const storedNow: Copy = { state: 'stored', sourceRun, ...storedBy(target, batch), isDurable };
-  const isSure = hasKept(target, batch);
+  const isSure = hasKept(attempt);
   const mayReplace = mayOverwrite(job, batch) === 'if-untouched';
   const leaving: Leaving[] = [];
   const unknown: number[] = [];
 
-  const ticket = removal?.begin(keys);
   const readings = await readAgain(connection.source, keys);
   for (const [index, reading] of readings.entries()) {
     const sent = sentValueOf(keys, index);
@@ -102,7 +89,7 @@ export async function moveAgain(
     keys,
     leaving.map(({ index }) => index),
   );
-  const removed = await removeAcknowledged(removal, ticket, acknowledged, target, progress);
+  const removed = await attempt.remove(acknowledged);
   const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
   outcome[as] += leaving.length - indexes.length;
@@ -147,7 +134,7 @@ export async function moveAgain(
       return;
     }
     const done = await there.look(sent);
-    if (done === 'done') leaving.push({ ...known, copy: storedNow });
+    if (done === 'done') leaving.push({ ...known, copy: attempt.confirmed });
     else if (done === 'absent') await store(index, sent, there);
     else notDone(index, done);
   }
@@ -180,7 +167,8 @@ export async function moveAgain(
       const message = `its copy at ${node.address} is not what the source has`;
       outcome.retry(chosen(keys, [index]), { class: 'changing', message });
     } else if (isAnew) beginAnew(index, sent, done);
-    else if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
+    else if (done === 'done')
+      leaving.push({ index, record: recordOf(now), copy: attempt.confirmed });
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) leaveDeleted(chosen(keys, [index]));
@@ -201,7 +189,7 @@ export async function moveAgain(
 
   async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
     const done = await there.store(now);
-    if (done === 'done') leaving.push({ index, record: recordOf(now), copy: storedNow });
+    if (done === 'done') leaving.push({ index, record: recordOf(now), copy: attempt.confirmed });
     else notDone(index, done);
   }
 
@@ -261,7 +249,7 @@ export async function moveAgain(
       );
       for (const index of indexes) {
         if (!equal.has(keyAt(keys, index).toString('latin1'))) continue;
-        leaving.push({ index, record: undefined, copy: storedNow });
+        leaving.push({ index, record: undefined, copy: attempt.confirmed });
       }
     }
   }
@@ -365,7 +353,7 @@ function recordOf({ form, deadlineMs, frame: bulk }: SentValue): Buffer {
  * A connection may have been closed for less than a restart: servers close those that are idle (their
  * `timeout`), and so does what stands in between.
  */
-function hasKept(target: Connection, { copy, node }: Batch): boolean {
+function hasKept({ target, batch: { copy, node } }: Attempt): boolean {
   if (copy.isDurable === true) return true;
   const { storedOver, storedAt } = copy;
   if (!storedOver || storedAt !== node.address) return false;

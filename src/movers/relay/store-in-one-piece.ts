@@ -5,29 +5,29 @@
  * strings is learned from MGET, which answers nil for all others at hardly any cost; where strings
  * are rare it is not asked.
  */
-import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
-import type { Batch, Keys } from '../../types.js';
+import type { Keys } from '../../types.js';
 import { isVersionRefusal } from '../refused-keys.js';
+import type { Attempt } from './attempt.js';
 import { askDeadlines } from './deadlines.js';
 import type { Durability } from './durability.js';
-import type { Passed, RelayConnection } from './relay-connection.js';
+import type { Passed } from './relay-connection.js';
 import type { Form, StoreCommands } from './store-commands.js';
-import { type Stored, type StoreOptions, type StoreTracking, Storing } from './store.js';
+import type { Stage } from './verify-before-delete.js';
+import { type Stored, type StoreOptions, Storing } from './store.js';
 
 /** Stores values in one piece where they can travel so; asks for as much as the window lets in. */
 export async function storeInOnePiece(
   options: StoreOptions,
-  connection: RelayConnection,
-  target: Connection,
-  batch: Batch,
-  tracking: StoreTracking,
+  attempt: Attempt,
+  stage: Stage | undefined,
 ): Promise<Stored> {
-  const storing = new StoringPieces(options, connection, target, batch, tracking);
+  const { keys } = attempt.batch;
+  const storing = new StoringPieces(options, attempt, stage);
   const parts: Promise<Keys>[] = [];
-  for (let from = 0; from < batch.keys.count;) {
-    const count = await options.window.enterSome(batch.keys.count - from);
-    const part = storing.storePart(slice(batch.keys, from, from + count));
+  for (let from = 0; from < keys.count;) {
+    const count = await options.window.enterSome(keys.count - from);
+    const part = storing.storePart(slice(keys, from, from + count));
     // Whoever awaits it comes later than its end may.
     part.catch(() => undefined);
     parts.push(part);
@@ -44,11 +44,11 @@ class StoringPieces extends Storing {
 
   constructor(...given: ConstructorParameters<typeof Storing>) {
     super(...given);
-    const { options, batch, tracking } = this;
+    const { options, attempt, stage } = this;
     this.#form = options.sameSlot ? 'payload' : options.shapes.nextForm();
-    this.#commands = options.commandsFor(batch.node, this.overwrite);
+    this.#commands = options.commandsFor(attempt.batch.node, this.overwrite);
     // What gets its name later is asked about then.
-    this.#durability = tracking.stage ? undefined : options.durabilityOf(batch.node);
+    this.#durability = stage ? undefined : options.durabilityOf(attempt.batch.node);
   }
 
   /**
@@ -56,7 +56,8 @@ class StoringPieces extends Storing {
    * @returns those that are whole at the node by this.
    */
   async storePart(all: Keys): Promise<Keys> {
-    const { options, connection, outcome } = this;
+    const { options, attempt, outcome, stage } = this;
+    const { source } = attempt.connection;
     const { shapes, sizes } = options;
     const form = this.#form;
     const asksFirst = form === 'payload' || sizes?.ofStrings === true;
@@ -65,17 +66,17 @@ class StoringPieces extends Storing {
     if (form === 'payload' && shapes.payloadsRefused) {
       return this.#storeAs('elements', keys, undefined);
     }
-    const ttls = options.expiry.isKnown() ? askDeadlines(connection.source, keys) : undefined;
+    const ttls = options.expiry.isKnown() ? askDeadlines(source, keys) : undefined;
     const passing = this.#pass(keys, form, ttls);
-    const noTtls = ttls ? undefined : options.expiry.confirmNone(connection.source);
+    const noTtls = ttls ? undefined : options.expiry.confirmNone(source);
     noTtls?.catch(() => undefined);
     const first = await passing;
     const whole = await this.#settlePieces(keys, first, form);
     if (noTtls && !(await noTtls)) {
       // One has got a TTL since the last part: all go round again, and are asked for theirs.
       const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
-      const { sent, stage } = this.tracking;
-      outcome.retry(sent.withValues(whole), { ...why, copy: stage ? this.batch.copy : this.copy });
+      const copy = stage ? attempt.batch.copy : attempt.stored;
+      outcome.retry(attempt.sent.withValues(whole), { ...why, copy });
       if (form === 'payload') await this.settleAbsent(keys, first);
       else outcome.retry(chosen(keys, first.absent), why);
       return noKeys;
@@ -114,7 +115,7 @@ class StoringPieces extends Storing {
    */
   async #indexesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
     const { sizes } = this.options;
-    const beyond = sizes ? await sizes.beyond(this.connection.source, keys) : [];
+    const beyond = sizes ? await sizes.beyond(this.attempt.connection.source, keys) : [];
     if (beyond.length === 0) return undefined;
     this.byElements.push(chosen(keys, beyond));
     const large = new Set(beyond);
@@ -130,8 +131,9 @@ class StoringPieces extends Storing {
   /** Keys leave the window when the node has answered for them. */
   async #pass(keys: Keys, as: Form | 'elements', ttls: Float64Array | undefined): Promise<Passed> {
     const { window } = this.options;
-    const { sent, stage } = this.tracking;
-    const { node, asking } = this.batch;
+    const { stage } = this;
+    const { connection, target, sent } = this.attempt;
+    const { node, asking } = this.attempt.batch;
     let isInWindow = true;
     // Replicas may take their time: others must be able to go on meanwhile.
     const answered = (valueBytes: number): void => {
@@ -144,10 +146,10 @@ class StoringPieces extends Storing {
       const passed =
         as === 'elements'
           ? await this.passElements(keys, this.#durability, 'payload')
-          : await this.connection.pass({
+          : await connection.pass({
               keys: stage ? stage.begin(keys, ttls) : keys,
               node,
-              target: this.target,
+              target,
               form: as,
               commands: this.#commands,
               ttls,

@@ -8,7 +8,7 @@ import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Sizes } from '../../redis/sizes.js';
-import type { Batch, Copy, Keys, Node, Outcome } from '../../types.js';
+import type { Keys, Node, Outcome } from '../../types.js';
 import type { Elements } from '../elements/elements.js';
 import type { Trace } from '../elements/transfer.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
@@ -22,11 +22,12 @@ import {
   verdictOf,
 } from '../refused-keys.js';
 import { type ExistingOptions, settleAbsent, settleExisting } from '../settle.js';
+import type { Attempt } from './attempt.js';
 import type { AskWindow } from './ask-window.js';
 import type { Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
-import { type RelayConnection, type Passed, storedBy, storedOf } from './relay-connection.js';
-import { type SentValues, valueRecord } from './sent-values.js';
+import { type Passed, storedOf } from './relay-connection.js';
+import { valueRecord } from './sent-values.js';
 import type { Form, StoreCommands } from './store-commands.js';
 import type { Stage } from './verify-before-delete.js';
 
@@ -88,23 +89,10 @@ export interface Stored {
   readonly outcome: Outcome;
 }
 
-/** How values in one piece are kept track of. */
-export interface StoreTracking {
-  /** Keeps what the node is given. */
-  readonly sent: SentValues;
-  /** Values are stored under temporary names; undefined: under their own. */
-  readonly stage: Stage | undefined;
-}
-
-/** Stores values element by element; the copies are watched over `target` from then on. */
-export async function storeByElements(
-  options: StoreOptions,
-  connection: RelayConnection,
-  target: Connection,
-  batch: Batch,
-  sent: SentValues,
-): Promise<Stored> {
-  const storing = new Storing(options, connection, target, batch, { sent, stage: undefined });
+/** Stores values element by element; the copies are watched over the attempt's target from then on. */
+export async function storeByElements(options: StoreOptions, attempt: Attempt): Promise<Stored> {
+  const { batch, target } = attempt;
+  const storing = new Storing(options, attempt, undefined);
   const passed = await storing.passElements(batch.keys, options.durabilityOf(batch.node), target);
   storing.countBytes(batch.keys, passed);
   await storing.settleAbsent(batch.keys, passed);
@@ -115,21 +103,17 @@ export async function storeByElements(
 /** One batch on its way to its node, and what was found out about its keys so far. */
 export class Storing {
   protected readonly overwrite: boolean;
-  /** What is known of keys that were stored. */
-  protected readonly copy: Copy;
   protected readonly outcome = outcomeBuilder();
   protected readonly byElements: Keys[] = [];
   readonly #found: Keys[] = [];
 
   constructor(
     protected readonly options: StoreOptions,
-    protected readonly connection: RelayConnection,
-    protected readonly target: Connection,
-    protected readonly batch: Batch,
-    protected readonly tracking: StoreTracking,
+    protected readonly attempt: Attempt,
+    /** Values in one piece are stored under temporary names; undefined: under their own. */
+    protected readonly stage: Stage | undefined,
   ) {
-    this.overwrite = mayOverwrite(options.job, batch) === 'always';
-    this.copy = { state: 'stored', sourceRun: connection.sourceRun, ...storedBy(target, batch) };
+    this.overwrite = mayOverwrite(options.job, attempt.batch) === 'always';
   }
 
   stored(keys: Keys): Stored {
@@ -146,14 +130,14 @@ export class Storing {
     durability: Durability | undefined,
     trace: Trace,
   ): Promise<Passed> {
-    const { node, asking } = this.batch;
-    const { source } = this.connection;
+    const { node, asking } = this.attempt.batch;
+    const { source } = this.attempt.connection;
     const { overwrite } = this;
     const way = { source, keys, node, overwrite, asking, durability, trace };
     const passed = await this.options.elements.pass(way);
     for (const { index, payload, deadlineMs } of passed.payloads ?? []) {
       const record = valueRecord('payload', deadlineMs, frame(payload));
-      this.tracking.sent.note(keyAt(keys, index), record);
+      this.attempt.sent.note(keyAt(keys, index), record);
     }
     return passed;
   }
@@ -168,8 +152,9 @@ export class Storing {
   /** Keys whose values the source did not give. */
   async settleAbsent(keys: Keys, passed: Passed): Promise<void> {
     if (passed.absent.length === 0) return;
-    const { options, outcome, batch } = this;
-    const { source, sourceRun } = this.connection;
+    const { options, outcome } = this;
+    const { batch, connection } = this.attempt;
+    const { source, sourceRun } = connection;
     const absent = chosen(keys, passed.absent);
     if (passed.refusedBySource === undefined) {
       await settleAbsent(options, batch, absent, sourceRun, outcome);
@@ -189,7 +174,7 @@ export class Storing {
     as: Form | 'elements',
   ): Promise<{ whole: Keys; unfit: RefusedTogether[] }> {
     const { outcome } = this;
-    const { address } = this.batch.node;
+    const { address } = this.attempt.batch.node;
     if (passed.lost !== undefined || passed.undurable !== undefined) {
       this.#retryUnconfirmed(keys, passed, as);
       return { whole: noKeys, unfit: [] };
@@ -207,9 +192,9 @@ export class Storing {
       else settleVerdict(outcome, refused.keys, verdict, `${address} answered: ${text}`);
     }
     if (existing.count > 0) {
-      const { options, batch, connection } = this;
+      const { batch, connection } = this.attempt;
       this.#found.push(
-        await settleExisting(options, batch, existing, connection.sourceRun, outcome),
+        await settleExisting(this.options, batch, existing, connection.sourceRun, outcome),
       );
     }
     return { whole: storedOf(keys, passed), unfit };
@@ -217,16 +202,21 @@ export class Storing {
 
   /** The node was lost, or its replicas did not confirm. */
   #retryUnconfirmed(keys: Keys, passed: Passed, as: Form | 'elements'): void {
-    const { batch, options, connection, tracking } = this;
+    const { batch, connection, sent, stored } = this.attempt;
     const absent = new Set(passed.absent);
     const indexes = [...Array(keys.count).keys()].filter((index) => !absent.has(index));
     const message = passed.lost?.message ?? `${batch.node.address}: ${passed.undurable ?? ''}`;
     const isStored = passed.lost === undefined && passed.refusals.length === 0;
-    const maybe = afterLostConnection(options.job, batch.copy, 'storing', connection.sourceRun);
+    const maybe = afterLostConnection(
+      this.options.job,
+      batch.copy,
+      'storing',
+      connection.sourceRun,
+    );
     // Under temporary names nobody sees them.
-    const isStaged = tracking.stage !== undefined && as !== 'elements';
-    const copy = isStaged ? batch.copy : isStored ? this.copy : maybe;
-    const again = tracking.sent.withValues(chosen(keys, indexes));
+    const isStaged = this.stage !== undefined && as !== 'elements';
+    const copy = isStaged ? batch.copy : isStored ? stored : maybe;
+    const again = sent.withValues(chosen(keys, indexes));
     this.outcome.retry(again, { class: 'unavailable', message, copy });
   }
 }

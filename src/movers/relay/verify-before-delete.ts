@@ -13,19 +13,16 @@ import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Copy, Keys, Node } from '../../types.js';
+import type { Batch, Keys, Node } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
-import type { OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite } from '../policy.js';
 import { type Refused, settleRefused } from '../refused-keys.js';
 import { type ExistingOptions, settleExisting } from '../settle.js';
 import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { type Durability, shortfallOver } from './durability.js';
-import { takeBack } from './leaving.js';
+import { type Attempt, takeBack } from './attempt.js';
 import type { NodePool } from './node-pool.js';
-import type { RelayConnection } from './relay-connection.js';
-import type { Ticket } from './removal.js';
 import type { StoreCommands } from './store-commands.js';
 
 /** A key whose copy is not what the source has. */
@@ -57,14 +54,6 @@ interface Acknowledged {
   readonly found: Keys;
 }
 
-/** Keys that are about to be deleted at the source. */
-export interface Unverified {
-  readonly connection: RelayConnection;
-  readonly ticket: Ticket | undefined;
-  readonly batch: Batch;
-  readonly stored: Acknowledged;
-}
-
 /** What is right, and may leave the source. */
 export interface Verified extends Acknowledged {
   /** What has to be moved again. */
@@ -79,49 +68,44 @@ export interface Verified extends Acknowledged {
  */
 export async function verifyStaged(
   options: VerifyOptions,
-  { connection, ticket, batch, stored: { keys, found } }: Unverified,
+  attempt: Attempt,
+  { keys, found }: Acknowledged,
   stage: Stage,
   nodes: NodePool,
-  outcome: OutcomeBuilder,
 ): Promise<Verified> {
+  const { batch, outcome } = attempt;
   const { node } = batch;
-  const all = indexesOf(keys);
-  const below = chosen(
-    keys,
-    all.filter((index) => stage.has(keys, index)),
-  );
-  const above = chosen(
-    keys,
-    all.filter((index) => !stage.has(keys, index)),
-  );
-  const one = await confirmed(options, connection, ticket, batch, stage.staged(below), true);
-  const other = await confirmed(options, connection, ticket, batch, above, false);
-  for (const { index, what } of other.wrong) differs(outcome, node, chosen(above, [index]), what);
-  for (const { index, what } of one.wrong) differs(outcome, node, chosen(below, [index]), what);
-  const wellAbove = chosen(above, other.right);
-  const right = chosen(below, one.right);
-  const again = joined([chosen(below, one.again), chosen(above, other.again)]);
+  const below = pick(keys, (index) => stage.has(keys, index));
+  const above = pick(keys, (index) => !stage.has(keys, index));
+  const one = await confirmed(options, attempt, below, stage);
+  const other = await confirmed(options, attempt, above);
+  for (const { keys: some, what } of [...other.wrong, ...one.wrong]) differs(attempt, some, what);
+  const again = joined([one.again, other.again]);
   const target = await nodes.to(node);
   if (one.isWatchOver || other.isWatchOver) {
     await stage.discard(target, batch, below);
-    return { keys: wellAbove, found, again: joined([again, right]), isWatchOver: true };
+    return { keys: other.right, found, again: joined([again, one.right]), isWatchOver: true };
   }
-  const unfit = [...one.wrong.map(({ index }) => index), ...one.again];
-  await stage.discard(target, batch, chosen(below, unfit));
+  const { right } = one;
+  await stage.discard(
+    target,
+    batch,
+    joined([...one.wrong.map(({ keys: some }) => some), one.again]),
+  );
   const overwrite = mayOverwrite(options.job, batch) === 'always';
   const renamed = await stage.rename(target, batch, right, overwrite);
   const rest = [...renamed.existing, ...renamed.late, ...renamed.refused.map(({ index }) => index)];
   await stage.discard(target, batch, chosen(right, rest));
-  for (const index of renamed.late) differs(outcome, node, chosen(right, [index]), 'its deadline');
+  for (const index of renamed.late) differs(attempt, chosen(right, [index]), 'its deadline');
   settleRefused(outcome, node, right, renamed.refused);
-  const { sourceRun } = connection;
+  const { sourceRun } = attempt.connection;
   const existing = chosen(right, renamed.existing);
   const equal =
     existing.count === 0
       ? noKeys
       : await settleExisting(options, batch, existing, sourceRun, outcome);
   const verified = {
-    keys: joined([wellAbove, chosen(right, renamed.renamed)]),
+    keys: joined([other.right, chosen(right, renamed.renamed)]),
     found: joined([found, equal]),
     again,
     isWatchOver: false,
@@ -129,49 +113,41 @@ export async function verifyStaged(
   const durability = verified.keys.count > 0 ? options.durabilityOf(node) : undefined;
   const shortfall = durability && (await shortfallOver(target, durability));
   if (shortfall === undefined) return verified;
-  const copy: Copy = { state: 'may-be-stored', sourceRun };
   const message = `${node.address}: ${shortfall}`;
-  outcome.retry(verified.keys, { class: 'unavailable', message, copy });
+  const unconfirmed = attempt.sent.withValues(verified.keys);
+  outcome.retry(unconfirmed, { class: 'unavailable', message, copy: attempt.stored });
   return { ...verified, keys: noKeys };
 }
 
 /**
  * Compares what was stored under its own name; what is wrong is taken back.
- * @param target over which the copies are watched.
+ * @param attempt over whose target the copies are watched.
  */
 export async function verifyInPlace(
   options: VerifyOptions,
-  { connection, ticket, batch, stored: { keys, found } }: Unverified,
-  target: Connection,
-  outcome: OutcomeBuilder,
+  attempt: Attempt,
+  { keys, found }: Acknowledged,
 ): Promise<Verified> {
-  const result = await confirmed(options, connection, ticket, batch, keys, false);
-  for (const { index, what } of result.wrong) {
-    const one = chosen(keys, [index]);
-    const [back] = await takeBack(options, target, batch, outcome, one);
-    differs(outcome, batch.node, back?.keys ?? one, what);
+  const { right, wrong, again, isWatchOver } = await confirmed(options, attempt, keys);
+  for (const { keys: one, what } of wrong) {
+    const [back] = await takeBack(options, attempt, one);
+    differs(attempt, back?.keys ?? one, what);
   }
-  return {
-    keys: chosen(keys, result.right),
-    found,
-    again: chosen(keys, result.again),
-    isWatchOver: result.isWatchOver,
-  };
+  return { keys: right, found, again, isWatchOver };
 }
 
-function differs(outcome: OutcomeBuilder, node: Node, keys: Keys, what: string): void {
-  const message = `its copy at ${node.address} is not what the source has (${what}): the key was left at the source`;
+function differs({ batch, outcome }: Attempt, keys: Keys, what: string): void {
+  const message = `its copy at ${batch.node.address} is not what the source has (${what}): the key was left at the source`;
   outcome.fail(keys, { class: 'differs', message });
 }
 
-/** By the keys' indexes. */
 interface Confirmed {
   /** What is as the source has it, and may leave there. */
-  readonly right: readonly number[];
-  /** What is not, though nobody wrote to the source. */
-  readonly wrong: readonly Difference[];
+  readonly right: Keys;
+  /** What is not, though nobody wrote to the source; each key by itself. */
+  readonly wrong: readonly { readonly keys: Keys; readonly what: string }[];
   /** What has to be moved again, because the source was written to, or nobody can tell. */
-  readonly again: readonly number[];
+  readonly again: Keys;
   /** Asking has ended the watch without which nothing may be deleted: all of it has to be moved again. */
   readonly isWatchOver: boolean;
 }
@@ -180,38 +156,34 @@ interface Confirmed {
 const triesOfStreams = 12;
 
 /**
- * @param stored what the node has acknowledged, under the names by which it is found there.
- * @param isTemporary it stands under temporary names, whose deadlines do not count.
+ * @param stored what the node has acknowledged.
+ * @param stage it stands there under temporary names, whose deadlines do not count.
  */
 async function confirmed(
   { confirmation }: VerifyOptions,
-  connection: RelayConnection,
-  ticket: Ticket | undefined,
-  batch: Batch,
+  attempt: Attempt,
   stored: Keys,
-  isTemporary: boolean,
+  stage?: Stage,
 ): Promise<Confirmed> {
-  const indexes = indexesOf(stored);
-  const all = { right: indexes, wrong: [], again: [], isWatchOver: false };
+  const all = { right: stored, wrong: [], again: noKeys, isWatchOver: false };
   if (stored.count === 0 || !confirmation) return all;
-  const found = await confirmation.differences(batch, stored, isTemporary);
+  const there = stage ? stage.staged(stored) : stored;
+  const found = await confirmation.differences(attempt.batch, there, stage !== undefined);
   if (found.length === 0) return all;
-  const differs = new Set(found.map(({ index }) => index));
-  const different = indexes.filter((index) => differs.has(index));
-  const isStale = await wasWritten(connection, batch, ticket, chosen(stored, different));
+  const wrongAt = new Set(found.map(({ index }) => index));
+  const different = pick(stored, (index) => wrongAt.has(index));
+  const isStale = await wasWritten(attempt, different);
   return {
-    right: indexes.filter((index) => !differs.has(index)),
-    wrong: isStale ? [] : found,
-    again: isStale ? different : [],
-    isWatchOver: connection.removal?.watches === true,
+    right: pick(stored, (index) => !wrongAt.has(index)),
+    wrong: isStale ? [] : found.map(({ index, what }) => ({ keys: chosen(stored, [index]), what })),
+    again: isStale ? different : noKeys,
+    isWatchOver: attempt.removal?.watches === true,
   };
 }
 
 /** Whether somebody wrote to the source since the values were asked for, as far as it tells. */
 async function wasWritten(
-  { source, removal }: RelayConnection,
-  batch: Batch,
-  ticket: Ticket | undefined,
+  { connection: { source }, removal, ticket, batch }: Attempt,
   different: Keys,
 ): Promise<boolean> {
   if (!removal || !ticket) return false;
@@ -338,4 +310,8 @@ export class Stage {
 
 function indexesOf({ count }: Keys): number[] {
   return [...Array(count).keys()];
+}
+
+function pick(keys: Keys, isWanted: (index: number) => boolean): Keys {
+  return chosen(keys, indexesOf(keys).filter(isWanted));
 }

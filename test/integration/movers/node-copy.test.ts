@@ -88,9 +88,17 @@ const types: Readonly<Record<string, { make: Make; change: Make; touch: Record<s
   },
 };
 
-const same = () => Promise.resolve(false);
+const answers = (answer: boolean) => () => Promise.resolve(answer);
+/** What replaces a copy is compared first, with --verify. */
+const ways = { unseen: undefined, verified: answers(true) };
+const cases = Object.entries(types).flatMap(([name, type]) =>
+  Object.entries(ways).map(
+    ([way, hasArrived]) => [`${name}, ${way}`, { ...type, hasArrived }] as const,
+  ),
+);
 
-describe.each(Object.entries(types))('the copy of a %s', (_, { make, change, touch }) => {
+describe.each(cases)('the copy of a %s', (_, { make, change, touch, hasArrived }) => {
+  const same = { isSameAtSource: answers(false), hasArrived };
   let stored: SentValue;
   let next: SentValue;
 
@@ -112,6 +120,13 @@ describe.each(Object.entries(types))('the copy of a %s', (_, { make, change, tou
     expect(await client.exists(name)).toBe(0);
     expect(await copy.look(next)).toBe('absent');
     expect(await client.dbsize()).toBe(0);
+  });
+
+  it('stays when what would replace it did not arrive as the source has it', async () => {
+    const checks = { isSameAtSource: answers(false), hasArrived: answers(false) };
+    expect(await copy.replace(stored, next, checks)).toBe('differs');
+    expect(await copy.look(stored)).toBe('done');
+    expect(await client.dbsize()).toBe(1);
   });
 
   it.each(Object.entries(touch))('stays when a client did this to it: %s', async (__, act) => {
@@ -154,6 +169,8 @@ it('replaces nothing where the source has the same in other bytes', async () => 
   const stored = await sent(source);
   await copy.store(stored);
   await client.sadd(name, 'c');
-  expect(await copy.replace(stored, stored, () => Promise.resolve(true))).toBe('same');
+  expect(
+    await copy.replace(stored, stored, { isSameAtSource: answers(true), hasArrived: undefined }),
+  ).toBe('same');
   expect(await client.scard(name)).toBe(3);
 });

@@ -3,9 +3,9 @@ import { swapPairs } from '../../../../src/movers/elements/copy-plain-types.js';
 import { nextId } from '../../../../src/movers/elements/copy-streams.js';
 import {
   askPage,
-  createSliceSize,
   sliceBytes,
   sliceElements,
+  SliceSize,
 } from '../../../../src/movers/elements/reading.js';
 import { keyAt } from '../../../../src/redis/keys.js';
 import { NumbersReader } from '../../../../src/redis/ask.js';
@@ -79,7 +79,7 @@ describe('numbers', () => {
 
 describe('the size of a slice', () => {
   it('grows step by step, up to a limit', () => {
-    const slice = createSliceSize();
+    const slice = new SliceSize();
     const counts = Array.from({ length: 4 }, () => {
       slice.note(slice.count, slice.count * 10);
       return slice.count;
@@ -88,7 +88,7 @@ describe('the size of a slice', () => {
   });
 
   it('falls at once to what heavy elements allow, and to one at the least', () => {
-    const slice = createSliceSize();
+    const slice = new SliceSize();
     slice.note(16, sliceBytes * 4);
     expect(slice.count).toBe(4);
     slice.note(4, sliceBytes * 100);

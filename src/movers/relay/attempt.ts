@@ -1,16 +1,19 @@
 /**
- * Keys that are at their node, and at the source still: how they leave it, and what becomes of those that
- * don't. These go round again, with what is known of their copies, or stay there for good.
+ * One attempt to move keys over one connection: how they leave the source, and what becomes of those that
+ * are at their node by now, and at the source still. These go round again, with what is known of their
+ * copies, or stay there for good.
  */
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Node } from '../../types.js';
-import type { OutcomeBuilder } from '../outcome.js';
+import { outcomeBuilder } from '../outcome.js';
+import { afterLostConnection, type JobPolicy } from '../policy.js';
 import { sourceRefusal } from '../refused-keys.js';
 import { nodeCopy } from './node-copy.js';
+import { type RelayConnection, storedBy } from './relay-connection.js';
 import type { Kept, Removal, Removed, Ticket } from './removal.js';
-import { sentValueOf } from './sent-values.js';
+import { sentValueOf, SentValues } from './sent-values.js';
 import type { StoreCommands } from './store-commands.js';
 
 /** A key that changed in so many attempts is left at the source. */
@@ -21,28 +24,50 @@ export interface KnownKeys {
   readonly copy: Copy;
 }
 
-/** How far some keys have come, for the case that a connection is lost. */
-export class Progress {
-  phase: 'storing' | 'deleting' = 'storing';
-  /** Over which their node has acknowledged them. */
-  acknowledgedOver: Connection | undefined;
-}
+export class Attempt {
+  /** Worth nothing if a connection is lost half-way. */
+  readonly outcome = outcomeBuilder();
+  readonly sent = new SentValues();
+  /** What is known of the copies of keys that are stored now. */
+  readonly stored: Copy;
+  /** The same once the node's replicas or disks have confirmed them, where that is asked for. */
+  readonly confirmed: Copy;
+  readonly ticket: Ticket | undefined;
+  #phase: 'storing' | 'deleting' = 'storing';
+  #isAcknowledged = false;
 
-/**
- * Deletes keys at the source that their node has acknowledged.
- * @param removal undefined: they don't leave it.
- * @param target over which the node has acknowledged them.
- */
-export async function removeAcknowledged(
-  removal: Removal | undefined,
-  ticket: Ticket | undefined,
-  keys: Keys,
-  target: Connection,
-  progress: Progress,
-): Promise<Removed> {
-  if (removal) progress.phase = 'deleting';
-  progress.acknowledgedOver = target;
-  return removal && ticket ? removal.remove(keys, ticket) : 'removed';
+  /**
+   * Later writes to the source will be noticed from now on.
+   * @param target a connection to the node.
+   * @param removal undefined: keys don't leave the source.
+   * @param isConfirmed whether the node's replicas or disks are asked before anything leaves the source.
+   */
+  constructor(
+    readonly connection: RelayConnection,
+    readonly target: Connection,
+    readonly batch: Batch,
+    readonly removal: Removal | undefined,
+    isConfirmed: boolean,
+  ) {
+    const { sourceRun } = connection;
+    this.stored = { state: 'stored', sourceRun, ...storedBy(target, batch) };
+    this.confirmed = { ...this.stored, isDurable: isConfirmed };
+    this.ticket = removal?.begin(batch.keys);
+  }
+
+  /** Deletes keys at the source that their node has acknowledged. */
+  async remove(acknowledged: Keys): Promise<Removed> {
+    if (this.removal) this.#phase = 'deleting';
+    this.#isAcknowledged = true;
+    return this.removal && this.ticket ? this.removal.remove(acknowledged, this.ticket) : 'removed';
+  }
+
+  /** What is known of the keys' copies when a connection was lost. */
+  copyAfterLoss(job: JobPolicy): Copy {
+    const { batch, connection, target } = this;
+    const known = afterLostConnection(job, batch.copy, this.#phase, connection.sourceRun);
+    return this.#isAcknowledged ? { ...known, ...storedBy(target, batch) } : known;
+  }
 }
 
 /**
@@ -50,8 +75,7 @@ export async function removeAcknowledged(
  * @returns whether the source will refuse all further keys as well.
  */
 export function keepAtSource(
-  batch: Batch,
-  outcome: OutcomeBuilder,
+  { batch, outcome }: Attempt,
   why: Kept['why'],
   known: readonly KnownKeys[],
 ): boolean {
@@ -83,20 +107,18 @@ function isForGood({ text }: ErrorReply): boolean {
   return /^NOPERM|unknown command|ACL failure|can't run this command/i.test(text);
 }
 
-interface WordsOptions {
+interface CommandOptions {
   commandsFor(node: Node, overwrite: boolean): StoreCommands;
 }
 
 /**
  * A value that travelled element by element and was written to meanwhile: its copy is taken back, and it
  * begins anew.
- * @param target over which the copy was watched since it was put there.
+ * @param attempt over whose target the copy was watched since it was put there.
  */
 export async function takeBack(
-  options: WordsOptions,
-  target: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
+  options: CommandOptions,
+  { target, batch, outcome }: Attempt,
   keys: Keys,
 ): Promise<KnownKeys[]> {
   const commands = options.commandsFor(batch.node, false);
@@ -114,10 +136,8 @@ export async function takeBack(
  * @returns the keys whose copies are no more; of the others `outcome` tells.
  */
 export async function withdraw(
-  options: WordsOptions,
-  target: Connection,
-  batch: Batch,
-  outcome: OutcomeBuilder,
+  options: CommandOptions,
+  { target, batch, outcome }: Attempt,
   kept: readonly KnownKeys[],
 ): Promise<readonly KnownKeys[]> {
   const commands = options.commandsFor(batch.node, false);
