@@ -61,7 +61,7 @@ export interface SpliceOptions {
 
 export class Splice implements FrameSink {
   readonly #options: SpliceOptions;
-  // What is needed for each value stands here by itself: objects of many makes are slow to read from.
+  // What is needed for each value stands here by itself: megamorphic property reads are slow.
   readonly #out: Output;
   readonly #names: Buffer;
   readonly #starts: Uint32Array;
