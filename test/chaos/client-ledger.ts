@@ -46,6 +46,13 @@ export class KeyLedger {
   /** Of what the cluster may have, the first is no longer the likeliest: it has to be read. */
   isDoubtful = true;
   readonly faults: KeyFault[] = [];
+  /**
+   * Clients of the cluster have brought a counter back to what its copy was. By its value it can't be told
+   * then from one that nobody has touched: what was written at the source may take its place.
+   */
+  cameBack = false;
+  /** The copy that clients of the cluster went on from first. */
+  #base: Value;
   /** Every value that the source may have had. */
   readonly #history = new Set<Value>();
 
@@ -104,6 +111,7 @@ export class KeyLedger {
       this.#check('cluster', this.source, before);
     }
     this.cluster = isDurable ? [before] : either([before], this.cluster ?? []);
+    if (this.cameBack && this.source.includes(before)) this.isStaleBase = false;
     this.isDoubtful = false;
   }
 
@@ -112,11 +120,17 @@ export class KeyLedger {
     const past = this.cluster ?? [];
     if (!this.hasLeft && !this.isTouched && this.isCopy(before)) {
       this.isStaleBase = !this.source.includes(before);
+      this.#base = before;
     }
     this.readInCluster(before, isDurable);
     const left = after(write, before);
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
+    if (this.isStaleBase && this.kind === 'counter' && left === this.#base) {
+      this.cameBack = true;
+      this.cluster = either(this.cluster, this.source);
+      this.isDoubtful = true;
+    }
   }
 
   unansweredInCluster(write: Write): void {

@@ -60,7 +60,7 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     if (source !== undefined) {
       check('source', ledger.source, source);
       if (found.reported === undefined) blame('doubled', 'it is on both sides, and not reported');
-    } else if (ledger.isStaleBase) {
+    } else if (ledger.isStaleBase && !(ledger.cameBack && ledger.source.includes(cluster))) {
       blame('lost', `nobody has what was written at the source: ${texts(ledger.source)}`);
     }
   } else if (source !== undefined) {
