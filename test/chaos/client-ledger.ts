@@ -112,6 +112,7 @@ export class KeyLedger {
     }
     this.cluster = isDurable ? [before] : either([before], this.cluster ?? []);
     if (this.cameBack && this.source.includes(before)) this.isStaleBase = false;
+    this.#noteReturn(before);
     this.isDoubtful = false;
   }
 
@@ -126,11 +127,14 @@ export class KeyLedger {
     const left = after(write, before);
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
-    if (this.isStaleBase && this.kind === 'counter' && left === this.#base) {
-      this.cameBack = true;
-      this.cluster = either(this.cluster, this.source);
-      this.isDoubtful = true;
-    }
+    this.#noteReturn(left);
+  }
+
+  #noteReturn(value: Value): void {
+    if (!this.isTouched || !this.isStaleBase || this.kind !== 'counter') return;
+    if (value !== this.#base) return;
+    this.cameBack = true;
+    this.cluster = either(this.cluster ?? [], this.source);
   }
 
   unansweredInCluster(write: Write): void {
