@@ -2,9 +2,10 @@
  * Clients on both sides: some use the cluster for keys that have arrived there while others still write
  * at the source. What either side has acknowledged is found afterwards, once.
  */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillStrings } from '../../support/bulk.js';
-import { startCli } from '../../support/cli.js';
+import { type CliRun, startCli } from '../../support/cli.js';
+import { unlessEnded } from '../../support/halfway.js';
 import { whenListed } from '../../support/hold.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { reportOf, runJson } from '../../support/reports.js';
@@ -133,4 +134,69 @@ it('leaves a key alone that a client of the cluster made there first', async () 
   } finally {
     await proxy.stop();
   }
+});
+
+describe('a copy that clients of the cluster have deleted while the source refused to delete its key', () => {
+  let proxy: Proxy;
+
+  /** A run that has stored its one key, and waits for the source. Nothing of it passes until `resume`. */
+  async function waiting(words: readonly string[]): Promise<CliRun> {
+    const { client } = stage.source;
+    await client.flushall();
+    await client.rpush('jobs', 'one', 'two', 'three');
+    const refusing = whenListed(proxy, 'jobs', async () => {
+      await client.config('SET', 'min-replicas-to-write', '1');
+    });
+    const ends = ['--from', proxy.address, '--to', stage.cluster.seed];
+    const run = startCli([...ends, ...words, '--mover', 'relay', '--json', '--quiet']);
+    await unlessEnded(run, refusing);
+    const isThere = async () => (await at('jobs').llen('jobs')) === 3;
+    await unlessEnded(run, waitFor('the copy', isThere));
+    await unlessEnded(run, run.output(/refuses|refused|waiting/i));
+    proxy.stall();
+    expect(await at('jobs').lpop('jobs', 3)).toEqual(['one', 'two', 'three']);
+    await client.config('SET', 'min-replicas-to-write', '0');
+    return run;
+  }
+
+  beforeEach(async () => {
+    proxy = await startProxy(stage.source);
+  });
+  afterEach(async () => {
+    await stage.source.client.config('SET', 'min-replicas-to-write', '0');
+    await proxy.stop();
+  });
+
+  it.each([[[]], [['--verify']]])(
+    'is not stored anew, though connections to its node were closed, with %j',
+    async (words) => {
+      const run = await waiting(words);
+      // As servers do it with connections that are idle for longer than their `timeout`.
+      const kill = ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'] as const;
+      for (const node of stage.cluster.masters) await node.client.call(...kill);
+      proxy.resume();
+      const { code, report } = reportOf(await run.done);
+      expect(report.failures).toEqual([]);
+      expect(code).toBe(0);
+      expect(await stage.source.client.dbsize()).toBe(0);
+      expect(await at('jobs').exists('jobs')).toBe(0);
+    },
+  );
+
+  it('leaves the key at the source if that was written to, and reports it', async () => {
+    const run = await waiting([]);
+    await stage.source.client.rpush('jobs', 'four');
+    proxy.resume();
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(1);
+    expect(report.failures).toMatchObject([{ key: 'jobs', class: 'diverged' }]);
+    expect(report.failures[0]?.message).toMatch(/deleted in the cluster/);
+    expect(await stage.source.client.lrange('jobs', 0, -1)).toEqual([
+      'one',
+      'two',
+      'three',
+      'four',
+    ]);
+    expect(await at('jobs').exists('jobs')).toBe(0);
+  });
 });
