@@ -31,7 +31,11 @@ export async function checkSourceRights(
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
   const key = trialKey();
   try {
-    const reads: Words[] = [['SCAN', 0, 'COUNT', 1], ...readsOf(key)];
+    const reads: Words[] = [
+      ['SCAN', 0, 'COUNT', 1],
+      ...readsOf(key),
+      ...(options.verify ? comparedBy(key) : []),
+    ];
     await need(trial, place, reads);
     const [migrate] = await trial.verdictsOf([['MIGRATE', '127.0.0.1', 1, key, 0, 1]]);
     const mayMigrate = has.migrate && migrate === 'allowed';
@@ -75,6 +79,8 @@ export async function checkNodeRights(
       ...waitsOf(replicasInSync, options),
       // What was stored is replaced only where nobody has touched it since (movers/relay/node-copy.ts).
       ...watchWords(key),
+      // What is verified stands under temporary names first (movers/relay/verify-before-delete.ts).
+      ...(options.verify ? [...renamingWords(key), ...comparedBy(key)] : []),
     ];
     await need(trial, { endpoint, side: 'to' }, stores);
     const [select] = await trial.verdictsOf([['SELECT', 0]]);
@@ -163,6 +169,19 @@ function elementReads(key: string): Words[] {
   ];
 }
 
+/** What is asked where the payloads of equal values may have other bytes (compare/). */
+function comparedBy(key: string): Words[] {
+  return [
+    ...elementReads(key),
+    ...['STRLEN', 'LLEN', 'SCARD', 'ZCARD', 'HLEN', 'XLEN'].map((word): Words => [word, key]),
+    ['SMEMBERS', key],
+    ['SISMEMBER', key, 'value'],
+    ['HGETALL', key],
+    ['HMGET', key, 'field'],
+    ['ZRANGE', key, 0, 0],
+  ];
+}
+
 function fieldDeadlineReads(has: Features, key: string): Words[] {
   return has.hpexpiretime ? [['HPEXPIRETIME', key, 'FIELDS', 1, 'field']] : [];
 }
@@ -179,12 +198,18 @@ function elementWrites(key: string): Words[] {
     ['XSETID', key, '1-1'],
     ['XGROUP', 'DESTROY', key, 'group'],
     ['XCLAIM', key, 'group', 'consumer', 0, '1-1'],
-    ['PEXPIRE', key, 1],
     ['PEXPIREAT', key, 1],
+    ['UNLINK', key],
+    ...renamingWords(key),
+  ];
+}
+
+function renamingWords(key: string): Words[] {
+  return [
+    ['PEXPIRE', key, 1],
     ['PERSIST', key],
     ['RENAME', key, key],
     ['RENAMENX', key, key],
-    ['UNLINK', key],
   ];
 }
 

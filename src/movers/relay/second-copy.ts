@@ -172,7 +172,6 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) leaveDeleted(chosen(keys, [index]));
-    else if (options.confirmation !== undefined) beginAnew(index, sent, done);
     else await store(index, now, there);
   }
 
@@ -188,6 +187,14 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   }
 
   async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
+    if (options.confirmation !== undefined) {
+      // What has to be compared goes as if for the first time, and overwrites nothing.
+      const one = { ...chosen(keys, [index]), values: undefined };
+      const message = `${node.address} does not have it`;
+      const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
+      outcome.retry(one, { class: 'changing', message, copy: mayBeMoved });
+      return;
+    }
     const done = await there.store(now);
     if (done === 'done') leaving.push({ index, record: recordOf(now), copy: attempt.confirmed });
     else notDone(index, done);
@@ -256,6 +263,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
 
   /** They are at the source still; what was stored of them is not known. */
   async function settleMissing(missing: Keys): Promise<void> {
+    if (missing.count === 0) return;
     const deadlines = askDeadlines(connection.source, missing);
     await connection.source.call('PING');
     const isDeleted = (index: number): boolean =>

@@ -77,8 +77,17 @@ export async function verifyStaged(
   const { node } = batch;
   const below = pick(keys, (index) => stage.has(keys, index));
   const above = pick(keys, (index) => !stage.has(keys, index));
-  const one = await confirmed(options, attempt, below, stage);
-  const other = await confirmed(options, attempt, above);
+  let one: Confirmed;
+  let other: Confirmed;
+  try {
+    one = await confirmed(options, attempt, below, stage);
+    other = await confirmed(options, attempt, above);
+  } catch (error) {
+    const discarding = nodes.to(node).then((open) => stage.discard(open, batch, below));
+    // Where the node is lost, their deadline ends them.
+    await discarding.catch(() => undefined);
+    throw error;
+  }
   for (const { keys: some, what } of [...other.wrong, ...one.wrong]) differs(attempt, some, what);
   const again = joined([one.again, other.again]);
   const target = await nodes.to(node);

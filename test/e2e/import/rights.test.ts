@@ -28,11 +28,13 @@ const source = {
   move: [...listed('source, `--copy`'), '+unlink', ...scripts, ...watch],
   migrate: [...listed('source, `--copy`'), ...listed('source, migrate')],
   elements: listed('source, element by element'),
+  verify: listed('source, `--verify`'),
 };
 const node = {
   relay: without(listed('nodes, relay'), '+wait'),
   migrate: [...without(listed('nodes, relay'), '+wait'), ...listed('nodes, migrate')],
   elements: listed('nodes, element by element'),
+  verify: [...listed('source, `--verify`'), ...listed('nodes, `--verify`')],
 };
 
 /** The commands that a row of it lists; those that this server does not have can't be allowed. */
@@ -127,6 +129,12 @@ describe('the least rights', () => {
     expect(await stage.source.client.dbsize()).toBe(0);
   });
 
+  it('to verify what is moved', async () => {
+    await setUsers([...source.move, ...source.verify], [...node.relay, ...node.verify]);
+    await expectMove(['--verify']);
+    expect(await stage.source.client.dbsize()).toBe(0);
+  });
+
   it('DEL serves where UNLINK is forbidden', async () => {
     await setUsers([...without(source.move, '+unlink'), '+del'], node.relay);
     await expectMove([]);
@@ -181,6 +189,15 @@ describe('what is missing is named, with what would allow it', () => {
     await expectRefusal(line('joe', '\\+migrate'), ['--mover', 'migrate']);
     await setUsers(source.migrate, node.relay);
     await expectRefusal(line('ann', '\\+select'), ['--mover', 'migrate']);
+  });
+
+  it('what only --verify needs, when that is asked for', async () => {
+    const all = [...source.move, ...source.verify];
+    const allOfNode = [...node.relay, ...node.verify];
+    await setUsers(without(all, '+scard'), allOfNode);
+    await expectRefusal(line('joe', '\\+scard'), ['--verify']);
+    await setUsers(all, without(allOfNode, '+renamenx', '+persist'));
+    await expectRefusal(line('ann', '\\+persist \\+renamenx'), ['--verify']);
   });
 
   it('what only values in slices need, when that is asked for', async () => {
