@@ -100,11 +100,11 @@ export interface Copy {
   /** The run_id of the source that had the keys then; undefined: nobody knows. */
   readonly sourceRun?: string | undefined;
   /**
-   * The connection over which a node acknowledged the keys, and the node's address. As long as the same
+   * The connection over which a node acknowledged the keys, and the node. As long as the same
    * data set answers there, what it lacks was deleted by its clients.
    */
   readonly storedOver?: { readonly lost: Error | undefined; readonly dataset: string } | undefined;
-  readonly storedAt?: string | undefined;
+  readonly storedAt?: Node | undefined;
   /** Its replicas or disks have confirmed the keys: whoever takes the node's place has them too. */
   readonly isDurable?: boolean | undefined;
 }

@@ -37,6 +37,11 @@ const reasons = {
     message:
       'written to at the source after it was copied, and deleted in the cluster: it was left at the source, and the next start copies it again',
   },
+  missing: {
+    class: 'diverged',
+    message:
+      'copied to a node that another one has replaced since, and not in the cluster any more: it was left at the source, and the next start copies it again',
+  },
 } as const satisfies Record<string, { class: FailureClass; message: string }>;
 
 export function outcomeBuilder(): OutcomeBuilder {

@@ -218,7 +218,9 @@ function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, 
  */
 function deletedKeys(runs: readonly Run[]): ReadonlySet<string> {
   const failures = runs.flatMap(({ report }) => report?.failures ?? []);
-  const deleted = failures.filter(({ message }) => message.includes('deleted in the cluster'));
+  const deleted = failures.filter(({ message }) =>
+    message.includes('the next start copies it again'),
+  );
   return new Set(deleted.map(({ key }) => key));
 }
 

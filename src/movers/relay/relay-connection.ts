@@ -205,7 +205,7 @@ export function storedBy(
   target: Connection,
   { node }: Pick<Batch, 'node'>,
 ): Pick<Copy, 'storedOver' | 'storedAt'> {
-  return { storedOver: target, storedAt: node.address };
+  return { storedOver: target, storedAt: node };
 }
 
 /** The keys that are neither absent nor refused. */

@@ -207,16 +207,18 @@ export function relay(options: RelayOptions): Mover {
     outcome.add(stored.outcome);
     const byElements = stored.byElements.count > 0 ? [stored.byElements] : [];
     const verified = await verify(attempt, stored, stage);
-    const known = async (some: Keys, found: Keys): Promise<KnownKeys[]> => [
+    const known = async (some: Keys, found: Keys, staged = noKeys): Promise<KnownKeys[]> => [
       ...(isByElements
         ? await takeBack(options, attempt, some)
         : [{ keys: sent.withValues(some), copy: attempt.confirmed }]),
-      { keys: found, copy: batch.copy },
+      // Their node had them, with the source's values: what it lacks later, its clients have deleted.
+      { keys: found, copy: attempt.stored },
+      // What was not given its name yet is as if it had never been stored.
+      { keys: staged, copy: batch.copy },
     ];
     if (verified.again.count > 0) {
       const { staged, named } = splitByName(verified.again, stage);
-      // What was not given its name yet is as if it had never been stored.
-      keep(attempt, 'changed', await known(named, staged));
+      keep(attempt, 'changed', await known(named, noKeys, staged));
     }
     if (verified.isWatchOver) {
       keep(attempt, 'changed', await known(verified.keys, verified.found));
@@ -257,7 +259,8 @@ export function relay(options: RelayOptions): Mover {
 
   /** The same for keys that their node has, or may have, from before. */
   async function moveSecondCopy(attempt: Attempt): Promise<Moved> {
-    const { kept, why } = await moveAgain(options, attempt);
+    const datasetOf = async (node: Node): Promise<string> => (await renaming.to(node)).dataset;
+    const { kept, why } = await moveAgain({ ...options, datasetOf }, attempt);
     if (why === undefined) return nothingMore;
     const isLast = attempt.batch.attempt >= lastAttempt;
     keep(attempt, why, isLast ? await withdraw(options, attempt, kept) : kept);

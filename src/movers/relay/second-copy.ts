@@ -18,7 +18,7 @@ import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
-import type { Copy, Keys } from '../../types.js';
+import type { Copy, Keys, Node } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refused-keys.js';
@@ -37,6 +37,8 @@ export type SecondCopyOptions = Pick<
 > & {
   /** What replaces a copy must be compared as well. */
   readonly confirmation: unknown;
+  /** Which data set answers at a node, by `readDataset`. @throws ConnectionError when none does. */
+  datasetOf(node: Node): Promise<string>;
 };
 
 export interface MovedAgain {
@@ -68,6 +70,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   const isSure = hasKept(attempt);
   const mayReplace = mayOverwrite(job, batch) === 'if-untouched';
   const leaving: Leaving[] = [];
+  let handingOver: Promise<boolean> | undefined;
   const unknown: number[] = [];
 
   const readings = await readAgain(connection.source, keys);
@@ -135,7 +138,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     }
     const done = await there.look(sent);
     if (done === 'done') leaving.push({ ...known, copy: attempt.confirmed });
-    else if (done === 'absent') await store(index, sent, there);
+    else if (done === 'absent') await storeAgain(index, sent, sent, there);
     else notDone(index, done);
   }
 
@@ -172,7 +175,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) leaveDeleted(chosen(keys, [index]));
-    else await store(index, now, there);
+    else await storeAgain(index, sent, now, there);
   }
 
   function beginAnew(index: number, sent: SentValue, discarded: Done): void {
@@ -184,6 +187,34 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
       const message = 'it was written to while it was moved';
       outcome.retry(one, { class: 'changing', message, copy: { state: 'unknown' } });
     }
+  }
+
+  /** The node does not have it, and it is not certain that clients have deleted it. */
+  async function storeAgain(
+    index: number,
+    sent: SentValue,
+    now: SentValue,
+    there: NodeCopy,
+  ): Promise<void> {
+    if (hasExpired(sent) || !(await isHandedOver())) await store(index, now, there);
+    else outcome.leaveBoth(chosen(keys, [index]), 'missing');
+  }
+
+  /**
+   * Whether the node that acknowledged the keys has not been down since: most likely it has handed over all
+   * that it had (a failover that was asked for, and back perhaps, or a slot that moved). Then it is
+   * more likely that clients have deleted a key than that it was lost, and who stores it again may hand out
+   * jobs twice.
+   */
+  function isHandedOver(): Promise<boolean> {
+    handingOver ??= (async () => {
+      const { storedOver, storedAt } = copy;
+      if (!storedOver || !storedAt) return false;
+      const there = await options.datasetOf(storedAt).catch(() => '');
+      const [runId] = storedOver.dataset.split(' ');
+      return runId !== '' && there.startsWith(`${runId ?? ''} `);
+    })();
+    return handingOver;
   }
 
   async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
@@ -364,7 +395,7 @@ function recordOf({ form, deadlineMs, frame: bulk }: SentValue): Buffer {
 function hasKept({ target, batch: { copy, node } }: Attempt): boolean {
   if (copy.isDurable === true) return true;
   const { storedOver, storedAt } = copy;
-  if (!storedOver || storedAt !== node.address) return false;
+  if (!storedOver || storedAt?.address !== node.address) return false;
   if (storedOver.lost === undefined) return true;
   return storedOver.dataset !== '' && storedOver.dataset === target.dataset;
 }
