@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runCli, startCli } from '../../support/cli.js';
 import { setFolder } from '../../support/folder.js';
+import { findRedis } from '../../../scripts/find-redis.mjs';
 import { fillStrings } from '../../support/bulk.js';
 import { saveTo } from '../../support/rdb.js';
 import { runJson } from '../../support/reports.js';
@@ -60,7 +61,9 @@ describe.each([0, 1])('with %i keys in the cluster', (count) => {
     await expectNothing(['--from', file], `${file} is`);
     const commands = path('appendonly.aof');
     writeFileSync(commands, '');
-    await expectNothing(['--from', commands], `${commands} is`);
+    // It need not be on the PATH.
+    const server = ['--redis-server', findRedis('redis-server') ?? ''];
+    await expectNothing(['--from', commands, ...server], `${commands} is`);
   });
 });
 

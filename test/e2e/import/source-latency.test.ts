@@ -115,7 +115,8 @@ describe('--max-source-latency', () => {
         /takes ([\d.]+) ms there and back.*--max-source-latency 5 .*more than (\d+) ms/.exec(
           report.warnings?.[0] ?? '',
         ) ?? [];
-      expect(Number(tripMs)).toBeGreaterThanOrEqual(20);
+      // Each of the two timers may be a millisecond early.
+      expect(Number(tripMs)).toBeGreaterThanOrEqual(18);
       expect(Number(tripMs)).toBeLessThan(report.durationMs);
       // What is said has been rounded.
       expect(Math.abs(Number(enoughMs) - 2 * Number(tripMs))).toBeLessThanOrEqual(1.1);
