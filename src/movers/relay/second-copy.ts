@@ -297,11 +297,13 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     if (missing.count === 0) return;
     const deadlines = askDeadlines(connection.source, missing);
     await connection.source.call('PING');
+    const isKnown = copy.state === 'stored' && (isSure || (await isHandedOver()));
     const isDeleted = (index: number): boolean =>
-      copy.state === 'stored' && isSure && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
+      isKnown && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
     const all = [...Array(missing.count).keys()];
-    // The cluster's clients have deleted these.
-    leaveDeleted(chosen(missing, all.filter(isDeleted)));
+    const deleted = chosen(missing, all.filter(isDeleted));
+    if (isSure) leaveDeleted(deleted);
+    else outcome.leaveBoth(deleted, 'missing');
     const lost = chosen(
       missing,
       all.filter((index) => !isDeleted(index)),
