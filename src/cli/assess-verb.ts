@@ -1,11 +1,9 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
-import { askPasswords, terminal } from './ask-passwords.js';
 import { runAssess } from '../commands/assess.js';
 import { assessRows, readAssessOptions } from '../commands/assess/assess-options.js';
 import { summarizeAssess } from '../assess/sections.js';
-import { createLogger } from '../watch/log.js';
-import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
+import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
 
 const { json, askPassword } = cliRows;
@@ -33,20 +31,13 @@ export const assessVerb: Verb = {
 };
 
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
-  const { json: asJson, askPassword: asks, ...options } = typed;
-  const given =
-    asks === true ? { ...options, ...(await askPasswords(options, terminal())) } : options;
-  const logger = createLogger({
-    format: 'text',
-    level: shell.isDebugging ? 'debug' : 'warn',
-    write: screenOf(process.stderr).write,
-  });
+  const { asJson, given, logger } = await readTyped(typed, shell);
   const stop = shell.catchSignals(() => undefined);
   const report = await runAssess(readAssessOptions(given), {
     signal: stop.signal,
     logger,
     onWatch: (sentence) => process.stderr.write(`${sentence}\n`),
   });
-  process.stdout.write(asJson === true ? `${JSON.stringify(report)}\n` : summarizeAssess(report));
+  process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeAssess(report));
   return report.status === 'can-move' ? 0 : 1;
 }

@@ -1,10 +1,8 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
-import { askPasswords, terminal } from './ask-passwords.js';
 import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
-import { createLogger } from '../watch/log.js';
-import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
+import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
 
 const { json, askPassword } = cliRows;
@@ -35,14 +33,7 @@ export const checkVerb: Verb = {
 };
 
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
-  const { json: asJson, askPassword: asks, ...options } = typed;
-  const given =
-    asks === true ? { ...options, ...(await askPasswords(options, terminal())) } : options;
-  const logger = createLogger({
-    format: 'text',
-    level: shell.isDebugging ? 'debug' : 'warn',
-    write: screenOf(process.stderr).write,
-  });
+  const { asJson, given, logger } = await readTyped(typed, shell);
   const stop = shell.catchSignals(() => {
     process.stderr.write('\nStopping after what is under way; once more to stop at once.\n');
   });
@@ -51,7 +42,7 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger,
     stderr: process.stderr,
   });
-  process.stdout.write(asJson === true ? `${JSON.stringify(report)}\n` : summarizeCheck(report));
+  process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeCheck(report));
   if (stop.exitCode !== undefined) return stop.exitCode;
   const { conflict, error } = report.fixed ?? {};
   return report.status === 'sound' && !conflict && error === undefined ? 0 : 1;

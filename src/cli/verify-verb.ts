@@ -1,12 +1,11 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
-import { askPasswords, terminal } from './ask-passwords.js';
 import { runVerify } from '../commands/verify.js';
 import { readVerifyOptions, verifyRows } from '../commands/verify/verify-options.js';
-import { createLogger } from '../watch/log.js';
 import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options.js';
 import { differenceLine } from '../verify/differences.js';
 import { summarizeVerify } from '../verify/verify-report.js';
+import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
 
 const exitCodes = { equal: 0, different: 1, failed: 3 } as const;
@@ -37,14 +36,8 @@ export const verifyVerb: Verb = {
 };
 
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
-  const { json: asJson, askPassword: asks, ...options } = typed;
-  const given = asks === true ? { ...options, ...(await passwords(options)) } : options;
+  const { asJson, given, logger } = await readTyped(typed, shell, withFirstSource);
   const screen = screenOf(process.stderr);
-  const logger = createLogger({
-    format: 'text',
-    level: shell.isDebugging ? 'debug' : 'warn',
-    write: screen.write,
-  });
   const stop = shell.catchSignals(() => {
     screen.write('\nStopping after what is under way; once more to stop at once.\n');
   });
@@ -53,14 +46,14 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     stderr: process.stderr,
     logger,
     onDifference(difference) {
-      if (asJson !== true) print(`${differenceLine(difference)}\n`);
+      if (!asJson) print(`${differenceLine(difference)}\n`);
     },
   });
-  if (asJson !== true && options['repair'] === true && report.differences.length > 0) {
+  if (!asJson && given['repair'] === true && report.differences.length > 0) {
     print('After the repair there still differ:\n');
     for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
   }
-  print(asJson === true ? `${JSON.stringify(report)}\n` : summarizeVerify(report));
+  print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report));
   if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
   return exitCodes[report.status];
 }
@@ -71,7 +64,10 @@ function print(text: string): void {
   else process.stdout.write(text);
 }
 
-function passwords(options: Readonly<Record<string, unknown>>): Promise<object> {
+/** Its password serves for all. */
+function withFirstSource(
+  options: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   const [from] = Array.isArray(options['from']) ? (options['from'] as unknown[]) : [];
-  return askPasswords({ ...options, from }, terminal());
+  return { ...options, from };
 }

@@ -82,22 +82,7 @@ export function selectedSource(
     return keys;
   }
 
-  return {
-    name: source.name,
-    isReplayable: source.isReplayable,
-    remaining: source.remaining,
-    release: source.release,
-    estimatedKeys: source.estimatedKeys,
-    get progress() {
-      return source.progress;
-    },
-    get earlierShare() {
-      return source.earlierShare;
-    },
-    async *pages() {
-      for await (const page of source.pages()) yield await filtered(page);
-    },
-  };
+  return changed(source, filtered, () => undefined);
 }
 
 function placesOf(replies: readonly Reply[], isWanted: (reply: Reply) => boolean): number[] {
@@ -115,6 +100,18 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
     return { ...page, names: names.take() };
   }
 
+  return changed(source, named, () => source.expectedKeys);
+}
+
+/**
+ * The same source with other pages.
+ * @param expectedKeys how many keys these will hold, about; undefined: nobody knows.
+ */
+function changed(
+  source: Source,
+  change: (page: Keys) => Keys | Promise<Keys>,
+  expectedKeys: () => number | undefined,
+): Source {
   return {
     name: source.name,
     isReplayable: source.isReplayable,
@@ -122,7 +119,7 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
     release: source.release,
     estimatedKeys: source.estimatedKeys,
     get expectedKeys() {
-      return source.expectedKeys;
+      return expectedKeys();
     },
     get progress() {
       return source.progress;
@@ -131,7 +128,7 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
       return source.earlierShare;
     },
     async *pages() {
-      for await (const page of source.pages()) yield named(page);
+      for await (const page of source.pages()) yield await change(page);
     },
   };
 }

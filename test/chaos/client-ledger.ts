@@ -51,6 +51,8 @@ export class KeyLedger {
    * then from one that nobody has touched: what was written at the source may take its place.
    */
   cameBack = false;
+  /** It was found with the source's value since. */
+  mayBeReplaced = false;
   /** Every value that the source may have had. */
   readonly #history = new Set<Value>();
 
@@ -109,7 +111,7 @@ export class KeyLedger {
       this.#check('cluster', this.source, before);
     }
     this.cluster = isDurable ? [before] : either([before], this.cluster ?? []);
-    if (this.cameBack && this.source.includes(before)) this.isStaleBase = false;
+    this.mayBeReplaced ||= this.cameBack && this.source.includes(before);
     this.#noteReturn(before);
     this.isDoubtful = false;
   }
@@ -125,11 +127,6 @@ export class KeyLedger {
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
     this.#noteReturn(left);
-  }
-
-  /** A counter that was written to on both sides: by its values it can't be told what is whose. */
-  get isDoubtfulCounter(): boolean {
-    return this.kind === 'counter' && (this.isStaleBase || this.cameBack);
   }
 
   #noteReturn(value: Value): void {
@@ -177,8 +174,6 @@ export class KeyLedger {
   }
 
   #check(side: string, expected: readonly Value[], found: string): void {
-    // Small numbers come back: which of its copies a counter was taken for, nobody can tell.
-    if (side === 'cluster' && this.isDoubtfulCounter) return;
     const fault = compare(this.kind, expected, found);
     if (fault) this.blame(fault, `the ${side} has ${text(found)} instead of ${texts(expected)}`);
   }

@@ -48,7 +48,7 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     if (fault) blame(fault, `the ${side} should have ${texts(expected)}`);
   };
 
-  if (found.isDeleted || ledger.isDoubtfulCounter) return { faults: [], isGhost };
+  if (found.isDeleted) return { faults: [], isGhost };
 
   // One fault of a key is enough: what follows from it is not another one.
   if (faults.length > 0) return { faults, isGhost };
@@ -60,7 +60,7 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     if (source !== undefined) {
       check('source', ledger.source, source);
       if (found.reported === undefined) blame('doubled', 'it is on both sides, and not reported');
-    } else if (ledger.isStaleBase && !(ledger.cameBack && ledger.source.includes(cluster))) {
+    } else if (ledger.isStaleBase && !wasReplaced(ledger, cluster)) {
       blame('lost', `nobody has what was written at the source: ${texts(ledger.source)}`);
     }
   } else if (source !== undefined) {
@@ -80,6 +80,14 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     check('cluster', [...ledger.source, ...(ledger.cluster ?? [])], cluster);
   }
   return { faults, isGhost };
+}
+
+/** Whether what was written at the source may have taken the place of a counter that came back. */
+function wasReplaced(
+  { cameBack, mayBeReplaced, source }: KeyLedger,
+  cluster: string | undefined,
+): boolean {
+  return mayBeReplaced || (cameBack && source.includes(cluster));
 }
 
 /** What no client has written to in the cluster is as it was at the source once. */

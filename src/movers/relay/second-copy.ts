@@ -174,13 +174,13 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
       leaving.push({ index, record: recordOf(now), copy: attempt.confirmed });
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
-    else if (isSure && !hasExpired(sent)) leaveDeleted(chosen(keys, [index]));
+    else if (isSure && !hasExpired(sent)) leaveBoth(chosen(keys, [index]), 'deleted');
     else await storeAgain(index, sent, now, there);
   }
 
   function beginAnew(index: number, sent: SentValue, discarded: Done): void {
     const isDeleted = discarded === 'absent' && isSure && !hasExpired(sent);
-    if (isDeleted) leaveDeleted(chosen(keys, [index]));
+    if (isDeleted) leaveBoth(chosen(keys, [index]), 'deleted');
     else if (discarded !== 'done' && discarded !== 'absent') notDone(index, discarded);
     else {
       const one = { ...chosen(keys, [index]), values: undefined };
@@ -249,17 +249,11 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     outcome.retry(chosen(keys, [index]), { class: 'redirected', message });
   }
 
-  function leaveBoth(some: Keys): void {
+  /** @param missing why the cluster has no copy; undefined: it has one. */
+  function leaveBoth(some: Keys, missing?: 'deleted'): void {
     const why = onDifferent(job, batch);
     if (why === 'repeated' || why === 'copied-again') outcome.repeated += some.count;
-    else outcome.leaveBoth(some, why);
-  }
-
-  /** The cluster's clients have deleted the copies. */
-  function leaveDeleted(some: Keys): void {
-    const why = onDifferent(job, batch);
-    if (why === 'repeated' || why === 'copied-again') outcome.repeated += some.count;
-    else outcome.leaveBoth(some, 'deleted');
+    else outcome.leaveBoth(some, missing ?? why);
   }
 
   /** Equal values may have payloads of other bytes. */
@@ -302,7 +296,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
       isKnown && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
     const all = [...Array(missing.count).keys()];
     const deleted = chosen(missing, all.filter(isDeleted));
-    if (isSure) leaveDeleted(deleted);
+    if (isSure) leaveBoth(deleted, 'deleted');
     else outcome.leaveBoth(deleted, 'missing');
     const lost = chosen(
       missing,
