@@ -13,11 +13,8 @@ export interface FoundKey {
   readonly cluster: string | undefined;
   /** How the last report names the key, if it does: both sides keep what they have. */
   readonly reported: string | undefined;
-  /**
-   * Whether a run has reported that clients deleted its copy, and that it left the key at the source: a
-   * later one has copied it again, as that has said.
-   */
-  readonly isDeleted: boolean;
+  /** Whether an earlier run has reported that both sides had changed it, and left it on both. */
+  readonly hasDiverged: boolean;
   /** What the cluster had under this name before the import began. */
   readonly preexisting: string | undefined;
 }
@@ -48,7 +45,7 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     if (fault) blame(fault, `the ${side} should have ${texts(expected)}`);
   };
 
-  if (found.isDeleted) return { faults: [], isGhost };
+  if (found.hasDiverged) return { faults: [], isGhost };
 
   // One fault of a key is enough: what follows from it is not another one.
   if (faults.length > 0) return { faults, isGhost };

@@ -67,7 +67,7 @@ export async function inspect(played: Played): Promise<Inspection> {
   const source = await inventory(servers.source.client);
   const { all: cluster, twice } = await clusterInventory(servers);
   const reported = reportedKeys(last, played.failedKeys);
-  const deleted = deletedKeys(runs);
+  const diverged = divergedKeys(runs);
   const nowMs = Date.now();
   const counts = { keys: 0, lost: 0, doubled: 0, undone: 0, evicted: 0, stale: 0, ghosts: 0 };
   counts.lost = contradictions.length;
@@ -133,7 +133,7 @@ export async function inspect(played: Played): Promise<Inspection> {
       source: source.get(key)?.value,
       cluster: cluster.get(key)?.value,
       reported: reported.get(key),
-      isDeleted: deleted.has(key),
+      hasDiverged: diverged.has(key),
       preexisting: preexisting.has(key) ? preexistingValue(key) : undefined,
     });
     counts.keys++;
@@ -213,15 +213,12 @@ function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, 
 }
 
 /**
- * The keys that a run has left at the source because the cluster's clients had deleted their copies: the
- * next one copies them again, as it has said.
+ * The keys that a run before the last has left on both sides, because both had changed. If clients of the
+ * cluster deleted their copies afterwards, the next one copied them again, as the README says.
  */
-function deletedKeys(runs: readonly Run[]): ReadonlySet<string> {
-  const failures = runs.flatMap(({ report }) => report?.failures ?? []);
-  const deleted = failures.filter(({ message }) =>
-    message.includes('the next start copies it again'),
-  );
-  return new Set(deleted.map(({ key }) => key));
+function divergedKeys(runs: readonly Run[]): ReadonlySet<string> {
+  const failures = runs.slice(0, -1).flatMap(({ report }) => report?.failures ?? []);
+  return new Set(failures.filter((one) => one.class === 'diverged').map(({ key }) => key));
 }
 
 /** What all masters have; a key that two of them have is wrong whatever it holds. */
