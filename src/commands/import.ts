@@ -3,7 +3,7 @@
  * (start-import.ts) run.
  */
 import { access, open, rm, writeFile } from 'node:fs/promises';
-import { type ImportError, PreflightError, UsageError } from '../errors.js';
+import { type ImportError, PreflightError, UsageError, messageOf } from '../errors.js';
 import { formatCount } from '../format.js';
 import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options.js';
@@ -172,7 +172,7 @@ async function checkWritable(path: string): Promise<void> {
     // A run that is refused must not leave what looks like a report.
     if (isNew) await rm(path);
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     throw new UsageError(`--report can't be written (${words}): choose another file.`);
   }
 }
@@ -182,7 +182,7 @@ async function writeReport(report: Report, path: string, { logger }: Voice): Pro
     await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
   } catch (error) {
     // The report itself is not lost: it is what the call gives back.
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     logger.warn({}, `the report could not be written to ${path}: ${words}`);
   }
 }

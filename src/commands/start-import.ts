@@ -5,7 +5,7 @@
  * command line asks for them (`cli/import.ts`).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { UsageError } from '../errors.js';
+import { UsageError, errorOf } from '../errors.js';
 import type { Standing } from '../watch/live.js';
 import { type GivenOptions, readOptions } from '../options.js';
 import type { Report, ReportedFailure } from '../report.js';
@@ -100,7 +100,7 @@ export function startImport(options: GivenOptions, context: ImportContext = {}):
       });
     } catch (error) {
       over.abort();
-      events.emit('error', error instanceof Error ? error : new Error(String(error)));
+      events.emit('error', errorOf(error));
       throw error;
     } finally {
       begin();

@@ -2,7 +2,7 @@
  * Whether everything is there, and equal: from options to a report. The command line is a thin
  * translation to `verifyKeys`, which is also what the library exports.
  */
-import { ConnectionError, ImportError, PreflightError } from '../errors.js';
+import { ConnectionError, ImportError, PreflightError, messageOf } from '../errors.js';
 import { formatCount } from '../format.js';
 import { version } from '../installed.js';
 import {
@@ -101,7 +101,7 @@ export async function runVerify(
 }
 
 function wordsOf(error: unknown): string {
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   return error instanceof ImportError ? words : `Unexpected error: ${words}`;
 }
 
