@@ -8,7 +8,7 @@ import { type Census, counting, type CountingOptions } from '../movers/counting.
 import { Elements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
-import { Expiry } from '../movers/relay/deadlines.js';
+import { Expiry, readClock } from '../movers/relay/deadlines.js';
 import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
@@ -99,8 +99,13 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
   const checked = payloadRefusal !== undefined && options.copy;
   const guarded = options.guard && (!options.copy || checked);
   const spared = (removal: Removal): Removal => sparing(parts.eviction, removal);
-  const watchedOver = async () => {
+  const openSource = async () => {
     const { connection: source, identity: sourceRun } = await link.open();
+    await readClock(source);
+    return { source, sourceRun };
+  };
+  const watchedOver = async () => {
+    const { source, sourceRun } = await openSource();
     const removal = watchedRemoval(source, {
       word: options.copy ? undefined : word,
       scripts: has.eval,
@@ -122,13 +127,13 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
     ...aside,
     job: jobPolicy(ready, options),
     async openMain() {
-      const { connection: source, identity: sourceRun } = await link.open();
+      const { source, sourceRun } = await openSource();
       return { source, sourceRun, removal: removalOver(source) };
     },
     openWatcher: guarded ? watchedOver : undefined,
     async openForElements() {
       if (options.guard) return watchedOver();
-      const { connection: source, identity: sourceRun } = await link.open();
+      const { source, sourceRun } = await openSource();
       return { source, sourceRun, removal: removalOver(source) };
     },
     scripts: has.eval && !checked,

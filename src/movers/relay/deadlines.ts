@@ -179,6 +179,16 @@ export function clockOf(source: Connection): SourceClock {
   return clock;
 }
 
+/**
+ * Looks at the source's clock once, before TTLs are asked for: a reply that is late can only be told by one
+ * that was not.
+ * @throws ConnectionError when it is lost.
+ */
+export async function readClock(source: Connection): Promise<void> {
+  const sentMs = Date.now();
+  clockOf(source).answeredMs(await source.call('TIME'), sentMs);
+}
+
 /** Seconds and the microseconds beyond them, in ms. */
 function timeOf(reply: Reply | undefined): number | undefined {
   if (!Array.isArray(reply) || reply.length !== 2) return undefined;
