@@ -41,25 +41,47 @@ export const latestDeadlineMs = 2 ** 63 - 2 ** 32;
 const unserved = Infinity;
 const isUnserved = /^(MOVED|ASK|TRYAGAIN) /;
 
+/** What a source has said of some keys' deadlines; filled by the time replies to later commands arrive. */
+export interface Deadlines {
+  /** For each key the ms since the epoch (by this machine's clock) at which it expires; 0: never. */
+  readonly byKey: Float64Array;
+  /**
+   * Whether the source gave them all at one time, as far as its clock tells. Otherwise the line (or the
+   * source) stood still in the midst of the question, and nobody knows how long ago each TTL was true.
+   */
+  readonly areSure: boolean;
+}
+
 /**
- * Asks for each key's TTL, and then for the time, so that a line that stands still stretches none.
- * @returns for each key the ms since the epoch (by this machine's clock) at which it expires, 0 for
- *   never; filled by the time replies to later commands arrive.
+ * Asks for each key's TTL, and for the time before and after, so that a line that stands still stretches
+ * none.
  */
-export function askDeadlines(source: Connection, keys: Keys): Float64Array {
-  const deadlines = new Float64Array(keys.count);
+export function askDeadlines(source: Connection, keys: Keys): Deadlines {
+  const byKey = new Float64Array(keys.count);
   const clock = clockOf(source);
-  const ttls = new PttlReader(deadlines, source);
+  const asked = { byKey, areSure: true };
+  const ttls = new PttlReader(byKey, source);
+  let earliestMs: number | undefined;
+  if (!clock.isRefused) {
+    source.out.append(timeCommand);
+    source.expect(
+      // Whoever asks for the values on this connection hears of its loss too.
+      new ReplyReader((reply) => {
+        earliestMs = timeOf(reply);
+      }, () => undefined),
+    );
+  }
   source.out.askEach(pttlHead, keys);
   source.expect(ttls);
-  if (clock.isRefused) return deadlines;
+  if (clock.isRefused) return asked;
   source.out.append(timeCommand);
   const settle = (reply: Reply): void => {
+    const latestMs = timeOf(reply) ?? 0;
+    asked.areSure = latestMs - (earliestMs ?? latestMs) <= deadlineToleranceMs / 2;
     ttls.givenAt(clock.answeredMs(reply, ttls.sentMs));
   };
-  // Whoever asks for the values on this connection hears of its loss too.
   source.expect(new ReplyReader(settle, () => undefined));
-  return deadlines;
+  return asked;
 }
 
 class PttlReader implements Reader {

@@ -36,11 +36,16 @@ export async function storeInOnePiece(
   return storing.stored(joined(await Promise.all(parts)));
 }
 
+/** Deadlines that are not sure are asked for again in so many attempts. */
+const lastUnsure = 3;
+
 /** Values are asked for only as the window lets them in. */
 class StoringPieces extends Storing {
   readonly #form: Form;
   readonly #commands: StoreCommands;
   readonly #durability: Durability | undefined;
+  /** A line that is always slow gets by with TTLs that are as good as it is. */
+  readonly #mayAskAgain: boolean;
 
   constructor(...given: ConstructorParameters<typeof Storing>) {
     super(...given);
@@ -48,6 +53,7 @@ class StoringPieces extends Storing {
     this.#form = options.sameSlot ? 'payload' : options.shapes.nextForm();
     this.#commands = options.commandsFor(attempt.batch.node, this.overwrite);
     // What gets its name later is asked about then.
+    this.#mayAskAgain = attempt.batch.attempt < lastUnsure;
     this.#durability = stage ? undefined : options.durabilityOf(attempt.batch.node);
   }
 
@@ -66,15 +72,19 @@ class StoringPieces extends Storing {
     if (form === 'payload' && shapes.payloadsRefused) {
       return this.#storeAs('elements', keys, undefined);
     }
-    const ttls = options.expiry.isKnown() ? askDeadlines(source, keys) : undefined;
+    const deadlines = options.expiry.isKnown() ? askDeadlines(source, keys) : undefined;
+    const ttls = deadlines?.byKey;
     const passing = this.#pass(keys, form, ttls);
     const noTtls = ttls ? undefined : options.expiry.confirmNone(source);
     noTtls?.catch(() => undefined);
     const first = await passing;
     const whole = await this.#settlePieces(keys, first, form);
-    if (noTtls && !(await noTtls)) {
-      // One has got a TTL since the last part: all go round again, and are asked for theirs.
-      const why = { class: 'changing', message: 'its TTL was set meanwhile' } as const;
+    const message = deadlines
+      ? !deadlines.areSure && this.#mayAskAgain && 'the line stood still while its TTL was read'
+      : !(await noTtls) && 'its TTL was set meanwhile';
+    if (message !== false) {
+      // All go round again, and are asked for theirs.
+      const why = { class: 'changing', message } as const;
       const copy = stage ? attempt.batch.copy : attempt.stored;
       outcome.retry(attempt.sent.withValues(whole), { ...why, copy });
       if (form === 'payload') await this.settleAbsent(keys, first);

@@ -50,6 +50,34 @@ it('does not stretch TTLs while the cluster is busy', async () => {
   expect(await stage.missingIn(before)).toEqual([]);
 });
 
+it('does not stretch TTLs whose question arrived in two parts', async () => {
+  const { client } = stage.source;
+  // What is asked at one time is more than one read from a socket takes.
+  const filling = client.pipeline();
+  for (let at = 0; at < 2000; at++) {
+    filling.set(`${'long'.repeat(100)}:${String(at)}`, 'x', 'PX', 600_000 + at);
+  }
+  await filling.exec();
+  const before = await snapshot(client);
+  let torn = 0;
+  proxy.faults.corrupt = (chunk, direction) => {
+    const text = chunk.toString('latin1');
+    const ttls = text.split('PTTL').length - 1;
+    const endsAmidTtls = ttls > 100 && text.lastIndexOf('TIME') < text.indexOf('PTTL');
+    if (direction === 'down' || !endsAmidTtls || torn++ > 0) return chunk;
+    proxy.stall();
+    setTimeout(() => {
+      proxy.resume();
+    }, 2500);
+    return chunk;
+  };
+  const { code, report } = reportOf(await runCli(throughProxy('--mover', 'relay')));
+  expect(torn).toBeGreaterThan(0);
+  expect(code).toBe(0);
+  expect(report.keys).toMatchObject({ scanned: 2000, moved: 2000 });
+  expect(await stage.missingIn(before)).toEqual([]);
+});
+
 it('counts a key that expires between being listed and being read as gone', async () => {
   const { client } = stage.source;
   await client.mset({ one: '1', two: '2', three: '3' });

@@ -10,8 +10,8 @@ const nowMs = 1_700_000_000_000;
 function ask(answer: string, ...keys: string[]) {
   const source = mockConnection();
   const deadlines = askDeadlines(source, keysOf(...keys));
-  const { ending } = feed(source.readers[0] as Reader, Buffer.from(answer));
-  return { deadlines: [...deadlines], ending, sent: source.sent() };
+  const { ending } = feed(source.readers[1] as Reader, Buffer.from(answer));
+  return { deadlines: [...deadlines.byKey], ending, sent: source.sent() };
 }
 
 /** The source's clock is an hour ahead, and tells microseconds. */
@@ -21,15 +21,25 @@ const time = (ms: number): string => {
   return `*2\r\n$${String(seconds.length)}\r\n${seconds}\r\n$${String(micros.length)}\r\n${micros}\r\n`;
 };
 
-/** One question on a connection: answered by the source at one moment, and read at another. */
-function askAlong(source: ReturnType<typeof mockConnection>, answeredMs: number, readMs: number) {
+/** One question on a connection: answered by the source from one moment to another, and read at a third. */
+function askOver(
+  source: ReturnType<typeof mockConnection>,
+  [fromMs, answeredMs]: readonly [number, number],
+  readMs: number,
+) {
   const first = source.readers.length;
   const deadlines = askDeadlines(source, keysOf('a', 'b'));
   vi.setSystemTime(readMs);
-  const [ttls, clock] = source.readers.slice(first);
+  const [before, ttls, after] = source.readers.slice(first);
+  feed(before as Reader, Buffer.from(time(fromMs)));
   feed(ttls as Reader, Buffer.from(':60000\r\n:-1\r\n'));
-  if (clock) feed(clock, Buffer.from(time(answeredMs)));
-  return [...deadlines];
+  feed(after as Reader, Buffer.from(time(answeredMs)));
+  return deadlines;
+}
+
+/** One that is answered at one moment. */
+function askAlong(source: ReturnType<typeof mockConnection>, answeredMs: number, readMs: number) {
+  return [...askOver(source, [answeredMs, answeredMs], readMs).byKey];
 }
 
 describe('deadlines', () => {
@@ -47,8 +57,15 @@ describe('deadlines', () => {
       ['1\r\na', '1\r\nb', '1\r\nc', '0\r\n']
         .map((key) => `*2\r\n$4\r\nPTTL\r\n$${key}\r\n`)
         .join('')
-        .concat('*1\r\n$4\r\nTIME\r\n'),
+        .replace(/^|$/g, '*1\r\n$4\r\nTIME\r\n'),
     );
+  });
+
+  it('are not sure where the source answered some of them much later than others', () => {
+    const source = mockConnection();
+    const sureAfter = (ms: number): boolean =>
+      askOver(source, [nowMs, nowMs + ms], nowMs + 10_000).areSure;
+    expect([0, 500, 501, 3000].map(sureAfter)).toEqual([true, true, false, false]);
   });
 
   it('are none that a node takes where the source does not serve the key', () => {
@@ -81,12 +98,15 @@ describe('deadlines', () => {
     const source = mockConnection();
     const deadlines = askDeadlines(source, keysOf('a'));
     vi.setSystemTime(nowMs + 50);
-    feed(source.readers[0] as Reader, Buffer.from(':1000\r\n'));
-    feed(source.readers[1] as Reader, Buffer.from('-NOPERM no time\r\n'));
-    expect([...deadlines]).toEqual([nowMs + 1050]);
+    const [before, ttls, after] = source.readers;
+    feed(before as Reader, Buffer.from('-NOPERM no time\r\n'));
+    feed(ttls as Reader, Buffer.from(':1000\r\n'));
+    feed(after as Reader, Buffer.from('-NOPERM no time\r\n'));
+    expect([...deadlines.byKey]).toEqual([nowMs + 1050]);
+    expect(deadlines.areSure).toBe(true);
     askDeadlines(source, keysOf('a'));
-    expect(source.readers).toHaveLength(3);
-    expect(source.sent().match(/TIME/g)).toHaveLength(1);
+    expect(source.readers).toHaveLength(4);
+    expect(source.sent().match(/TIME/g)).toHaveLength(2);
   });
 
   it('as late as a server knows stay within what a node takes', () => {
