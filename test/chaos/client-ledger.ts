@@ -30,6 +30,7 @@ export interface KeyFault {
 type Value = string | undefined;
 
 const mostValues = 32;
+const mostAnswers = 16;
 
 export class KeyLedger {
   readonly kind: Kind;
@@ -55,6 +56,8 @@ export class KeyLedger {
   mayBeReplaced = false;
   /** Every value that the source may have had. */
   readonly #history = new Set<Value>();
+  /** The last of what clients did and were answered, so that a fault explains itself. */
+  readonly #answers: string[] = [];
 
   /** @param keepsLast clients leave one element, so that the key never vanishes by their doing. */
   constructor(
@@ -76,6 +79,7 @@ export class KeyLedger {
 
   /** The source had this, and has carried out the write. */
   wroteAtSource(before: string, write: Write): void {
+    this.#note('source', `had ${text(before)}`, write);
     if (this.hasLeft) this.blame('doubled', 'it is back at the source');
     this.#check('source', this.source, before);
     this.source = [after(write, before)];
@@ -83,6 +87,7 @@ export class KeyLedger {
   }
 
   unansweredAtSource(write: Write): void {
+    this.#note('source', 'no answer', write);
     this.source = either(
       this.source,
       this.source.map((value) => value && after(write, value)),
@@ -91,6 +96,7 @@ export class KeyLedger {
   }
 
   absentAtSource(): void {
+    this.#note('source', 'absent');
     // An application can't tell "emptied" from "moved" either, but it knows what was left to do.
     if (this.isEmptied || this.hasLeft) return;
     this.hasLeft = true;
@@ -103,7 +109,8 @@ export class KeyLedger {
    * The cluster has this.
    * @param isDurable what was read outlives its node; else any of the earlier values may come back.
    */
-  readInCluster(before: string, isDurable: boolean): void {
+  readInCluster(before: string, isDurable: boolean, write?: Write): void {
+    this.#note('cluster', `had ${text(before)}`, write);
     if (this.isTouched || this.hasLeft) {
       this.#check('cluster', this.cluster ?? [], before);
     } else if (!this.#history.has(before) && this.cluster?.includes(before) !== true) {
@@ -122,7 +129,7 @@ export class KeyLedger {
     if (!this.hasLeft && !this.isTouched && this.isCopy(before)) {
       this.isStaleBase = !this.source.includes(before);
     }
-    this.readInCluster(before, isDurable);
+    this.readInCluster(before, isDurable, write);
     const left = after(write, before);
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
@@ -137,6 +144,7 @@ export class KeyLedger {
   }
 
   unansweredInCluster(write: Write): void {
+    this.#note('cluster', 'no answer', write);
     if (!this.cluster) return;
     this.isDoubtful = true;
     this.cluster = either(
@@ -147,6 +155,7 @@ export class KeyLedger {
 
   /** @returns whether the key may be absent there. */
   absentInCluster(): boolean {
+    this.#note('cluster', 'absent');
     // It may be on its way (a slot that moves, a node that has just taken over).
     if (this.hasLeft && !this.isTouched) return true;
     if (!this.isTouched) {
@@ -170,7 +179,17 @@ export class KeyLedger {
   }
 
   blame(faultClass: FaultClass, what: string): void {
-    this.faults.push({ class: faultClass, words: `${this.key} (${this.style}): ${what}` });
+    const answers = this.#answers.map((answer) => `\n      ${answer}`).join('');
+    this.faults.push({
+      class: faultClass,
+      words: `${this.key} (${this.style}): ${what}${answers}`,
+    });
+  }
+
+  #note(side: 'source' | 'cluster', answer: string, { words }: Partial<Write> = {}): void {
+    const what = words ? words.join(' ') : 'read';
+    this.#answers.push(`${new Date().toISOString().slice(17)} ${side}: ${what}: ${answer}`);
+    if (this.#answers.length > mostAnswers) this.#answers.shift();
   }
 
   #check(side: string, expected: readonly Value[], found: string): void {
