@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → run → preflight → { engine → limits, sources, movers, verify, check, assess, watch, journal, report } → compare → redis → { options, errors, types, async }
+ *   cli → commands → run → preflight → { engine → limits, sources, feed, movers, verify, check, assess, watch, journal, report } → compare → redis → { options, errors, types, async }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -9,6 +9,7 @@
 const middle = [
   'engine',
   'sources',
+  'feed',
   'movers',
   'verify',
   'check',
@@ -108,6 +109,12 @@ module.exports = {
         { path: parts([name]) },
         { path: parts(middle.filter((other) => other !== name)) },
       ),
+    ),
+    forbid(
+      'feed-stands-on-redis',
+      'feed/ hears what changes at a source, and knows nothing of who wants to know.',
+      { path: '^src/feed/' },
+      { path: '^src/', pathNot: `^src/(feed|redis|limits)/|${ground}` },
     ),
     forbid(
       'commander-in-cli',

@@ -1,5 +1,5 @@
 /** What a cluster refuses whatever the keys are (patterns for keys in SORT, other databases), and how to repair it. */
-import { optionsFrom, sortArguments } from './key-positions.js';
+import { optionsFrom, sortArguments } from '../redis/command-keys.js';
 import { joinShapes, shapeOf } from './key-shapes.js';
 import { commonParts, nameSign, taggedAt } from './names.js';
 

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { harmless } from '../quote.js';
 import { slotOf } from '../redis/slot.js';
-import type { KeyFinder } from './key-positions.js';
+import type { KeyFinder } from '../redis/command-keys.js';
 import type { Seen } from './monitor-lines.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
 import { type Refusal, refusalOf, type Trouble } from './refusals.js';

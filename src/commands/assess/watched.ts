@@ -1,5 +1,5 @@
 /** Watching, from options to its part of the report, with what the server counted meanwhile. */
-import { keyFinder } from '../../assess/key-positions.js';
+import { keyFinder } from '../../redis/command-keys.js';
 import type { WatchReport } from '../../assess/assess-report.js';
 import { type CommandCount, countsAround, readCommandStats } from '../../assess/stats.js';
 import { watchCommands } from '../../assess/monitor-watch.js';

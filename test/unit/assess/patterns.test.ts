@@ -1,6 +1,6 @@
 /** Patterns fold names, keep what is in trouble, and propose repairs that are true. */
 import { expect, it } from 'vitest';
-import { keyFinder } from '../../../src/assess/key-positions.js';
+import { keyFinder } from '../../../src/redis/command-keys.js';
 import { refusalOf } from '../../../src/assess/refusals.js';
 import { joinShapes } from '../../../src/assess/key-shapes.js';
 import { createWorkload, type Workload } from '../../../src/assess/workload.js';

@@ -1,0 +1,478 @@
+/**
+ * Hears of a source's changes as its replicas do: over the replication link, without the full copy that a
+ * replica begins with.
+ *
+ * A feed joins at the end of the source's stream. When the link is lost it goes on behind the last whole
+ * command, from the source's backlog; where that no longer reaches back so far, what was missed is a gap: it
+ * joins anew, and everything may have changed.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pRetry from 'p-retry';
+import {
+  ConnectionError,
+  errorOf,
+  ImportError,
+  messageOf,
+  PreflightError,
+  RefusedError,
+  SourceError,
+} from '../errors.js';
+import { placesByCommand } from '../redis/command-keys.js';
+import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { locate } from '../redis/sentinel.js';
+import type { Logger } from '../types.js';
+import { makeBacklog } from './backlog.js';
+import { Changes } from './changes.js';
+import type { ChangeListener, Feed, FeedPosition } from './feed.js';
+import { openReplicaLink, type ReplicaLink } from './replica-link.js';
+import {
+  ask,
+  canGoOn,
+  connectToSource,
+  readStreamState,
+  type SourceConnection,
+  type StreamState,
+} from './source-commands.js';
+import { type FrameWords, StreamReader } from './stream-reader.js';
+
+export interface ReplicationFeedOptions {
+  /** Of the source; its database does not count. */
+  readonly endpoint: Endpoint;
+  readonly listener: ChangeListener;
+  readonly logger: Logger;
+  /** For opening and for ordinary commands. */
+  readonly timeoutMs: number;
+  /** How long a lost link is tried again before the feed gives up. */
+  readonly retryForMs: number;
+  /** What PSYNC is called at the source: services rename it. */
+  readonly psyncName?: string;
+  /**
+   * Go on there if the source still can; otherwise `everything(undefined, …)` is reported once, after
+   * joining, and counts as a gap.
+   */
+  readonly resumeAt?: FeedPosition | undefined;
+}
+
+/**
+ * Joins, and resolves once every change from now on will be reported.
+ * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
+ */
+export async function openReplicationFeed(options: ReplicationFeedOptions): Promise<Feed> {
+  const feed = new ReplicationFeed(options);
+  try {
+    await feed.open();
+    return feed;
+  } catch (error) {
+    feed.close();
+    if (error instanceof PreflightError || !(error instanceof ImportError)) throw error;
+    throw new PreflightError(error.message, { cause: error });
+  }
+}
+
+const ackEveryMs = 1000;
+/** The source says PING every repl-ping-replica-period, which is 10 s by default. */
+const shortestSilenceMs = 60_000;
+/** How often it is joined anew when the backlog is overrun at that very moment. */
+const joinTries = 3;
+/** A link that was up no longer than this is not opened again at once. */
+const shortLifeMs = 1000;
+const unknownDb = -1;
+/** Above all that a channel is called in life; users may be given the right to `&cluster-import:*`. */
+const channelPrefix = 'cluster-import:feed:';
+
+/** The part of a stream that came, or is to come, over one link. */
+interface Stream {
+  readonly replicationId: string;
+  readonly reader: StreamReader;
+  readonly changes: Changes;
+}
+
+interface Waiter {
+  readonly offset: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class ReplicationFeed implements Feed {
+  readonly kind = 'replication';
+  readonly ended: Promise<void>;
+  gaps = 0;
+  #stream: Stream | undefined;
+  #link: ReplicaLink | undefined;
+  #linkedAtMs = 0;
+  #giveUpError: SourceError | undefined;
+  #settleEnded: (error?: SourceError) => void = () => undefined;
+  #waiters: Waiter[] = [];
+  /** Ends all waiting when the feed is closed or has given up. */
+  readonly #closing = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #silentTicksAllowed: number;
+  #silentTicks = 0;
+
+  constructor(readonly options: ReplicationFeedOptions) {
+    this.ended = new Promise((resolve, reject) => {
+      this.#settleEnded = (error) => {
+        if (error) reject(error);
+        else resolve();
+      };
+    });
+    // Whoever does not watch it learns of the end from `reached`.
+    this.ended.catch(() => undefined);
+    const silenceMs = Math.max(shortestSilenceMs, 3 * options.timeoutMs);
+    this.#silentTicksAllowed = Math.ceil(silenceMs / ackEveryMs);
+    this.#timer = setInterval(() => {
+      this.#tick();
+    }, ackEveryMs);
+    this.#timer.unref();
+  }
+
+  get offset(): number {
+    return this.#stream?.reader.offset ?? this.options.resumeAt?.offset ?? 0;
+  }
+
+  get position(): FeedPosition {
+    return {
+      replicationId: this.#stream?.replicationId ?? '',
+      offset: this.offset,
+      db: this.#stream?.changes.db ?? unknownDb,
+    };
+  }
+
+  get heardAtMs(): number {
+    return this.#stream?.reader.heardAtMs ?? 0;
+  }
+
+  get isUp(): boolean {
+    return this.#link !== undefined && !this.#link.connection.lost;
+  }
+
+  /** Joins for the first time. To be called once. */
+  async open(): Promise<void> {
+    await this.#join(this.options.resumeAt);
+  }
+
+  reached(offset: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (): void => {
+        this.#waiters = this.#waiters.filter((waiting) => waiting !== waiter);
+        reject(errorOf(signal.reason));
+      };
+      const waiter: Waiter = {
+        offset,
+        resolve: () => {
+          signal.removeEventListener('abort', fail);
+          resolve();
+        },
+        reject: (error) => {
+          signal.removeEventListener('abort', fail);
+          reject(errorOf(error));
+        },
+      };
+      if (signal.aborted) fail();
+      else if (this.#giveUpError) reject(this.#giveUpError);
+      else if (this.offset >= offset) resolve();
+      else {
+        signal.addEventListener('abort', fail);
+        this.#waiters.push(waiter);
+      }
+    });
+  }
+
+  close(): void {
+    this.#stop(new SourceError('the feed of changes was closed'));
+    this.#settleEnded();
+  }
+
+  #stop(error: SourceError): void {
+    this.#giveUpError ??= error;
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    this.#link?.close();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(this.#giveUpError);
+  }
+
+  /** For good: nothing is reported any more. */
+  #giveUp(error: SourceError): void {
+    if (this.#giveUpError) return;
+    this.#stop(error);
+    this.#settleEnded(error);
+  }
+
+  #tick(): void {
+    if (!this.#link || this.#link.connection.lost) return;
+    this.#link.acknowledge();
+    // Counted in ticks, not by the clock: what comes while this process stands still waits in the socket.
+    if (++this.#silentTicks <= this.#silentTicksAllowed) return;
+    this.options.logger.warn({}, 'the source sent nothing over the replication link for too long');
+    this.#link.close();
+  }
+
+  /** After each chunk of bytes. */
+  #heard(reader: StreamReader): void {
+    if (reader !== this.#stream?.reader) return;
+    this.#silentTicks = 0;
+    if (this.#waiters.length === 0) return;
+    const offset = reader.offset;
+    const reached = this.#waiters.filter((waiter) => waiter.offset <= offset);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.offset > offset);
+    for (const waiter of reached) waiter.resolve();
+  }
+
+  /** A listener must not throw; if one does, the feed ends, for what it was given may be lost. */
+  #take(changes: Changes, words: FrameWords): void {
+    try {
+      changes.take(words);
+    } catch (error) {
+      const message = `a change could not be taken note of: ${messageOf(error)}`;
+      this.#giveUp(new SourceError(message, { cause: error }));
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a link, and goes on at this position or joins anew.
+   * @throws ImportError when that failed: it may be tried again, but for PreflightError.
+   */
+  async #join(position: FeedPosition | undefined): Promise<void> {
+    const { endpoint, timeoutMs } = this.options;
+    const source = await connectToSource(await locate(endpoint, timeoutMs), timeoutMs);
+    let link: ReplicaLink | undefined;
+    try {
+      const placesOf = await readPlaces(source);
+      if (position) link = await this.#goOnAt(position, source, placesOf);
+      if (!link) {
+        link = await this.#joinAnew(source, placesOf);
+        if (position) this.#reportGap(position);
+      }
+      this.#closing.signal.throwIfAborted();
+      this.#link = link;
+      this.#linkedAtMs = performance.now();
+      this.#silentTicks = 0;
+      link.acknowledge();
+      if (this.#stream) this.#heard(this.#stream.reader);
+    } catch (error) {
+      link?.close();
+      throw error;
+    } finally {
+      source.connection.close();
+    }
+    link.connection.onLost((error) => {
+      void this.#rejoin(error);
+    });
+  }
+
+  #streamAt(
+    { replicationId, offset }: Pick<FeedPosition, 'replicationId' | 'offset'>,
+    changes: Changes,
+  ): Stream {
+    const reader: StreamReader = new StreamReader(
+      offset,
+      (words) => {
+        this.#take(changes, words);
+      },
+      () => {
+        this.#heard(reader);
+      },
+    );
+    return { replicationId, reader, changes };
+  }
+
+  /** @returns undefined where the source no longer has what comes next. */
+  async #goOnAt(
+    position: FeedPosition,
+    source: SourceConnection,
+    placesOf: PlacesOf,
+  ): Promise<ReplicaLink | undefined> {
+    const link = await openReplicaLink(source.endpoint, source.timeoutMs);
+    try {
+      const state = await readSettledState(source);
+      if (!canGoOn(state, position.replicationId, position.offset)) {
+        link.close();
+        return undefined;
+      }
+      const changes = new Changes(this.options.listener, placesOf, knownDb(position, state));
+      changes.guessFrom(state.usedDbs);
+      const stream = this.#streamAt(position, changes);
+      this.#stream = stream;
+      const next = position.offset + 1;
+      const answer = await link.goOn(this.#psyncName, position.replicationId, next, stream.reader);
+      if (!answer.goesOn) return undefined;
+      const replicationId = answer.replicationId ?? position.replicationId;
+      this.#stream = { replicationId, reader: stream.reader, changes };
+      return link;
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+  }
+
+  /** Joins at the end of the source's stream. */
+  async #joinAnew(source: SourceConnection, placesOf: PlacesOf): Promise<ReplicaLink> {
+    const address = addressOf(source.endpoint);
+    for (let tries = 0; tries < joinTries; tries++) {
+      let state = await readSettledState(source);
+      if (!state.backlog) await makeBacklog(source, state, this.#psyncName);
+      const link = await openReplicaLink(source.endpoint, source.timeoutMs);
+      try {
+        // As late as can be: a small backlog is soon overrun.
+        state = await readSettledState(source);
+        const changes = new Changes(
+          this.options.listener,
+          placesOf,
+          state.hasOneDb ? 0 : undefined,
+        );
+        const stream = this.#streamAt(state, changes);
+        const sign = randomBytes(16).toString('hex');
+        const seen = new Promise<void>((resolve) => {
+          changes.reportFrom(sign, resolve);
+        });
+        const answer = await link.goOn(
+          this.#psyncName,
+          state.replicationId,
+          state.offset + 1,
+          stream.reader,
+        );
+        if (!answer.goesOn) continue;
+        const knowsDb = !state.hasOneDb && (await this.#showSign(source, state, link, sign, seen));
+        if (!knowsDb) changes.guessFrom(state.usedDbs);
+        this.#stream = { ...stream, replicationId: answer.replicationId ?? state.replicationId };
+        return link;
+      } catch (error) {
+        link.close();
+        throw error;
+      }
+    }
+    throw new PreflightError(
+      `${address} could not go on from where its stream of changes was a moment ago: set repl-backlog-size there to more than it writes in a second, say 64mb.`,
+    );
+  }
+
+  /**
+   * Publishes the sign at the source, and waits until it comes along in the stream.
+   * @returns whether it did: a replica does not pass on what is published there, nor does everyone have
+   *   the right.
+   */
+  async #showSign(
+    source: SourceConnection,
+    state: StreamState,
+    link: ReplicaLink,
+    sign: string,
+    seen: Promise<void>,
+  ): Promise<boolean> {
+    if (state.isReplica) return false;
+    const { logger, timeoutMs } = this.options;
+    try {
+      await ask(source, 'PUBLISH', `${channelPrefix}${sign.slice(0, 8)}`, sign);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      logger.warn(
+        { reason: error.message },
+        'the source does not let us publish: until its stream names a database, each changed key counts as changed in all of them',
+      );
+      return false;
+    }
+    const tooLate = new AbortController();
+    const lost = new Promise<never>((_, reject) => {
+      link.connection.onLost(reject);
+    });
+    const waited = sleep(timeoutMs, false, { signal: tooLate.signal }).catch(() => false);
+    try {
+      return await Promise.race([seen.then(() => true), lost, waited]);
+    } finally {
+      tooLate.abort();
+    }
+  }
+
+  #reportGap(missedFrom: FeedPosition): void {
+    const { listener, logger } = this.options;
+    const why = 'the link to the source was lost, and it no longer has what was missed';
+    this.gaps++;
+    logger.warn({ position: missedFrom, now: this.position }, why);
+    listener.everything(undefined, why);
+    if (this.#stream?.replicationId === missedFrom.replicationId) return;
+    // Their offsets are of a history that has ended.
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      waiter.reject(
+        new SourceError('the source began a new history while its changes were waited for'),
+      );
+    }
+  }
+
+  async #rejoin(lost: Error): Promise<void> {
+    if (this.#giveUpError) return;
+    const { endpoint, logger, retryForMs } = this.options;
+    const { signal } = this.#closing;
+    logger.warn(
+      { reason: lost.message },
+      'the replication link to the source was lost: opening it again',
+    );
+    try {
+      if (performance.now() - this.#linkedAtMs < shortLifeMs) {
+        await sleep(shortLifeMs / 5, undefined, { signal });
+      }
+      await pRetry(() => this.#join(this.position), {
+        retries: Infinity,
+        minTimeout: 50,
+        maxTimeout: 2000,
+        maxRetryTime: retryForMs,
+        signal,
+        shouldRetry: ({ error }) =>
+          error instanceof ImportError && !(error instanceof PreflightError),
+      });
+      logger.info({ position: this.position }, 'the replication link to the source is up again');
+    } catch (error) {
+      this.#giveUp(whyNot(error, printable(endpoint), retryForMs));
+    }
+  }
+
+  get #psyncName(): string {
+    return this.options.psyncName ?? 'PSYNC';
+  }
+}
+
+type PlacesOf = ReturnType<typeof placesByCommand>;
+
+/** Where the keys of the source's commands stand, modules' too. */
+async function readPlaces(source: SourceConnection): Promise<PlacesOf> {
+  try {
+    return placesByCommand(await ask(source, 'COMMAND'));
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    return placesByCommand(null);
+  }
+}
+
+/**
+ * @throws ConnectionError while the source is reading its data, RefusedError, and PreflightError where it
+ *   does not tell of its stream.
+ */
+async function readSettledState(source: SourceConnection): Promise<StreamState> {
+  const state = await readStreamState(source);
+  const address = addressOf(source.endpoint);
+  if (state.isLoading) throw new ConnectionError(`${address} is still loading its data`);
+  if (state.replicationId === '' || Number.isNaN(state.offset)) {
+    throw new PreflightError(
+      `INFO of ${address} does not tell where its stream of changes is (master_replid, master_repl_offset): its changes can't be followed.`,
+    );
+  }
+  return state;
+}
+
+function knownDb({ db }: FeedPosition, state: StreamState): number | undefined {
+  if (db !== unknownDb) return db;
+  return state.hasOneDb ? 0 : undefined;
+}
+
+function whyNot(error: unknown, name: string, retryForMs: number): SourceError {
+  const reason = messageOf(error);
+  const message =
+    error instanceof PreflightError
+      ? reason
+      : `the changes of ${name} could not be heard again within ${String(retryForMs / 1000)} s: ${reason}`;
+  return new SourceError(message, { cause: error });
+}
