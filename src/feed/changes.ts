@@ -104,6 +104,11 @@ export class Changes {
     return this.#db;
   }
 
+  /** Those that a change may be in as long as the stream has named none. */
+  get possibleDbs(): readonly number[] {
+    return this.#possibleDbs;
+  }
+
   /** Reports nothing until a PUBLISH of this message has passed; `seen` is called when it does. */
   reportFrom(message: string, seen: () => void): void {
     this.#isMuted = true;

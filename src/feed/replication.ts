@@ -152,7 +152,12 @@ class ReplicationFeed implements Feed {
     await this.#join(this.options.resumeAt);
   }
 
-  reached(offset: number, signal: AbortSignal): Promise<void> {
+  async reached(offset: number, signal: AbortSignal): Promise<void> {
+    await this.#passed(offset, signal);
+    if (this.#stream?.changes.db === undefined) await this.#lookForDbs();
+  }
+
+  #passed(offset: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (): void => {
         this.#waiters = this.#waiters.filter((waiting) => waiting !== waiter);
@@ -204,10 +209,46 @@ class ReplicationFeed implements Feed {
   #tick(): void {
     if (!this.#link || this.#link.connection.lost) return;
     this.#link.acknowledge();
+    if (this.#stream?.changes.db === undefined) {
+      // `reached` looks again, and says if it can't.
+      this.#lookForDbs().catch(() => undefined);
+    }
     // Counted in ticks, not by the clock: what comes while this process stands still waits in the socket.
     if (++this.#silentTicks <= this.#silentTicksAllowed) return;
     this.options.logger.warn({}, 'the source sent nothing over the replication link for too long');
     this.#link.close();
+  }
+
+  /**
+   * While the stream has named no database: looks for those that have come to have keys since it was joined,
+   * to which changes may belong that were reported in others only.
+   */
+  async #lookForDbs(): Promise<void> {
+    const { endpoint, listener, timeoutMs } = this.options;
+    let usedDbs: readonly number[];
+    try {
+      const source = await connectToSource(await locate(endpoint, timeoutMs), timeoutMs);
+      try {
+        ({ usedDbs } = await readStreamState(source));
+      } finally {
+        source.connection.close();
+      }
+    } catch (error) {
+      throw new SourceError(`the databases could not be looked at: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    const changes = this.#stream?.changes;
+    if (!changes) return;
+    const { possibleDbs } = changes;
+    const fresh = usedDbs.filter((db) => !possibleDbs.includes(db));
+    if (changes.db === undefined) changes.guessFrom([...possibleDbs, ...fresh]);
+    for (const db of fresh) {
+      listener.everything(
+        db,
+        'it has keys now, and the source did not say where it made its changes',
+      );
+    }
   }
 
   /** After each chunk of bytes. */

@@ -1,6 +1,6 @@
 /** A feed whose link is lost goes on where it was, or says that everything may have changed. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { SourceError } from '../../../src/errors.js';
 import { waitFor } from '../../support/wait.js';
 import { infoOf, listen, offsetOf, proxyFor, serverFor } from './listening.js';
@@ -138,6 +138,37 @@ it('goes on at the replica that took its master’s place', async () => {
   expect(await since()).toEqual(['0:b']);
   expect(feed.gaps).toBe(0);
   expect(feed.position.replicationId).toBe((await infoOf(replica)).get('master_replid'));
+});
+
+it('opens a link again over which nothing came for too long', async () => {
+  const server = await serverFor();
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  const { feed, since, warnings } = await listen(server);
+  vi.advanceTimersByTime(59_000);
+  expect(feed.isUp).toBe(true);
+  vi.advanceTimersByTime(3000);
+  expect(feed.isUp).toBe(false);
+  expect(warnings.join()).toMatch(/sent nothing/);
+  await server.client.set('a', '1');
+  expect(await since()).toEqual(['0:a']);
+  expect(feed).toMatchObject({ gaps: 0, isUp: true });
+});
+
+it('ends when what it heard could not be taken note of', async () => {
+  const server = await serverFor();
+  const listener = {
+    changed: () => {
+      throw new Error('no room');
+    },
+    everything: () => undefined,
+  };
+  const { feed } = await listen(server, { listener });
+  await server.client.set('a', '1');
+  await expect(feed.ended).rejects.toThrow(/no room/);
+  expect(feed.isUp).toBe(false);
 });
 
 it('gives up when the source does not come back', async () => {

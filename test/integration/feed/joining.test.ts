@@ -180,6 +180,35 @@ it('names a key in every database that has keys where it may not publish', async
   expect(feed.position.db).toBe(0);
 });
 
+it('finds the database that was empty when it joined without a right to publish', async () => {
+  const server = await serverFor();
+  (await listen(server)).feed.close();
+  await server.client.set('a', '1');
+  await server.client.call('SELECT', '4');
+  await server.client.set('a', '1');
+  await server.client.del('a');
+  await server.client.call('ACL', 'SETUSER', 'default', '-publish');
+  const { since } = await listen(server);
+  await server.client.set('b', '1');
+  expect(await since()).toEqual(['0:b', '4:*']);
+  await server.client.set('c', '1');
+  expect(await since()).toEqual(['0:c', '4:c']);
+});
+
+it('keeps its link to a server that is strict with silent replicas', async () => {
+  const server = await serverFor(['repl-timeout 2']);
+  const { feed, warnings } = await listen(server);
+  const { heardAtMs } = feed;
+  await delayPassed(server);
+  await delayPassed(server);
+  const info = await infoOf(server);
+  expect(info.get('connected_slaves')).toBe('1');
+  expect(info.get('sync_partial_ok')).toBe('1');
+  expect(feed.isUp).toBe(true);
+  expect(feed.heardAtMs).toBeGreaterThanOrEqual(heardAtMs);
+  expect(warnings).toEqual([]);
+});
+
 it('hears a replica too', async () => {
   const master = await serverFor(['repl-diskless-sync-delay 0']);
   const replica = await serverFor([`replicaof ${master.host} ${String(master.port)}`]);

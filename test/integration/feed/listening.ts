@@ -13,7 +13,7 @@ export interface Heard {
   readonly reasons: string[];
   readonly warnings: string[];
   /** What was heard since the last call, once all that was written by now is heard. */
-  since(this: void): Promise<string[]>;
+  readonly since: () => Promise<string[]>;
 }
 
 type Options = Partial<ReplicationFeedOptions>;
