@@ -55,7 +55,7 @@ export interface ReplicationFeedOptions {
 }
 
 /**
- * Joins, and resolves once every change from now on will be reported.
+ * Joins, and resolves once every change from now on will be reported. The listener may hear of some before.
  * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
  */
 export async function openReplicationFeed(options: ReplicationFeedOptions): Promise<Feed> {
@@ -379,7 +379,11 @@ class ReplicationFeed implements Feed {
         if (!answer.goesOn) continue;
         const knowsDb = !state.hasOneDb && (await this.#showSign(source, state, link, sign, seen));
         if (!knowsDb) changes.guessFrom(state.usedDbs);
-        this.#stream = { ...stream, replicationId: answer.replicationId ?? state.replicationId };
+        this.#stream = {
+          replicationId: answer.replicationId ?? state.replicationId,
+          reader: stream.reader,
+          changes,
+        };
         return link;
       } catch (error) {
         link.close();

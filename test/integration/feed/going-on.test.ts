@@ -140,6 +140,39 @@ it('goes on at the replica that took its master’s place', async () => {
   expect(feed.position.replicationId).toBe((await infoOf(replica)).get('master_replid'));
 });
 
+it('follows its Sentinels to the new master', async () => {
+  const master = await serverFor(['repl-diskless-sync-delay 0']);
+  const replica = await serverFor([`replicaof ${master.host} ${String(master.port)}`]);
+  const monitor = `sentinel monitor main ${master.host} ${String(master.port)} 1`;
+  const sentinel = await serverFor([monitor], { sentinel: true });
+  await waitFor('the Sentinel to know the replica', async () => {
+    const known = JSON.stringify(await sentinel.client.call('SENTINEL', 'replicas', 'main'));
+    return known.includes(replica.address) && known.includes('"master-link-status","ok"');
+  });
+  const { host, port } = sentinel;
+  const endpoints = [{ host, port, tls: false, db: 0 }];
+  const endpoint = {
+    ...endpoints[0],
+    host: 'main',
+    port: 1,
+    tls: false,
+    db: 0,
+    sentinels: { name: 'main', endpoints, nat: [] },
+  };
+  const { feed, changes } = await listen(master, { endpoint });
+  await master.client.set('a', '1');
+  await sentinel.client.call('SENTINEL', 'FAILOVER', 'main');
+  await waitFor('the new master', async () => (await infoOf(replica)).get('role') === 'master');
+  // As long as it is alive, the Sentinels leave it alone for ten seconds, and it goes on with a history of its own.
+  await master.crash();
+  await replica.client.set('b', '1');
+  await waitFor('the change', () => changes.includes('0:b'));
+  expect(changes).toEqual(['0:a', '0:b']);
+  expect(feed.gaps).toBe(0);
+  const known = JSON.stringify(await sentinel.client.call('SENTINEL', 'replicas', 'main'));
+  expect(known).not.toContain('"ip",""');
+});
+
 it('opens a link again over which nothing came for too long', async () => {
   const server = await serverFor();
   onTestFinished(() => {
