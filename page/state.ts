@@ -7,7 +7,12 @@ import { byId, element, meter } from './dom.js';
 export function showState(live: Live): void {
   const { report, progress } = live;
   const percent = `${(progress * 100).toFixed(1)} %`;
-  const words = { move: 'moving', copy: 'copying', 'dry-run': 'counting' };
+  const words = {
+    move: 'moving',
+    copy: 'copying',
+    follow: 'following',
+    'dry-run': 'counting',
+  };
   document.title = `${percent} – cluster-import`;
   byId('route').textContent = `${words[report.mode]} ${report.from.join(', ')} → ${report.to}`;
   const status = live.paused ? 'paused' : report.status;
@@ -46,9 +51,22 @@ function numbers({ report, latencyMs, ...live }: Live): HTMLElement[] {
     ['conflicting', formatCount(keys.conflicting), keys.conflicting > 0 ? 'warn' : ''],
     ['failed', formatCount(keys.failed), keys.failed > 0 ? 'bad' : ''],
   ];
+  if (live.follow) rows.push(...followRows(live.follow));
   return rows.map(([term, value, className = '']) =>
     element('div', '', element('dt', '', term), element('dd', className, value)),
   );
+}
+
+function followRows(follow: NonNullable<Live['follow']>): [string, string, string?][] {
+  const { phase, changedKeys, lagNowMs, changes, gaps, expectedHoldMs } = follow;
+  return [
+    ['phase', phase],
+    ['lag', `${formatCount(lagNowMs)} ms`],
+    ['keys changed', changedKeys === null ? 'all' : formatCount(changedKeys)],
+    ['changes heard', formatCount(changes)],
+    ['expected hold', expectedHoldMs === null ? '–' : `${formatCount(expectedHoldMs)} ms`],
+    ['gaps', formatCount(gaps), gaps > 0 ? 'warn' : ''],
+  ];
 }
 
 function nodeRows({ nodes }: Live): HTMLElement[] {

@@ -1,4 +1,5 @@
 /** Numbers as people read them, the same on every screen. */
+import type { FollowStatus } from './types.js';
 
 /** `1,234,567` */
 export function formatCount(count: number): string {
@@ -30,4 +31,19 @@ export function formatDuration(durationMs: number): string {
 
 function two(count: number): string {
   return String(count).padStart(2, '0');
+}
+
+/** How the following of a source stands, on one line. */
+export function followWords(follow: FollowStatus): string {
+  const { phase, changedKeys, lagNowMs, changes, expectedHoldMs, refused } = follow;
+  return [
+    phase,
+    changedKeys === null ? 'all keys to look at again' : `${formatCount(changedKeys)} keys changed`,
+    `lag ${formatCount(lagNowMs)} ms`,
+    `${formatCount(changes)} changes heard`,
+    ...(expectedHoldMs === null
+      ? []
+      : [`a cutover would hold writes for about ${formatCount(expectedHoldMs)} ms`]),
+    ...(refused === null ? [] : [refused]),
+  ].join(' · ');
 }

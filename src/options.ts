@@ -63,6 +63,51 @@ export const importRows = {
   ...accessRows,
   /** Leave the source as it is. */
   copy: flag({ flag: '--copy', help: 'leave the source as it is' }, false),
+  /** Copy everything, and keep the cluster up to date with the source until the cutover. */
+  follow: flag(
+    {
+      flag: '--follow',
+      help: 'copy everything, then keep the cluster up to date with the source until the cutover',
+    },
+    false,
+  ),
+  /** How changes at the source are learnt. */
+  feed: choice(
+    { flag: '--feed <name>', help: 'how --follow learns of changes' },
+    ['auto', 'replication'],
+    'auto',
+  ),
+  /** When writes are held and the cluster takes over: when told, or as soon as the lag allows it. */
+  cutover: choice(
+    {
+      flag: '--cutover <when>',
+      help: 'when the cluster takes over: when told by `cluster-import ctl cutover`, or by itself as soon as it can',
+    },
+    ['manual', 'auto'],
+    'manual',
+  ),
+  /** How writes at the source are held for the cutover. */
+  fence: choice(
+    {
+      flag: '--fence <name>',
+      help: 'how writes are held for the cutover: they wait, they are refused, or you have stopped them',
+    },
+    ['auto', 'pause', 'refuse', 'none'],
+    'auto',
+  ),
+  /** How long writes may be held. */
+  maxHoldMs: duration(
+    {
+      flag: '--max-hold <ms>',
+      help: 'how long writes may be held; then they are let go, and following goes on',
+    },
+    { fallback: 5000, min: 10, max: 3_600_000 },
+  ),
+  /** Switches the clients over: run while writes are held and the cluster equals the source. */
+  onCutover: text({
+    flag: '--on-cutover <command>',
+    help: 'run this while writes are held and the cluster equals the source: it switches the clients over',
+  }),
   /** What happens to keys that the cluster has already; undefined: replace if it is empty. */
   replace: flag(
     {

@@ -2,7 +2,7 @@
  * What a run ended with: for scripts as JSON, for people as text.
  * The names in `Report` are public; scripts rely on them.
  */
-import type { FailureClass, KeyFailure, MoverName, TallySnapshot } from './types.js';
+import type { FailureClass, FollowStatus, KeyFailure, MoverName, TallySnapshot } from './types.js';
 
 export interface Report {
   /** Complete: every key arrived. Incomplete: some are left, each accounted for. */
@@ -12,7 +12,7 @@ export interface Report {
   /** `host:port` of the seed. */
   readonly to: string;
   /** dry-run: counted only, nothing was moved. */
-  readonly mode: 'move' | 'copy' | 'dry-run';
+  readonly mode: 'move' | 'copy' | 'follow' | 'dry-run';
   readonly mover: MoverName;
   readonly moverReason: string;
   readonly keys: {
@@ -52,6 +52,11 @@ export interface Report {
   readonly functions?: { readonly libraries: readonly string[]; readonly masters: number };
   /** What earlier runs of the same job had done when they were cut short; only when it went on. */
   readonly earlier?: { readonly runs: number; readonly moved: number };
+  /** How the source was followed; only with `--follow`. */
+  readonly follow?: Pick<
+    FollowStatus,
+    'feed' | 'changes' | 'copiedAgain' | 'deleted' | 'gaps' | 'lagMs' | 'cutover'
+  >;
   /** Why the run stopped midway, and how to go on; only when it failed. */
   readonly error?: string;
   /** A file could not be read to its end, and the same command would stop there again. */
@@ -102,6 +107,7 @@ export interface RunEnd extends Pick<
   readonly evicted?: Report['evicted'] | undefined;
   readonly sources?: Report['sources'] | undefined;
   readonly found?: Found | undefined;
+  readonly follow?: FollowStatus | undefined;
   /** The sources held no key at the start. */
   readonly isEmpty?: boolean;
   /** Starting it again would end the same. */
@@ -113,7 +119,7 @@ export interface RunEnd extends Pick<
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, gone, conflicting, failed } = snapshot;
   const { endedAtMs, cut, version, earlier, functions, sources, found, warnings = [] } = end;
-  const { from, to, mode, mover, moverReason, evicted } = end;
+  const { from, to, mode, mover, moverReason, evicted, follow } = end;
   // A dry run counts keys as it comes by them.
   const moved = mode === 'dry-run' ? 0 : snapshot.moved;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
@@ -140,11 +146,17 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     ...(sources && { sources }),
     ...(evicted && { evicted }),
     ...(found && { found }),
+    ...(follow && { follow: followReport(follow) }),
     ...(functions && { functions }),
     ...(earlier && { earlier }),
     ...(typeof cut === 'object' && { error: cut.error }),
     ...(end.isFinal === true && { unreadable: true as const }),
   };
+}
+
+function followReport(status: FollowStatus): NonNullable<Report['follow']> {
+  const { feed, changes, copiedAgain, deleted, gaps, lagMs, cutover } = status;
+  return { feed, changes, copiedAgain, deleted, gaps, lagMs, cutover };
 }
 
 /** Nothing was found, and nothing has stopped it. */

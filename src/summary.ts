@@ -14,6 +14,7 @@ export function summarize(report: Report): string {
   const parts = [
     headline(report),
     report.found ? findings(report, report.found) : totals(report),
+    following(report),
     sources(report),
     nodes(report),
     failures(report),
@@ -34,6 +35,7 @@ function headline({ status, from, to, mode, keys, error, earlier }: Report): str
     complete: {
       move: keys.scanned === 0 ? nothingFound : 'Complete: every key moved',
       copy: keys.scanned === 0 ? nothingFound : 'Complete: every key copied',
+      follow: 'Cut over: the cluster has everything that the source had acknowledged',
       'dry-run': 'Counted, and nothing was moved',
     }[mode],
     incomplete: mode === 'dry-run' ? 'Not all could be counted' : 'Incomplete: some keys are left',
@@ -76,6 +78,38 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
   ].join('\n');
 }
 
+/** How the source was followed. */
+function following({ follow }: Report): string {
+  if (!follow) return '';
+  const { changes, copiedAgain, deleted, gaps, lagMs, cutover } = follow;
+  const rows = [
+    [
+      'changes',
+      `${formatCount(changes)} heard by ${follow.feed}, ${formatCount(copiedAgain)} keys copied again, ${formatCount(deleted)} deleted`,
+    ],
+    [
+      'lag',
+      `${formatCount(lagMs.p50)} ms in half of the cases, ${formatCount(lagMs.p99)} ms in 99 %, ${formatCount(lagMs.max)} ms at most`,
+    ],
+    ...(gaps > 0
+      ? [['gaps', `${formatCount(gaps)}, after each of which all keys were compared`]]
+      : []),
+    ...(cutover
+      ? [
+          [
+            'held',
+            `writes for ${formatCount(cutover.heldMs)} ms, by ${cutover.fence}, at ${cutover.at}`,
+          ],
+          [
+            'source',
+            `${cutover.source}, ${formatCount(cutover.lateWrites)} keys written to after the cutover`,
+          ],
+        ]
+      : [['cutover', 'none: the source is the one that counts']]),
+  ];
+  return rows.map(([word = '', words = '']) => `  ${word.padEnd(12)} ${words}`).join('\n');
+}
+
 /** What a dry run found. */
 function findings({ keys, durationMs }: Report, { types, present, shared = 0 }: Found): string {
   const byCount = Object.entries(types).sort(([, one], [, other]) => other - one);
@@ -101,7 +135,7 @@ function table(rows: readonly (readonly [string, number, string])[]): string {
 
 /** Each of several, with what is left there. */
 function sources({ sources: all = [], mode }: Report): string {
-  const word = { move: 'moved', copy: 'copied', 'dry-run': 'counted' }[mode];
+  const word = { move: 'moved', copy: 'copied', follow: 'copied', 'dry-run': 'counted' }[mode];
   const width = Math.max(0, ...all.map(({ from }) => from.length));
   return all
     .map(({ from, status, keys }) => {

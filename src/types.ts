@@ -23,6 +23,13 @@ export interface Keys {
   readonly values?: Keys | undefined;
   /** The source waits until these are on their way: they are not kept until a batch is full. */
   readonly isUrgent?: boolean;
+  /** Taken only once everything that is under way has come to rest: the next page is asked for then. */
+  readonly afterRest?: boolean;
+  /**
+   * Their copies may be outdated, and they are copied once more, whatever was listed before. Each key
+   * stands there once, and a page that is taken after rest stands ahead of them.
+   */
+  readonly isAgain?: boolean;
 }
 
 /** A master of the target cluster, under the address that the cluster announces. */
@@ -67,6 +74,8 @@ export interface Source {
    * take now is waited for.
    */
   readonly isReplayable: boolean;
+  /** Pages go on as long as the source is followed: no later pass finds what a node does not take now. */
+  readonly isFollowed?: boolean | undefined;
   /**
    * How many keys the source has now, which tells whether another pass is worth it. Undefined: it keeps the
    * keys that are copied, or lists only some.
@@ -194,6 +203,8 @@ export interface Outcome {
   readonly gone: number;
   /** Listed again after this run had moved them; counted already. */
   readonly repeated: number;
+  /** Copies that were deleted because their keys are at the source no more: `gone` or `repeated` as well. */
+  readonly deleted?: number | undefined;
   /** Left alone on both sides. */
   readonly conflicting: number;
   readonly failed: number;
@@ -253,6 +264,45 @@ export interface Tally {
   snapshot(): TallySnapshot;
   onBatch(listener: (event: BatchEvent) => void): void;
   onFailure(listener: (failure: KeyFailure) => void): void;
+}
+
+/** How the writes of a source's clients are held (follow/fence.ts). */
+export type FenceName = 'pause' | 'refuse' | 'none';
+
+/** How far a run is that follows its source. */
+export type Phase = 'joining' | 'copying' | 'catching-up' | 'following' | 'holding' | 'cut-over';
+
+/** How the following stands; in the report, how it ended. */
+export interface FollowStatus {
+  readonly phase: Phase;
+  readonly feed: string;
+  /** Changes that were heard of. */
+  readonly changes: number;
+  /** Keys that were copied again, counted each time. */
+  readonly copiedAgain: number;
+  /** Copies that were deleted because the source had deleted the key. */
+  readonly deleted: number;
+  readonly gaps: number;
+  readonly lagMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** How long the oldest change has been waiting now. */
+  readonly lagNowMs: number;
+  /** Keys that wait to be copied again; null: all of them. */
+  readonly changedKeys: number | null;
+  /** How long writes would be held at present, about; null: nobody knows yet. */
+  readonly expectedHoldMs: number | null;
+  /** How the last attempt to cut over failed, in one sentence; null: none did. */
+  readonly refused: string | null;
+  readonly cutover: Cutover | null;
+}
+
+export interface Cutover {
+  /** When writes were held, ISO 8601. */
+  readonly at: string;
+  readonly heldMs: number;
+  readonly fence: FenceName;
+  /** Keys that were written to at the source after the cutover. */
+  readonly lateWrites: number;
+  readonly source: 'refuses writes' | 'writable';
 }
 
 /** Where a run says what happens to it: pino's loggers, as far as they are used here. */

@@ -1,6 +1,6 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
 import { limitRows, type Orders, type State } from '../watch/orders.js';
 import { findRuns, tell } from '../watch/run-sockets.js';
@@ -16,7 +16,7 @@ const ctlRows = {
   json: flag({ flag: '--json', help: 'print how it stands as JSON' }, false),
 } satisfies Rows;
 
-const orders = ['status', 'pause', 'resume', 'list'];
+const orders = ['status', 'pause', 'resume', 'cutover', 'release', 'list'];
 
 const afterHelp = `
 Orders: ${orders.join(', ')}. Without one, status, once the limits are set.
@@ -33,15 +33,26 @@ Examples:
     $ cluster-import ctl pause
     $ cluster-import ctl resume
 
+  Of a run with --follow: let the cluster take over, and wait until it has; let held writes go on:
+    $ cluster-import ctl cutover
+    $ cluster-import ctl release
+
 Exit codes: 0 done; 2 wrong usage, or no such run.
 `;
+
+const ordersOf: Readonly<Record<string, Orders>> = {
+  pause: { paused: true },
+  resume: { paused: false },
+  cutover: { cutover: true },
+  release: { release: true },
+};
 
 export const ctlVerb: Verb = {
   name: 'ctl',
   description: 'Asks a run that is up on this machine how it stands, or steers it.',
   usage: '[order] [options]',
   rows: ctlRows,
-  words: [{ name: '[order]', help: 'status, pause, resume or list' }],
+  words: [{ name: '[order]', help: 'status, pause, resume, cutover, release or list' }],
   afterHelp,
   run,
 };
@@ -55,8 +66,7 @@ async function run(typed: Readonly<Record<string, unknown>>, { words }: Shell): 
   }
   if (order === 'list') return list(json);
   const path = socket ?? (await choose(pid));
-  const paused = order === 'status' ? {} : { paused: order === 'pause' };
-  const state = await tell(path, { ...limits, ...paused } satisfies Orders);
+  const state = await tell(path, { ...limits, ...ordersOf[order] } satisfies Orders);
   process.stdout.write(json ? `${JSON.stringify(state)}\n` : describe(state));
   return 0;
 }
@@ -86,7 +96,12 @@ async function choose(pid: number | undefined): Promise<string> {
   );
 }
 
-const doing = { move: 'moving', copy: 'copying', 'dry-run': 'counting' } as const;
+const doing = {
+  move: 'moving',
+  copy: 'copying',
+  follow: 'following',
+  'dry-run': 'counting',
+} as const;
 
 /** Several lines, each ended. */
 function describe(state: State): string {
@@ -109,6 +124,7 @@ function describe(state: State): string {
       ...(state.leftMs === null ? [] : [`${formatDuration(state.leftMs)} left`]),
       ...waits,
     ].join(' · '),
+    ...(state.follow ? [followWords(state.follow)] : []),
     `limits: ${limitWords(limits)}`,
     ...(behind.length > 0 ? [`left behind: ${behind.join(' · ')}`] : []),
   ];

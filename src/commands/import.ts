@@ -55,7 +55,9 @@ export interface StartedRun {
  */
 export async function runImport(read: ImportOptions, context: RunContext = {}): Promise<Report> {
   // A dry run needs no more rights than a copy.
-  const asked = read.dryRun ? { ...read, copy: true, functions: false } : read;
+  const asked = read.dryRun
+    ? { ...read, copy: true, functions: false }
+    : { ...read, copy: read.copy || read.follow };
   const signal = context.signal ?? new AbortController().signal;
   const voice = createVoice(context.stderr, context.logger);
   if (asked.report !== undefined) await checkWritable(asked.report);
@@ -83,8 +85,14 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
-    const parts = assembleParts(facts, options, voice.logger, books.given, eviction);
+    const parts = assembleParts(facts, options, voice.logger, books.given, eviction, {
+      tell: (sentence) => {
+        told.tell(sentence);
+      },
+      warn,
+    });
     try {
+      await parts.follow?.join();
       watch = await watchRun({ parts, facts, options, voice, warnings, signal });
       tellStart(facts, parts, options, voice);
       if (context.onFailure) hearFailures(parts, context.onFailure);

@@ -111,9 +111,13 @@ export function batcher(options: BatcherOptions): Batcher {
           deferred++;
           continue;
         }
-        if (anyUnmoved && options.isUnmoved(bytes, keyStart(bytes, start), end - 2)) continue;
+        const isAgain = page.isAgain === true;
+        if (!isAgain && anyUnmoved && options.isUnmoved(bytes, keyStart(bytes, start), end - 2)) {
+          continue;
+        }
         handedOn++;
-        let listing: Listing = record.noted(names.bytes, nameFrom, nameEnd - 2) ? 'again' : 'first';
+        const isListed = isAgain || record.noted(names.bytes, nameFrom, nameEnd - 2);
+        let listing: Listing = isListed ? 'again' : 'first';
         if (movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true) {
           if (listing === 'first') listing = 'moved-earlier';
         }

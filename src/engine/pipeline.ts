@@ -78,7 +78,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     movedEarlier: options.movedEarlier,
     copyWhenListed: options.copyWhenListed,
     isServed: (index) =>
-      !source.isReplayable || !health.isSuspended((topology.nodes[index] as Node).address),
+      !source.isReplayable ||
+      source.isFollowed === true ||
+      !health.isSuspended((topology.nodes[index] as Node).address),
     anyUnmoved: () => unmoved.any,
     isUnmoved: unmoved.has,
   });
@@ -213,8 +215,16 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     health.passBegins();
     for await (const page of source.pages()) {
       if (dropping()) break;
-      for (const batch of sorter.add(page)) {
-        await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
+      if (page.afterRest === true) {
+        await dispatchRest();
+        await inFlight.idle();
+      }
+      if (page.isAgain === true) {
+        for (const batch of [...sorter.add(page), ...sorter.flush()]) await dispatch(batch);
+      } else {
+        for (const batch of sorter.add(page)) {
+          await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
+        }
       }
       if (page.isUrgent === true) await dispatchRest();
       // Nobody waits for a page that would not be taken.

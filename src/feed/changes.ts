@@ -46,7 +46,7 @@ export class Changes {
   #db: number | undefined;
   #isMuted = false;
   #possibleDbs: readonly number[] = [];
-  #sign: { readonly message: string; readonly seen: () => void } | undefined;
+  #sign: { readonly message: string; readonly db: number; readonly seen: () => void } | undefined;
   readonly #handlers = new Map<string, Handler>();
   readonly #special: ReadonlyMap<string, Handler>;
 
@@ -109,10 +109,13 @@ export class Changes {
     return this.#possibleDbs;
   }
 
-  /** Reports nothing until a PUBLISH of this message has passed; `seen` is called when it does. */
-  reportFrom(message: string, seen: () => void): void {
+  /**
+   * Reports nothing until a PUBLISH of this message has passed, from a connection in this database: the
+   * stream is in it then, whether it named it or was there already. `seen` is called when it does.
+   */
+  reportFrom(message: string, db: number, seen: () => void): void {
     this.#isMuted = true;
-    this.#sign = { message, seen };
+    this.#sign = { message, db, seen };
   }
 
   /** Reports from now on, and each key in all of these databases as long as the stream has named none. */
@@ -184,7 +187,8 @@ export class Changes {
 
   #published(message: string | undefined): void {
     if (!this.#sign || message !== this.#sign.message) return;
-    const { seen } = this.#sign;
+    const { db, seen } = this.#sign;
+    this.#db = db;
     this.#isMuted = false;
     this.#sign = undefined;
     seen();

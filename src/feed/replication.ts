@@ -368,7 +368,7 @@ class ReplicationFeed implements Feed {
         const stream = this.#streamAt(state, changes);
         const sign = randomBytes(16).toString('hex');
         const seen = new Promise<void>((resolve) => {
-          changes.reportFrom(sign, resolve);
+          changes.reportFrom(sign, 0, resolve);
         });
         const answer = await link.goOn(
           this.#psyncName,

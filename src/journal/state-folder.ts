@@ -12,7 +12,7 @@ export interface JobName {
   readonly from: readonly string[];
   /** `host:port` of the seed. */
   readonly to: string;
-  readonly mode: 'move' | 'copy';
+  readonly mode: 'move' | 'copy' | 'follow';
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

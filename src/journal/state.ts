@@ -31,7 +31,7 @@ export interface JournalState {
   readonly formatVersion: typeof formatVersion;
   readonly from: readonly string[];
   readonly to: string;
-  readonly mode: 'move' | 'copy';
+  readonly mode: JobName['mode'];
   /** Ids, as far as they are known, and addresses. */
   readonly clusterNodes: readonly string[];
   /** `--replace` or `--no-replace` as it was said at the first start; null: neither. */
@@ -54,6 +54,8 @@ export interface JournalState {
 export const format = 'cluster-import journal';
 export const formatVersion = 1;
 
+const verbs = { move: 'moves', copy: 'copies', follow: 'copies and follows' } as const;
+
 type Checks = { readonly [Name in keyof JournalState]: (value: unknown) => boolean };
 
 const isText = (value: unknown): boolean => typeof value === 'string';
@@ -66,7 +68,7 @@ const checks: Checks = {
   formatVersion: (value) => value === formatVersion,
   from: isTexts,
   to: isText,
-  mode: (value) => value === 'move' || value === 'copy',
+  mode: (value) => typeof value === 'string' && Object.hasOwn(verbs, value),
   clusterNodes: isTexts,
   replaceSaid: (value) => value === null || isFlag(value),
   replace: isFlag,
@@ -113,8 +115,9 @@ export function parseState(text: string, path: string, job: Job): JournalState {
     throw refuse(`belongs to a run into another cluster (then reached at ${state.to})`);
   }
   if (state.mode !== job.mode) {
-    const [was, is] = state.mode === 'copy' ? ['copies', 'moves'] : ['moves', 'copies'];
-    throw refuse(`belongs to a run that ${was} keys, and this one ${is} them`);
+    throw refuse(
+      `belongs to a run that ${verbs[state.mode]} keys, and this one ${verbs[job.mode]} them`,
+    );
   }
   return state;
 }

@@ -6,6 +6,7 @@ export interface OutcomeBuilder {
   moved: number;
   gone: number;
   repeated: number;
+  deleted: number;
   bytes: number;
   /** These keys go round again. */
   retry(keys: Keys, why: Omit<Retry, 'keys'>): void;
@@ -54,6 +55,7 @@ export function outcomeBuilder(): OutcomeBuilder {
       this.moved += part.moved;
       this.gone += part.gone;
       this.repeated += part.repeated;
+      this.deleted += part.deleted ?? 0;
       this.bytes += part.bytes;
       conflicting += part.conflicting;
       retries.push(...part.retries);
@@ -65,6 +67,7 @@ export function outcomeBuilder(): OutcomeBuilder {
     moved: 0,
     gone: 0,
     repeated: 0,
+    deleted: 0,
     bytes: 0,
     retry(keys, why) {
       if (keys.count > 0) retries.push({ keys, ...why });
@@ -81,6 +84,7 @@ export function outcomeBuilder(): OutcomeBuilder {
         moved: this.moved,
         gone: this.gone,
         repeated: this.repeated,
+        deleted: this.deleted,
         conflicting,
         failed: failures.length - conflicting,
         bytes: this.bytes,

@@ -14,6 +14,10 @@
  *                                            it
  *   moved          no                        counted already           recreated     recreated
  *
+ * A run that follows its source copies each key again that was changed there, and deletes the copy of each
+ * one that is not there any more. It begins with an empty cluster, in which nobody else writes until the
+ * cutover: so all of it gives way.
+ *
  * A copying run that overwrites, and is alone with its keys, copies again what the source has written since:
  * the source keeps its keys, so it counts.
  *
@@ -29,7 +33,7 @@ import type { Batch, Copy, Listing } from '../types.js';
 export interface JobPolicy {
   /** `--replace`: keys that the cluster has already are overwritten. */
   readonly replace: boolean;
-  readonly mode: 'move' | 'copy';
+  readonly mode: 'move' | 'copy' | 'follow';
   /** What the cluster has under the keys that are moved can only have come from this run, or since. */
   readonly clusterStartedEmpty: boolean;
   /** No other source of the run may have the same keys. */
@@ -49,6 +53,7 @@ function copiesAgain({ mode, replace, onlySource }: JobPolicy, listedBefore: boo
 
 /** Whether keys may replace what their node has under their names. */
 export function mayOverwrite(job: JobPolicy, { copy, listedBefore }: Known): Overwrite {
+  if (job.mode === 'follow') return 'always';
   if (copy.state === 'stored' && copiesAgain(job, listedBefore)) return 'always';
   switch (copy.state) {
     case 'stored':
@@ -70,10 +75,13 @@ export type Absent =
   /** It was counted when it was moved. */
   | 'repeated-if-present'
   /** It was deleted at the source after it was copied: so is the copy, if it is as it was stored. */
-  | 'delete-if-untouched';
+  | 'delete-if-untouched'
+  /** So is the copy, if there is one. */
+  | 'delete';
 
 /** @param sourceRun the run_id of the source that does not have them; '' if it does not tell. */
 export function onAbsent(job: JobPolicy, { copy, listedBefore }: Known, sourceRun: string): Absent {
+  if (job.mode === 'follow') return 'delete';
   switch (copy.state) {
     case 'may-be-moved':
       return 'moved-if-present';
@@ -97,7 +105,7 @@ export type Equal = 'done' | 'repeated' | 'recreated';
 /** What it means that both sides have a key with the same value. */
 export function onEqual(job: JobPolicy, { copy, listedBefore }: Known): Equal {
   if (copy.state === 'moved') return 'recreated';
-  return job.mode === 'copy' && listedBefore ? 'repeated' : 'done';
+  return job.mode !== 'move' && listedBefore ? 'repeated' : 'done';
 }
 
 /** `copied-again`: it goes round again as stored, and is overwritten then. */
@@ -105,7 +113,7 @@ export type Different = 'conflict' | 'recreated' | 'diverged' | 'repeated' | 'co
 
 /** What it means that both sides have a key, with values that differ, and neither may give way. */
 export function onDifferent(job: JobPolicy, { copy, listedBefore }: Known): Different {
-  if (copiesAgain(job, listedBefore)) return 'copied-again';
+  if (job.mode === 'follow' || copiesAgain(job, listedBefore)) return 'copied-again';
   if (job.mode === 'copy' && listedBefore) return 'repeated';
   switch (copy.state) {
     case 'moved':
@@ -140,6 +148,7 @@ export function afterLostConnection(
  * rest by then, and what could not be moved is not listed again: so what is listed again was moved.
  */
 export function copyWhenListed({ mode }: Pick<JobPolicy, 'mode'>, listing: Listing): Copy {
-  if (mode === 'copy' || listing === 'first') return { state: 'unknown' };
+  if (mode === 'follow' && listing === 'again') return { state: 'stored' };
+  if (mode !== 'move' || listing === 'first') return { state: 'unknown' };
   return { state: listing === 'again' ? 'moved' : 'may-be-moved' };
 }

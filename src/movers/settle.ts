@@ -9,7 +9,7 @@ import { type JobPolicy, onAbsent, onDifferent, onEqual } from './policy.js';
 import { retryRefused } from './refused-keys.js';
 import type { SideChannel } from './side-channel.js';
 
-export interface AbsentOptions extends Pick<SideChannel, 'present'> {
+export interface AbsentOptions extends Pick<SideChannel, 'present' | 'remove'> {
   readonly job: JobPolicy;
 }
 
@@ -32,7 +32,16 @@ export async function settleAbsent(
     outcome.gone += absent.count;
     return;
   }
-  const { indexes, refused } = await options.present(batch, absent);
+  const isDeleted = meaning === 'delete';
+  const { indexes, refused } = await (isDeleted
+    ? options.remove(batch, absent)
+    : options.present(batch, absent));
+  if (isDeleted) {
+    outcome[batch.listedBefore ? 'repeated' : 'gone'] += absent.count - refused.length;
+    outcome.deleted += indexes.length;
+    retryRefused(outcome, batch.node, absent, refused, batch.copy);
+    return;
+  }
   outcome.gone += absent.count - indexes.length - refused.length;
   // Who asks again must know as much; the rest is remembered with the batch.
   const copy: Copy | undefined = batch.copy.state === 'may-be-moved' ? batch.copy : undefined;

@@ -40,6 +40,8 @@ export interface SideChannel {
   compare(at: AskedNode, keys: Keys): Promise<Compared>;
   /** Which of these keys the node has. */
   present(at: AskedNode, keys: Keys): Promise<Present>;
+  /** Deletes them at the node. @returns which of them it had. */
+  remove(at: AskedNode, keys: Keys): Promise<Present>;
   /** What the node has received since the last call, by its own count; 0 if it doesn't tell. */
   receivedBytes(node: Node): Promise<number>;
 }
@@ -65,12 +67,16 @@ export function createSideChannel(
   }
 
   /** A command for each key, because their slots differ. */
-  async function present({ node, asking }: AskedNode, keys: Keys): Promise<Present> {
+  async function askEach(
+    word: 'EXISTS' | 'DEL',
+    { node, asking }: AskedNode,
+    keys: Keys,
+  ): Promise<Present> {
     const connection = await known(node).connection.get();
     const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, index) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
-        return connection.call('EXISTS', keyAt(namesOf(keys), index));
+        return connection.call(word, keyAt(namesOf(keys), index));
       }),
     );
     return {
@@ -86,7 +92,8 @@ export function createSideChannel(
       const ends = { source: await source.get(), node: await known(node).connection.get(), asking };
       return compareKeys(firstPass, ends, keys);
     },
-    present,
+    present: (at, keys) => askEach('EXISTS', at, keys),
+    remove: (at, keys) => askEach('DEL', at, keys),
     async receivedBytes(node) {
       const entry = known(node);
       const connection = await entry.connection.get();

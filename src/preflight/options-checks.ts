@@ -36,6 +36,47 @@ export function checkPrefix(prefix: string | undefined): void {
   }
 }
 
+/**
+ * What `--follow` does not go together with, and what goes only together with it.
+ * @throws UsageError naming both flags.
+ */
+export function checkFollow(options: ImportOptions): void {
+  const { follow, from, db, mover } = options;
+  if (!follow) {
+    const alone = [
+      ['--on-cutover', options.onCutover !== undefined],
+      ['--cutover', options.cutover !== 'manual'],
+      ['--fence', options.fence !== 'auto'],
+      ['--feed', options.feed !== 'auto'],
+    ] as const;
+    const [flag] = alone.find(([, isGiven]) => isGiven) ?? [];
+    if (flag !== undefined) throw new UsageError(`${flag} is for --follow: pass that too.`);
+    return;
+  }
+  const others = [
+    ['--replace and --no-replace', options.replace !== undefined],
+    ['--match', options.match.length > 0],
+    ['--exclude', options.exclude.length > 0],
+    ['--type', options.type.length > 0],
+    ['--min-ttl', options.minTtlMs > 0],
+    ['--key-prefix', options.keyPrefix !== undefined],
+    ['--only-keys', options.onlyKeys !== undefined],
+    ['--dry-run', options.dryRun],
+    ['--verify', options.verify],
+    ['--mover migrate', mover === 'migrate'],
+  ] as const;
+  const [flag] = others.find(([, isGiven]) => isGiven) ?? [];
+  if (flag !== undefined) {
+    throw new UsageError(`--follow and ${flag} do not go together: leave one of them out.`);
+  }
+  if (from.length === 1 && options.fromCluster === undefined && db.length <= 1 && db[0] !== 'all') {
+    if (!/[,-]/.test(db[0] ?? '')) return;
+  }
+  throw new UsageError(
+    '--follow takes one database of one server: pass one --from, and no more than one number in --db.',
+  );
+}
+
 /** @param from the address, or the name of the file, that the keys are from. */
 export function filledPrefix(prefix: string, db: number, from: string): Buffer {
   const filled = prefix.replaceAll('{db}', String(db)).replaceAll('{from}', from);

@@ -12,7 +12,7 @@ import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import { leftOut, readOrigins } from './origins.js';
 import { openDump } from './dump.js';
 import { dumpsIn } from './dump-names.js';
-import { checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
+import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
@@ -88,6 +88,7 @@ export async function preflight(
 ): Promise<Facts> {
   const { timeoutMs } = options;
   checkPrefix(options.keyPrefix);
+  checkFollow(options);
   const types = unknownTypes(options.type);
   if (types !== undefined) warn(types);
   const to = await readEndpoint(options.to, 'to', options);

@@ -28,6 +28,7 @@ import { createDistance } from '../limits/distance.js';
 import { createLimits } from '../limits/limits.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
+import { Following, type FollowingOptions } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -44,6 +45,8 @@ export interface Part {
   readonly settledPosition: ScanPosition | undefined;
   /** What `--dry-run` has counted. */
   readonly census: Census;
+  /** How the source is followed; undefined: it is not. */
+  readonly following?: Following | undefined;
   /** Runs until the source is done, or the signal. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -74,6 +77,9 @@ export interface Shared {
   readonly libraries: KnownLibraries;
   /** For `--dry-run` of several sources: the names that they have in the cluster. */
   readonly names: ListingRecord | undefined;
+  /** Whether an earlier run of the job had begun. */
+  readonly goesOn: boolean;
+  readonly voice: Pick<FollowingOptions, 'tell' | 'warn'>;
 }
 
 /** Of names that several sources may have. */
@@ -133,9 +139,22 @@ export function assemble(
   const selection = { ...options, types: options.type };
   const wanted = selectsAll(selection) ? all : selectedSource(all, link, health, selection);
   const prefix = keyPrefix(options, ready.source);
-  const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
+  const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
+  const following = options.follow
+    ? new Following(named, {
+        ready,
+        options,
+        limits,
+        logger,
+        goesOn: shared.goesOn,
+        openSource: async () => (await opening.open()).connection,
+        tell: shared.voice.tell,
+        warn: shared.voice.warn,
+      })
+    : undefined;
+  const source = following?.source ?? named;
   const checkpoints =
-    copy && !onlyKeys ? createCheckpoints(() => scan.position, startAt) : undefined;
+    copy && !onlyKeys && !following ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
@@ -149,29 +168,33 @@ export function assemble(
     tally,
     mover,
     census,
+    following,
     get settledPosition() {
       return checkpoints?.last;
     },
     async run(signal) {
       link.heed(signal);
       health.heed(signal);
-      await runPipeline({
-        source,
-        topology,
-        mover: patient(mover, health),
-        tally,
-        signal,
-        logger,
-        record,
-        movedEarlier,
-        copyWhenListed: (listing) => copyWhenListed(jobPolicy(ready, options), listing),
-        limits,
-        batchBytes,
-        retryForMs,
-        checkpoint: checkpoints,
-      });
+      const work = (): Promise<void> =>
+        runPipeline({
+          source,
+          topology,
+          mover: patient(mover, health),
+          tally,
+          signal,
+          logger,
+          record,
+          movedEarlier,
+          copyWhenListed: (listing) => copyWhenListed(jobPolicy(ready, options), listing),
+          limits,
+          batchBytes,
+          retryForMs,
+          checkpoint: checkpoints,
+        });
+      await (following ? following.during(work, tally, signal) : work());
     },
     close() {
+      following?.close();
       connections.close();
       mover.close();
       opening.close();

@@ -49,7 +49,7 @@ export async function openBooks(
   const job = {
     from: [...new Set(sources.flatMap((known) => known ?? []))],
     to: facts.target.name,
-    mode: copy ? 'copy' : 'move',
+    mode: options.follow ? 'follow' : copy ? 'copy' : 'move',
     clusterNodes: {
       ids: facts.target.nodeIds,
       addresses: facts.target.masters.map(({ node }) => node.address),
@@ -70,7 +70,9 @@ export async function openBooks(
     const plan = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
-      plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
+      plan.goesOn && copy && !options.follow && earlier?.selection === job.selection
+        ? earlier.scans
+        : {};
     let isKept = false;
     let isFinished = false;
 

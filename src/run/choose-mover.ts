@@ -15,6 +15,7 @@ export interface Choice {
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function chooseMover(ready: Ready, options: ImportOptions): Choice {
   if (options.dryRun) return { name: 'count', reason: 'nothing is moved (--dry-run)' };
+  if (options.follow) return { name: 'relay', reason: 'it copies changed keys again (--follow)' };
   if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
   const obstacle = obstacleToMigrate(ready, options);
   if (options.mover === 'migrate') {

@@ -20,6 +20,7 @@ export interface Situation {
   /** `--replace` or `--no-replace`, if either was said. */
   readonly replace: boolean | undefined;
   readonly copy: boolean;
+  readonly follow: boolean;
   /** The run is for some keys by name: what fails in it is not the whole job's end. */
   readonly onlyKeys: boolean;
   /** The sources hold no key, so that there is nothing to decide. */
@@ -60,6 +61,11 @@ export function decide(situation: Situation): Plan {
       keepsMoved: keepsMoved(copy, earlier),
       recallsMoved: keepsMoved(copy, earlier),
     };
+  }
+  if (clusterKeys > 0 && situation.follow) {
+    throw new PreflightError(
+      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: --follow begins with an empty one, because it deletes there what the source deletes.`,
+    );
   }
   if (clusterKeys > 0 && replace === undefined && !isEmpty) {
     throw new PreflightError(

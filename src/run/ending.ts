@@ -59,6 +59,7 @@ export async function reportOf(
     moverReason: mover.reason,
     cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
     found: options.dryRun ? foundBy(parts) : undefined,
+    follow: parts.follow?.status,
     isEmpty: more.earlier === undefined && facts.sources.every((source) => source.isEmpty),
     isFinal: ends.some(({ isFinal }) => isFinal === true),
     sources: several
@@ -83,8 +84,9 @@ function namedFailures(
   return isServer(source) ? nameTypes(failures, source.control) : Promise.resolve(failures);
 }
 
-export function modeOf({ copy, dryRun }: ImportOptions): Report['mode'] {
+export function modeOf({ copy, dryRun, follow }: ImportOptions): Report['mode'] {
   if (dryRun) return 'dry-run';
+  if (follow) return 'follow';
   return copy ? 'copy' : 'move';
 }
 

@@ -95,8 +95,9 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
   const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
   const word = has.unlink ? 'UNLINK' : 'DEL';
-  // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it.
-  const checked = payloadRefusal !== undefined && options.copy;
+  // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it. Where it
+  // is followed, what was written to is copied again.
+  const checked = payloadRefusal !== undefined && options.copy && !options.follow;
   const guarded = options.guard && (!options.copy || checked);
   const spared = (removal: Removal): Removal => sparing(parts.eviction, removal);
   const openSource = async () => {
@@ -232,10 +233,13 @@ function migrateOf(
 }
 
 /** What the job was asked to do, as far as it decides about single keys. */
-export function jobPolicy(ready: Omit<Ready, 'source'>, { copy }: ImportOptions): JobPolicy {
+export function jobPolicy(
+  ready: Omit<Ready, 'source'>,
+  { copy, follow }: ImportOptions,
+): JobPolicy {
   return {
     replace: ready.replace,
-    mode: copy ? 'copy' : 'move',
+    mode: follow ? 'follow' : copy ? 'copy' : 'move',
     clusterStartedEmpty: ready.ownsTarget,
     onlySource: ready.isOnlySource,
   };

@@ -23,6 +23,7 @@ import { assemble, type Extras, type Part } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
+import type { Following, FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
@@ -48,6 +49,8 @@ export interface Parts {
   readonly tally: Tally;
   readonly mover: MoverInUse;
   readonly throttle: Throttle;
+  /** How the source is followed; undefined: it is not. */
+  readonly follow: Following | undefined;
   readonly servers: readonly FollowedServer[];
   /** By source. */
   positions(): Readonly<Record<string, ScanPosition>>;
@@ -71,6 +74,7 @@ export function assembleParts(
   logger: Logger,
   { plan, moved, movedBefore, of }: Given,
   eviction: EvictionWatch,
+  voice: Pick<FollowingOptions, 'tell' | 'warn'>,
 ): Parts {
   // Of all databases, an earlier run may have emptied all but one.
   const several = sources.length > 1 || readDatabases(options.db) === 'all';
@@ -100,7 +104,9 @@ export function assembleParts(
     };
     const record = several && !inTurn ? listingRecord(source.keys, density) : common;
     const limits = { throttle, eviction };
-    const shared = { ...limits, options, logger, record, movedEarlier, names, libraries };
+    const { goesOn } = plan;
+    const job = { options, logger, voice, goesOn };
+    const shared = { ...limits, ...job, record, movedEarlier, names, libraries };
     if (source.kind === 'dump') {
       return assembleDump({ source, ...rules }, { ...shared, several }, of(source.name));
     }
@@ -137,6 +143,7 @@ export function assembleParts(
   return {
     all,
     throttle,
+    follow: all[0]?.following,
     servers: [...servers.values()],
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, running),

@@ -3,7 +3,7 @@
  * page. They read one sampler.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { createHistory } from '../watch/history.js';
 import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
@@ -68,6 +68,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     warnings: watched.warnings,
     mover: parts.mover,
     steering: steering.steered,
+    follow: () => parts.follow?.status,
   });
   const history = createHistory();
   const log = logRun(sampler, voice.logger, !voice.screen && !options.quiet);
@@ -121,9 +122,10 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   async function takeOrders(): Promise<ControlSocket | undefined> {
     const run = { from: from.join('+'), to: facts.target.name };
     try {
-      const opened = await listenForOrders(run, (orders) => {
-        steering.obey(orders);
+      const opened = await listenForOrders(run, async ({ cutover, release, ...others }) => {
+        steering.obey(others);
         latency.begin();
+        if (cutover === true || release === true) await steerFollowing(release === true);
         return { ...standing(sampler, final), pid: process.pid };
       });
       voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
@@ -133,6 +135,16 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       voice.logger.info({ reason }, 'cluster-import ctl will not find the run');
       return undefined;
     }
+  }
+
+  /** @throws ImportError when the run does not follow its source, or could not cut over. */
+  async function steerFollowing(isRelease: boolean): Promise<void> {
+    const follower = parts.follow?.follower;
+    if (!follower) {
+      throw new UsageError('This run does not follow its source: that is what --follow is for.');
+    }
+    if (isRelease) await follower.release('`ctl release` has let writes go on');
+    else await follower.cutOver();
   }
 
   async function push(url: string): Promise<void> {

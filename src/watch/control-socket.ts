@@ -19,12 +19,12 @@ export interface ControlSocket {
 }
 
 /**
- * @param obey carries orders out, and returns how the run stands then.
+ * @param obey carries orders out, for as long as that takes, and returns how the run stands then.
  * @throws Error when there is no place for a socket.
  */
 export async function listenForOrders(
   run: { readonly from: string; readonly to: string },
-  obey: (orders: Orders) => State,
+  obey: (orders: Orders) => Promise<State>,
 ): Promise<ControlSocket> {
   await sweep();
   const path = await newSocketPath(run.from, run.to);
@@ -45,7 +45,7 @@ export async function listenForOrders(
   };
 }
 
-function hear(socket: Socket, obey: (orders: Orders) => State): void {
+function hear(socket: Socket, obey: (orders: Orders) => Promise<State>): void {
   let text = '';
   socket.setEncoding('utf8').setTimeout(patienceMs, () => socket.destroy());
   // A client that hangs up early needs no reply.
@@ -54,14 +54,19 @@ function hear(socket: Socket, obey: (orders: Orders) => State): void {
   socket.on('data', (piece: string) => {
     text += piece;
     const end = text.indexOf('\n');
-    if (end !== -1) socket.end(`${JSON.stringify(answerTo(text.slice(0, end), obey))}\n`);
-    else if (text.length > longestLine) socket.destroy();
+    if (end !== -1) {
+      // A cutover takes as long as it takes.
+      socket.setTimeout(0);
+      void answerTo(text.slice(0, end), obey).then((answer) => {
+        socket.end(`${JSON.stringify(answer)}\n`);
+      });
+    } else if (text.length > longestLine) socket.destroy();
   });
 }
 
-function answerTo(line: string, obey: (orders: Orders) => State): Answer {
+async function answerTo(line: string, obey: (orders: Orders) => Promise<State>): Promise<Answer> {
   try {
-    return { state: obey(readOrders(line)) };
+    return { state: await obey(readOrders(line)) };
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     return { refused: error.message };

@@ -1,5 +1,6 @@
 /** The run as JSON, while it lasts: the report so far, and what the page draws besides. */
 import { buildReport, type Report, reportedFailure } from '../report.js';
+import type { FollowStatus } from '../types.js';
 import type { Course, History } from './history.js';
 import type { NodeSample, RunStatus, Sample, Sampler } from './sampler.js';
 
@@ -18,6 +19,8 @@ export interface Live {
   readonly latencyMs: number | null;
   readonly measuring: boolean;
   readonly paused: boolean;
+  /** How the source is followed; null: it is not, or not yet. */
+  readonly follow: FollowStatus | null;
   readonly limits: Limits;
   readonly nodes: readonly NodeSample[];
   /** The last hundred keys that were left behind, in order; the report has the first hundred. */
@@ -47,7 +50,8 @@ export function reportSoFar(sample: Sample): ReportSoFar {
     moverReason: mover.reason,
     version,
   };
-  return { ...buildReport(snapshot, { ...identity, warnings, endedAtMs: atMs }), status };
+  const follow = facts.follow?.();
+  return { ...buildReport(snapshot, { ...identity, warnings, follow, endedAtMs: atMs }), status };
 }
 
 /** @param report the final one, once there is one. */
@@ -71,6 +75,7 @@ export function standing(sampler: Sampler, report: Report | undefined): Standing
     latencyMs: latencySeconds === undefined ? null : latencySeconds * 1000,
     measuring: sample.facts.mover.measuring ?? false,
     paused: steering.isPaused,
+    follow: sample.facts.follow?.() ?? null,
     limits: {
       keysPerSecond: steering.keysPerSecond ?? null,
       bytesPerSecond: steering.bytesPerSecond ?? null,

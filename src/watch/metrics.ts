@@ -14,6 +14,7 @@ import {
   Registry,
 } from 'prom-client';
 import type { BatchEvent, FailureClass, Tally } from '../types.js';
+import { addFollowMetrics } from './follow-metrics.js';
 import type { Sample, Sampler } from './sampler.js';
 
 const outcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
@@ -58,6 +59,8 @@ export function createMetrics(tally: Tally, sampler: Sampler): Metrics {
   addBatchMetrics(tally, registry);
   addGauges(sampler, registry);
   addRunMetrics(sampler, registry);
+  const { mode, follow } = sampler.read().facts;
+  if (mode === 'follow' && follow) addFollowMetrics(follow, registry);
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),

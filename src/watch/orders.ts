@@ -48,6 +48,8 @@ export const limitRows = {
 const orderRows = {
   ...limitRows,
   paused: flag({ flag: 'paused', help: 'hold the run, or let it go on' }, undefined),
+  cutover: flag({ flag: 'cutover', help: 'let the cluster take over from the source' }, undefined),
+  release: flag({ flag: 'release', help: 'let writes go on that are held' }, undefined),
 } satisfies Rows;
 
 /** What is undefined stays as it is; with nothing in it, it only asks. */

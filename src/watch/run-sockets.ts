@@ -11,6 +11,8 @@ import { cleanName, stateFolder } from '../journal/state-folder.js';
 import type { Answer, Orders, State } from './orders.js';
 
 const timeoutMs = 5000;
+/** A cutover waits for what has to be copied first, and for the command that switches the clients. */
+const cutoverTimeoutMs = 24 * 3_600_000;
 
 /**
  * Gives a run orders.
@@ -20,7 +22,8 @@ const timeoutMs = 5000;
 export async function tell(path: string, orders: Orders): Promise<State> {
   let text: string;
   try {
-    text = await exchange(path, `${JSON.stringify(orders)}\n`);
+    const patienceMs = orders.cutover === true ? cutoverTimeoutMs : timeoutMs;
+    text = await exchange(path, `${JSON.stringify(orders)}\n`, patienceMs);
   } catch (error) {
     const words = messageOf(error);
     throw new UsageError(`No run answers at ${path} (${words}).`, { cause: error });
@@ -49,7 +52,7 @@ export async function findRuns(): Promise<readonly (SocketPlace & { readonly sta
 /** Removes the sockets at which no run listens any more. */
 export async function sweep(): Promise<void> {
   for (const { path } of await findSockets()) {
-    await exchange(path, '{}\n').catch(async (error: unknown) => {
+    await exchange(path, '{}\n', timeoutMs).catch(async (error: unknown) => {
       if (isDeserted(error)) await removeSocket(path);
     });
   }
@@ -67,12 +70,12 @@ function readAnswer(text: string, path: string): Answer {
   }
 }
 
-function exchange(path: string, line: string): Promise<string> {
+function exchange(path: string, line: string, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const socket = connect(path, () => socket.write(line));
-    socket.setEncoding('utf8').setTimeout(timeoutMs, () => {
-      socket.destroy(new Error(`no answer within ${String(timeoutMs / 1000)} s`));
+    socket.setEncoding('utf8').setTimeout(patienceMs, () => {
+      socket.destroy(new Error(`no answer within ${String(patienceMs / 1000)} s`));
     });
     socket.on('data', (piece: string) => (text += piece));
     socket.once('error', reject);

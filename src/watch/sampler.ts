@@ -3,7 +3,7 @@
  * them, and what only watching adds. The terminal, the metrics and the page all read this, so
  * that they never tell different stories.
  */
-import type { MoverName, NodeTally, Tally, TallySnapshot } from '../types.js';
+import type { FollowStatus, MoverName, NodeTally, Tally, TallySnapshot } from '../types.js';
 import { type Average, average, type Speed, speedometer } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
@@ -14,12 +14,14 @@ export interface RunFacts {
   readonly from: readonly string[];
   /** `host:port` of the seed. */
   readonly to: string;
-  readonly mode: 'move' | 'copy' | 'dry-run';
+  readonly mode: 'move' | 'copy' | 'follow' | 'dry-run';
   readonly version: string;
   /** What the run was warned of. */
   readonly warnings: readonly string[];
   readonly mover: MoverInUse;
   readonly steering: Steered;
+  /** How the following of the source stands; undefined: it is not followed, or not yet. */
+  readonly follow?: (() => FollowStatus | undefined) | undefined;
 }
 
 /** How the run is being held back at this moment; undefined is no limit. */

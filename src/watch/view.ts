@@ -3,7 +3,7 @@
  * and what went wrong. A function of a sample and a size, and of nothing else.
  */
 import type { Colors, Formatter } from 'picocolors/types.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
 import { harmless, quoteKey } from '../quote.js';
 import { reportedFailure } from '../report.js';
 import type { KeyFailure } from '../types.js';
@@ -23,6 +23,7 @@ export function viewLines(sample: Sample, size: ViewSize, colours: Colors): stri
   const head = [
     barLine(sample, width, colours),
     ...flow(numbers(sample, colours), width),
+    ...followLines(sample.facts, width, colours),
     moverLine(sample.facts, width, colours),
   ];
   const trouble = troubleLines(sample, width, colours);
@@ -70,6 +71,11 @@ function counted(count: number, word: string, paint: Piece['paint']): Piece[] {
 function formatMs(seconds: number): string {
   const ms = seconds * 1000;
   return `${ms < 10 ? ms.toFixed(1) : String(Math.round(ms))} ms`;
+}
+
+function followLines({ follow }: RunFacts, width: number, { bold }: Colors): string[] {
+  const status = follow?.();
+  return status ? [bold(fit(harmless(followWords(status)), width))] : [];
 }
 
 function moverLine({ mover }: RunFacts, width: number, { dim }: Colors): string {

@@ -66,9 +66,12 @@ export function askDeadlines(source: Connection, keys: Keys): Deadlines {
     source.out.append(timeCommand);
     source.expect(
       // Whoever asks for the values on this connection hears of its loss too.
-      new ReplyReader((reply) => {
-        earliestMs = timeOf(reply);
-      }, () => undefined),
+      new ReplyReader(
+        (reply) => {
+          earliestMs = timeOf(reply);
+        },
+        () => undefined,
+      ),
     );
   }
   source.out.askEach(pttlHead, keys);

@@ -178,7 +178,7 @@ export function relay(options: RelayOptions): Mover {
     }
     const isAgain = isSecondCopy(batch);
     // A second copy is compared, or read in one piece: where the source keeps it, nothing has to be guarded.
-    const removal = isAgain && options.job.mode === 'copy' ? undefined : connection.removal;
+    const removal = isAgain && options.job.mode !== 'move' ? undefined : connection.removal;
     const isConfirmed = options.durabilityOf(batch.node) !== undefined;
     const attempt = new Attempt(connection, target, batch, removal, isConfirmed);
     try {
@@ -228,7 +228,7 @@ export function relay(options: RelayOptions): Mover {
     const removed = await attempt.remove(acknowledged);
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
-    const as = options.job.mode === 'copy' && isAgain ? 'repeated' : 'moved';
+    const as = options.job.mode !== 'move' && isAgain ? 'repeated' : 'moved';
     if (removed === 'removed') {
       // By elements, the copy is watched.
       if (isByElements) await target.call('UNWATCH');

@@ -33,7 +33,7 @@ import type { StoreOptions } from './store.js';
 
 export type SecondCopyOptions = Pick<
   StoreOptions,
-  'job' | 'compare' | 'present' | 'commandsFor' | 'durabilityOf' | 'shapes'
+  'job' | 'compare' | 'present' | 'remove' | 'commandsFor' | 'durabilityOf' | 'shapes'
 > & {
   /** What replaces a copy must be compared as well. */
   readonly confirmation: unknown;

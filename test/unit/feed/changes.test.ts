@@ -93,7 +93,7 @@ it('reports nothing ahead of the sign', () => {
   };
   const changes = new Changes(listener, placesByCommand(null), undefined);
   let seen = 0;
-  changes.reportFrom('sign', () => seen++);
+  changes.reportFrom('sign', 6, () => seen++);
   const early = [
     'SET a 1',
     'FLUSHALL',
@@ -114,6 +114,18 @@ it('reports nothing ahead of the sign', () => {
   }
   expect(found).toEqual(['6:b']);
   expect(seen).toBe(1);
+});
+
+it('is in the database of the sign, though the stream was there already and does not say so', () => {
+  const found: string[] = [];
+  const listener = {
+    changed: (db: number, name: string) => found.push(`${String(db)}:${name}`),
+    everything: (db: number | undefined) => found.push(`${String(db)}:*`),
+  };
+  const changes = new Changes(listener, placesByCommand(null), undefined);
+  changes.reportFrom('sign', 3, () => undefined);
+  for (const line of ['SET a 1', 'PUBLISH channel sign', 'SET b 1']) changes.take(line.split(' '));
+  expect(found).toEqual(['3:b']);
 });
 
 it('reports everything where a name is too long to be kept', () => {

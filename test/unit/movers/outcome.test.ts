@@ -14,7 +14,15 @@ describe('an outcome', () => {
     builder.retry(keysOf('f'), { class: 'changing', message: 'later', copy: { state: 'stored' } });
     builder.retry(keysOf(), { class: 'oom', message: 'nobody' });
     const { retries, failures, ...counts } = builder.build();
-    expect(counts).toEqual({ moved: 3, gone: 0, repeated: 0, conflicting: 4, failed: 2, bytes: 0 });
+    expect(counts).toEqual({
+      moved: 3,
+      gone: 0,
+      repeated: 0,
+      deleted: 0,
+      conflicting: 4,
+      failed: 2,
+      bytes: 0,
+    });
     expect(failures.map((failure) => [failure.key.toString(), failure.class])).toEqual([
       ...[
         ['a', 'conflict'],
@@ -55,6 +63,7 @@ describe('an outcome', () => {
       moved: 4,
       gone: 0,
       repeated: 0,
+      deleted: 0,
       conflicting: 2,
       failed: 2,
       bytes: 14,

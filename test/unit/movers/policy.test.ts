@@ -28,11 +28,11 @@ interface Case {
   readonly sourceRun: string;
 }
 
-/** All 5 × 2^5 × 3 of them. */
+/** All 5 × 2^4 × 3 × 3 of them. */
 const cases: readonly Case[] = states.flatMap((state) =>
   truths.flatMap((listedBefore) =>
     truths.flatMap((replace) =>
-      (['move', 'copy'] as const).flatMap((mode) =>
+      (['move', 'copy', 'follow'] as const).flatMap((mode) =>
         truths.flatMap((clusterStartedEmpty) =>
           truths.flatMap((onlySource) =>
             ['run 1', 'run 2', ''].map((sourceRun) => ({
@@ -56,12 +56,16 @@ const told = ({ job, known, sourceRun }: Case): string =>
 
 describe('the policy, over all combinations', () => {
   it('has gone through them', () => {
-    expect(cases).toHaveLength(480);
+    expect(cases).toHaveLength(720);
   });
 
   it('overwrites unseen only what the owner gave up, and what was stored only untouched', () => {
     for (const one of cases) {
       const { state } = one.known.copy;
+      if (one.job.mode === 'follow') {
+        expect(mayOverwrite(one.job, one.known), told(one)).toBe('always');
+        continue;
+      }
       const isOurs = state === 'stored' || state === 'may-be-stored';
       if (state === 'stored' && isCopiedAgain(one)) {
         expect(mayOverwrite(one.job, one.known), told(one)).toBe('always');
@@ -78,6 +82,10 @@ describe('the policy, over all combinations', () => {
       const { job, known, sourceRun } = one;
       const { state } = known.copy;
       const meaning = onAbsent(job, known, sourceRun);
+      if (job.mode === 'follow') {
+        expect(meaning, told(one)).toBe('delete');
+        continue;
+      }
       if (meaning === 'delete-if-untouched') {
         expect(
           job.mode === 'move' &&
@@ -105,7 +113,7 @@ describe('the policy, over all combinations', () => {
   it('takes equal for done, except where the source has acknowledged the deletion', () => {
     for (const one of cases) {
       const { job, known } = one;
-      const isRepeated = job.mode === 'copy' && known.listedBefore;
+      const isRepeated = job.mode !== 'move' && known.listedBefore;
       const expected =
         known.copy.state === 'moved' ? 'recreated' : isRepeated ? 'repeated' : 'done';
       expect(onEqual(job, known), told(one)).toBe(expected);
@@ -123,7 +131,8 @@ describe('the policy, over all combinations', () => {
         moved: 'recreated',
       }[known.copy.state];
       const isRepeated = job.mode === 'copy' && known.listedBefore;
-      const expected = isCopiedAgain(one) ? 'copied-again' : isRepeated ? 'repeated' : why;
+      const isAgain = isCopiedAgain(one) || job.mode === 'follow';
+      const expected = isAgain ? 'copied-again' : isRepeated ? 'repeated' : why;
       expect(onDifferent(job, known), told(one)).toBe(expected);
     }
   });
@@ -132,7 +141,7 @@ describe('the policy, over all combinations', () => {
 describe('after a lost connection', () => {
   it('knows no more than before, and less where the source was told to delete', () => {
     for (const state of states) {
-      for (const mode of ['move', 'copy'] as const) {
+      for (const mode of ['move', 'copy', 'follow'] as const) {
         const copy = { state, sourceRun: 'run 1' };
         const stored = state === 'unknown' ? 'may-be-stored' : state;
         expect(afterLostConnection({ mode }, copy, 'storing', 'run 2').state).toBe(stored);
@@ -154,5 +163,8 @@ it('knows of keys that are listed what their earlier listings have come to', () 
   expect(copyWhenListed(move, 'again')).toEqual({ state: 'moved' });
   for (const listing of ['first', 'moved-earlier', 'again'] as const) {
     expect(copyWhenListed({ mode: 'copy' }, listing)).toEqual({ state: 'unknown' });
+    expect(copyWhenListed({ mode: 'follow' }, listing)).toEqual({
+      state: listing === 'again' ? 'stored' : 'unknown',
+    });
   }
 });

@@ -18,15 +18,22 @@ const job: JobPolicy = {
 async function settle(
   batch: Partial<Batch>,
   sourceRun = 'run 1',
-): Promise<{ outcome: Outcome; asked: number }> {
+  mode: JobPolicy['mode'] = 'move',
+): Promise<{ outcome: Outcome; asked: number; removed: number }> {
   let asked = 0;
+  let removed = 0;
   const present = () => {
     asked++;
     return Promise.resolve({ indexes: [0, 2], refused: [] });
   };
+  const remove = () => {
+    removed++;
+    return Promise.resolve({ indexes: [0, 2], refused: [] });
+  };
   const outcome = outcomeBuilder();
-  await settleAbsent({ job, present }, batchOf(keys, batch), keys, sourceRun, outcome);
-  return { outcome: outcome.build(), asked };
+  const options = { job: { ...job, mode }, present, remove };
+  await settleAbsent(options, batchOf(keys, batch), keys, sourceRun, outcome);
+  return { outcome: outcome.build(), asked, removed };
 }
 
 it('counts keys that were never tried as gone, and asks nobody', async () => {
@@ -55,11 +62,20 @@ it('reports copies of deleted keys, where nobody can tell whether they were touc
   ]);
 });
 
+it('deletes the copies where the source is followed, and counts them once', async () => {
+  const first = await settle({}, 'run 1', 'follow');
+  expect(first.outcome).toMatchObject({ gone: 3, repeated: 0, deleted: 2 });
+  const again = await settle({ listedBefore: true }, 'run 1', 'follow');
+  expect(again.outcome).toMatchObject({ gone: 0, repeated: 3, deleted: 2 });
+  expect([again.asked, again.removed]).toEqual([0, 1]);
+});
+
 it('remembers what is known of the copies when the node does not answer for its keys', async () => {
   const outcome = outcomeBuilder();
   const refusing = () => Promise.resolve({ indexes: [], refused: [{ index: 0, text: 'LOADING' }] });
   const copy = { state: 'may-be-moved', sourceRun: 'run 1' } as const;
   const [one] = [keysOf('a')];
-  await settleAbsent({ job, present: refusing }, batchOf(one, { copy }), one, 'run 2', outcome);
+  const options = { job, present: refusing, remove: refusing };
+  await settleAbsent(options, batchOf(one, { copy }), one, 'run 2', outcome);
   expect(outcome.build().retries).toMatchObject([{ class: 'unavailable', copy }]);
 });

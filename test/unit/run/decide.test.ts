@@ -6,6 +6,7 @@ import { earlierState } from '../../support/earlier-state.js';
 const situation: Situation = {
   replace: undefined,
   copy: false,
+  follow: false,
   onlyKeys: false,
   isEmpty: false,
   clusterKeys: 5,
@@ -15,6 +16,14 @@ const empty = earlierState();
 const occupied = earlierState({ replaceSaid: true, startedEmpty: false });
 
 describe('without an earlier run', () => {
+  it('follows only into a cluster that is empty, whatever is said', () => {
+    for (const replace of [undefined, true, false]) {
+      const following = { ...situation, copy: true, follow: true, replace };
+      expect(() => decide(following)).toThrow('--follow begins with an empty one');
+      expect(decide({ ...following, clusterKeys: 0 }).startedEmpty).toBe(true);
+    }
+  });
+
   it('overwrites nothing in a cluster that was empty, and keeps no list of keys', () => {
     expect(decide({ ...situation, clusterKeys: 0 })).toMatchObject({
       goesOn: false,

@@ -1,0 +1,173 @@
+/**
+ * A source that is copied and followed: its keys as it lists them, and then, in rounds, those that were
+ * changed since.
+ *
+ * Three rules make the cluster equal to the source in the end, whatever commands change it:
+ *
+ * - A key is taken from those that wait before it is read, so that a later change is never forgotten.
+ * - A round begins once everything that is under way has come to rest, so that an older value never lands
+ *   on a newer one. A change that is heard during a round waits for the next one.
+ * - What the source does not have any more is deleted at its node (policy.ts).
+ *
+ * Rounds go on while the first copy is still under way: what waits is bounded then, and little is left at
+ * its end.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { bulkHead } from '../redis/frames.js';
+import { keysBuilder, noKeys } from '../redis/keys.js';
+import type { Keys, Source } from '../types.js';
+import type { ChangedKeys, Changes } from './changed-keys.js';
+
+export interface FollowedSourceOptions {
+  readonly changed: ChangedKeys;
+  /** How many keys a page should have. */
+  pageKeys(): number;
+  /** Keys that the cluster has and the source has not: nobody knows when they were deleted. */
+  strays(): AsyncIterable<Keys>;
+  /** Hears of the end of each round, and once of the first copy's, as an empty round. */
+  roundEnded(round: Round): void;
+}
+
+export interface Round {
+  /** How many keys were copied again; Infinity: all. */
+  readonly keys: number;
+  readonly tookMs: number;
+  /** How long the first of its changes had to wait until its key was copied. */
+  readonly lagMs: number;
+}
+
+/** While the first copy is under way: each round lets the flow run dry. */
+const roundEveryMs = 1000;
+/** A key that is written to all the time is not copied more often than that. */
+const restMs = 20;
+
+const atRest: Keys = { ...noKeys, afterRest: true };
+
+export class FollowedSource implements Source {
+  readonly isReplayable = true;
+  readonly isFollowed = true;
+  readonly #first: Source;
+  readonly #options: FollowedSourceOptions;
+  #isOver = false;
+  #isCopied = false;
+  #roundsBegun = 0;
+  #waiting: { readonly after: number; readonly go: () => void }[] = [];
+  #isHurried = false;
+  #failure: Error | undefined;
+
+  constructor(first: Source, options: FollowedSourceOptions) {
+    this.#first = first;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#first.name;
+  }
+  get estimatedKeys(): number {
+    return this.#first.estimatedKeys;
+  }
+  get expectedKeys(): number | undefined {
+    return this.#first.expectedKeys;
+  }
+  get progress(): number {
+    return this.#isCopied ? 1 : this.#first.progress;
+  }
+
+  /** The first copy is complete. */
+  get isCopied(): boolean {
+    return this.#isCopied;
+  }
+
+  /** Whether rounds follow one another without a rest. */
+  hurry(isHurried: boolean): void {
+    this.#isHurried = isHurried;
+    this.#options.changed.wake();
+  }
+
+  /** Waits for the end of a round that begins from now on. */
+  nextRound(): Promise<void> {
+    return new Promise((go) => {
+      this.#waiting.push({ after: this.#roundsBegun, go });
+      this.#options.changed.wake();
+    });
+  }
+
+  /** Pages end with this: the feed can't go on. */
+  fail(error: Error): void {
+    this.#failure = error;
+    this.end();
+  }
+
+  /** No further round is begun. */
+  end(): void {
+    this.#isOver = true;
+    this.#options.changed.wake();
+  }
+
+  async *pages(): AsyncIterable<Keys> {
+    const { changed } = this.#options;
+    let roundAtMs = performance.now();
+    for await (const page of this.#first.pages()) {
+      yield page;
+      if (this.#isDone()) return;
+      if (changed.count === 0 || performance.now() - roundAtMs < roundEveryMs) continue;
+      // What all keys have to be looked at for can wait until they have been.
+      if (changed.count !== Infinity) yield* this.#round();
+      roundAtMs = performance.now();
+    }
+    yield atRest;
+    this.#isCopied = true;
+    this.#options.roundEnded({ keys: 0, tookMs: 0, lagMs: 0 });
+    for (;;) {
+      await changed.some(() => this.#isOver || this.#waiting.length > 0);
+      if (this.#isDone()) return;
+      yield* this.#round();
+      if (!this.#isHurried && this.#waiting.length === 0) await delay(restMs);
+    }
+  }
+
+  #isDone(): boolean {
+    if (this.#failure) throw this.#failure;
+    return this.#isOver;
+  }
+
+  async *#round(): AsyncIterable<Keys> {
+    const startedMs = performance.now();
+    this.#roundsBegun++;
+    yield atRest;
+    const taken = this.#options.changed.take();
+    yield* this.#pagesOf(taken);
+    // When another page is asked for, these are where they should be.
+    yield atRest;
+    const nowMs = performance.now();
+    this.#options.roundEnded({
+      keys: taken.everything === undefined ? taken.names.size : Infinity,
+      tookMs: nowMs - startedMs,
+      lagMs: nowMs - taken.sinceMs,
+    });
+    const ended = this.#roundsBegun;
+    const done = this.#waiting.filter(({ after }) => after < ended);
+    this.#waiting = this.#waiting.filter(({ after }) => after >= ended);
+    for (const { go } of done) go();
+  }
+
+  async *#pagesOf({ names, everything }: Changes): AsyncIterable<Keys> {
+    const pageKeys = this.#options.pageKeys();
+    const page = keysBuilder(Math.min(pageKeys, names.size));
+    for (const name of names) {
+      const bytes = Buffer.from(name, 'latin1');
+      const head = bulkHead(bytes.length);
+      page.piece(head, 0, head.length);
+      page.piece(bytes, 0, bytes.length);
+      page.piece(lineEnd, 0, lineEnd.length);
+      page.seal();
+      if (page.count >= pageKeys) yield { ...page.take(), isAgain: true };
+    }
+    if (page.count > 0) yield { ...page.take(), isAgain: true };
+    if (everything === undefined) return;
+    for await (const listed of this.#first.pages()) yield { ...listed, isAgain: true };
+    for await (const stray of this.#options.strays()) yield { ...stray, isAgain: true };
+  }
+}
+
+const lineEnd = Buffer.from('\r\n');

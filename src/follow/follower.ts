@@ -1,0 +1,279 @@
+/**
+ * Follows one source from its first copy to the cutover: where that stands, and the cutover itself.
+ *
+ *   copying ─▶ catching-up ─▶ following ─▶ holding ─▶ cut-over
+ *                                 ▲           │
+ *                                 └───────────┘  too long, a failure, or `ctl release`
+ *
+ * Writes are held only while the last changes are copied and the clients are switched over. Whatever goes
+ * wrong then, writes go on at the source, which has everything: nothing is lost, and following goes on.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { ImportError, messageOf } from '../errors.js';
+import type { Feed } from '../feed/feed.js';
+import type { Control } from '../redis/control.js';
+import type { Cutover, FenceName, FollowStatus, Logger, Phase } from '../types.js';
+import type { ChangedKeys } from './changed-keys.js';
+import { createFence, type Fence, refuseWrites } from './fence.js';
+import type { FollowedSource, Round } from './followed-source.js';
+import { Lag } from './lag.js';
+import { runOnCutover } from './on-cutover.js';
+
+export interface FollowerOptions {
+  readonly source: FollowedSource;
+  readonly changed: ChangedKeys;
+  readonly feed: Feed;
+  readonly fence: FenceName;
+  /** Connects to the source, for the commands of a cutover. */
+  openControl(): Promise<Control>;
+  readonly maxHoldMs: number;
+  readonly onCutover: string | undefined;
+  /** Cut over as soon as the copy is complete and little waits. */
+  readonly isAutomatic: boolean;
+  /** Keys that could not be copied. */
+  unmovedKeys(): number;
+  readonly logger: Logger;
+  readonly tell: (sentence: string) => void;
+  readonly warn: (sentence: string) => void;
+}
+
+/** With less than that to copy in a round, the source is followed closely. */
+const closeKeys = 10_000;
+/** How long rounds go on before writes are held, so that little is left for the hold. */
+const quickRounds = 3;
+const lateWritesMs = 200;
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #lag = new Lag();
+  #isFollowing = false;
+  #isHolding = false;
+  #copiedAgain = 0;
+  #deleted = 0;
+  #roundMs: number | undefined;
+  #cutover: Cutover | null = null;
+  #refused: string | null = null;
+  #attempt: { readonly abort: AbortController; readonly outcome: Promise<void> } | undefined;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  get phase(): Phase {
+    if (this.#cutover) return 'cut-over';
+    if (this.#isHolding) return 'holding';
+    if (!this.#options.source.isCopied) return 'copying';
+    return this.#isFollowing ? 'following' : 'catching-up';
+  }
+
+  get status(): FollowStatus {
+    const { changed, feed } = this.#options;
+    const { count, sinceMs } = changed;
+    return {
+      phase: this.phase,
+      feed: feed.kind,
+      changes: changed.heard,
+      copiedAgain: this.#copiedAgain,
+      deleted: this.#deleted,
+      gaps: feed.gaps,
+      lagMs: {
+        p50: Math.round(this.#lag.quantileMs(0.5)),
+        p99: Math.round(this.#lag.quantileMs(0.99)),
+        max: Math.round(this.#lag.maxMs),
+      },
+      lagNowMs: sinceMs === undefined ? 0 : Math.round(performance.now() - sinceMs),
+      changedKeys: count === Infinity ? null : count,
+      expectedHoldMs:
+        !this.#isFollowing || this.#roundMs === undefined ? null : Math.ceil(2 * this.#roundMs),
+      refused: this.#refused,
+      cutover: this.#cutover,
+    };
+  }
+
+  noteCopies(copiedAgain: number, deleted: number): void {
+    this.#copiedAgain += copiedAgain;
+    this.#deleted += deleted;
+  }
+
+  roundEnded({ keys, tookMs, lagMs }: Round): void {
+    const { source, tell } = this.#options;
+    if (!source.isCopied) return;
+    if (keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
+    this.#roundMs = this.#roundMs === undefined ? tookMs : (3 * this.#roundMs + tookMs) / 4;
+    if (this.#isFollowing || keys > closeKeys) return;
+    this.#isFollowing = true;
+    tell('The first copy is complete, and the cluster follows the source.');
+    if (this.#options.isAutomatic) void this.cutOver().catch(() => undefined);
+  }
+
+  /**
+   * Holds writes, copies what is left, switches the clients over, and ends the following.
+   * @throws ImportError in one sentence: writes go on at the source then.
+   */
+  cutOver(): Promise<void> {
+    if (this.#cutover) return Promise.resolve();
+    if (this.#attempt) return this.#attempt.outcome;
+    if (!this.#isFollowing) {
+      const words = `The cluster does not follow the source closely yet (${this.phase}): try again later.`;
+      return Promise.reject(new ImportError(words));
+    }
+    const abort = new AbortController();
+    const outcome = this.#tryToCutOver(abort).finally(() => {
+      this.#attempt = undefined;
+    });
+    // Where nobody waits for it, the status tells.
+    outcome.catch(() => undefined);
+    this.#attempt = { abort, outcome };
+    return outcome;
+  }
+
+  /**
+   * Lets writes go on at the source, if they are held.
+   * @param why one clause in plain English.
+   */
+  async release(why: string): Promise<void> {
+    const { abort, outcome } = this.#attempt ?? {};
+    abort?.abort(new ImportError(why));
+    await outcome?.catch(() => undefined);
+  }
+
+  async #tryToCutOver(abort: AbortController): Promise<void> {
+    const { source, tell, warn, logger } = this.#options;
+    const { signal } = abort;
+    source.hurry(true);
+    let timer: NodeJS.Timeout | undefined;
+    let control: Control | undefined;
+    let fence: Fence | undefined;
+    try {
+      control = await until(this.#options.openControl(), signal);
+      fence = createFence(this.#options.fence, control);
+      for (let round = 0; round < quickRounds; round++) await until(source.nextRound(), signal);
+      const atMs = Date.now();
+      const heldFromMs = performance.now();
+      this.#isHolding = true;
+      timer = setTimeout(() => {
+        const words = `writes were held for ${String(this.#options.maxHoldMs)} ms (--max-hold), and let go`;
+        abort.abort(new ImportError(words));
+      }, this.#options.maxHoldMs);
+      await until(fence.hold(), signal);
+      await this.#copyTheRest(control, signal);
+      const { onCutover } = this.#options;
+      if (onCutover !== undefined) await runOnCutover(onCutover, signal);
+      signal.throwIfAborted();
+      clearTimeout(timer);
+      // From here on the cluster counts: nothing is taken back any more.
+      const cutover = await this.#end(control, fence, atMs, heldFromMs);
+      this.#cutover = cutover;
+      logger.info({ ...cutover }, 'cut over');
+      tell(`Cut over: writes were held for ${String(cutover.heldMs)} ms.`);
+      source.end();
+    } catch (error) {
+      clearTimeout(timer);
+      const reason: unknown = signal.aborted ? signal.reason : error;
+      if (this.#isHolding && control && fence) await this.#letGo(control, fence);
+      this.#isHolding = false;
+      source.hurry(false);
+      this.#refused = `No cutover: ${messageOf(reason)}. Writes go on at the source, and it is followed.`;
+      warn(this.#refused);
+      throw new ImportError(this.#refused, { cause: reason });
+    } finally {
+      control?.close();
+    }
+  }
+
+  /** Copies until nothing is left of what the source has acknowledged. */
+  async #copyTheRest(control: Control, signal: AbortSignal): Promise<void> {
+    const { feed, changed, source } = this.#options;
+    for (;;) {
+      const offset = await readOffset(control);
+      await feed.reached(offset, signal);
+      await until(source.nextRound(), signal);
+      const unmoved = this.#options.unmovedKeys();
+      if (unmoved > 0) {
+        throw new ImportError(
+          `${String(unmoved)} ${unmoved === 1 ? 'key' : 'keys'} could not be copied (the report names them)`,
+        );
+      }
+      // A write may have slipped through a fence that refuses.
+      await feed.reached(await readOffset(control), signal);
+      if (changed.count === 0) return;
+    }
+  }
+
+  /** Leaves the source so that it takes no more writes, where that can be had. */
+  async #end(control: Control, fence: Fence, atMs: number, heldFromMs: number): Promise<Cutover> {
+    const { changed, warn } = this.#options;
+    // What was heard until now has been copied.
+    changed.take();
+    const isRefusing = await refuseWrites(control);
+    // What waits behind a pause is refused then.
+    if (fence.name === 'pause') await fence.release().catch(() => undefined);
+    const heldMs = Math.round(performance.now() - heldFromMs);
+    await delay(lateWritesMs);
+    const lateWrites = await countThere(control, [...changed.take().names]);
+    if (!isRefusing) {
+      warn(
+        `${control.address} does not let us make it refuse writes (CONFIG SET min-replicas-to-write): keep its clients off.`,
+      );
+    }
+    if (lateWrites > 0) {
+      warn(
+        `${control.address} took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
+      );
+    }
+    return {
+      at: new Date(atMs).toISOString(),
+      heldMs,
+      fence: fence.name,
+      lateWrites,
+      source: isRefusing ? 'refuses writes' : 'writable',
+    };
+  }
+
+  async #letGo(control: Control, fence: Fence): Promise<void> {
+    const { warn } = this.#options;
+    try {
+      await fence.release();
+    } catch (error) {
+      const way =
+        fence.name === 'pause'
+          ? 'they go on within 3 s'
+          : 'set its min-replicas-to-write back by hand';
+      warn(
+        `${control.address} could not be told to let writes go on (${messageOf(error)}): ${way}.`,
+      );
+    }
+  }
+}
+
+/**
+ * How many of these keys the source has, of the first thousand: those that it has not have expired, which
+ * they do in the cluster as well.
+ */
+async function countThere(control: Control, names: readonly string[]): Promise<number> {
+  const keys = names.slice(0, 1000).map((name) => Buffer.from(name, 'latin1'));
+  const there = await Promise.all(keys.map((key) => control.call('EXISTS', key)));
+  return there.filter((count) => count === 1).length;
+}
+
+/** The end of what the source has acknowledged, as the feed counts it. */
+async function readOffset(control: Control): Promise<number> {
+  const info = await control.info('replication');
+  const offset = Number(info.get('master_repl_offset'));
+  if (Number.isSafeInteger(offset)) return offset;
+  throw new ImportError(`${control.address} did not tell its replication offset`);
+}
+
+/** The same, which rejects with the signal's reason when that comes first. */
+function until<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', abort);
+    });
+  });
+}

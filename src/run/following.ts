@@ -1,0 +1,168 @@
+/** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
+import { PreflightError } from '../errors.js';
+import type { Feed } from '../feed/feed.js';
+import { openReplicationFeed } from '../feed/replication.js';
+import { ChangedKeys } from '../follow/changed-keys.js';
+import { fenceFor, letWrite, refusesWrites } from '../follow/fence.js';
+import { Follower } from '../follow/follower.js';
+import { FollowedSource } from '../follow/followed-source.js';
+import { strays } from '../follow/strays.js';
+import { temporaryPrefix } from '../movers/elements/temporary.js';
+import type { Limits } from '../limits/limits.js';
+import type { ImportOptions } from '../options.js';
+import type { Ready } from '../preflight/preflight.js';
+import { connect, type Connection } from '../redis/connection.js';
+import { type Control, openControl } from '../redis/control.js';
+import { locate } from '../redis/sentinel.js';
+import type { FollowStatus, Logger, Source, Tally } from '../types.js';
+
+export interface FollowingOptions {
+  readonly ready: Ready;
+  readonly options: ImportOptions;
+  readonly limits: Pick<Limits, 'page'>;
+  readonly logger: Logger;
+  /** Whether an earlier run of the job has copied keys whose deletion nobody has told of since. */
+  readonly goesOn: boolean;
+  openSource(): Promise<Connection>;
+  readonly tell: (sentence: string) => void;
+  readonly warn: (sentence: string) => void;
+}
+
+export class Following {
+  readonly source: FollowedSource;
+  readonly #given: FollowingOptions;
+  readonly #changed = new ChangedKeys();
+  #feed: Feed | undefined;
+  #follower: Follower | undefined;
+  #tally: Tally | undefined;
+
+  constructor(first: Source, given: FollowingOptions) {
+    this.#given = given;
+    this.source = new FollowedSource(first, {
+      changed: this.#changed,
+      pageKeys: () => given.limits.page(),
+      strays: () =>
+        strays({
+          topology: given.ready.target.topology,
+          connectNode: (node) =>
+            connect(given.ready.target.topology.endpointOf(node), {
+              timeoutMs: given.options.timeoutMs,
+            }),
+          openSource: () => given.openSource(),
+          isTemporary: (name) =>
+            name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix,
+        }),
+      roundEnded: (round) => {
+        this.#follower?.roundEnded(round);
+      },
+    });
+  }
+
+  /** Undefined until the feed has been joined. */
+  get status(): FollowStatus | undefined {
+    return this.#follower?.status;
+  }
+
+  get follower(): Follower | undefined {
+    return this.#follower;
+  }
+
+  /**
+   * Joins the feed: from then on no change is missed.
+   * @throws PreflightError in one sentence; nothing was moved then.
+   */
+  async join(): Promise<void> {
+    const { ready, options, logger, goesOn } = this.#given;
+    const { endpoint, versionNumber } = ready.source;
+    const changed = this.#changed;
+    await this.#openFence();
+    const feed = await openReplicationFeed({
+      endpoint,
+      listener: {
+        changed(db, name) {
+          if (db === endpoint.db) changed.note(name);
+        },
+        everything(db, why) {
+          if (db !== undefined && db !== endpoint.db) return;
+          logger.info({ why }, 'all keys are compared again');
+          changed.noteEverything(why);
+        },
+      },
+      logger,
+      timeoutMs: options.timeoutMs,
+      retryForMs: options.retryForMs,
+    });
+    this.#feed = feed;
+    if (goesOn) changed.noteEverything('an earlier run had begun');
+    feed.ended.catch((error: unknown) => {
+      this.source.fail(error as Error);
+      void this.#follower?.release('the source was lost');
+    });
+    this.#follower = new Follower({
+      source: this.source,
+      changed,
+      feed,
+      fence: fenceFor(options.fence, versionNumber),
+      openControl: () => this.#openControl(),
+      maxHoldMs: options.maxHoldMs,
+      onCutover: options.onCutover,
+      isAutomatic: options.cutover === 'auto',
+      unmovedKeys: () => {
+        const { conflicting = 0, failed = 0 } = this.#tally?.snapshot() ?? {};
+        return conflicting + failed;
+      },
+      logger,
+      tell: this.#given.tell,
+      warn: this.#given.warn,
+    });
+  }
+
+  /** Follows while this works. @param work the pipeline over `source`. */
+  async during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
+    const stop = (): void => {
+      this.source.end();
+      void this.#follower?.release('the run was stopped');
+    };
+    this.#tally = tally;
+    tally.onBatch(({ outcome }) => {
+      const deleted = outcome.deleted ?? 0;
+      this.#follower?.noteCopies(Math.max(0, outcome.repeated - deleted), deleted);
+    });
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+    try {
+      await work();
+    } finally {
+      signal.removeEventListener('abort', stop);
+      await this.#follower?.release('the run ended');
+    }
+  }
+
+  close(): void {
+    this.#feed?.close();
+  }
+
+  /** An earlier run that was killed while it held writes by refusing them has left them so. */
+  async #openFence(): Promise<void> {
+    const { goesOn, warn } = this.#given;
+    const control = await this.#openControl();
+    try {
+      if (!(await refusesWrites(control))) return;
+      if (!goesOn) {
+        throw new PreflightError(
+          `${control.address} refuses writes, as a cutover leaves it: set its min-replicas-to-write to 0 if it is to be followed once more.`,
+        );
+      }
+      await letWrite(control);
+      warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
+    } finally {
+      control.close();
+    }
+  }
+
+  async #openControl(): Promise<Control> {
+    const { ready, options } = this.#given;
+    const { timeoutMs } = options;
+    return openControl(await locate(ready.source.endpoint, timeoutMs), { side: 'from', timeoutMs });
+  }
+}

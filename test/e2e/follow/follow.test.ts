@@ -1,0 +1,197 @@
+/** Following a live source, and cutting over to the cluster while its clients write. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { State } from '../../../src/watch/orders.js';
+import { type Application, startApplication } from '../../support/application.js';
+import { fillMixed } from '../../support/bulk.js';
+import { type CliRun, runCli, startCli } from '../../support/cli.js';
+import { snapshot } from '../../support/compare.js';
+import { reportOf } from '../../support/reports.js';
+import { setStage } from '../../support/stage.js';
+import { waitFor } from '../../support/wait.js';
+
+const stage = setStage();
+let runtime = '';
+const runs: CliRun[] = [];
+let application: Application | undefined;
+
+beforeEach(() => {
+  runtime = mkdtempSync(join(tmpdir(), 'cluster-import-run-'));
+});
+afterEach(async () => {
+  await application?.stop();
+  application = undefined;
+  for (const run of runs) run.signal('SIGKILL');
+  await Promise.all(runs.splice(0).map((run) => run.done));
+  rmSync(runtime, { recursive: true });
+  // A cutover leaves it refusing writes.
+  await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+});
+
+const env = () => ({ XDG_RUNTIME_DIR: runtime });
+const ctl = (...words: string[]) => runCli(['ctl', ...words], env());
+
+function follow(...words: string[]): CliRun {
+  const run = startCli([...stage.endpoints, '--follow', '--json', '--quiet', ...words], env());
+  runs.push(run);
+  return run;
+}
+
+async function status(): Promise<State | undefined> {
+  const { code, stdout } = await ctl('status', '--json');
+  return code === 0 ? (JSON.parse(stdout) as State) : undefined;
+}
+
+const until = (phase: string) =>
+  waitFor(`the phase ${phase}`, async () => (await status())?.follow?.phase === phase);
+
+/** Everything that the source has acknowledged is in the cluster, and nothing else. */
+async function expectEqual(): Promise<void> {
+  // What expires meanwhile does so on both sides, though not at the same moment.
+  const lasting = async () => {
+    const all = await snapshot(stage.source.client);
+    return new Map([...all].filter(([key]) => !key.startsWith('short:')));
+  };
+  const missing = await stage.missingIn(await lasting());
+  expect(missing.filter((line) => !line.startsWith('"short:'))).toEqual([]);
+}
+
+describe('a run with --follow', () => {
+  it('cuts over by itself, with everything that the source has acknowledged', async () => {
+    await fillMixed(stage.source, 5000);
+    application = startApplication(stage.source);
+    const { code, report } = reportOf(await follow('--cutover', 'auto').done);
+    const refusals = await application.ended;
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ status: 'complete', mode: 'follow', failures: [] });
+    expect(report.follow?.cutover).toMatchObject({
+      fence: 'pause',
+      lateWrites: 0,
+      source: 'refuses writes',
+    });
+    expect(report.follow?.changes).toBeGreaterThan(0);
+    for (const refusal of refusals) expect(refusal).toMatch(/NOREPLICAS|EXECABORT/);
+    expect(application.acknowledged).toBeGreaterThan(100);
+    await expectEqual();
+  });
+
+  it('cuts over when it is told to, and waits for the command that switches the clients', async () => {
+    await fillMixed(stage.source, 2000);
+    application = startApplication(stage.source);
+    const mark = join(runtime, 'switched');
+    const run = follow('--on-cutover', `test ! -e ${mark} && echo once > ${mark} && exit 3`);
+    await until('following');
+    // The first time the command fails: writes go on, and so does following.
+    const first = await ctl('cutover');
+    expect(first).toMatchObject({ code: 2, stdout: '' });
+    expect(first.stderr).toContain('No cutover: --on-cutover ended with 3.');
+    const before = application.acknowledged;
+    await waitFor('writes to go on', () => (application?.acknowledged ?? 0) > before + 50);
+    expect((await status())?.follow?.phase).toBe('following');
+    // The second time it fails for another reason, and the third time it is well.
+    rmSync(mark);
+    expect((await ctl('cutover')).code).toBe(2);
+    run.signal('SIGINT');
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(130);
+    expect(report).toMatchObject({ status: 'interrupted', follow: { cutover: null } });
+  });
+
+  it('lets writes go on when they have been held for too long', async () => {
+    await fillMixed(stage.source, 1000);
+    application = startApplication(stage.source);
+    follow('--on-cutover', 'sleep 60', '--max-hold', '700ms');
+    await until('following');
+    const { code, stderr } = await ctl('cutover');
+    expect(code).toBe(2);
+    expect(stderr).toContain('writes were held for 700 ms (--max-hold)');
+    const before = application.acknowledged;
+    await waitFor('writes to go on', () => (application?.acknowledged ?? 0) > before + 50);
+    expect((await status())?.follow?.phase).toBe('following');
+  });
+
+  it('lets writes go on when it is told to', async () => {
+    await fillMixed(stage.source, 1000);
+    application = startApplication(stage.source);
+    follow('--on-cutover', 'sleep 60', '--max-hold', '1m');
+    await until('following');
+    const cutover = ctl('cutover');
+    await until('holding');
+    expect((await ctl('release')).code).toBe(0);
+    expect((await cutover).stderr).toContain('`ctl release` has let writes go on');
+    const before = application.acknowledged;
+    await waitFor('writes to go on', () => (application?.acknowledged ?? 0) > before + 50);
+  });
+
+  it('holds no writes for longer than moments after it was killed, and the same command goes on', async () => {
+    await fillMixed(stage.source, 2000);
+    application = startApplication(stage.source);
+    const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--max-hold', '1m');
+    await until('following');
+    void ctl('cutover');
+    await until('holding');
+    killed.signal('SIGKILL');
+    await killed.done;
+    const before = application.acknowledged;
+    await waitFor('writes to go on', () => (application?.acknowledged ?? 0) > before + 50);
+    // Nobody hears of this.
+    await stage.source.client.del('mixed:1', 'mixed:2', 'mixed:3');
+    const { code, report } = reportOf(await follow('--cutover', 'auto').done);
+    expect([code, report.status]).toEqual([0, 'complete']);
+    await application.ended;
+    await expectEqual();
+  });
+
+  it('follows whole databases that are emptied, swapped or moved', async () => {
+    const { client } = stage.source;
+    await fillMixed(stage.source, 2000);
+    const run = follow();
+    await until('following');
+    await client.call('SELECT', 1);
+    await client.mset('one', '1', 'two', '2');
+    await client.call('SELECT', 0);
+    await client.call('MOVE', 'mixed:5', 1);
+    await client.call('COPY', 'mixed:6', 'copied', 'DB', 1);
+    await client.swapdb(0, 1);
+    await waitFor('the swap to arrive', async () => (await stage.cluster.size()) === 4);
+    await client.call('SELECT', 1);
+    await client.flushdb();
+    await client.call('SELECT', 0);
+    expect(await stage.cluster.size()).toBe(4);
+    await client.flushall();
+    await waitFor('the end of all keys', async () => (await stage.cluster.size()) === 0);
+    await client.set('last', 'x');
+    expect((await ctl('cutover')).code).toBe(0);
+    expect((await run.done).code).toBe(0);
+    await expectEqual();
+  });
+});
+
+describe('a run with --follow that can not be', () => {
+  it.each([
+    [['--match', 'a*'], '--follow and --match do not go together'],
+    [['--dry-run'], '--follow and --dry-run do not go together'],
+    [['--db', '0,1'], '--follow takes one database of one server'],
+  ])('refuses %j', async (words, sentence) => {
+    const { code, stderr } = await runCli([...stage.endpoints, '--follow', ...words], env());
+    expect(code).toBe(2);
+    expect(stderr).toContain(sentence);
+    expect(stderr.trimEnd()).not.toContain('\n');
+  });
+
+  it('refuses a cluster that has keys of its own', async () => {
+    await fillMixed(stage.source, 10);
+    await stage.cluster.clientFor('other').set('other', 'x');
+    const { code, stderr } = await runCli([...stage.endpoints, '--follow'], env());
+    expect(code).toBe(2);
+    expect(stderr).toContain('--follow begins with an empty one');
+  });
+
+  it('refuses what belongs to --follow without it', async () => {
+    const { code, stderr } = await runCli([...stage.endpoints, '--on-cutover', 'true'], env());
+    expect(code).toBe(2);
+    expect(stderr).toContain('--on-cutover is for --follow');
+  });
+});

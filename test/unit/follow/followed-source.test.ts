@@ -1,0 +1,113 @@
+/** The rounds of a followed source, with a pipeline that only asks for pages. */
+import { describe, expect, it } from 'vitest';
+import { ChangedKeys } from '../../../src/follow/changed-keys.js';
+import { FollowedSource, type Round } from '../../../src/follow/followed-source.js';
+import { keyAt } from '../../../src/redis/keys.js';
+import type { Keys, Source } from '../../../src/types.js';
+import { keysOf } from '../../support/keys.js';
+
+/** A source that lists these pages, each time anew. */
+function listing(...pages: string[][]): Source {
+  return {
+    name: 'source',
+    estimatedKeys: 0,
+    progress: 1,
+    isReplayable: true,
+    async *pages() {
+      for (const page of pages) {
+        await Promise.resolve();
+        yield keysOf(...page);
+      }
+    },
+  };
+}
+
+function follow(first: Source, strays: string[] = []) {
+  const changed = new ChangedKeys();
+  const rounds: Round[] = [];
+  const source = new FollowedSource(first, {
+    changed,
+    pageKeys: () => 2,
+    async *strays() {
+      await Promise.resolve();
+      yield keysOf(...strays);
+    },
+    roundEnded: (round) => rounds.push(round),
+  });
+  const pages = source.pages()[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => {
+    const page = await pages.next();
+    return page.done === true ? 'end' : told(page.value);
+  };
+  return { changed, rounds, source, next };
+}
+
+/** `| at rest`, or the keys, with a + ahead of those that are copied again. */
+function told(page: Keys): string {
+  const names = [...Array(page.count).keys()].map((at) => keyAt(page, at).toString());
+  const words = `${page.isAgain === true ? '+' : ''}${names.join(' ')}`;
+  return page.afterRest === true ? `|${words}` : words;
+}
+
+describe('a followed source', () => {
+  it('lists its keys, and then those that are changed, each round between two rests', async () => {
+    const { changed, next, rounds, source } = follow(listing(['a', 'b'], ['c']));
+    expect([await next(), await next(), await next()]).toEqual(['a b', 'c', '|']);
+    changed.note('b');
+    changed.note('x');
+    changed.note('y');
+    expect(await next()).toBe('|');
+    expect(source.isCopied).toBe(true);
+    expect([await next(), await next(), await next()]).toEqual(['+b x', '+y', '|']);
+    expect(rounds.map(({ keys }) => keys)).toEqual([0]);
+    changed.note('z');
+    expect([await next(), await next()]).toEqual(['|', '+z']);
+    expect(rounds.map(({ keys }) => keys)).toEqual([0, 3]);
+  });
+
+  it('takes keys only once everything is at rest, so that a later change is not forgotten', async () => {
+    const { changed, next } = follow(listing(['a']));
+    await next();
+    await next();
+    changed.note('b');
+    expect(await next()).toBe('|');
+    // Heard while what was under way came to rest.
+    changed.note('c');
+    expect(await next()).toBe('+b c');
+    // Heard while they are read.
+    changed.note('b');
+    expect([await next(), await next(), await next()]).toEqual(['|', '|', '+b']);
+  });
+
+  it('looks at all keys of both sides where changes were missed', async () => {
+    const { changed, next } = follow(listing(['a', 'b']), ['gone']);
+    await next();
+    await next();
+    changed.noteEverything('there was a gap');
+    const pages = [await next(), await next(), await next(), await next()];
+    expect(pages).toEqual(['|', '+a b', '+gone', '|']);
+  });
+
+  it('tells of a round that begins later than it was asked for, even if nothing has changed', async () => {
+    const { next, source } = follow(listing(['a']));
+    await next();
+    await next();
+    let isOver = false;
+    const round = source.nextRound().then(() => (isOver = true));
+    expect([await next(), await next()]).toEqual(['|', '|']);
+    expect(isOver).toBe(false);
+    const waiting = next();
+    await round;
+    source.end();
+    expect(await waiting).toBe('end');
+  });
+
+  it('ends with what its feed ended with', async () => {
+    const { next, source } = follow(listing(['a']));
+    await next();
+    await next();
+    const waiting = next();
+    source.fail(new Error('the feed is lost'));
+    await expect(waiting).rejects.toThrow('the feed is lost');
+  });
+});
