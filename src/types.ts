@@ -269,6 +269,23 @@ export interface Tally {
 /** How the writes of a source's clients are held (follow/fence.ts). */
 export type FenceName = 'pause' | 'refuse' | 'none';
 
+/** Where a feed stands: plain data, for the journal. */
+export interface FeedPosition {
+  /** Names the history of changes that the offset counts in (master_replid; before 4.0 run_id). */
+  readonly replicationId: string;
+  readonly offset: number;
+  /** The database that the stream is in at the offset; -1: nobody knows. */
+  readonly db: number;
+}
+
+/** From where the next start goes on with following. */
+export interface FollowCheckpoint {
+  /** Every change up to there is in the cluster. */
+  readonly position: FeedPosition;
+  /** Which data sets its nodes had then, by address. */
+  readonly datasets: Readonly<Record<string, string>>;
+}
+
 /** How far a run is that follows its source. */
 export type Phase = 'joining' | 'copying' | 'catching-up' | 'following' | 'holding' | 'cut-over';
 

@@ -1,4 +1,5 @@
 /** What a feed is, whatever it listens to: the words between those who hear of changes and those who follow. */
+import type { FeedPosition } from '../types.js';
 
 /** Hears of the source's changes, in the order in which they happened. Keys are latin1 strings of their bytes. */
 export interface ChangeListener {
@@ -9,15 +10,6 @@ export interface ChangeListener {
    * plain-English clause.
    */
   everything(db: number | undefined, why: string): void;
-}
-
-/** Where a feed stands: plain data, for the journal. */
-export interface FeedPosition {
-  /** Names the history of changes that the offset counts in (master_replid; before 4.0 run_id). */
-  readonly replicationId: string;
-  readonly offset: number;
-  /** The database that the stream is in at the offset; -1: nobody knows. */
-  readonly db: number;
 }
 
 export interface Feed {

@@ -24,7 +24,8 @@ import { locate } from '../redis/sentinel.js';
 import type { Logger } from '../types.js';
 import { makeBacklog } from './backlog.js';
 import { Changes } from './changes.js';
-import type { ChangeListener, Feed, FeedPosition } from './feed.js';
+import type { ChangeListener, Feed } from './feed.js';
+import type { FeedPosition } from '../types.js';
 import { openReplicaLink, type ReplicaLink } from './replica-link.js';
 import {
   ask,

@@ -24,7 +24,11 @@ export interface FollowedSourceOptions {
   pageKeys(): number;
   /** Keys that the cluster has and the source has not: nobody knows when they were deleted. */
   strays(): AsyncIterable<Keys>;
-  /** Hears of the end of each round, and once of the first copy's, as an empty round. */
+  /** The first copy was completed by an earlier run, and what has changed since is heard of. */
+  readonly isCopied: boolean;
+  /** Hears that a round takes what waits. */
+  roundBegins(): void;
+  /** Hears of the end of each round. */
   roundEnded(round: Round): void;
 }
 
@@ -106,6 +110,22 @@ export class FollowedSource implements Source {
 
   async *pages(): AsyncIterable<Keys> {
     const { changed } = this.#options;
+    if (!this.#options.isCopied) yield* this.#firstCopy();
+    if (this.#isDone()) return;
+    yield atRest;
+    this.#isCopied = true;
+    // Its end says that the first copy is complete, also where nothing changes.
+    yield* this.#round();
+    for (;;) {
+      await changed.some(() => this.#isOver || this.#waiting.length > 0);
+      if (this.#isDone()) return;
+      yield* this.#round();
+      if (!this.#isHurried && this.#waiting.length === 0) await delay(restMs);
+    }
+  }
+
+  async *#firstCopy(): AsyncIterable<Keys> {
+    const { changed } = this.#options;
     let roundAtMs = performance.now();
     for await (const page of this.#first.pages()) {
       yield page;
@@ -114,15 +134,6 @@ export class FollowedSource implements Source {
       // What all keys have to be looked at for can wait until they have been.
       if (changed.count !== Infinity) yield* this.#round();
       roundAtMs = performance.now();
-    }
-    yield atRest;
-    this.#isCopied = true;
-    this.#options.roundEnded({ keys: 0, tookMs: 0, lagMs: 0 });
-    for (;;) {
-      await changed.some(() => this.#isOver || this.#waiting.length > 0);
-      if (this.#isDone()) return;
-      yield* this.#round();
-      if (!this.#isHurried && this.#waiting.length === 0) await delay(restMs);
     }
   }
 
@@ -135,6 +146,7 @@ export class FollowedSource implements Source {
     const startedMs = performance.now();
     this.#roundsBegun++;
     yield atRest;
+    this.#options.roundBegins();
     const taken = this.#options.changed.take();
     yield* this.#pagesOf(taken);
     // When another page is asked for, these are where they should be.

@@ -30,6 +30,8 @@ export interface FollowerOptions {
   readonly onCutover: string | undefined;
   /** Cut over as soon as the copy is complete and little waits. */
   readonly isAutomatic: boolean;
+  /** What has happened to the cluster's nodes since the last look, so that they may lack keys. */
+  lookAtNodes(): Promise<string | undefined>;
   /** Keys that could not be copied. */
   unmovedKeys(): number;
   readonly logger: Logger;
@@ -37,7 +39,7 @@ export interface FollowerOptions {
   readonly warn: (sentence: string) => void;
 }
 
-/** With less than that to copy in a round, the source is followed closely. */
+/** With no more than that waiting at the end of a round, the source is followed closely. */
 const closeKeys = 10_000;
 /** How long rounds go on before writes are held, so that little is left for the hold. */
 const quickRounds = 3;
@@ -96,11 +98,11 @@ export class Follower {
   }
 
   roundEnded({ keys, tookMs, lagMs }: Round): void {
-    const { source, tell } = this.#options;
+    const { source, changed, tell } = this.#options;
     if (!source.isCopied) return;
     if (keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
     this.#roundMs = this.#roundMs === undefined ? tookMs : (3 * this.#roundMs + tookMs) / 4;
-    if (this.#isFollowing || keys > closeKeys) return;
+    if (this.#isFollowing || changed.count > closeKeys) return;
     this.#isFollowing = true;
     tell('The first copy is complete, and the cluster follows the source.');
     if (this.#options.isAutomatic) void this.cutOver().catch(() => undefined);
@@ -194,6 +196,8 @@ export class Follower {
           `${String(unmoved)} ${unmoved === 1 ? 'key' : 'keys'} could not be copied (the report names them)`,
         );
       }
+      const why = await until(this.#options.lookAtNodes(), signal);
+      if (why !== undefined) changed.noteEverything(why);
       // A write may have slipped through a fence that refuses.
       await feed.reached(await readOffset(control), signal);
       if (changed.count === 0) return;

@@ -8,7 +8,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
-import type { ScanPosition } from '../types.js';
+import type { FollowCheckpoint, ScanPosition } from '../types.js';
 import { makeFolder, replaceFile } from './atomic-file.js';
 import { takeLock } from './lock.js';
 import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
@@ -35,6 +35,7 @@ interface Done {
   readonly moved: number;
   readonly bytes: number;
   readonly scans: Readonly<Record<string, ScanPosition>>;
+  readonly follow: FollowCheckpoint | null;
 }
 
 interface Troubles {
@@ -91,7 +92,7 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
       if (!before) await removeAll([path, ...movedFiles(path)]);
       const startedAt = before?.startedAt ?? new Date().toISOString();
       write = async () => {
-        const { moved: keys, bytes, scans } = done();
+        const { moved: keys, bytes, scans, follow } = done();
         const { replaceSaid, replace, startedEmpty } = decision;
         const state: JournalState = {
           format,
@@ -110,6 +111,7 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
           savedAt: new Date().toISOString(),
           selection: job.selection,
           scans,
+          follow,
         };
         await replaceFile(path, serializeState(state));
       };

@@ -10,7 +10,7 @@
  * addresses have to do.)
  */
 import { PreflightError } from '../errors.js';
-import type { ScanPosition } from '../types.js';
+import type { FollowCheckpoint, ScanPosition } from '../types.js';
 import type { JobName } from './state-folder.js';
 
 export interface Job extends JobName {
@@ -49,6 +49,8 @@ export interface JournalState {
   readonly selection: string;
   /** Where copying scans stood, by source: every key before that is in the cluster. */
   readonly scans: Readonly<Record<string, ScanPosition>>;
+  /** From where following goes on; null: not before all keys have been compared. */
+  readonly follow?: FollowCheckpoint | null;
 }
 
 export const format = 'cluster-import journal';
@@ -56,14 +58,14 @@ export const formatVersion = 1;
 
 const verbs = { move: 'moves', copy: 'copies', follow: 'copies and follows' } as const;
 
-type Checks = { readonly [Name in keyof JournalState]: (value: unknown) => boolean };
+type Checks = { readonly [Name in keyof Required<JournalState>]: (value: unknown) => boolean };
 
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 const isFlag = (value: unknown): boolean => typeof value === 'boolean';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 
-const checks: Checks = {
+const checks = {
   format: (value) => value === format,
   formatVersion: (value) => value === formatVersion,
   from: isTexts,
@@ -81,7 +83,18 @@ const checks: Checks = {
   selection: isText,
   scans: (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(isPosition),
-};
+  // Journals of versions that could not follow lack it.
+  follow: (value) => value === undefined || value === null || isFollowCheckpoint(value),
+} satisfies Checks;
+
+function isFollowCheckpoint(value: unknown): boolean {
+  const { position, datasets } = value as Partial<Record<string, unknown>>;
+  if (typeof position !== 'object' || position === null) return false;
+  if (typeof datasets !== 'object' || datasets === null) return false;
+  const { replicationId, offset, db } = position as Partial<Record<string, unknown>>;
+  if (!Object.values(datasets).every(isText) || !isText(replicationId)) return false;
+  return isCount(offset) && Number.isSafeInteger(db);
+}
 
 function isPosition(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;

@@ -111,13 +111,15 @@ export async function limitBelowDistance(
  */
 export function replicasToWaitFor(
   inSync: number,
-  options: Pick<ImportOptions, 'copy' | 'waitReplicas'>,
+  options: Pick<ImportOptions, 'copy' | 'follow' | 'waitReplicas'>,
 ): number {
-  if (options.copy) return 0;
+  if (options.copy && !options.follow) return 0;
   return options.waitReplicas ?? Math.min(1, inSync);
 }
 
 /** Whether what a node stores is to be on its disk as well. */
-export function waitsForDisks(options: Pick<ImportOptions, 'copy' | 'waitFsync'>): boolean {
-  return options.waitFsync && !options.copy;
+export function waitsForDisks(
+  options: Pick<ImportOptions, 'copy' | 'follow' | 'waitFsync'>,
+): boolean {
+  return options.waitFsync && (!options.copy || options.follow);
 }

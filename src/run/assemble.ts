@@ -20,7 +20,7 @@ import { createSourceHealth, type SourceHealth } from '../redis/source-health.js
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource, selectedSource, selectsAll } from '../sources/selection.js';
 import { scanSource } from '../sources/scan.js';
-import type { Logger, Mover, ScanPosition } from '../types.js';
+import type { FollowCheckpoint, Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
@@ -58,6 +58,8 @@ export interface Extras {
   readonly moved?: MovedKeys | undefined;
   /** Where an earlier run's scan had come to. */
   readonly startAt?: ScanPosition | undefined;
+  /** From where an earlier run's following goes on. */
+  readonly followAt?: FollowCheckpoint | undefined;
   /** Just these keys, instead of all that the source has. */
   readonly onlyKeys?: KeysFile | undefined;
 }
@@ -93,7 +95,7 @@ export function assemble(
   shared: Shared,
   /** How much may be under way at the source's server. */
   allowance: Allowance,
-  { moved, startAt, onlyKeys }: Extras = {},
+  { moved, startAt, followAt, onlyKeys }: Extras = {},
 ): Part {
   const { options, logger, throttle, eviction, record, movedEarlier, names } = shared;
   const choice = chooseMover(ready, options);
@@ -147,6 +149,7 @@ export function assemble(
         limits,
         logger,
         goesOn: shared.goesOn,
+        resumeAt: followAt,
         openSource: async () => (await opening.open()).connection,
         tell: shared.voice.tell,
         warn: shared.voice.warn,

@@ -68,6 +68,7 @@ export async function openBooks(
     const isOnly = onlyKeys !== undefined;
     const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
     const plan = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
+    const followAt = plan.goesOn && options.follow ? (earlier?.follow ?? undefined) : undefined;
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
       plan.goesOn && copy && !options.follow && earlier?.selection === job.selection
@@ -81,13 +82,14 @@ export async function openBooks(
         plan,
         moved: plan.keepsMoved ? journal?.moved : undefined,
         movedBefore: plan.goesOn ? (earlier?.moved ?? 0) : 0,
-        of: (source) => ({ startAt: positions[source], onlyKeys }),
+        of: (source) => ({ startAt: positions[source], followAt, onlyKeys }),
       },
       earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
       async begin(run, stop) {
         const done = () => {
           const { moved, bytes } = run.tally.snapshot();
-          return { moved, bytes, scans: isFinished ? {} : run.positions() };
+          const follow = run.follow?.checkpoint ?? null;
+          return { moved, bytes, scans: isFinished ? {} : run.positions(), follow };
         };
         // Some keys by name are not the job: they neither begin nor end it.
         if (!isOnly && journal) {

@@ -3,6 +3,7 @@ import { PreflightError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
+import { NodeWatch } from '../follow/node-watch.js';
 import { fenceFor, letWrite, refusesWrites } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
@@ -14,15 +15,27 @@ import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
 import { locate } from '../redis/sentinel.js';
-import type { FollowStatus, Logger, Source, Tally } from '../types.js';
+import type {
+  FeedPosition,
+  FollowCheckpoint,
+  FollowStatus,
+  Logger,
+  Node,
+  Source,
+  Tally,
+} from '../types.js';
+
+const lookEveryMs = 1000;
 
 export interface FollowingOptions {
   readonly ready: Ready;
   readonly options: ImportOptions;
   readonly limits: Pick<Limits, 'page'>;
   readonly logger: Logger;
-  /** Whether an earlier run of the job has copied keys whose deletion nobody has told of since. */
+  /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
+  /** From where its changes are heard of; undefined: nobody knows what has changed since. */
+  readonly resumeAt: FollowCheckpoint | undefined;
   openSource(): Promise<Connection>;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
@@ -32,27 +45,40 @@ export class Following {
   readonly source: FollowedSource;
   readonly #given: FollowingOptions;
   readonly #changed = new ChangedKeys();
+  readonly #nodes: NodeWatch;
   #feed: Feed | undefined;
+  /** Where the feed was when the present round took what waited. */
+  #roundAt: FeedPosition | undefined;
+  #checkpoint: FollowCheckpoint | undefined;
   #follower: Follower | undefined;
   #tally: Tally | undefined;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
+    this.#nodes = new NodeWatch(
+      {
+        topology: given.ready.target.topology,
+        connectNode: (node) => this.#connectNode(node),
+      },
+      given.resumeAt?.datasets,
+    );
     this.source = new FollowedSource(first, {
       changed: this.#changed,
+      isCopied: given.resumeAt !== undefined,
+      roundBegins: () => {
+        this.#roundAt = this.#feed?.position;
+      },
       pageKeys: () => given.limits.page(),
       strays: () =>
         strays({
           topology: given.ready.target.topology,
-          connectNode: (node) =>
-            connect(given.ready.target.topology.endpointOf(node), {
-              timeoutMs: given.options.timeoutMs,
-            }),
+          connectNode: (node) => this.#connectNode(node),
           openSource: () => given.openSource(),
           isTemporary: (name) =>
             name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix,
         }),
       roundEnded: (round) => {
+        this.#noteCheckpoint();
         this.#follower?.roundEnded(round);
       },
     });
@@ -61,6 +87,11 @@ export class Following {
   /** Undefined until the feed has been joined. */
   get status(): FollowStatus | undefined {
     return this.#follower?.status;
+  }
+
+  /** Undefined until the first copy is complete. */
+  get checkpoint(): FollowCheckpoint | undefined {
+    return this.#checkpoint;
   }
 
   get follower(): Follower | undefined {
@@ -72,10 +103,11 @@ export class Following {
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(): Promise<void> {
-    const { ready, options, logger, goesOn } = this.#given;
+    const { ready, options, logger, goesOn, resumeAt } = this.#given;
     const { endpoint, versionNumber } = ready.source;
     const changed = this.#changed;
     await this.#openFence();
+    const nodesWhy = await this.#nodes.look();
     const feed = await openReplicationFeed({
       endpoint,
       listener: {
@@ -91,9 +123,12 @@ export class Following {
       logger,
       timeoutMs: options.timeoutMs,
       retryForMs: options.retryForMs,
+      resumeAt: resumeAt?.position,
     });
     this.#feed = feed;
-    if (goesOn) changed.noteEverything('an earlier run had begun');
+    this.#checkpoint = resumeAt;
+    if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
+    if (goesOn && !resumeAt) changed.noteEverything('an earlier run had begun');
     feed.ended.catch((error: unknown) => {
       this.source.fail(error as Error);
       void this.#follower?.release('the source was lost');
@@ -107,10 +142,8 @@ export class Following {
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,
       isAutomatic: options.cutover === 'auto',
-      unmovedKeys: () => {
-        const { conflicting = 0, failed = 0 } = this.#tally?.snapshot() ?? {};
-        return conflicting + failed;
-      },
+      lookAtNodes: () => this.#nodes.look(),
+      unmovedKeys: () => this.#unmovedKeys(),
       logger,
       tell: this.#given.tell,
       warn: this.#given.warn,
@@ -128,11 +161,16 @@ export class Following {
       const deleted = outcome.deleted ?? 0;
       this.#follower?.noteCopies(Math.max(0, outcome.repeated - deleted), deleted);
     });
+    const looking = setInterval(() => {
+      // A node that does not answer now is looked at the next time, and before the cutover.
+      this.#lookAtNodes().catch(() => undefined);
+    }, lookEveryMs);
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop);
     try {
       await work();
     } finally {
+      clearInterval(looking);
       signal.removeEventListener('abort', stop);
       await this.#follower?.release('the run ended');
     }
@@ -140,6 +178,33 @@ export class Following {
 
   close(): void {
     this.#feed?.close();
+    this.#nodes.close();
+  }
+
+  #unmovedKeys(): number {
+    const { conflicting = 0, failed = 0 } = this.#tally?.snapshot() ?? {};
+    return conflicting + failed;
+  }
+
+  /** What waited when the round began is where it should be, and so is what was heard of before. */
+  #noteCheckpoint(): void {
+    const position = this.#roundAt;
+    if (!position || !this.source.isCopied || this.#unmovedKeys() > 0) return;
+    // Why all keys have to be compared is not in the feed, or was missed there.
+    if (this.#changed.count === Infinity) return;
+    this.#checkpoint = { position, datasets: this.#nodes.datasets };
+  }
+
+  async #lookAtNodes(): Promise<void> {
+    const why = await this.#nodes.look();
+    if (why === undefined) return;
+    this.#given.logger.info({ why }, 'all keys are compared again');
+    this.#changed.noteEverything(why);
+  }
+
+  #connectNode(node: Node): Promise<Connection> {
+    const { ready, options } = this.#given;
+    return connect(ready.target.topology.endpointOf(node), { timeoutMs: options.timeoutMs });
   }
 
   /** An earlier run that was killed while it held writes by refusing them has left them so. */

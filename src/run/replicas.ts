@@ -43,7 +43,7 @@ export function createReplicas(
 ): Replicas {
   const inSync = new Map(masters.map((one) => [one.node.address, one.replicasInSync]));
   const asking = new Map<string, Promise<number>>();
-  const isOpen = options.waitReplicas === undefined && !options.copy;
+  const isOpen = options.waitReplicas === undefined && (!options.copy || options.follow);
   /** Connections for asking again: on the others values pass, and nothing may get between them. */
   const aside = new Map<string, Connection>();
   const askedAtMs = new Map<string, number>();

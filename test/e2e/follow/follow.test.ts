@@ -144,6 +144,47 @@ describe('a run with --follow', () => {
     await expectEqual();
   });
 
+  it('goes on where it was stopped, and copies only what has changed since', async () => {
+    await fillMixed(stage.source, 2000);
+    const { client } = stage.source;
+    const stopped = follow();
+    await until('following');
+    await client.set('before', 'x');
+    await waitFor('the change to arrive', async () => {
+      return (await stage.cluster.clientFor('before').exists('before')) === 1;
+    });
+    stopped.signal('SIGINT');
+    expect((await stopped.done).code).toBe(130);
+    await client.set('meanwhile', 'x');
+    await client.del('before', 'mixed:1');
+    const { code, report } = reportOf(await follow('--cutover', 'auto').done);
+    expect(code).toBe(0);
+    expect(report).toMatchObject({
+      keys: { scanned: 0, moved: 0 },
+      follow: { copiedAgain: 1, deleted: 2, gaps: 0 },
+    });
+    await expectEqual();
+  });
+
+  it('compares all keys where the source has no more of what was missed', async () => {
+    await fillMixed(stage.source, 2000);
+    const { client } = stage.source;
+    const stopped = follow();
+    await until('following');
+    await client.set('before', 'x');
+    stopped.signal('SIGINT');
+    expect((await stopped.done).code).toBe(130);
+    await client.del('before', 'mixed:1', 'mixed:2');
+    await client.set('meanwhile', 'x');
+    // The backlog has a megabyte.
+    await client.set('large', 'x'.repeat(2 ** 21));
+    const { code, report } = reportOf(await follow('--cutover', 'auto').done);
+    expect(code).toBe(0);
+    expect(report.follow?.gaps).toBe(1);
+    expect(report.follow?.deleted).toBeGreaterThanOrEqual(2);
+    await expectEqual();
+  });
+
   it('follows whole databases that are emptied, swapped or moved', async () => {
     const { client } = stage.source;
     await fillMixed(stage.source, 2000);
