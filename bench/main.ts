@@ -29,6 +29,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'what clients of the source wait, with and without --max-source-latency',
     load: async () => (await import('./latency.js')).latency,
   },
+  follow: {
+    about: 'how long writes are held for a cutover, and how far the cluster is behind before it',
+    load: async () => (await import('./follow.js')).follow,
+  },
   dump: {
     about: 'a dump file, against a server that loads it and the import from that',
     load: async () => (await import('./dump.js')).dump,

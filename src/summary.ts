@@ -101,6 +101,10 @@ function following({ follow }: Report): string {
             `writes for ${formatCount(cutover.heldMs)} ms, by ${cutover.fence}, at ${cutover.at}`,
           ],
           [
+            'proof',
+            `the source held ${formatCount(cutover.keys.source)} keys then, the cluster ${formatCount(cutover.keys.cluster)}`,
+          ],
+          [
             'source',
             `${cutover.source}, ${formatCount(cutover.lateWrites)} keys written to after the cutover`,
           ],

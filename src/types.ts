@@ -320,6 +320,8 @@ export interface Cutover {
   /** Keys that were written to at the source after the cutover. */
   readonly lateWrites: number;
   readonly source: 'refuses writes' | 'writable';
+  /** What both held then. Keys that have expired, and that nobody has asked for since, may count still. */
+  readonly keys: { readonly source: number; readonly cluster: number };
 }
 
 /** Where a run says what happens to it: pino's loggers, as far as they are used here. */

@@ -13,6 +13,7 @@
  * its end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { ImportError } from '../errors.js';
 import { bulkHead } from '../redis/frames.js';
 import { keysBuilder, noKeys } from '../redis/keys.js';
 import type { Keys, Source } from '../types.js';
@@ -22,7 +23,10 @@ export interface FollowedSourceOptions {
   readonly changed: ChangedKeys;
   /** How many keys a page should have. */
   pageKeys(): number;
-  /** Keys that the cluster has and the source has not: nobody knows when they were deleted. */
+  /**
+   * Keys that the cluster has and the source has not: nobody knows when they were deleted.
+   * @throws ImportError when a server can't be asked: all keys are compared once more then.
+   */
   strays(): AsyncIterable<Keys>;
   /** The first copy was completed by an earlier run, and what has changed since is heard of. */
   readonly isCopied: boolean;
@@ -44,6 +48,8 @@ export interface Round {
 const roundEveryMs = 1000;
 /** A key that is written to all the time is not copied more often than that. */
 const restMs = 20;
+/** How long a node that could not be asked for its keys is left alone. */
+const patienceMs = 500;
 
 const atRest: Keys = { ...noKeys, afterRest: true };
 
@@ -178,7 +184,14 @@ export class FollowedSource implements Source {
     if (page.count > 0) yield { ...page.take(), isAgain: true };
     if (everything === undefined) return;
     for await (const listed of this.#first.pages()) yield { ...listed, isAgain: true };
-    for await (const stray of this.#options.strays()) yield { ...stray, isAgain: true };
+    try {
+      for await (const stray of this.#options.strays()) yield { ...stray, isAgain: true };
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      // A node may be away for a moment: all is compared once more when it is back.
+      await delay(patienceMs);
+      this.#options.changed.noteEverything(`the cluster did not list its keys: ${error.message}`);
+    }
   }
 }
 

@@ -32,6 +32,8 @@ export interface FollowerOptions {
   readonly isAutomatic: boolean;
   /** What has happened to the cluster's nodes since the last look, so that they may lack keys. */
   lookAtNodes(): Promise<string | undefined>;
+  /** How many keys the cluster has. */
+  clusterKeys(): Promise<number>;
   /** Keys that could not be copied. */
   unmovedKeys(): number;
   readonly logger: Logger;
@@ -100,7 +102,8 @@ export class Follower {
   roundEnded({ keys, tookMs, lagMs }: Round): void {
     const { source, changed, tell } = this.#options;
     if (!source.isCopied) return;
-    if (keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
+    // What was left when the first copy was complete had to wait for that.
+    if (this.#isFollowing && keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
     this.#roundMs = this.#roundMs === undefined ? tookMs : (3 * this.#roundMs + tookMs) / 4;
     if (this.#isFollowing || changed.count > closeKeys) return;
     this.#isFollowing = true;
@@ -159,12 +162,18 @@ export class Follower {
       }, this.#options.maxHoldMs);
       await until(fence.hold(), signal);
       await this.#copyTheRest(control, signal);
+      const [sourceKeys, clusterKeys] = await until(
+        Promise.all([control.call('DBSIZE'), this.#options.clusterKeys()]),
+        signal,
+      );
+      const keys = { source: Number(sourceKeys), cluster: clusterKeys };
       const { onCutover } = this.#options;
       if (onCutover !== undefined) await runOnCutover(onCutover, signal);
       signal.throwIfAborted();
       clearTimeout(timer);
       // From here on the cluster counts: nothing is taken back any more.
-      const cutover = await this.#end(control, fence, atMs, heldFromMs);
+      const end = await this.#end(control, fence, heldFromMs);
+      const cutover = { at: new Date(atMs).toISOString(), fence: fence.name, keys, ...end };
       this.#cutover = cutover;
       logger.info({ ...cutover }, 'cut over');
       tell(`Cut over: writes were held for ${String(cutover.heldMs)} ms.`);
@@ -205,7 +214,11 @@ export class Follower {
   }
 
   /** Leaves the source so that it takes no more writes, where that can be had. */
-  async #end(control: Control, fence: Fence, atMs: number, heldFromMs: number): Promise<Cutover> {
+  async #end(
+    control: Control,
+    fence: Fence,
+    heldFromMs: number,
+  ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source'>> {
     const { changed, warn } = this.#options;
     // What was heard until now has been copied.
     changed.take();
@@ -214,7 +227,7 @@ export class Follower {
     if (fence.name === 'pause') await fence.release().catch(() => undefined);
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
-    const lateWrites = await countThere(control, [...changed.take().names]);
+    const lateWrites = await countThere(control, [...changed.take().names]).catch(() => 0);
     if (!isRefusing) {
       warn(
         `${control.address} does not let us make it refuse writes (CONFIG SET min-replicas-to-write): keep its clients off.`,
@@ -225,13 +238,7 @@ export class Follower {
         `${control.address} took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
       );
     }
-    return {
-      at: new Date(atMs).toISOString(),
-      heldMs,
-      fence: fence.name,
-      lateWrites,
-      source: isRefusing ? 'refuses writes' : 'writable',
-    };
+    return { heldMs, lateWrites, source: isRefusing ? 'refuses writes' : 'writable' };
   }
 
   async #letGo(control: Control, fence: Fence): Promise<void> {

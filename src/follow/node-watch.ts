@@ -57,17 +57,32 @@ export class NodeWatch {
     return why;
   }
 
+  /** How many keys the masters have, as of the last look. @throws ConnectionError when one is lost. */
+  async countKeys(): Promise<number> {
+    const counts = await Promise.all(
+      this.#options.topology.masters.map(async (node) => {
+        const count = await (await this.#connectionTo(node)).call('DBSIZE');
+        return typeof count === 'number' ? count : 0;
+      }),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   close(): void {
     for (const connection of this.#connections.values()) connection.close();
   }
 
   async #datasetOf(node: Node): Promise<string> {
+    return readDataset(await this.#connectionTo(node));
+  }
+
+  async #connectionTo(node: Node): Promise<Connection> {
     const { address } = node;
     let connection = this.#connections.get(address);
     if (!connection || connection.lost) {
       connection = await this.#options.connectNode(node);
       this.#connections.set(address, connection);
     }
-    return readDataset(connection);
+    return connection;
   }
 }

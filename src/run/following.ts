@@ -142,6 +142,7 @@ export class Following {
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,
       isAutomatic: options.cutover === 'auto',
+      clusterKeys: () => this.#nodes.countKeys(),
       lookAtNodes: () => this.#nodes.look(),
       unmovedKeys: () => this.#unmovedKeys(),
       logger,

@@ -7,6 +7,7 @@ import type { State } from '../../../src/watch/orders.js';
 import { type Application, startApplication } from '../../support/application.js';
 import { fillMixed } from '../../support/bulk.js';
 import { type CliRun, runCli, startCli } from '../../support/cli.js';
+import { isWell } from '../../support/cluster.js';
 import { snapshot } from '../../support/compare.js';
 import { reportOf } from '../../support/reports.js';
 import { setStage } from '../../support/stage.js';
@@ -182,6 +183,29 @@ describe('a run with --follow', () => {
     expect(code).toBe(0);
     expect(report.follow?.gaps).toBe(1);
     expect(report.follow?.deleted).toBeGreaterThanOrEqual(2);
+    await expectEqual();
+  });
+
+  it('copies anew what a node has lost', async () => {
+    await fillMixed(stage.source, 2000);
+    const run = follow();
+    await until('following');
+    const [node] = stage.cluster.masters;
+    const before = await node?.client.dbsize();
+    expect(before).toBeGreaterThan(100);
+    // It keeps nothing on disk.
+    await node?.crash();
+    await node?.revive();
+    await Promise.all(stage.cluster.nodes.map(isWell));
+    const { code } = await ctl('cutover');
+    const { report } = reportOf(await run.done);
+    expect(report.error).toBeUndefined();
+    expect([code, report.status]).toEqual([0, 'complete']);
+    expect(report.follow?.copiedAgain).toBeGreaterThan(100);
+    expect(report.follow?.cutover?.keys).toEqual({
+      source: await stage.source.client.dbsize(),
+      cluster: await stage.cluster.size(),
+    });
     await expectEqual();
   });
 

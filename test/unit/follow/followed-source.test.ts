@@ -1,5 +1,6 @@
 /** The rounds of a followed source, with a pipeline that only asks for pages. */
 import { describe, expect, it } from 'vitest';
+import { ConnectionError } from '../../../src/errors.js';
 import { ChangedKeys } from '../../../src/follow/changed-keys.js';
 import { FollowedSource, type Round } from '../../../src/follow/followed-source.js';
 import { keyAt } from '../../../src/redis/keys.js';
@@ -22,7 +23,7 @@ function listing(...pages: string[][]): Source {
   };
 }
 
-function follow(first: Source, strays: string[] = [], isCopied = false) {
+function follow(first: Source, strays: string[] = [], isCopied = false, failures = 0) {
   const changed = new ChangedKeys();
   const rounds: Round[] = [];
   const source = new FollowedSource(first, {
@@ -30,6 +31,7 @@ function follow(first: Source, strays: string[] = [], isCopied = false) {
     pageKeys: () => 2,
     async *strays() {
       await Promise.resolve();
+      if (failures-- > 0) throw new ConnectionError('a node is away');
       yield keysOf(...strays);
     },
     isCopied,
@@ -45,8 +47,8 @@ function follow(first: Source, strays: string[] = [], isCopied = false) {
 }
 
 /** The same, once its one page has been copied, and the round behind it. */
-async function followed(first: Source, strays: string[] = []) {
-  const following = follow(first, strays);
+async function followed(first: Source, strays: string[] = [], failures = 0) {
+  const following = follow(first, strays, false, failures);
   const pages = [];
   for (let at = 0; at < 4; at++) pages.push(await following.next());
   expect(pages.slice(1)).toEqual(['|', '|', '|']);
@@ -94,6 +96,20 @@ describe('a followed source', () => {
     changed.noteEverything('there was a gap');
     const pages = [await next(), await next(), await next(), await next()];
     expect(pages).toEqual(['|', '+a b', '+gone', '|']);
+  });
+
+  it('looks at all keys once more where the cluster could not be asked for its own', async () => {
+    const strays = ['gone'];
+    const { changed, next } = await followed(listing(['a']), strays, 1);
+    changed.noteEverything('there was a gap');
+    expect([await next(), await next(), await next()]).toEqual(['|', '+a', '|']);
+    expect(changed.count).toBe(Infinity);
+    expect([await next(), await next(), await next(), await next()]).toEqual([
+      '|',
+      '+a',
+      '+gone',
+      '|',
+    ]);
   });
 
   it('goes on with what has changed where an earlier run has copied the rest', async () => {
