@@ -9,7 +9,7 @@
  *           process.
  * `none`    their owner has stopped them.
  */
-import { RefusedError } from '../errors.js';
+import { PreflightError, RefusedError } from '../errors.js';
 import type { Control } from '../redis/control.js';
 import type { FenceName } from '../types.js';
 
@@ -28,10 +28,58 @@ const renewEveryMs = 1000;
 /** More replicas than there are: nobody may write. */
 const unreachableReplicas = 1_000_000;
 
-/** Which fence is to be had. @returns what to do instead of `auto`. */
-export function fenceFor(asked: FenceName | 'auto', versionNumber: number): FenceName {
-  if (asked !== 'auto') return asked;
-  return versionNumber >= pausesWritesSince ? 'pause' : 'refuse';
+/**
+ * Which fence is to be had, tried by commands that change nothing.
+ * @throws PreflightError when the one that was asked for, or any, can not be had.
+ */
+export async function chooseFence(
+  asked: FenceName | 'auto',
+  versionNumber: number,
+  control: Control,
+): Promise<FenceName> {
+  if (asked === 'none') return asked;
+  const mayPause = versionNumber >= pausesWritesSince;
+  const tries = { pause: () => tryPause(control), refuse: () => tryRefuse(control) };
+  const wanted = asked === 'auto' ? (['pause', 'refuse'] as const) : [asked];
+  const refusals: string[] = [];
+  for (const name of wanted) {
+    if (name === 'pause' && !mayPause) {
+      refusals.push(`${control.address} knows no CLIENT PAUSE ... WRITE (Redis 6.2)`);
+      continue;
+    }
+    const refusal = await tries[name]();
+    if (refusal === undefined) return name;
+    refusals.push(refusal);
+  }
+  const others = asked === 'auto' ? '' : `another --fence, or `;
+  throw new PreflightError(
+    `Writes could not be held for the cutover (${refusals.join('; ')}): allow that, or pass ${others}--fence none and stop the writers yourself.`,
+  );
+}
+
+/** A pause that is over at once. @returns why it is refused; undefined: it is not. */
+function tryPause(control: Control): Promise<string | undefined> {
+  return refusalOf(control.call('CLIENT', 'PAUSE', 0, 'WRITE'));
+}
+
+/** Sets what is set already. */
+async function tryRefuse(control: Control): Promise<string | undefined> {
+  return refusalOf(readLeastReplicas(control).then((before) => setLeastReplicas(control, before)));
+}
+
+async function refusalOf(asked: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await asked;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    return error.message.replace(/\.$/, '');
+  }
+}
+
+/** Whether the source can be made to refuse writes once the cluster has taken over. */
+export async function mayRefuseWrites(control: Control): Promise<boolean> {
+  return (await tryRefuse(control)) === undefined;
 }
 
 export function createFence(name: FenceName, control: Control): Fence {

@@ -46,12 +46,15 @@ const closeKeys = 10_000;
 /** How long rounds go on before writes are held, so that little is left for the hold. */
 const quickRounds = 3;
 const lateWritesMs = 200;
+/** An automatic cutover that failed is tried again after so long. */
+const tryAgainMs = 10_000;
 
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #lag = new Lag();
   #isFollowing = false;
   #isHolding = false;
+  #isOver = false;
   #copiedAgain = 0;
   #deleted = 0;
   #roundMs: number | undefined;
@@ -132,6 +135,12 @@ export class Follower {
     return outcome;
   }
 
+  /** No cutover is tried any more. @param why one clause in plain English. */
+  async end(why: string): Promise<void> {
+    this.#isOver = true;
+    await this.release(why);
+  }
+
   /**
    * Lets writes go on at the source, if they are held.
    * @param why one clause in plain English.
@@ -184,12 +193,20 @@ export class Follower {
       if (this.#isHolding && control && fence) await this.#letGo(control, fence);
       this.#isHolding = false;
       source.hurry(false);
-      this.#refused = `No cutover: ${messageOf(reason)}. Writes go on at the source, and it is followed.`;
+      this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
       warn(this.#refused);
+      if (this.#options.isAutomatic) this.#tryAgainLater();
       throw new ImportError(this.#refused, { cause: reason });
     } finally {
       control?.close();
     }
+  }
+
+  #tryAgainLater(): void {
+    const timer = setTimeout(() => {
+      if (!this.#isOver) void this.cutOver().catch(() => undefined);
+    }, tryAgainMs);
+    timer.unref();
   }
 
   /** Copies until nothing is left of what the source has acknowledged. */

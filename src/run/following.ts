@@ -4,7 +4,7 @@ import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { fenceFor, letWrite, refusesWrites } from '../follow/fence.js';
+import { chooseFence, letWrite, mayRefuseWrites, refusesWrites } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
@@ -17,6 +17,7 @@ import { type Control, openControl } from '../redis/control.js';
 import { locate } from '../redis/sentinel.js';
 import type {
   FeedPosition,
+  FenceName,
   FollowCheckpoint,
   FollowStatus,
   Logger,
@@ -104,9 +105,9 @@ export class Following {
    */
   async join(): Promise<void> {
     const { ready, options, logger, goesOn, resumeAt } = this.#given;
-    const { endpoint, versionNumber } = ready.source;
+    const { endpoint } = ready.source;
     const changed = this.#changed;
-    await this.#openFence();
+    const fence = await this.#openFence();
     const nodesWhy = await this.#nodes.look();
     const feed = await openReplicationFeed({
       endpoint,
@@ -131,13 +132,13 @@ export class Following {
     if (goesOn && !resumeAt) changed.noteEverything('an earlier run had begun');
     feed.ended.catch((error: unknown) => {
       this.source.fail(error as Error);
-      void this.#follower?.release('the source was lost');
+      void this.#follower?.end('the source was lost');
     });
     this.#follower = new Follower({
       source: this.source,
       changed,
       feed,
-      fence: fenceFor(options.fence, versionNumber),
+      fence,
       openControl: () => this.#openControl(),
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,
@@ -155,7 +156,7 @@ export class Following {
   async during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
     const stop = (): void => {
       this.source.end();
-      void this.#follower?.release('the run was stopped');
+      void this.#follower?.end('the run was stopped');
     };
     this.#tally = tally;
     tally.onBatch(({ outcome }) => {
@@ -173,7 +174,7 @@ export class Following {
     } finally {
       clearInterval(looking);
       signal.removeEventListener('abort', stop);
-      await this.#follower?.release('the run ended');
+      await this.#follower?.end('the run ended');
     }
   }
 
@@ -208,19 +209,28 @@ export class Following {
     return connect(ready.target.topology.endpointOf(node), { timeoutMs: options.timeoutMs });
   }
 
-  /** An earlier run that was killed while it held writes by refusing them has left them so. */
-  async #openFence(): Promise<void> {
-    const { goesOn, warn } = this.#given;
+  /** Finds out how writes can be held, while nothing has been copied. */
+  async #openFence(): Promise<FenceName> {
+    const { ready, options, goesOn, warn } = this.#given;
     const control = await this.#openControl();
     try {
-      if (!(await refusesWrites(control))) return;
-      if (!goesOn) {
-        throw new PreflightError(
-          `${control.address} refuses writes, as a cutover leaves it: set its min-replicas-to-write to 0 if it is to be followed once more.`,
+      // An earlier run that was killed while it held writes by refusing them has left them so.
+      if (await refusesWrites(control)) {
+        if (!goesOn) {
+          throw new PreflightError(
+            `${control.address} refuses writes, as a cutover leaves it: set its min-replicas-to-write to 0 if it is to be followed once more.`,
+          );
+        }
+        await letWrite(control);
+        warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
+      }
+      const fence = await chooseFence(options.fence, ready.source.versionNumber, control);
+      if (!(await mayRefuseWrites(control))) {
+        warn(
+          `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      await letWrite(control);
-      warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
+      return fence;
     } finally {
       control.close();
     }

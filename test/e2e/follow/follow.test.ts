@@ -78,6 +78,16 @@ describe('a run with --follow', () => {
     await expectEqual();
   });
 
+  it('cuts over while writes are refused, where that is asked for', async () => {
+    await fillMixed(stage.source, 1000);
+    application = startApplication(stage.source);
+    const { code, report } = reportOf(await follow('--cutover', 'auto', '--fence', 'refuse').done);
+    await application.ended;
+    expect(code).toBe(0);
+    expect(report.follow?.cutover).toMatchObject({ fence: 'refuse', source: 'refuses writes' });
+    await expectEqual();
+  });
+
   it('cuts over when it is told to, and waits for the command that switches the clients', async () => {
     await fillMixed(stage.source, 2000);
     application = startApplication(stage.source);
@@ -244,6 +254,35 @@ describe('a run with --follow that can not be', () => {
     expect(code).toBe(2);
     expect(stderr).toContain(sentence);
     expect(stderr.trimEnd()).not.toContain('\n');
+  });
+
+  it('finds out beforehand that writes could not be held', async () => {
+    const rules = ['+@read', '+ping', '+scan', '+info', '+select', '+command', '+dbsize', '~*'];
+    const feeding = ['+psync', '+replconf', '+publish', '&cluster-import:*'];
+    const { client, address } = stage.source;
+    await client.set('key', 'x');
+    await client.call('ACL', 'SETUSER', 'mover', 'reset', 'on', '>secret', ...rules, ...feeding);
+    const from = ['--from', `redis://mover:secret@${address}`, '--to', stage.cluster.seed];
+    const words = [...from, '--follow', '--cutover', 'auto', '--quiet'];
+    const refused = await runCli(words, env());
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('Writes could not be held for the cutover');
+    expect(refused.stderr).toContain('+client');
+    expect(await stage.cluster.size()).toBe(0);
+    const { code, stderr } = await runCli([...words, '--fence', 'none'], env());
+    expect(code).toBe(0);
+    expect(stderr).toContain('its clients have to be kept off');
+    expect(stderr).not.toContain('secret');
+    await client.call('ACL', 'DELUSER', 'mover');
+  });
+
+  it('refuses to follow a source that was cut over from before', async () => {
+    await stage.source.client.set('key', 'x');
+    expect((await follow('--cutover', 'auto').done).code).toBe(0);
+    await stage.cluster.flush();
+    const { code, stderr } = await runCli([...stage.endpoints, '--follow'], env());
+    expect(code).toBe(2);
+    expect(stderr).toContain('refuses writes, as a cutover leaves it');
   });
 
   it('refuses a cluster that has keys of its own', async () => {
