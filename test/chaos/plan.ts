@@ -7,6 +7,7 @@
  */
 import { type Random, randomFrom } from '../support/random.js';
 import type { ClientsOptions } from './clients.js';
+import type { PlannedFault } from './faults.js';
 import type { Durability } from './servers.js';
 
 export type FaultKind =
@@ -24,13 +25,7 @@ export type FaultKind =
   | 'refuse-writes'
   | 'evict';
 
-export interface Fault {
-  readonly kind: FaultKind;
-  /** How many more writes the source must have taken since the track's last fault. */
-  readonly afterWrites: number;
-  /** The source of whatever else has to be chosen. */
-  readonly seed: number;
-}
+export type Fault = PlannedFault<FaultKind>;
 
 export interface Plan {
   readonly seed: number;
