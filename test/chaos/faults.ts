@@ -8,7 +8,7 @@ import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import type { CurrentRun } from './importer.js';
-import { type FaultKind, longestStopMs } from './plan.js';
+import { type FaultKind, longestStopMs, type PlannedFault } from './plan.js';
 import { everyMs, type Servers } from './servers.js';
 
 export interface Context {
@@ -22,15 +22,6 @@ export interface Context {
 }
 
 type Injection = (context: Context, random: Random) => Promise<void>;
-
-/** Drawn by the plan of one suite or the other. */
-export interface PlannedFault<Kind extends string> {
-  readonly kind: Kind;
-  /** How many more writes the source must have taken since the track's last fault. */
-  readonly afterWrites: number;
-  /** The source of whatever else has to be chosen. */
-  readonly seed: number;
-}
 
 export async function inject(fault: PlannedFault<Injectable>, context: Context): Promise<void> {
   await injections[fault.kind](context, randomFrom(fault.seed, 0));

@@ -7,7 +7,6 @@
  */
 import { type Random, randomFrom } from '../support/random.js';
 import type { ClientsOptions } from './clients.js';
-import type { PlannedFault } from './faults.js';
 import type { Durability } from './servers.js';
 
 export type FaultKind =
@@ -25,7 +24,15 @@ export type FaultKind =
   | 'refuse-writes'
   | 'evict';
 
-export type Fault = PlannedFault<FaultKind>;
+export interface PlannedFault<Kind extends string> {
+  readonly kind: Kind;
+  /** How many more writes the source must have taken since the track's last fault. */
+  readonly afterWrites: number;
+  /** The source of whatever else has to be chosen. */
+  readonly seed: number;
+}
+
+type Fault = PlannedFault<FaultKind>;
 
 export interface Plan {
   readonly seed: number;
