@@ -4,7 +4,7 @@ import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { fenceFor, letWrite, refusesWrites } from '../follow/fence.js';
+import { fenceFor, leftBefore, letWrite } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
@@ -212,10 +212,12 @@ export class Following {
     const { goesOn, warn } = this.#given;
     const control = await this.#openControl();
     try {
-      if (!(await refusesWrites(control))) return;
-      if (!goesOn) {
+      const left = await leftBefore(control);
+      if (left === undefined) return;
+      // The clients of the cluster have written there since: what the source has is old.
+      if (left === 'shut' || !goesOn) {
         throw new PreflightError(
-          `${control.address} refuses writes, as a cutover leaves it: set its min-replicas-to-write to 0 if it is to be followed once more.`,
+          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to 0 if it is to be followed once more, by an empty cluster.`,
         );
       }
       await letWrite(control);
