@@ -176,6 +176,7 @@ export class Follower {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (this.#isHolding) await this.#letGo(fence);
       this.#isHolding = false;
+      source.thaw();
       source.hurry(false);
       this.#refused = `No cutover: ${messageOf(reason)}. Writes go on at the source, and it is followed.`;
       warn(this.#refused);
@@ -185,7 +186,7 @@ export class Follower {
     }
   }
 
-  /** Copies until nothing is left of what the source has acknowledged. */
+  /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
   async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
     const { feed, changed, source } = this.#options;
     for (;;) {
@@ -203,7 +204,10 @@ export class Follower {
       // A write may have slipped through a fence that refuses, or that was out of force for a moment.
       const nowMs = performance.now();
       await feed.reached(await until(line.use(readOffset), signal), signal);
+      // Whoever writes in the cluster from now on must not be undone by what expires at the source.
+      await until(source.freeze(), signal);
       if (changed.count === 0 && fence.hasHeldSince(nowMs)) return;
+      source.thaw();
     }
   }
 

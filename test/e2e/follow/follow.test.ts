@@ -225,6 +225,18 @@ describe('a run with --follow', () => {
     expect(await client.set('after', 'x')).toBe('OK');
   });
 
+  it('copies nothing any more once clients are being switched over', async () => {
+    await fillMixed(stage.source, 100);
+    const { port } = stage.source;
+    const late = `${cli} -p ${String(port)} SET late x && ${cli} -p ${String(port)} DEL mixed:1 && sleep 0.5`;
+    const run = follow('--on-cutover', late, '--fence', 'none', '--cutover', 'auto');
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(0);
+    expect(report.follow?.cutover).toMatchObject({ lateWrites: 1 });
+    expect(await stage.cluster.clientFor('late').exists('late')).toBe(0);
+    expect(await stage.cluster.clientFor('mixed:1').exists('mixed:1')).toBe(1);
+  });
+
   it('follows whole databases that are emptied, swapped or moved', async () => {
     const { client } = stage.source;
     await fillMixed(stage.source, 2000);
