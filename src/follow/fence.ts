@@ -8,15 +8,32 @@
  *           through, which is why the offset is read once more after the last round. It outlives this
  *           process.
  * `none`    their owner has stopped them.
+ *
+ * Where the connection is lost, another one takes its place. Whether the source was started again meanwhile, and
+ * has forgotten the fence, can't be told: so the fence counts as a new one.
  */
 import { PreflightError, RefusedError } from '../errors.js';
 import type { Control } from '../redis/control.js';
 import type { FenceName } from '../types.js';
+import type { SourceLine } from './source-line.js';
 
 export interface Fence {
   readonly name: FenceName;
-  /** From the moment at which it resolves no client's write is carried out. @throws RefusedError */
+  /**
+   * From the moment at which it resolves no client's write is carried out. May be called again, after the
+   * source may have forgotten it. @throws RefusedError
+   */
   hold(): Promise<void>;
+  /** Whether no write can have been carried out since then, in ms of `performance.now()`. */
+  hasHeldSince(ms: number): boolean;
+  /**
+   * Leaves the source so that it refuses writes: who comes late gets an error instead of losing data, and a later
+   * start knows that the cluster has taken over.
+   * @returns whether that could be had.
+   */
+  shut(): Promise<boolean>;
+  /** Lets go what waits behind a pause: it is refused, if the source has been shut. */
+  unpause(): Promise<void>;
   /** Lets writes go on. */
   release(): Promise<void>;
 }
@@ -25,8 +42,10 @@ export interface Fence {
 const pausesWritesSince = 60_200;
 const pauseMs = 3000;
 const renewEveryMs = 1000;
-/** More replicas than there are: nobody may write. */
-const unreachableReplicas = 1_000_000;
+/** More replicas than there are: nobody may write, until the cutover is over or has failed. */
+const heldReplicas = '1000000';
+/** The same for good: the cluster has taken over. */
+const shutReplicas = '1000001';
 
 /**
  * Which fence is to be had, tried by commands that change nothing.
@@ -82,61 +101,118 @@ export async function mayRefuseWrites(control: Control): Promise<boolean> {
   return (await tryRefuse(control)) === undefined;
 }
 
-export function createFence(name: FenceName, control: Control): Fence {
-  const none = { name, hold: () => Promise.resolve(), release: () => Promise.resolve() };
-  return { pause: pausing, refuse: refusing, none: () => none }[name](control);
+export function createFence(name: FenceName, line: SourceLine): Fence {
+  return { pause: pausing, refuse: refusing, none: unheld }[name](line);
 }
 
-function pausing(control: Control): Fence {
+function pausing(line: SourceLine): Fence {
+  const replicas = leastReplicas(line);
   let renewal: NodeJS.Timeout | undefined;
-  const pause = (): Promise<unknown> => control.call('CLIENT', 'PAUSE', pauseMs, 'WRITE');
-  const stop = (): void => {
+  let fromMs = Infinity;
+  let untilMs = 0;
+  let opening = 0;
+
+  async function pause(): Promise<void> {
+    const sentMs = await line.use(async (control) => {
+      const nowMs = performance.now();
+      await control.call('CLIENT', 'PAUSE', pauseMs, 'WRITE');
+      return nowMs;
+    });
+    // A source that was started again has forgotten it.
+    if (sentMs > untilMs || line.openings !== opening) fromMs = performance.now();
+    // A longer pause is never shortened by another one (networking.c, pauseActions).
+    untilMs = sentMs + pauseMs;
+    opening = line.openings;
+  }
+  async function unpause(): Promise<void> {
     clearInterval(renewal);
-  };
+    untilMs = 0;
+    await line.use((control) => control.call('CLIENT', 'UNPAUSE'));
+  }
   return {
     name: 'pause',
     async hold() {
       await pause();
-      // A longer pause is never shortened by another one (networking.c, pauseActions).
-      renewal = setInterval(() => void pause().catch(stop), renewEveryMs);
+      clearInterval(renewal);
+      renewal = setInterval(() => void pause().catch(() => undefined), renewEveryMs);
     },
+    hasHeldSince: (ms) => fromMs <= ms && performance.now() < untilMs && line.openings === opening,
+    shut: () => replicas.shut(),
+    unpause,
     async release() {
-      stop();
-      await control.call('CLIENT', 'UNPAUSE');
+      await replicas.restore();
+      await unpause();
     },
   };
 }
 
-function refusing(control: Control): Fence {
-  let before: string | undefined;
+function refusing(line: SourceLine): Fence {
+  const replicas = leastReplicas(line);
+  let fromMs = Infinity;
+  let opening = 0;
   return {
     name: 'refuse',
     async hold() {
-      before ??= await readLeastReplicas(control);
-      await setLeastReplicas(control, unreachableReplicas);
+      await replicas.raise(heldReplicas);
+      if (line.openings !== opening) fromMs = performance.now();
+      opening = line.openings;
     },
-    async release() {
-      await setLeastReplicas(control, before ?? '0');
+    hasHeldSince: (ms) => fromMs <= ms && line.openings === opening,
+    shut: () => replicas.shut(),
+    unpause: () => Promise.resolve(),
+    release: () => replicas.restore(),
+  };
+}
+
+function unheld(line: SourceLine): Fence {
+  const replicas = leastReplicas(line);
+  return {
+    name: 'none',
+    hold: () => Promise.resolve(),
+    hasHeldSince: () => true,
+    shut: () => replicas.shut(),
+    unpause: () => Promise.resolve(),
+    release: () => replicas.restore(),
+  };
+}
+
+/** How many replicas the source wants before it takes a write, and what that was before. */
+function leastReplicas(line: SourceLine) {
+  let before: string | undefined;
+  async function raise(count: string): Promise<void> {
+    if (before === undefined) {
+      const found = await line.use(readLeastReplicas);
+      before = isOurs(found) ? '0' : found;
+    }
+    await line.use((control) => setLeastReplicas(control, count));
+  }
+  return {
+    raise,
+    async shut(): Promise<boolean> {
+      try {
+        await raise(shutReplicas);
+        return true;
+      } catch (error) {
+        if (error instanceof RefusedError) return false;
+        throw error;
+      }
+    },
+    async restore(): Promise<void> {
+      const count = before;
+      if (count === undefined) return;
+      await line.use((control) => setLeastReplicas(control, count));
       before = undefined;
     },
   };
 }
 
-/**
- * Leaves the source so that it refuses writes: who comes late gets an error instead of losing data.
- * @returns whether that could be had.
- */
-export async function refuseWrites(control: Control): Promise<boolean> {
-  return setLeastReplicas(control, unreachableReplicas).then(
-    () => true,
-    () => false,
-  );
-}
+const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;
 
-/** Whether the source has been left so, by an earlier run that was cut short. */
-export async function refusesWrites(control: Control): Promise<boolean> {
+/** How an earlier run has left the source; undefined: as it found it. */
+export async function leftBefore(control: Control): Promise<'held' | 'shut' | undefined> {
   const count = await readLeastReplicas(control).catch(() => '');
-  return count === String(unreachableReplicas);
+  if (!isOurs(count)) return undefined;
+  return count === shutReplicas ? 'shut' : 'held';
 }
 
 export async function letWrite(control: Control): Promise<void> {
@@ -154,7 +230,7 @@ async function readLeastReplicas(control: Control): Promise<string> {
   return '0';
 }
 
-async function setLeastReplicas(control: Control, count: string | number): Promise<void> {
+async function setLeastReplicas(control: Control, count: string): Promise<void> {
   let refusal: unknown;
   for (const name of names) {
     try {

@@ -13,6 +13,7 @@
  * its end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { Gate } from '../async.js';
 import { ImportError } from '../errors.js';
 import { bulkHead } from '../redis/frames.js';
 import { keysBuilder, noKeys } from '../redis/keys.js';
@@ -63,6 +64,9 @@ export class FollowedSource implements Source {
   #roundsBegun = 0;
   #waiting: { readonly after: number; readonly go: () => void }[] = [];
   #isHurried = false;
+  #isFrozen = false;
+  #isInRound = false;
+  readonly #gate = new Gate();
   #failure: Error | undefined;
 
   constructor(first: Source, options: FollowedSourceOptions) {
@@ -102,6 +106,20 @@ export class FollowedSource implements Source {
     });
   }
 
+  /**
+   * Once it has resolved, no round is under way, and none begins until `thaw`: what happens to a key at the source
+   * does not reach the cluster any more.
+   */
+  freeze(): Promise<void> {
+    this.#isFrozen = true;
+    return this.#gate.until(() => !this.#isInRound);
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
+    this.#gate.check();
+  }
+
   /** Pages end with this: the feed can't go on. */
   fail(error: Error): void {
     this.#failure = error;
@@ -112,6 +130,7 @@ export class FollowedSource implements Source {
   end(): void {
     this.#isOver = true;
     this.#options.changed.wake();
+    this.#gate.check();
   }
 
   async *pages(): AsyncIterable<Keys> {
@@ -124,8 +143,12 @@ export class FollowedSource implements Source {
     yield* this.#round();
     for (;;) {
       await changed.some(() => this.#isOver || this.#waiting.length > 0);
+      await this.#gate.until(() => !this.#isFrozen || this.#isOver);
       if (this.#isDone()) return;
+      this.#isInRound = true;
       yield* this.#round();
+      this.#isInRound = false;
+      this.#gate.check();
       if (!this.#isHurried && this.#waiting.length === 0) await delay(restMs);
     }
   }

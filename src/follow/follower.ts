@@ -14,10 +14,11 @@ import type { Feed } from '../feed/feed.js';
 import type { Control } from '../redis/control.js';
 import type { Cutover, FenceName, FollowStatus, Logger, Phase } from '../types.js';
 import type { ChangedKeys } from './changed-keys.js';
-import { createFence, type Fence, refuseWrites } from './fence.js';
+import { createFence, type Fence } from './fence.js';
 import type { FollowedSource, Round } from './followed-source.js';
 import { Lag } from './lag.js';
 import { runOnCutover } from './on-cutover.js';
+import { SourceLine } from './source-line.js';
 
 export interface FollowerOptions {
   readonly source: FollowedSource;
@@ -156,11 +157,10 @@ export class Follower {
     const { signal } = abort;
     source.hurry(true);
     let timer: NodeJS.Timeout | undefined;
-    let control: Control | undefined;
-    let fence: Fence | undefined;
+    const line = new SourceLine(() => this.#options.openControl());
+    const fence = createFence(this.#options.fence, line);
+    let hasSwitched = false;
     try {
-      control = await until(this.#options.openControl(), signal);
-      fence = createFence(this.#options.fence, control);
       for (let round = 0; round < quickRounds; round++) await until(source.nextRound(), signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
@@ -169,19 +169,21 @@ export class Follower {
         const words = `writes were held for ${String(this.#options.maxHoldMs)} ms (--max-hold), and let go`;
         abort.abort(new ImportError(words));
       }, this.#options.maxHoldMs);
-      await until(fence.hold(), signal);
-      await this.#copyTheRest(control, signal);
+      await this.#copyTheRest(line, fence, signal);
       const [sourceKeys, clusterKeys] = await until(
-        Promise.all([control.call('DBSIZE'), this.#options.clusterKeys()]),
+        Promise.all([line.use((control) => control.call('DBSIZE')), this.#options.clusterKeys()]),
         signal,
       );
       const keys = { source: Number(sourceKeys), cluster: clusterKeys };
       const { onCutover } = this.#options;
-      if (onCutover !== undefined) await runOnCutover(onCutover, signal);
+      if (onCutover !== undefined) {
+        await runOnCutover(onCutover, signal);
+        hasSwitched = true;
+      }
       signal.throwIfAborted();
       clearTimeout(timer);
       // From here on the cluster counts: nothing is taken back any more.
-      const end = await this.#end(control, fence, heldFromMs);
+      const end = await this.#end(line, fence, heldFromMs, hasSwitched);
       const cutover = { at: new Date(atMs).toISOString(), fence: fence.name, keys, ...end };
       this.#cutover = cutover;
       logger.info({ ...cutover }, 'cut over');
@@ -190,15 +192,16 @@ export class Follower {
     } catch (error) {
       clearTimeout(timer);
       const reason: unknown = signal.aborted ? signal.reason : error;
-      if (this.#isHolding && control && fence) await this.#letGo(control, fence);
+      if (this.#isHolding) await this.#letGo(fence);
       this.#isHolding = false;
+      source.thaw();
       source.hurry(false);
       this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
       warn(this.#refused);
       if (this.#options.isAutomatic) this.#tryAgainLater();
       throw new ImportError(this.#refused, { cause: reason });
     } finally {
-      control?.close();
+      line.close();
     }
   }
 
@@ -209,12 +212,12 @@ export class Follower {
     timer.unref();
   }
 
-  /** Copies until nothing is left of what the source has acknowledged. */
-  async #copyTheRest(control: Control, signal: AbortSignal): Promise<void> {
+  /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
+  async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
     const { feed, changed, source } = this.#options;
     for (;;) {
-      const offset = await readOffset(control);
-      await feed.reached(offset, signal);
+      await until(fence.hold(), signal);
+      await feed.reached(await until(line.use(readOffset), signal), signal);
       await until(source.nextRound(), signal);
       const unmoved = this.#options.unmovedKeys();
       if (unmoved > 0) {
@@ -224,41 +227,54 @@ export class Follower {
       }
       const why = await until(this.#options.lookAtNodes(), signal);
       if (why !== undefined) changed.noteEverything(why);
-      // A write may have slipped through a fence that refuses.
-      await feed.reached(await readOffset(control), signal);
-      if (changed.count === 0) return;
+      // A write may have slipped through a fence that refuses, or that was out of force for a moment.
+      const nowMs = performance.now();
+      await feed.reached(await until(line.use(readOffset), signal), signal);
+      // Whoever writes in the cluster from now on must not be undone by what expires at the source.
+      await until(source.freeze(), signal);
+      if (changed.count === 0 && fence.hasHeldSince(nowMs)) return;
+      source.thaw();
     }
   }
 
-  /** Leaves the source so that it takes no more writes, where that can be had. */
+  /**
+   * Leaves the source so that it takes no more writes, where that can be had.
+   * @param hasSwitched clients write to the cluster already.
+   * @throws ConnectionError when the source can't be reached, unless the clients have been switched over.
+   */
   async #end(
-    control: Control,
+    line: SourceLine,
     fence: Fence,
     heldFromMs: number,
+    hasSwitched: boolean,
   ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source'>> {
     const { changed, warn } = this.#options;
-    // What was heard until now has been copied.
-    changed.take();
-    const isRefusing = await refuseWrites(control);
-    // What waits behind a pause is refused then.
-    if (fence.name === 'pause') await fence.release().catch(() => undefined);
+    let reason = 'it does not let us (CONFIG SET min-replicas-to-write)';
+    const isRefusing = await fence.shut().catch((error: unknown) => {
+      if (!hasSwitched) throw error;
+      reason = messageOf(error);
+      return false;
+    });
+    await fence.unpause().catch(() => undefined);
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
-    const lateWrites = await countThere(control, [...changed.take().names]).catch(() => 0);
+    // All that was heard before has been copied.
+    const late = [...changed.take().names];
+    const lateWrites = await line
+      .use((control) => countThere(control, late))
+      .catch(() => late.length);
     if (!isRefusing) {
-      warn(
-        `${control.address} does not let us make it refuse writes (CONFIG SET min-replicas-to-write): keep its clients off.`,
-      );
+      warn(`The source could not be made to refuse writes (${reason}): keep its clients off.`);
     }
     if (lateWrites > 0) {
       warn(
-        `${control.address} took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
+        `The source took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
       );
     }
     return { heldMs, lateWrites, source: isRefusing ? 'refuses writes' : 'writable' };
   }
 
-  async #letGo(control: Control, fence: Fence): Promise<void> {
+  async #letGo(fence: Fence): Promise<void> {
     const { warn } = this.#options;
     try {
       await fence.release();
@@ -267,9 +283,7 @@ export class Follower {
         fence.name === 'pause'
           ? 'they go on within 3 s'
           : 'set its min-replicas-to-write back by hand';
-      warn(
-        `${control.address} could not be told to let writes go on (${messageOf(error)}): ${way}.`,
-      );
+      warn(`The source could not be told to let writes go on (${messageOf(error)}): ${way}.`);
     }
   }
 }

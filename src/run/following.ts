@@ -4,7 +4,7 @@ import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { chooseFence, letWrite, mayRefuseWrites, refusesWrites } from '../follow/fence.js';
+import { chooseFence, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
@@ -214,13 +214,14 @@ export class Following {
     const { ready, options, goesOn, warn } = this.#given;
     const control = await this.#openControl();
     try {
-      // An earlier run that was killed while it held writes by refusing them has left them so.
-      if (await refusesWrites(control)) {
-        if (!goesOn) {
-          throw new PreflightError(
-            `${control.address} refuses writes, as a cutover leaves it: set its min-replicas-to-write to 0 if it is to be followed once more.`,
-          );
-        }
+      const left = await leftBefore(control);
+      // After a cutover clients of the cluster have written there since: what the source has is old.
+      if (left === 'shut' || (left === 'held' && !goesOn)) {
+        throw new PreflightError(
+          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to 0 if it is to be followed once more, by an empty cluster.`,
+        );
+      }
+      if (left === 'held') {
         await letWrite(control);
         warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
       }

@@ -6,10 +6,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/random.js';
-import { slotOf } from '../support/slot.js';
 import { KeyLedger, type Style } from './client-ledger.js';
 import { Connection, isRefusal } from './connection.js';
 import { readValue, valueText } from './inventory.js';
+import { createRouter, isRedirection } from './router.js';
 import type { Servers } from './servers.js';
 import {
   addMembers,
@@ -66,10 +66,7 @@ export function createClients(servers: Servers, random: Random, options: Clients
   const ledgers: KeyLedger[] = [];
   const counts = { acknowledged: 0, inCluster: 0, doubtful: 0 };
   const source = new Connection(servers.source.host, servers.source.port);
-  const nodes = new Map(
-    servers.cluster.nodes.map((node) => [node.address, new Connection(node.host, node.port)]),
-  );
-  const owners = new Map<number, string>();
+  const router = createRouter(servers.cluster.nodes, random);
   const newWrites = createWrites(random);
   const needsReplicas = servers.durability === 'replicas';
   let stopping = false;
@@ -146,37 +143,29 @@ export function createClients(servers: Servers, random: Random, options: Clients
   }
 
   async function runInCluster(ledger: KeyLedger, write: Write | undefined): Promise<Answer> {
-    const slot = slotOf(ledger.key);
-    const address = owners.get(slot) ?? random.pick([...nodes.keys()]);
-    const node = nodes.get(address);
-    // Whoever answers knows better.
-    owners.delete(slot);
-    if (!node) return { kind: 'refused' };
-    const answer = await run(node, ledger, write, (redirection, to) => {
-      if (redirection === 'MOVED') owners.set(slot, to);
-      return redirection === 'ASK' ? nodes.get(to) : undefined;
+    const answer = await router.run<Answer>(ledger.key, {
+      at: (connection, how) => run(connection, ledger, write, how),
+      isAnswer: ({ kind }) => kind === 'done' || kind === 'absent',
     });
-    if (answer.kind === 'done' || answer.kind === 'absent') owners.set(slot, address);
-    return answer;
+    return answer ?? { kind: 'refused' };
   }
 
-  /** @param redirect is told where the key is, and gives the node that is to be asked there. */
+  /** @param how in the cluster: rejects with a redirection. */
   async function run(
     connection: Connection,
     ledger: KeyLedger,
     write: Write | undefined,
-    redirect?: (how: string, to: string) => Connection | undefined,
-    isAsking = false,
+    how?: { readonly isAsking: boolean },
   ): Promise<Answer> {
     let isSent = false;
     try {
       const client = await connection.open();
       isSent = true;
       const words = write?.words ?? [];
-      if (isAsking) client.call('ASKING').catch(() => undefined);
+      if (how?.isAsking) client.call('ASKING').catch(() => undefined);
       const call = client.call('EVAL', scriptOf(ledger.kind, words), 1, ledger.key, ...words);
       // Sent at once with the script, so that no other client's command comes between.
-      const waitsFor = redirect && write && needsReplicas ? 1 : 0;
+      const waitsFor = how && write && needsReplicas ? 1 : 0;
       const waiting = waitsFor > 0 ? client.wait(1, replicaTimeoutMs).catch(() => 0) : undefined;
       const answer = (await call) as [unknown] | null;
       const isDurable = waiting === undefined || (await waiting) >= waitsFor;
@@ -184,9 +173,8 @@ export function createClients(servers: Servers, random: Random, options: Clients
       return { kind: 'done', before: valueText(ledger.kind, answer[0]), isDurable };
     } catch (error) {
       if (!isRefusal(error)) return { kind: isSent && write ? 'unanswered' : 'refused' };
-      const [how = '', , to = ''] = error.message.split(' ');
-      const next = redirect?.(how, to);
-      return next ? run(next, ledger, write, redirect, true) : { kind: 'refused' };
+      if (how && isRedirection(error)) throw error;
+      return { kind: 'refused' };
     }
   }
 
@@ -200,7 +188,8 @@ export function createClients(servers: Servers, random: Random, options: Clients
     async stop() {
       stopping = true;
       await running;
-      for (const connection of [source, ...nodes.values()]) connection.close();
+      source.close();
+      router.close();
     },
   };
 }

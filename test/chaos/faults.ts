@@ -7,15 +7,15 @@ import type { Proxy } from '../support/proxy.js';
 import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
-import type { Importer } from './importer.js';
-import { type Fault, type FaultKind, longestStopMs } from './plan.js';
+import type { CurrentRun } from './importer.js';
+import { type FaultKind, longestStopMs, type PlannedFault } from './plan.js';
 import { everyMs, type Servers } from './servers.js';
 
 export interface Context {
   readonly servers: Servers;
   /** Between the import and the source. */
   readonly proxy: Proxy;
-  readonly importer: Importer;
+  readonly importer: CurrentRun;
   readonly trace: (what: string) => void;
   /** Is told how many keys a node has evicted. */
   readonly evicted: (keys: number) => void;
@@ -23,11 +23,41 @@ export interface Context {
 
 type Injection = (context: Context, random: Random) => Promise<void>;
 
-export async function inject(fault: Fault, context: Context): Promise<void> {
+export async function inject(fault: PlannedFault<Injectable>, context: Context): Promise<void> {
   await injections[fault.kind](context, randomFrom(fault.seed, 0));
 }
 
-const injections: Readonly<Record<FaultKind, Injection>> = {
+/** When something went wrong. */
+export interface Interruption<Kind extends string = FaultKind> {
+  readonly kind: Kind;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Plays faults one after the other, each when as many writes have been taken. */
+export async function playTrack<Kind extends string>(
+  track: readonly PlannedFault<Kind>[],
+  play: (fault: PlannedFault<Kind>) => Promise<void>,
+  writes: () => number,
+  trace: (what: string) => void,
+): Promise<readonly Interruption<Kind>[]> {
+  const interruptions: Interruption<Kind>[] = [];
+  for (const fault of track) {
+    const due = writes() + fault.afterWrites;
+    await waitFor('the next fault', () => writes() >= due, { timeoutMs: 60_000 });
+    trace(`${fault.kind} begins`);
+    const fromMs = Date.now();
+    await play(fault);
+    interruptions.push({ kind: fault.kind, fromMs, toMs: Date.now() });
+    trace(`${fault.kind} is over`);
+  }
+  return interruptions;
+}
+
+/** `stall` is for runs that follow: the others stand still with `stop-source` as well. */
+export type Injectable = FaultKind | 'stall';
+
+const injections: Readonly<Record<Injectable, Injection>> = {
   async 'kill-import'({ importer }) {
     await importer.kill();
   },
@@ -53,6 +83,13 @@ const injections: Readonly<Record<FaultKind, Injection>> = {
     const killing = client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     // One that another track has just killed has no clients.
     await killing.catch(() => undefined);
+  },
+
+  /** Nothing passes, and nobody is told. */
+  async stall({ proxy }, random) {
+    proxy.stall();
+    await sleep(100 + random.int(longestStopMs));
+    proxy.resume();
   },
 
   async 'kill-source'({ servers }) {

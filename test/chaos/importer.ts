@@ -2,14 +2,18 @@
 import type { Report } from '../../src/report.js';
 import { startCli, type CliRun } from '../support/cli.js';
 
-export interface Importer {
+/** The run under way, as faults know it. */
+export interface CurrentRun {
   /** Whether a run is under way. */
   readonly busy: boolean;
   /** Of the run under way. */
   readonly pid: number | undefined;
-  readonly runs: readonly Run[];
   /** Kills the run that is under way with SIGKILL. */
   kill(): Promise<void>;
+}
+
+export interface Importer extends CurrentRun {
+  readonly runs: readonly Run[];
   /** Ends after the run under way. */
   finish(): Promise<void>;
   /** One more run. */
@@ -29,6 +33,35 @@ export interface Run {
   readonly left?: ReadonlySet<string> | undefined;
 }
 
+/** Starts runs, one at a time. */
+export class Starter implements CurrentRun {
+  #current: CliRun | undefined;
+
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.#current?.pid;
+  }
+
+  /** Starts the command, and resolves when it has ended. */
+  async run(args: readonly string[]): Promise<Run> {
+    const startedMs = Date.now();
+    this.#current = startCli([...args, '--json', '--quiet']);
+    const { code, stdout, stderr } = await this.#current.done;
+    this.#current = undefined;
+    const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
+    return { code, report, stderr, startedMs, endedMs: Date.now() };
+  }
+
+  async kill(): Promise<void> {
+    const killed = this.#current;
+    killed?.signal('SIGKILL');
+    await killed?.done;
+  }
+}
+
 /** @param listSource lists the source's keys. */
 export function keepImporting(
   args: readonly string[],
@@ -36,7 +69,7 @@ export function keepImporting(
   trace: (what: string) => void,
 ): Importer {
   const runs: Run[] = [];
-  let current: CliRun | undefined;
+  const starter = new Starter();
   let ending = false;
 
   // Once all was in the cluster the job is over. Whatever is written at the source from then on is
@@ -45,17 +78,13 @@ export function keepImporting(
   const again = [...args.filter((word) => !word.endsWith('replace')), '--no-replace'];
 
   async function once(): Promise<Run> {
-    const startedMs = Date.now();
-    current = startCli([...(isComplete() ? again : args), '--json', '--quiet']);
-    const { code, stdout, stderr } = await current.done;
-    current = undefined;
-    const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
-    const endedMs = Date.now();
+    const ended = await starter.run(isComplete() ? again : args);
+    const { code, report, stderr } = ended;
     const left = await listSource().then(
       (keys) => new Set(keys),
       () => undefined,
     );
-    const run = { code, report, stderr, startedMs, endedMs, left };
+    const run = { ...ended, left };
     runs.push(run);
     trace(`the import ended with ${String(code)} ${JSON.stringify(report?.keys ?? stderr)}`);
     return run;
@@ -70,17 +99,13 @@ export function keepImporting(
 
   return {
     get busy() {
-      return current !== undefined;
+      return starter.busy;
     },
     get pid() {
-      return current?.pid;
+      return starter.pid;
     },
     runs,
-    async kill() {
-      const killed = current;
-      killed?.signal('SIGKILL');
-      await killed?.done;
-    },
+    kill: () => starter.kill(),
     async finish() {
       ending = true;
       await keepingOn;

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import type { Report } from '../../src/report.js';
 import type { FaultClass, KeyLedger } from './client-ledger.js';
 import { judgeClientKey } from './client-verdict.js';
+import type { Interruption } from './faults.js';
 import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
 import type { Ledger } from './ledger.js';
-import { type FaultKind, longestStopMs, type Plan } from './plan.js';
+import { longestStopMs, type Plan } from './plan.js';
 import { isPreexisting, preexistingValue } from './preexisting.js';
 import type { Servers } from './servers.js';
 import type { State } from './state.js';
@@ -30,12 +31,6 @@ export interface Inspection {
   readonly ghosts: number;
   /** Everything that is wrong, in words; empty: the round went well. */
   readonly complaints: readonly string[];
-}
-
-export interface Interruption {
-  readonly kind: FaultKind;
-  readonly fromMs: number;
-  readonly toMs: number;
 }
 
 export interface Played {
@@ -222,7 +217,7 @@ function divergedKeys(runs: readonly Run[]): ReadonlySet<string> {
 }
 
 /** What all masters have; a key that two of them have is wrong whatever it holds. */
-async function clusterInventory(
+export async function clusterInventory(
   servers: Servers,
 ): Promise<{ all: Map<string, State>; twice: string[] }> {
   const all = new Map<string, State>();
@@ -249,12 +244,12 @@ function wrongSums({ keys, nodes, status, failures }: Report): readonly string[]
   return wrong ? [`a report's sums are wrong: ${JSON.stringify({ status, keys, nodes })}`] : [];
 }
 
-function unexpectedEnd({ code, report, stderr }: Run): string {
+export function unexpectedEnd({ code, report, stderr }: Run): string {
   return `a run ended with ${String(code)}: ${report?.error ?? (stderr || 'without a report')}`;
 }
 
 /** Only a refusal to begin goes without a report. */
-function isUnexpected({ code, report, stderr }: Run): boolean {
+export function isUnexpected({ code, report, stderr }: Run): boolean {
   if (report) return /unforeseen|unexpected/i.test(report.error ?? '');
   return (code !== undefined && code !== 2) || /\n {4}at /.test(stderr);
 }

@@ -73,8 +73,8 @@ async function isLeased(client: Redis, key: string): Promise<boolean> {
   return key.startsWith('cluster-import:') && (await client.pttl(key)) !== -1;
 }
 
-/** Undefined: it has expired meanwhile. */
-async function stateOf(client: Redis, key: string): Promise<State | undefined> {
+/** Undefined: it is not there. What is sent, is sent at once. */
+export async function stateOf(client: Redis, key: string): Promise<State | undefined> {
   const kind = kindOf(key);
   const askedMs = Date.now();
   const script = `if redis.call('EXISTS', KEYS[1]) == 0 then return false end

@@ -24,13 +24,15 @@ export type FaultKind =
   | 'refuse-writes'
   | 'evict';
 
-export interface Fault {
-  readonly kind: FaultKind;
+export interface PlannedFault<Kind extends string> {
+  readonly kind: Kind;
   /** How many more writes the source must have taken since the track's last fault. */
   readonly afterWrites: number;
   /** The source of whatever else has to be chosen. */
   readonly seed: number;
 }
+
+type Fault = PlannedFault<FaultKind>;
 
 export interface Plan {
   readonly seed: number;

@@ -3,11 +3,11 @@ import { randomFrom } from '../support/random.js';
 import { startProxy } from '../support/proxy.js';
 import { waitFor } from '../support/wait.js';
 import { type Clients, createClients } from './clients.js';
-import { inject, type Context } from './faults.js';
+import { inject, playTrack } from './faults.js';
 import { type Importer, keepImporting, type Run } from './importer.js';
-import { explained, inspect, type Inspection, type Interruption } from './inspection.js';
+import { explained, inspect, type Inspection } from './inspection.js';
 import { writePreexisting } from './preexisting.js';
-import { type Fault, interrupts, type Plan } from './plan.js';
+import { interrupts, type Plan } from './plan.js';
 import { everyMs, type Servers } from './servers.js';
 import { createWriter, type Writer } from './writer.js';
 import { createTerritory } from './writes.js';
@@ -85,7 +85,9 @@ export async function playRound(
     const writes = (): number =>
       writers.reduce((total, { counts }) => total + counts.acknowledged, 0);
     const interruptions = await Promise.all(
-      plan.tracks.map((track) => playTrack(track, context, writes)),
+      plan.tracks.map((track) =>
+        playTrack(track, (fault) => inject(fault, context), writes, trace),
+      ),
     );
     await Promise.all(writers.map((writer) => writer.stop()));
     trace('the writers have stopped');
@@ -104,7 +106,7 @@ export async function playRound(
       runs: importer.runs,
       plan,
       preexisting,
-      interruptions: interruptions.flat(),
+      interruptions: interruptions.flat().filter(({ kind }) => interrupts(kind)),
       failedKeys,
       evicted,
     });
@@ -164,27 +166,6 @@ async function firstKeysMoved(servers: Servers, writers: readonly Writer[]): Pro
     },
     { timeoutMs: 60_000, everyMs },
   );
-}
-
-/** @returns when runs were interrupted by it. */
-async function playTrack(
-  track: readonly Fault[],
-  context: Context,
-  writes: () => number,
-): Promise<readonly Interruption[]> {
-  const interruptions: Interruption[] = [];
-  for (const fault of track) {
-    const due = writes() + fault.afterWrites;
-    await waitFor('the next fault', () => writes() >= due, { timeoutMs: 60_000 });
-    context.trace(`${fault.kind} begins`);
-    const fromMs = Date.now();
-    await inject(fault, context);
-    if (interrupts(fault.kind)) {
-      interruptions.push({ kind: fault.kind, fromMs, toMs: Date.now() });
-    }
-    context.trace(`${fault.kind} is over`);
-  }
-  return interruptions;
 }
 
 /** The same command again until all keys are in the cluster, or the rest has its reasons. */

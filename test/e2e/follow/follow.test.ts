@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findRedis } from '../../../scripts/find-redis.mjs';
 import type { State } from '../../../src/watch/orders.js';
 import { type Application, startApplication } from '../../support/application.js';
 import { fillMixed } from '../../support/bulk.js';
@@ -14,6 +15,7 @@ import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
+const cli = findRedis('redis-cli') ?? '';
 let runtime = '';
 const runs: CliRun[] = [];
 let application: Application | undefined;
@@ -217,6 +219,56 @@ describe('a run with --follow', () => {
       cluster: await stage.cluster.size(),
     });
     await expectEqual();
+  });
+
+  it('is not begun again once the cluster has taken over', async () => {
+    await fillMixed(stage.source, 100);
+    const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--max-hold', '1m');
+    await until('following');
+    killed.signal('SIGKILL');
+    await killed.done;
+    // As if it had been killed a moment after the cutover.
+    const { client } = stage.source;
+    await client.config('SET', 'min-replicas-to-write', 1_000_001);
+    await stage.cluster.clientFor('new').set('new', 'x');
+    const { code, stderr } = await follow('--cutover', 'auto').done;
+    expect([code, stderr]).toEqual([2, expect.stringContaining('the cluster has taken over')]);
+    expect(await stage.cluster.clientFor('new').get('new')).toBe('x');
+    await expect(client.set('late', 'x')).rejects.toThrow('NOREPLICAS');
+  });
+
+  it.each(['pause', 'refuse'])(
+    'makes the source refuse writes though its connections are lost while clients are switched (%s)',
+    async (fence) => {
+      await fillMixed(stage.source, 100);
+      const killClients = `${cli} -p ${String(stage.source.port)} CLIENT KILL TYPE normal`;
+      const run = follow('--on-cutover', killClients, '--fence', fence, '--cutover', 'auto');
+      const { code, report } = reportOf(await run.done);
+      expect([code, report.status]).toEqual([0, 'complete']);
+      expect(report.follow?.cutover).toMatchObject({ fence, source: 'refuses writes' });
+    },
+  );
+
+  it('lets writes go on though its connections are lost while they are refused', async () => {
+    await fillMixed(stage.source, 100);
+    const { client, port } = stage.source;
+    const killClients = `${cli} -p ${String(port)} CLIENT KILL TYPE normal; exit 3`;
+    follow('--on-cutover', killClients, '--fence', 'refuse');
+    await until('following');
+    expect((await ctl('cutover')).stderr).toContain('--on-cutover ended with 3');
+    expect(await client.set('after', 'x')).toBe('OK');
+  });
+
+  it('copies nothing any more once clients are being switched over', async () => {
+    await fillMixed(stage.source, 100);
+    const { port } = stage.source;
+    const late = `${cli} -p ${String(port)} SET late x && ${cli} -p ${String(port)} DEL mixed:1 && sleep 0.5`;
+    const run = follow('--on-cutover', late, '--fence', 'none', '--cutover', 'auto');
+    const { code, report } = reportOf(await run.done);
+    expect(code).toBe(0);
+    expect(report.follow?.cutover).toMatchObject({ lateWrites: 1 });
+    expect(await stage.cluster.clientFor('late').exists('late')).toBe(0);
+    expect(await stage.cluster.clientFor('mixed:1').exists('mixed:1')).toBe(1);
   });
 
   it('follows whole databases that are emptied, swapped or moved', async () => {

@@ -130,6 +130,24 @@ describe('a followed source', () => {
     expect(await waiting).toBe('end');
   });
 
+  it('begins no round while it is frozen, and is frozen only once the round under way is over', async () => {
+    const { changed, next, source } = await followed(listing(['a']));
+    changed.note('b');
+    expect([await next(), await next()]).toEqual(['|', '+b']);
+    let isFrozen = false;
+    const freezing = source.freeze().then(() => (isFrozen = true));
+    expect(await next()).toBe('|');
+    expect(isFrozen).toBe(false);
+    changed.note('c');
+    let isAsked = false;
+    const waiting = next().finally(() => (isAsked = true));
+    await freezing;
+    await new Promise(setImmediate);
+    expect(isAsked).toBe(false);
+    source.thaw();
+    expect([await waiting, await next()]).toEqual(['|', '+c']);
+  });
+
   it('ends with what its feed ended with', async () => {
     const { next, source } = await followed(listing(['a']));
     const waiting = next();

@@ -1,0 +1,98 @@
+/** Plays a series of rounds, each by its seed, and says what came of them. */
+import { type Durability, startServers, type Servers } from './servers.js';
+
+export interface SeriesOptions {
+  /** One for each round. */
+  readonly seeds: readonly number[];
+  /** How many rounds are played at the same time, each on servers of its own. */
+  readonly jobs?: number;
+  readonly say: (line: string) => void;
+}
+
+interface Result {
+  readonly plan: { readonly seed: number };
+  /** Everything that is wrong, in words; empty: the round went well. */
+  readonly complaints: readonly string[];
+}
+
+/** What is a suite's own. */
+interface Suite<R extends Result> {
+  /** Which servers the round is played on. */
+  durabilityOf(seed: number): Durability;
+  play(seed: number, servers: Servers): Promise<R>;
+  lineOf(result: R): string;
+  summaryOf(results: readonly R[]): string;
+  /** Plays it again. */
+  readonly command: string;
+}
+
+export async function playSeries<R extends Result>(
+  options: SeriesOptions & Suite<R>,
+): Promise<{ readonly results: readonly R[]; readonly failedSeeds: readonly number[] }> {
+  const { seeds, say, jobs = 1 } = options;
+  const results: R[] = [];
+  const brokenSeeds: number[] = [];
+  const left = [...seeds];
+
+  /** One round after the other. */
+  async function playSome(): Promise<void> {
+    const started = new Map<Durability, Servers>();
+    try {
+      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
+        const result = await playTwice(seed, started, options).catch((error: unknown) => {
+          say(`seed ${String(seed)}; BROKEN OFF TWICE: ${String(error)}`);
+        });
+        if (!result) {
+          brokenSeeds.push(seed);
+          continue;
+        }
+        results.push(result);
+        say(options.lineOf(result));
+        for (const complaint of result.complaints.slice(0, 10)) say(`    ${complaint}`);
+      }
+    } finally {
+      await Promise.all([...started.values()].map((servers) => servers.stop()));
+    }
+  }
+
+  await Promise.all(Array.from({ length: Math.min(jobs, seeds.length) }, playSome));
+  const failedSeeds = [
+    ...brokenSeeds,
+    ...results.filter((one) => one.complaints.length > 0).map(({ plan }) => plan.seed),
+  ].sort((one, other) => one - other);
+  say(options.summaryOf(results));
+  if (failedSeeds.length > 0) {
+    say(`failed seeds: ${failedSeeds.join(' ')}; again, one at a time:`);
+    say(`    ${options.command} -- --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
+  }
+  return { results, failedSeeds };
+}
+
+/** A round may break off by what servers do to each other; then it is played on new ones. */
+async function playTwice<R extends Result>(
+  seed: number,
+  started: Map<Durability, Servers>,
+  options: SeriesOptions & Suite<R>,
+): Promise<R> {
+  const durability = options.durabilityOf(seed);
+  async function play(): Promise<R> {
+    const servers = started.get(durability) ?? (await startServers(durability));
+    started.set(durability, servers);
+    return options.play(seed, servers);
+  }
+  try {
+    return await play();
+  } catch (error) {
+    options.say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
+    await started.get(durability)?.stop();
+    started.delete(durability);
+    return await play();
+  }
+}
+
+/** How often each of these came, in words. */
+export function countsOf(words: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return [...counts].map(([word, times]) => `${word} ${String(times)}`).join(', ');
+}

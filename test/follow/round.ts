@@ -1,0 +1,213 @@
+/** One round: writers write, a run follows, faults happen, the cluster takes over; then all is looked at. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { playTrack } from '../chaos/faults.js';
+import type { Run } from '../chaos/importer.js';
+import { everyMs, type Servers } from '../chaos/servers.js';
+import { runCli } from '../support/cli.js';
+import { type Proxy, startProxy } from '../support/proxy.js';
+import { randomFrom } from '../support/random.js';
+import { waitFor } from '../support/wait.js';
+import { type Context, fillOther, inject } from './faults.js';
+import { inspect, type Inspection } from './inspection.js';
+import type { Fault, Plan } from './plan.js';
+import { keepFollowing, type Runs } from './runs.js';
+import { Writer } from './writer.js';
+
+export interface RoundResult extends Inspection {
+  readonly plan: Plan;
+  readonly runs: readonly Run[];
+  readonly acknowledged: number;
+  /** Of these, in the cluster. */
+  readonly inCluster: number;
+  readonly doubtful: number;
+  /** How often the cutover was asked for. */
+  readonly attempts: number;
+  readonly durationMs: number;
+}
+
+export interface RoundOptions {
+  /** Told of what happens, as it happens. */
+  readonly trace: (event: string) => void;
+}
+
+const writerCount = 4;
+/** As many writes each writer does in the cluster. */
+const writesInCluster = 40;
+/** How long the cutover may be tried in vain. */
+const triedForMs = 60_000;
+
+/** Files by which the command of `--on-cutover` and this process speak to each other. */
+interface Signs {
+  /** The command is to go well. */
+  readonly allow: string;
+  /** It has told the writers. */
+  readonly told: string;
+  /** All have gone over. */
+  readonly gone: string;
+}
+
+export async function playRound(
+  plan: Plan,
+  servers: Servers,
+  { trace: say }: RoundOptions,
+): Promise<RoundResult> {
+  const startedMs = performance.now();
+  const trace = (what: string): void => {
+    say(`${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${what}`);
+  };
+  await servers.untilWell();
+  await letWrite(servers);
+  await servers.clear();
+  const proxy = await startProxy(servers.source);
+  const options = { heedsRefusals: plan.switching === 'refusal' };
+  const writers = Array.from(
+    { length: writerCount },
+    (_, at) => new Writer(servers, randomFrom(plan.seed, at + 1), `w${String(at)}`, options),
+  );
+  const sum = (what: keyof Writer['counts']): number =>
+    writers.reduce((total, { counts }) => total + counts[what], 0);
+  let runs: Runs | undefined;
+  try {
+    await Promise.all(writers.map((writer) => writer.fill(plan.keys / writerCount)));
+    await fillOther({ servers, writers });
+    proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
+    for (const writer of writers) writer.start();
+    const folder = `${servers.source.directory}/follow-${String(plan.seed)}-${String(Date.now())}`;
+    mkdirSync(folder);
+    const signs = { allow: `${folder}/allow`, told: `${folder}/told`, gone: `${folder}/gone` };
+    const [seed] = await servers.masters();
+    runs = keepFollowing(
+      [
+        ...['--from', proxy.address, '--to', seed?.address ?? servers.cluster.seed],
+        ...['--state', `${folder}/state`, ...flagsOf(plan, signs)],
+      ],
+      trace,
+    );
+    const context: Context = {
+      servers,
+      proxy,
+      importer: runs,
+      writers,
+      trace,
+      evicted: () => undefined,
+    };
+    const play = (track: readonly Fault[]): Promise<unknown> =>
+      playTrack(
+        track,
+        (fault) => inject(fault, context),
+        () => sum('acknowledged'),
+        trace,
+      );
+    trace(`${String(plan.keys)} keys are there`);
+    await waitFor('the first keys in the cluster', async () => (await servers.cluster.size()) > 0, {
+      everyMs,
+    });
+    await Promise.all(plan.tracks.map(play));
+    const complaints: string[] = [];
+    const [attempts] = await Promise.all([
+      cutOver(runs, complaints, trace),
+      Promise.all(plan.lateTracks.map(play)).then(() => {
+        trace('the last fault is over');
+        writeFileSync(signs.allow, '');
+      }),
+      plan.switching === 'command' && tellWriters(plan, signs, { runs, writers, proxy, trace }),
+    ]);
+    if (complaints.length === 0) {
+      await waitFor(
+        'all writers to write in the cluster',
+        () => writers.every(({ counts }) => counts.inCluster >= writesInCluster),
+        { timeoutMs: triedForMs },
+      ).catch((error: unknown) => complaints.push(String(error)));
+    }
+    await Promise.all(writers.map((writer) => writer.stop()));
+    trace('the writers have stopped');
+    await servers.untilWell();
+    const inspection = await inspect(servers, writers, runs.all);
+    return {
+      ...inspection,
+      complaints: [...complaints, ...inspection.complaints],
+      plan,
+      runs: runs.all,
+      acknowledged: sum('acknowledged'),
+      inCluster: sum('inCluster'),
+      doubtful: sum('doubtful'),
+      attempts,
+      durationMs: performance.now() - startedMs,
+    };
+  } finally {
+    await runs?.stop();
+    await letWrite(servers);
+    await Promise.all(writers.map((writer) => writer.stop()));
+    await proxy.stop();
+  }
+}
+
+function flagsOf(plan: Plan, { allow, told, gone }: Signs): readonly string[] {
+  const { maxRate, durability, cutover, fence, maxHold, switching, waitsForWriters } = plan;
+  const wait = waitsForWriters ? `; until test -e ${gone}; do sleep 0.02; done` : '';
+  const command = `test -e ${allow} || { sleep 0.2; exit 3; }; touch ${told}${wait}`;
+  return [
+    ...['--follow', '--timeout', '1s', '--retry-for', '20s', '--max-hold', maxHold],
+    ...['--cutover', cutover, '--fence', fence],
+    ...(maxRate === undefined ? [] : ['--max-rate', String(maxRate)]),
+    ...(durability === 'replicas' ? ['--wait-replicas', '1'] : []),
+    ...(switching === 'command' ? ['--on-cutover', command] : []),
+  ];
+}
+
+/** Asks for the cutover until it has come. @returns how often. */
+async function cutOver(
+  runs: Runs,
+  complaints: string[],
+  trace: (what: string) => void,
+): Promise<number> {
+  const untilMs = performance.now() + triedForMs;
+  let attempts = 0;
+  let last = '';
+  while (!runs.isOver) {
+    if (performance.now() > untilMs) {
+      complaints.push(`no cutover within a minute: ${last} ${runs.all.at(-1)?.stderr ?? ''}`);
+      return attempts;
+    }
+    if (runs.pid !== undefined) {
+      attempts++;
+      const { code, stderr } = await runCli(['ctl', 'cutover', '--pid', String(runs.pid)]);
+      last = code === 0 ? 'cut over' : stderr.trim();
+      trace(last);
+    }
+    await sleep(everyMs);
+  }
+  return attempts;
+}
+
+/** Sends the writers over when the command says so. */
+async function tellWriters(
+  { cutsAtSwitch }: Plan,
+  { told, gone }: Signs,
+  stage: {
+    readonly runs: Runs;
+    readonly writers: readonly Writer[];
+    readonly proxy: Proxy;
+    readonly trace: (what: string) => void;
+  },
+): Promise<void> {
+  const { runs, writers, proxy, trace } = stage;
+  await waitFor('the writers to be told', () => existsSync(told) || runs.isOver, {
+    timeoutMs: triedForMs,
+  }).catch(() => undefined);
+  if (!existsSync(told)) return;
+  trace('the writers go over');
+  if (cutsAtSwitch) proxy.cut();
+  for (const writer of writers) writer.switchOver();
+  writeFileSync(gone, '');
+}
+
+/** A cutover leaves the source so that it refuses writes. */
+async function letWrite({ source }: Servers): Promise<void> {
+  await waitFor('the source to take writes', async () => {
+    await source.client.config('SET', 'min-replicas-to-write', 0);
+    await source.client.call('CLIENT', 'UNPAUSE');
+    return true;
+  });
+}
