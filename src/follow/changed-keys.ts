@@ -13,6 +13,8 @@ export interface Changes {
   readonly names: ReadonlySet<string>;
   /** Why any key may have changed; undefined: just those. */
   readonly everything: string | undefined;
+  /** Whether the cluster may have keys whose deletion nobody has told of. */
+  readonly strays: boolean;
   /** When the first of them was heard of, in ms of `performance.now()`. */
   readonly sinceMs: number;
 }
@@ -20,6 +22,7 @@ export interface Changes {
 export class ChangedKeys {
   #names = new Set<string>();
   #everything: string | undefined;
+  #strays = false;
   #sinceMs = 0;
   #heard = 0;
   readonly #gate = new Gate();
@@ -29,9 +32,15 @@ export class ChangedKeys {
     return this.#heard;
   }
 
-  /** Keys that wait to be copied; Infinity: all of them. */
+  /** Keys that wait to be copied, and one for keys that nobody knows; Infinity: all of them. */
   get count(): number {
-    return this.#everything === undefined ? this.#names.size : Infinity;
+    if (this.#everything !== undefined) return Infinity;
+    return this.#names.size + (this.#strays ? 1 : 0);
+  }
+
+  /** Whether all that waits is known by the feed: what was told of beside it is forgotten by a kill. */
+  get isOfFeed(): boolean {
+    return this.#everything === undefined && !this.#strays;
   }
 
   /** When the first of those that wait was heard of, in ms of `performance.now()`; undefined: none waits. */
@@ -56,15 +65,23 @@ export class ChangedKeys {
     this.#names = new Set();
   }
 
+  /** The cluster may have keys whose deletion nobody has told of; all others are copied anyway. */
+  noteStrays(): void {
+    if (this.count === 0) this.#begin();
+    this.#strays = true;
+  }
+
   /** Takes what waits. A key that is changed from now on waits again: take it before you read it. */
   take(): Changes {
     const taken = {
       names: this.#names,
       everything: this.#everything,
+      strays: this.#strays || this.#everything !== undefined,
       sinceMs: this.count === 0 ? performance.now() : this.#sinceMs,
     };
     this.#names = new Set();
     this.#everything = undefined;
+    this.#strays = false;
     return taken;
   }
 

@@ -26,7 +26,7 @@ export interface FollowedSourceOptions {
   pageKeys(): number;
   /**
    * Keys that the cluster has and the source has not: nobody knows when they were deleted.
-   * @throws ImportError when a server can't be asked: all keys are compared once more then.
+   * @throws ImportError when a server can't be asked: it is asked once more then.
    */
   strays(): AsyncIterable<Keys>;
   /** The first copy was completed by an earlier run, and what has changed since is heard of. */
@@ -192,7 +192,7 @@ export class FollowedSource implements Source {
     for (const { go } of done) go();
   }
 
-  async *#pagesOf({ names, everything }: Changes): AsyncIterable<Keys> {
+  async *#pagesOf({ names, everything, strays }: Changes): AsyncIterable<Keys> {
     const pageKeys = this.#options.pageKeys();
     const page = keysBuilder(Math.min(pageKeys, names.size));
     for (const name of names) {
@@ -205,15 +205,17 @@ export class FollowedSource implements Source {
       if (page.count >= pageKeys) yield { ...page.take(), isAgain: true };
     }
     if (page.count > 0) yield { ...page.take(), isAgain: true };
-    if (everything === undefined) return;
-    for await (const listed of this.#first.pages()) yield { ...listed, isAgain: true };
+    if (everything !== undefined) {
+      for await (const listed of this.#first.pages()) yield { ...listed, isAgain: true };
+    }
+    if (!strays) return;
     try {
       for await (const stray of this.#options.strays()) yield { ...stray, isAgain: true };
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      // A node may be away for a moment: all is compared once more when it is back.
+      // A node may be away for a moment.
       await delay(patienceMs);
-      this.#options.changed.noteEverything(`the cluster did not list its keys: ${error.message}`);
+      this.#options.changed.noteStrays();
     }
   }
 }

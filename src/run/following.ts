@@ -129,7 +129,8 @@ export class Following {
     this.#feed = feed;
     this.#checkpoint = resumeAt;
     if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
-    if (goesOn && !resumeAt) changed.noteEverything('an earlier run had begun');
+    // All keys are copied once more, but for those that were deleted since the earlier run.
+    if (goesOn && !resumeAt) changed.noteStrays();
     feed.ended.catch((error: unknown) => {
       this.source.fail(error as Error);
       void this.#follower?.end('the source was lost');
@@ -192,8 +193,7 @@ export class Following {
   #noteCheckpoint(): void {
     const position = this.#roundAt;
     if (!position || !this.source.isCopied || this.#unmovedKeys() > 0) return;
-    // Why all keys have to be compared is not in the feed, or was missed there.
-    if (this.#changed.count === Infinity) return;
+    if (!this.#changed.isOfFeed) return;
     this.#checkpoint = { position, datasets: this.#nodes.datasets };
   }
 

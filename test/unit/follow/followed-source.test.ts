@@ -98,18 +98,13 @@ describe('a followed source', () => {
     expect(pages).toEqual(['|', '+a b', '+gone', '|']);
   });
 
-  it('looks at all keys once more where the cluster could not be asked for its own', async () => {
+  it('asks once more where the cluster could not be asked for its own', async () => {
     const strays = ['gone'];
     const { changed, next } = await followed(listing(['a']), strays, 1);
     changed.noteEverything('there was a gap');
     expect([await next(), await next(), await next()]).toEqual(['|', '+a', '|']);
-    expect(changed.count).toBe(Infinity);
-    expect([await next(), await next(), await next(), await next()]).toEqual([
-      '|',
-      '+a',
-      '+gone',
-      '|',
-    ]);
+    expect(changed.count).toBe(1);
+    expect([await next(), await next(), await next()]).toEqual(['|', '+gone', '|']);
   });
 
   it('goes on with what has changed where an earlier run has copied the rest', async () => {
