@@ -62,7 +62,7 @@ function followRows(follow: NonNullable<Live['follow']>): [string, string, strin
   return [
     ['phase', phase],
     ['lag', `${formatCount(lagNowMs)} ms`],
-    ['keys changed', changedKeys === null ? 'all' : formatCount(changedKeys)],
+    ['changed keys', changedKeys === null ? 'all' : formatCount(changedKeys)],
     ['changes heard', formatCount(changes)],
     ['expected hold', expectedHoldMs === null ? '–' : `${formatCount(expectedHoldMs)} ms`],
     ['gaps', formatCount(gaps), gaps > 0 ? 'warn' : ''],

@@ -33,15 +33,26 @@ function two(count: number): string {
   return String(count).padStart(2, '0');
 }
 
+/** Whether there is an end that could be waited for: a source that is followed has none after its first copy. */
+export function hasEnd(follow: FollowStatus | null | undefined): boolean {
+  return !follow || follow.phase === 'joining' || follow.phase === 'copying';
+}
+
 /** How the following of a source stands, on one line. */
 export function followWords(follow: FollowStatus): string {
-  const { phase, changedKeys, lagNowMs, changes, expectedHoldMs, refused } = follow;
+  const { phase, changedKeys, lagNowMs, changes, gaps, expectedHoldMs, refused, cutover } = follow;
+  if (cutover) return `${phase} · writes were held for ${formatCount(cutover.heldMs)} ms`;
+  const waits =
+    changedKeys === null
+      ? 'all keys are compared again'
+      : `${formatCount(changedKeys)} changed ${changedKeys === 1 ? 'key waits' : 'keys wait'}`;
   return [
     phase,
-    changedKeys === null ? 'all keys to look at again' : `${formatCount(changedKeys)} keys changed`,
+    waits,
     `lag ${formatCount(lagNowMs)} ms`,
     `${formatCount(changes)} changes heard`,
-    ...(expectedHoldMs === null
+    ...(gaps > 0 ? [`${formatCount(gaps)} ${gaps === 1 ? 'gap' : 'gaps'}`] : []),
+    ...(expectedHoldMs === null || phase === 'holding'
       ? []
       : [`a cutover would hold writes for about ${formatCount(expectedHoldMs)} ms`]),
     ...(refused === null ? [] : [refused]),

@@ -40,6 +40,14 @@ export type { Bytes, Duration } from './rows.js';
 export { RdbError } from './sources/rdb/rdb-errors.js';
 export type { ImportLimits } from './watch/orders.js';
 export { summarize } from './summary.js';
-export type { FailureClass, Logger, MoverName } from './types.js';
+export type {
+  Cutover,
+  FailureClass,
+  FenceName,
+  FollowStatus,
+  Logger,
+  MoverName,
+  Phase,
+} from './types.js';
 export type { DifferenceKind, ReportedDifference } from './verify/differences.js';
 export { summarizeVerify, type VerifyReport } from './verify/verify-report.js';

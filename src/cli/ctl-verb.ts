@@ -1,6 +1,6 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
-import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
+import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
 import { limitRows, type Orders, type State } from '../watch/orders.js';
 import { findRuns, tell } from '../watch/run-sockets.js';
@@ -33,11 +33,13 @@ Examples:
     $ cluster-import ctl pause
     $ cluster-import ctl resume
 
-  Of a run with --follow: let the cluster take over, and wait until it has; let held writes go on:
+  Of a run with --follow: let the cluster take over, and wait until it has:
     $ cluster-import ctl cutover
+
+  Call that off: writes that are held go on at the source, and it is followed as before:
     $ cluster-import ctl release
 
-Exit codes: 0 done; 2 wrong usage, or no such run.
+Exit codes: 0 done; 2 wrong usage, no such run, or no cutover (the reason is given).
 `;
 
 const ordersOf: Readonly<Record<string, Orders>> = {
@@ -121,7 +123,9 @@ function describe(state: State): string {
       `${formatCount(state.keysPerSecond)} keys/s`,
       `${formatBytes(state.bytesPerSecond)}/s`,
       `${formatDuration(report.durationMs)} so far`,
-      ...(state.leftMs === null ? [] : [`${formatDuration(state.leftMs)} left`]),
+      ...(state.leftMs === null || !hasEnd(state.follow)
+        ? []
+        : [`${formatDuration(state.leftMs)} left`]),
       ...waits,
     ].join(' · '),
     ...(state.follow ? [followWords(state.follow)] : []),

@@ -10,6 +10,7 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+import type { FenceName } from '../types.js';
 import { replicasToWaitFor, waitsForDisks } from './options-checks.js';
 
 interface Place {
@@ -52,6 +53,38 @@ export async function checkSourceRights(
     const scripts = await guardWorks(trial);
     if (!scripts && options.guard) await needWatch(trial, place, key);
     return { ...has, migrate: mayMigrate, unlink: unlink === 'allowed', eval: scripts };
+  } finally {
+    trial.close();
+  }
+}
+
+/**
+ * That writes can be held for a cutover: that this can't be had would show only when it is wanted. It is tried
+ * with what is no time and no number, so that nothing is held.
+ * @throws PreflightError naming what would allow it.
+ */
+export async function checkFenceRights(
+  endpoint: Endpoint,
+  fence: FenceName,
+  options: ImportOptions,
+): Promise<void> {
+  if (fence === 'none') return;
+  const [words, rules]: readonly [Words, string] =
+    fence === 'pause'
+      ? [['CLIENT', 'PAUSE', 'no time', 'WRITE'], '+client|pause +client|unpause']
+      : [['CONFIG', 'SET', 'min-replicas-to-write', 'no number'], '+config|get +config|set'];
+  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
+  try {
+    const [verdict] = await trial.verdictsOf([words]);
+    if (verdict === 'allowed') return;
+    const place: Place = { endpoint, side: 'from' };
+    const { address, user } = who(place);
+    const name = nameOfCommand(words);
+    throw new PreflightError(
+      verdict === 'absent'
+        ? `${address} has no command ${name}, by which writes are held for the cutover: pass another --fence.`
+        : `${address} does not let ${user} run ${name}, by which writes are held for the cutover: allow it with ACL SETUSER ${nameOf(place)} ${rules}, or pass another --fence.`,
+    );
   } finally {
     trial.close();
   }

@@ -1,5 +1,6 @@
 /** What is found out about a source before the start: a database of a server, or a dump. */
 import { PreflightError, RefusedError } from '../errors.js';
+import { fenceFor } from '../follow/fence.js';
 import type { ImportOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
@@ -8,7 +9,7 @@ import { type Features, readServerFacts, type ServerFacts } from '../redis/serve
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import { filledIn, type Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
-import { checkSourceRights } from './rights.js';
+import { checkFenceRights, checkSourceRights } from './rights.js';
 
 export type SourceFacts = ServerSourceFacts | DumpFacts;
 
@@ -152,6 +153,9 @@ export async function checkSource(
     );
   }
   const has = await checkSourceRights(source.endpoint, source.has, options);
+  if (options.follow) {
+    await checkFenceRights(source.endpoint, fenceFor(options.fence, source.versionNumber), options);
+  }
   await checkState(source.control, has, options);
   return { ...source, has };
 }

@@ -150,7 +150,13 @@ export function sentence(words: string, situation: Situation): string {
 }
 
 /** Commands whose first argument says which of several they are. */
-const containers: ReadonlySet<string> = new Set(['CLUSTER', 'CONFIG', 'MEMORY', 'SCRIPT']);
+const containers: ReadonlySet<string> = new Set([
+  'CLIENT',
+  'CLUSTER',
+  'CONFIG',
+  'MEMORY',
+  'SCRIPT',
+]);
 
 /** `CLUSTER INFO`, but `GET`: as far as rights tell commands apart. */
 export function nameOfCommand([name, first]: readonly [string, ...unknown[]]): string {

@@ -4,6 +4,8 @@
  */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
+import { followWords } from '../format.js';
+import { harmless } from '../quote.js';
 import type { Sample, Sampler } from './sampler.js';
 import type { Screen } from './screen.js';
 import { numbers, viewLines } from './view.js';
@@ -42,5 +44,10 @@ export function progressLine(
   palette: Colors = colours.createColors(false),
 ): string {
   const percent = `${(Math.min(sample.snapshot.progress, 1) * 100).toFixed(1)} %`;
-  return [percent, ...numbers(sample, palette).map(({ text }) => text)].join(' · ');
+  const follow = sample.facts.follow?.();
+  return [
+    percent,
+    ...numbers(sample, palette).map(({ text }) => text),
+    ...(follow ? [harmless(followWords(follow))] : []),
+  ].join(' · ');
 }

@@ -3,7 +3,7 @@
  * and what went wrong. A function of a sample and a size, and of nothing else.
  */
 import type { Colors, Formatter } from 'picocolors/types.js';
-import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
+import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../format.js';
 import { harmless, quoteKey } from '../quote.js';
 import { reportedFailure } from '../report.js';
 import type { KeyFailure } from '../types.js';
@@ -46,22 +46,26 @@ function barLine({ snapshot }: Sample, width: number, { cyan, dim, bold }: Color
 /** What both the view and the line say, the most important first. */
 export function numbers(sample: Sample, colours: Colors): Piece[] {
   const { snapshot, speed, atMs, latencySeconds } = sample;
-  const left = speed.leftMs === undefined ? '–' : formatDuration(speed.leftMs);
-  const { isPaused } = sample.facts.steering;
   return [
     { text: `${formatCount(snapshot.moved)} keys`, paint: colours.bold },
     { text: `${formatCount(speed.keysPerSecond)} keys/s` },
     { text: `${formatBytes(speed.bytesPerSecond)}/s` },
     { text: `${formatDuration(atMs - snapshot.startedAtMs)} so far` },
-    isPaused
-      ? { text: 'PAUSED', paint: (text) => colours.bold(colours.yellow(text)) }
-      : { text: `${left} left`, paint: colours.bold },
+    ...lastingWords(sample, colours),
     ...(latencySeconds === undefined
       ? []
       : [{ text: `source answers in ${formatMs(latencySeconds)}` }]),
     ...counted(snapshot.conflicting, 'conflicting', colours.yellow),
     ...counted(snapshot.failed, 'failed', colours.red),
   ];
+}
+
+/** The time left, where there is an end to come. */
+function lastingWords({ speed, facts }: Sample, { bold, yellow }: Colors): Piece[] {
+  if (facts.steering.isPaused) return [{ text: 'PAUSED', paint: (text) => bold(yellow(text)) }];
+  if (!hasEnd(facts.follow?.())) return [];
+  const left = speed.leftMs === undefined ? '–' : formatDuration(speed.leftMs);
+  return [{ text: `${left} left`, paint: bold }];
 }
 
 function counted(count: number, word: string, paint: Piece['paint']): Piece[] {

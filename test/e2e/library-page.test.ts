@@ -18,7 +18,7 @@ it('compiles and runs every example of the page', async () => {
       .replaceAll('10.0.0.5:6379', stage.source.address)
       .replaceAll('10.0.1.1:7000', stage.cluster.seed),
   );
-  expect(examples).toHaveLength(4);
+  expect(examples).toHaveLength(5);
   // Within the package, which finds itself by its name.
   await mkdir(`${root}.cache`, { recursive: true });
   const folder = await mkdtemp(`${root}.cache/examples-`);
@@ -43,6 +43,8 @@ it('compiles and runs every example of the page', async () => {
     expect(compiled.stdout).toBe('');
     const said: string[] = [];
     for (const file of files) {
+      // A cutover leaves it refusing writes.
+      await stage.source.client.config('SET', 'min-replicas-to-write', 0);
       await Promise.all([stage.source.client.flushall(), stage.cluster.flush()]);
       await fillMixed(stage.source, 600);
       const { stdout, stderr } = await run(process.execPath, [file.replace('.mts', '.mjs')]);
@@ -51,9 +53,10 @@ it('compiles and runs every example of the page', async () => {
     }
     expect(said[0]).toBe('');
     expect(said[1]).toMatch(/^complete 600$/m);
+    expect(said[2]).toMatch(/^complete refuses writes$/m);
     // Nothing was moved: all is missing there.
-    expect(said[2]).toMatch(/^different /m);
-    expect(said[3]).toMatch(/^a check failed: /);
+    expect(said[3]).toMatch(/^different /m);
+    expect(said[4]).toMatch(/^a check failed: /);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { runCli } from '../../support/cli.js';
+import { runCli, startCli } from '../../support/cli.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { runJson } from '../../support/reports.js';
 import { snapshot } from '../../support/compare.js';
@@ -29,12 +29,14 @@ const source = {
   migrate: [...listed('source, `--copy`'), ...listed('source, migrate')],
   elements: listed('source, element by element'),
   verify: listed('source, `--verify`'),
+  follow: [...listed('source, `--copy`'), ...listed('source, `--follow`'), '&cluster-import:*'],
 };
 const node = {
   relay: without(listed('nodes, relay'), '+wait'),
   migrate: [...without(listed('nodes, relay'), '+wait'), ...listed('nodes, migrate')],
   elements: listed('nodes, element by element'),
   verify: [...listed('source, `--verify`'), ...listed('nodes, `--verify`')],
+  follow: [...without(listed('nodes, relay'), '+wait'), ...listed('nodes, `--follow`')],
 };
 
 /** The commands that a row of it lists; those that this server does not have can't be allowed. */
@@ -135,6 +137,29 @@ describe('the least rights', () => {
     expect(await stage.source.client.dbsize()).toBe(0);
   });
 
+  it('to follow the source, to go on with that, and to cut over', async () => {
+    await setUsers(source.follow, node.follow);
+    await fillEveryType(stage.source.client);
+    await stage.source.client.set('deleted', 'later');
+    const words = ['--from', from('joe'), '--to', to('ann'), '--follow'];
+    const first = startCli(words, env);
+    await first.output(/follows the source\./);
+    first.signal('SIGINT');
+    const { stderr, code } = await first.done;
+    expect(stderr).not.toContain('WARNING');
+    expect(code).toBe(130);
+    await stage.source.client.del('deleted');
+    const before = await snapshot(stage.source.client);
+    try {
+      const { report, ...second } = await runJson([...words, '--cutover', 'auto'], env);
+      expect([second.code, report.warnings]).toEqual([0, undefined]);
+      expect(report.follow?.cutover).toMatchObject({ fence: 'pause', source: 'refuses writes' });
+      expect(await stage.missingIn(before)).toEqual([]);
+    } finally {
+      await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+    }
+  });
+
   it('DEL serves where UNLINK is forbidden', async () => {
     await setUsers([...without(source.move, '+unlink'), '+del'], node.relay);
     await expectMove([]);
@@ -144,7 +169,7 @@ describe('the least rights', () => {
 
 describe('what is missing is named, with what would allow it', () => {
   const line = (user: string, rules: string) =>
-    new RegExp(`user ${user} .*ACL SETUSER ${user} ${rules}[ .]`);
+    new RegExp(`user ${user} .*ACL SETUSER ${user} ${rules}[ .,]`);
 
   it.each([
     ['+scan', '\\+scan'],
@@ -213,6 +238,18 @@ describe('what is missing is named, with what would allow it', () => {
     await expectRefusal(line('ann', '\\+append \\+rename'), split);
     await setUsers(all, without(allOfNode, '+multi'));
     await expectRefusal(line('ann', '\\+multi'), split);
+  });
+
+  it('what only a cutover needs, before anything is followed', async () => {
+    await setUsers(without(source.follow, '+client|pause'), node.follow);
+    const pause = line('joe', '\\+client\\|pause \\+client\\|unpause');
+    await expectRefusal(pause, ['--follow']);
+    await setUsers([...without(source.follow, '+client|pause'), '+acl|dryrun'], node.follow);
+    await expectRefusal(pause, ['--follow']);
+    await setUsers(without(source.follow, '+config|set'), node.follow);
+    const refuse = line('joe', '\\+config\\|get \\+config\\|set');
+    await expectRefusal(refuse, ['--follow', '--fence', 'refuse']);
+    expect(await stage.source.client.info('clients')).not.toMatch(/paused_reason:[^n]/);
   });
 
   it('by ACL DRYRUN where that may be asked', async () => {

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeEach, expect, it } from 'vitest';
+import { startApplication } from '../../support/application.js';
 import { fillStrings } from '../../support/bulk.js';
-import { runCli } from '../../support/cli.js';
+import { runCli, startCli } from '../../support/cli.js';
 import { type HeldRun, holdRun } from '../../support/held-run.js';
 import { freePort } from '../../support/ports.js';
 import { setStage } from '../../support/stage.js';
@@ -44,7 +45,7 @@ withTools(['promtool'], 'the files of monitoring/', ({ promtool }) => {
     const { stdout } = await check(promtool, ['check', 'config', 'prometheus.yml'], {
       cwd: monitoring,
     });
-    expect(stdout).toContain('6 rules found');
+    expect(stdout).toContain('9 rules found');
   });
 
   it('alarm when they should, and only then', async () => {
@@ -66,16 +67,17 @@ withTools(['promtool', 'prometheus'], 'a run under Prometheus', ({ promtool, pro
     }
   }
 
-  it('has metrics with proper names, and data for every panel', async () => {
+  /** Looks at a run's metrics as Prometheus does, and puts these queries. */
+  async function expectData(
+    runUrl: string,
+    asked: readonly (readonly [string, string])[],
+  ): Promise<void> {
     const directory = await mkdtemp(join(tmpdir(), 'cluster-import-prometheus-'));
-    // More comes than may go, so that there is always something to move.
-    const held: HeldRun = await holdRun(stage, { words: ['--max-rate', '2000'] });
-    held.release();
     const port = await freePort();
     const config = {
       global: { scrape_interval: '1s' },
       scrape_configs: [
-        { job_name: 'cluster-import', static_configs: [{ targets: [new URL(held.url).host] }] },
+        { job_name: 'cluster-import', static_configs: [{ targets: [new URL(runUrl).host] }] },
       ],
     };
     // YAML is a superset of JSON.
@@ -88,13 +90,11 @@ withTools(['promtool', 'prometheus'], 'a run under Prometheus', ({ promtool, pro
     ];
     const server = spawn(prometheus, words, { cwd: directory, stdio: 'ignore' });
     const ended = new Promise((resolve) => server.once('close', resolve));
-    let isOver = false;
-    const writing = keepWriting(() => isOver);
     try {
-      const text = await (await fetch(`${held.url}/metrics`)).text();
+      const text = await (await fetch(`${runUrl}/metrics`)).text();
       // Throws, with what it says, when it finds something.
       execFileSync(promtool, ['check', 'metrics'], { input: text, encoding: 'utf8' });
-      for (const [title, query] of await queries()) {
+      for (const [title, query] of asked) {
         const url = `http://${address}/api/v1/query?${String(new URLSearchParams({ query }))}`;
         await waitFor(`data for "${title}": ${query}`, async () => {
           const answer = (await (await fetch(url)).json()) as {
@@ -106,12 +106,47 @@ withTools(['promtool', 'prometheus'], 'a run under Prometheus', ({ promtool, pro
         });
       }
     } finally {
-      isOver = true;
-      await writing;
       server.kill();
       await ended;
-      await held.stop();
       await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  const isOfFollowing = ([, query]: readonly [string, string]): boolean =>
+    /_phase|_feed_|_changed_keys|_writes_held/.test(query);
+
+  it('has metrics with proper names, and data for every panel', async () => {
+    // More comes than may go, so that there is always something to move.
+    const held: HeldRun = await holdRun(stage, { words: ['--max-rate', '2000'] });
+    held.release();
+    let isOver = false;
+    const writing = keepWriting(() => isOver);
+    try {
+      const all = await queries();
+      await expectData(
+        held.url,
+        all.filter((query) => !isOfFollowing(query)),
+      );
+    } finally {
+      isOver = true;
+      await writing;
+      await held.stop();
+    }
+  });
+
+  it('has data for the panels of a source that is followed', async () => {
+    const words = [...stage.endpoints, '--follow', '--metrics', '0', '--quiet'];
+    const run = startCli(words);
+    const application = startApplication(stage.source);
+    try {
+      const [, url = ''] = await run.output(/(http:\/\/[\d.:]+)\/metrics/);
+      const asked = (await queries()).filter(isOfFollowing);
+      expect(asked).toHaveLength(6);
+      await expectData(url, asked);
+    } finally {
+      await application.stop();
+      run.signal('SIGINT');
+      await run.done;
     }
   });
 });

@@ -3,7 +3,7 @@ import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { fit, flow, viewLines, widthOf } from '../../../src/watch/view.js';
 import { progressLine } from '../../../src/watch/progress.js';
-import type { NodeTally } from '../../../src/types.js';
+import type { FollowStatus, NodeTally } from '../../../src/types.js';
 import { at, facts, sampleOf, unsteered } from '../../support/tallies.js';
 
 const plain = colours.createColors(false);
@@ -40,6 +40,42 @@ describe('the view', () => {
     const [, line] = viewLines(paused, { columns: 140, rows: 40 }, plain);
     expect(line).toMatch(/ so far · PAUSED · source answers in 0\.4 ms$/);
     expect(progressLine(paused)).toContain('PAUSED');
+  });
+
+  it('tells how a source is followed, which has no end to wait for', () => {
+    const status: FollowStatus = {
+      phase: 'following',
+      feed: 'replication',
+      changes: 1234,
+      copiedAgain: 1000,
+      deleted: 3,
+      gaps: 0,
+      lagMs: { p50: 10, p99: 20, max: 30 },
+      lagNowMs: 12,
+      changedKeys: 1,
+      expectedHoldMs: 8,
+      refused: null,
+      cutover: null,
+    };
+    const lineOf = (more: Partial<FollowStatus>): string =>
+      progressLine({ ...running, facts: { ...facts, follow: () => ({ ...status, ...more }) } });
+    expect(lineOf({})).toMatch(
+      / · 30 s so far · source answers in 0\.4 ms · following · 1 changed key waits · lag 12 ms · 1,234 changes heard · a cutover would hold writes for about 8 ms$/,
+    );
+    expect(lineOf({ phase: 'copying', expectedHoldMs: null })).toContain('1 min 02 s left');
+    expect(lineOf({ gaps: 2 })).toContain(' · 1,234 changes heard · 2 gaps · ');
+    expect(lineOf({ changedKeys: null })).toContain('all keys are compared again');
+    expect(lineOf({ phase: 'holding', changedKeys: 0 })).toMatch(
+      /0 changed keys wait · [^·]+ · [^·]+$/,
+    );
+    const cutover = {
+      at: '',
+      heldMs: 9,
+      fence: 'pause',
+      lateWrites: 0,
+      source: 'writable',
+    } as const;
+    expect(lineOf({ phase: 'cut-over', cutover })).toMatch(/cut-over · writes were held for 9 ms$/);
   });
 
   it.each([20, 40, 60, 80, 110, 140, 300])('fits into %d columns', (columns) => {
