@@ -12,7 +12,7 @@
  * Where the connection is lost, another one takes its place. Whether the source was started again meanwhile, and
  * has forgotten the fence, can't be told: so the fence counts as a new one.
  */
-import { PreflightError, RefusedError } from '../errors.js';
+import { RefusedError } from '../errors.js';
 import type { Control } from '../redis/control.js';
 import type { FenceName } from '../types.js';
 import type { SourceLine } from './source-line.js';
@@ -47,58 +47,22 @@ const heldReplicas = '1000000';
 /** The same for good: the cluster has taken over. */
 const shutReplicas = '1000001';
 
-/**
- * Which fence is to be had, tried by commands that change nothing.
- * @throws PreflightError when the one that was asked for, or any, can not be had.
- */
-export async function chooseFence(
-  asked: FenceName | 'auto',
-  versionNumber: number,
-  control: Control,
-): Promise<FenceName> {
-  if (asked === 'none') return asked;
-  const mayPause = versionNumber >= pausesWritesSince;
-  const tries = { pause: () => tryPause(control), refuse: () => tryRefuse(control) };
-  const wanted = asked === 'auto' ? (['pause', 'refuse'] as const) : [asked];
-  const refusals: string[] = [];
-  for (const name of wanted) {
-    if (name === 'pause' && !mayPause) {
-      refusals.push(`${control.address} knows no CLIENT PAUSE ... WRITE (Redis 6.2)`);
-      continue;
-    }
-    const refusal = await tries[name]();
-    if (refusal === undefined) return name;
-    refusals.push(refusal);
-  }
-  const others = asked === 'auto' ? '' : `another --fence, or `;
-  throw new PreflightError(
-    `Writes could not be held for the cutover (${refusals.join('; ')}): allow that, or pass ${others}--fence none and stop the writers yourself.`,
-  );
-}
-
-/** A pause that is over at once. @returns why it is refused; undefined: it is not. */
-function tryPause(control: Control): Promise<string | undefined> {
-  return refusalOf(control.call('CLIENT', 'PAUSE', 0, 'WRITE'));
-}
-
-/** Sets what is set already. */
-async function tryRefuse(control: Control): Promise<string | undefined> {
-  return refusalOf(readLeastReplicas(control).then((before) => setLeastReplicas(control, before)));
-}
-
-async function refusalOf(asked: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await asked;
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof RefusedError)) throw error;
-    return error.message.replace(/\.$/, '');
-  }
+/** Which fence is to be had. @returns what to do instead of `auto`. */
+export function fenceFor(asked: FenceName | 'auto', versionNumber: number): FenceName {
+  if (asked !== 'auto') return asked;
+  return versionNumber >= pausesWritesSince ? 'pause' : 'refuse';
 }
 
 /** Whether the source can be made to refuse writes once the cluster has taken over. */
 export async function mayRefuseWrites(control: Control): Promise<boolean> {
-  return (await tryRefuse(control)) === undefined;
+  try {
+    // What is set already.
+    await setLeastReplicas(control, await readLeastReplicas(control));
+    return true;
+  } catch (error) {
+    if (error instanceof RefusedError) return false;
+    throw error;
+  }
 }
 
 export function createFence(name: FenceName, line: SourceLine): Fence {

@@ -4,7 +4,7 @@ import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { chooseFence, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
+import { fenceFor, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
@@ -225,13 +225,12 @@ export class Following {
         await letWrite(control);
         warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
       }
-      const fence = await chooseFence(options.fence, ready.source.versionNumber, control);
       if (!(await mayRefuseWrites(control))) {
         warn(
           `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      return fence;
+      return fenceFor(options.fence, ready.source.versionNumber);
     } finally {
       control.close();
     }

@@ -318,8 +318,8 @@ describe('a run with --follow that can not be', () => {
     const words = [...from, '--follow', '--cutover', 'auto', '--quiet'];
     const refused = await runCli(words, env());
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain('Writes could not be held for the cutover');
-    expect(refused.stderr).toContain('+client');
+    expect(refused.stderr).toContain('by which writes are held for the cutover');
+    expect(refused.stderr).toContain('+client|pause');
     expect(await stage.cluster.size()).toBe(0);
     const { code, stderr } = await runCli([...words, '--fence', 'none'], env());
     expect(code).toBe(0);

@@ -74,6 +74,7 @@ describe('the view', () => {
       fence: 'pause',
       lateWrites: 0,
       source: 'writable',
+      keys: { source: 1, cluster: 1 },
     } as const;
     expect(lineOf({ phase: 'cut-over', cutover })).toMatch(/cut-over · writes were held for 9 ms$/);
   });
