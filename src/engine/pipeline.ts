@@ -58,7 +58,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   // Everything that waits for its next try listens, and that is no leak.
   setMaxListeners(0, signal);
   const inFlight = createInFlight(limits);
-  const health = nodeHealth(options.retryForMs, retryLimit, logger);
+  // Who follows a source has no end to report at: a node that is away is waited for.
+  const health = source.isFollowed
+    ? nodeHealth(Infinity, Infinity, logger)
+    : nodeHealth(options.retryForMs, retryLimit, logger);
   const unmoved = unmovedKeys();
   tally.onFailure((failure) => {
     unmoved.add(failure.key);

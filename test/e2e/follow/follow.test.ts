@@ -221,6 +221,22 @@ describe('a run with --follow', () => {
     await expectEqual();
   });
 
+  it('waits for a node that is away for longer than others are tried', async () => {
+    await fillMixed(stage.source, 500);
+    const run = follow('--retry-for', '1s', '--timeout', '500ms');
+    await until('following');
+    const node = stage.cluster.masters[0];
+    await node?.crash();
+    for (let at = 0; at < 50; at++) await stage.source.client.set(`away:${String(at)}`, 'x');
+    await waitFor('the lag', async () => ((await status())?.follow?.lagNowMs ?? 0) > 2500);
+    await node?.revive();
+    await Promise.all(stage.cluster.nodes.map(isWell));
+    await waitFor('a cutover', async () => (await ctl('cutover')).code === 0);
+    const { report } = reportOf(await run.done);
+    expect(report).toMatchObject({ status: 'complete', failures: [] });
+    await expectEqual();
+  });
+
   it('is not begun again once the cluster has taken over', async () => {
     await fillMixed(stage.source, 100);
     const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--max-hold', '1m');
