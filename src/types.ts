@@ -301,8 +301,10 @@ export interface FollowStatus {
   readonly deleted: number;
   readonly gaps: number;
   readonly lagMs: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** How long the oldest change has been waiting now. */
+  /** How long the oldest change has been waiting now; with the feed lost, at least for how long it has been. */
   readonly lagNowMs: number;
+  /** For how long writes have been held, or were for the cutover. */
+  readonly heldMs: number;
   /** Keys that wait to be copied again; null: all of them. */
   readonly changedKeys: number | null;
   /** How long writes would be held at present, about; null: nobody knows yet. */

@@ -55,6 +55,7 @@ export class Follower {
   readonly #lag = new Lag();
   #isFollowing = false;
   #isHolding = false;
+  #heldFromMs = 0;
   #isOver = false;
   #copiedAgain = 0;
   #deleted = 0;
@@ -89,7 +90,15 @@ export class Follower {
         p99: Math.round(this.#lag.quantileMs(0.99)),
         max: Math.round(this.#lag.maxMs),
       },
-      lagNowMs: sinceMs === undefined ? 0 : Math.round(performance.now() - sinceMs),
+      lagNowMs: Math.round(
+        Math.max(
+          sinceMs === undefined ? 0 : performance.now() - sinceMs,
+          feed.isUp ? 0 : Date.now() - feed.heardAtMs,
+        ),
+      ),
+      heldMs:
+        this.#cutover?.heldMs ??
+        (this.#isHolding ? Math.round(performance.now() - this.#heldFromMs) : 0),
       changedKeys: count === Infinity ? null : count,
       expectedHoldMs:
         !this.#isFollowing || this.#roundMs === undefined ? null : Math.ceil(2 * this.#roundMs),
@@ -164,6 +173,7 @@ export class Follower {
       for (let round = 0; round < quickRounds; round++) await until(source.nextRound(), signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
+      this.#heldFromMs = heldFromMs;
       this.#isHolding = true;
       timer = setTimeout(() => {
         const words = `writes were held for ${String(this.#options.maxHoldMs)} ms (--max-hold), and let go`;

@@ -54,8 +54,8 @@ export function addFollowMetrics(read: () => FollowStatus | undefined, registry:
   gauge('changed_keys', 'Keys that wait to be copied again; +Inf: all', ({ changedKeys }) => {
     return changedKeys ?? Infinity;
   });
-  gauge('writes_held_seconds', 'How long writes were held for the cutover', ({ cutover }) => {
-    return cutover ? cutover.heldMs / 1000 : 0;
+  gauge('writes_held_seconds', 'How long writes have been held for the cutover', ({ heldMs }) => {
+    return heldMs / 1000;
   });
   counter(
     'feed_changes_total',

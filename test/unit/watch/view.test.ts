@@ -51,6 +51,7 @@ describe('the view', () => {
       deleted: 3,
       gaps: 0,
       lagMs: { p50: 10, p99: 20, max: 30 },
+      heldMs: 0,
       lagNowMs: 12,
       changedKeys: 1,
       expectedHoldMs: 8,
