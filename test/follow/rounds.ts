@@ -36,8 +36,16 @@ function lineOf(result: RoundResult): string {
     `${(durationMs / 1000).toFixed(1)} s`,
     complaints.length === 0 ? 'well' : `${String(complaints.length)} COMPLAINTS`,
   ];
-  return words.join('; ');
+  // Not wrong as such: the same command was given once more.
+  const ends = runs.flatMap(({ code, report, stderr }) =>
+    code === 0 || code === undefined
+      ? []
+      : [`\n    a run ended with ${String(code)}: ${report?.error ?? lastLineOf(stderr)}`],
+  );
+  return words.join('; ') + ends.join('');
 }
+
+const lastLineOf = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
 function summaryOf(results: readonly RoundResult[]): string {
   const figures = [
