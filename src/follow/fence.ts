@@ -140,8 +140,14 @@ function unheld(line: SourceLine): Fence {
   };
 }
 
+interface LeastReplicas {
+  readonly raise: (count: string) => Promise<void>;
+  readonly shut: () => Promise<boolean>;
+  readonly restore: () => Promise<void>;
+}
+
 /** How many replicas the source wants before it takes a write, and what that was before. */
-function leastReplicas(line: SourceLine) {
+function leastReplicas(line: SourceLine): LeastReplicas {
   let before: string | undefined;
   async function raise(count: string): Promise<void> {
     if (before === undefined) {
@@ -150,24 +156,22 @@ function leastReplicas(line: SourceLine) {
     }
     await line.use((control) => setLeastReplicas(control, count));
   }
-  return {
-    raise,
-    async shut(): Promise<boolean> {
-      try {
-        await raise(shutReplicas);
-        return true;
-      } catch (error) {
-        if (error instanceof RefusedError) return false;
-        throw error;
-      }
-    },
-    async restore(): Promise<void> {
-      const count = before;
-      if (count === undefined) return;
-      await line.use((control) => setLeastReplicas(control, count));
-      before = undefined;
-    },
-  };
+  async function shut(): Promise<boolean> {
+    try {
+      await raise(shutReplicas);
+      return true;
+    } catch (error) {
+      if (error instanceof RefusedError) return false;
+      throw error;
+    }
+  }
+  async function restore(): Promise<void> {
+    const count = before;
+    if (count === undefined) return;
+    await line.use((control) => setLeastReplicas(control, count));
+    before = undefined;
+  }
+  return { raise, shut, restore };
 }
 
 const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;
