@@ -198,7 +198,7 @@ async function figureOf(
 }
 
 /** How long it lasts is what kind of fault this is: within the time-outs, or beyond. */
-async function stopFor(server: Server, ms: number): Promise<void> {
+export async function stopFor(server: Server, ms: number): Promise<void> {
   process.kill(server.pid, 'SIGSTOP');
   try {
     await sleep(ms);

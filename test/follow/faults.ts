@@ -1,6 +1,7 @@
 /** Faults that only this suite knows: what happens to whole databases, while no writer writes. */
-import { type Context as ChaosContext, inject as injectShared } from '../chaos/faults.js';
+import { type Context as ChaosContext, inject as injectShared, stopFor } from '../chaos/faults.js';
 import type { State } from '../chaos/state.js';
+import { type Random, randomFrom } from '../support/random.js';
 import { waitFor } from '../support/wait.js';
 import type { Fault } from './plan.js';
 import type { Writer } from './writer.js';
@@ -13,6 +14,7 @@ export async function inject(fault: Fault, context: Context): Promise<void> {
   const { kind } = fault;
   if (kind === 'flush') await flush(context);
   else if (kind === 'swap') await swap(context);
+  else if (kind === 'stop-replica') await stopReplica(context, randomFrom(fault.seed, 0));
   else await injectShared({ ...fault, kind }, context);
 }
 
@@ -21,6 +23,13 @@ async function flush({ servers, writers }: Context): Promise<void> {
     await again('FLUSHDB', () => servers.source.client.flushdb());
     for (const writer of writers) writer.forget();
   });
+}
+
+/** The run waits for replicas, on several connections to each node. */
+async function stopReplica({ servers }: Context, random: Random): Promise<void> {
+  const masters = await servers.masters();
+  const replicas = servers.cluster.nodes.filter((node) => !masters.includes(node));
+  await stopFor(random.pick(replicas), 200 + random.int(600));
 }
 
 /** The key by which it can be told whether a swap was carried out, though its answer was lost. */

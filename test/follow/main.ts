@@ -32,6 +32,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     /** How many rounds are played at the same time. */
     jobs: { type: 'string', default: '2' },
+    /** Moves large values element by element, in every other round: which does not go well yet. */
+    split: { type: 'boolean', default: false },
     /** Prints what happens, as it happens. */
     trace: { type: 'boolean', default: false },
   },
@@ -44,6 +46,7 @@ process.on('SIGTERM', () => process.exit(143));
 const { failedSeeds } = await playRounds({
   seeds: Array.from({ length: Number(values.rounds) }, (_, at) => Number(values.seed) + at),
   jobs: Number(values.jobs),
+  splits: values.split,
   say: (line) => {
     console.log(line);
   },

@@ -7,7 +7,8 @@ import type { PlannedFault } from '../chaos/plan.js';
 import type { Durability } from '../chaos/servers.js';
 import { type Random, randomFrom } from '../support/random.js';
 
-export type FaultKind = Exclude<Injectable, 'refuse-writes' | 'evict'> | 'flush' | 'swap';
+export type FaultKind =
+  Exclude<Injectable, 'refuse-writes' | 'evict'> | 'flush' | 'swap' | 'stop-replica';
 export type Fault = PlannedFault<FaultKind>;
 
 /**
@@ -26,6 +27,8 @@ export interface Plan {
   readonly keys: number;
   /** Keys per second; held to a rate, the first copy takes seconds. Undefined: as fast as it can. */
   readonly maxRate: number | undefined;
+  /** Values above this size travel element by element, on connections of their own. */
+  readonly splitAbove: '2kb' | undefined;
   readonly switching: Switching;
   /** `auto`: faults happen until then, and all the same behind it. */
   readonly cutover: 'auto' | 'manual';
@@ -65,14 +68,21 @@ const rows: Readonly<Record<FaultKind, Row>> = {
   'kill-target': { track: 'cluster', notOnceTakenOver: 'replicas' },
   'stop-target': { track: 'cluster', notOnceTakenOver: 'replicas' },
   'fail-over': { track: 'cluster', durability: 'replicas' },
+  // For less than its master or the others would do something about it.
+  'stop-replica': { track: 'cluster', durability: 'replicas' },
   reshard: { track: 'cluster', notOnceTakenOver: 'replicas' },
 };
 
 const kinds = Object.keys(rows) as FaultKind[];
 
-export function planOf(seed: number): Plan {
+export interface PlanOptions {
+  /** In some rounds large values travel element by element. */
+  readonly splits?: boolean;
+}
+
+export function planOf(seed: number, { splits = false }: PlanOptions = {}): Plan {
   const random = randomFrom(seed, 0);
-  const durability = random.oneIn(4) ? 'replicas' : 'disks';
+  const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const switching = random.pick(['refusal', 'command'] as const);
   const cutover = switching === 'refusal' && random.oneIn(3) ? 'auto' : 'manual';
   const possible = kinds.filter((kind) => (rows[kind].durability ?? durability) === durability);
@@ -86,6 +96,7 @@ export function planOf(seed: number): Plan {
     delayMs: random.pick([0, 0, 1, 5]),
     keys: 1500 + random.int(1500),
     maxRate: random.pick([undefined, 1200]),
+    splitAbove: splits ? random.pick([undefined, '2kb']) : undefined,
     switching,
     cutover,
     fence: switching === 'command' && random.oneIn(3) ? 'refuse' : 'pause',

@@ -1,15 +1,15 @@
 /** Plays rounds one after the other, and adds up what came of them. */
 import { countsOf, playSeries, type SeriesOptions } from '../chaos/series.js';
-import { type FaultKind, type Plan, planOf } from './plan.js';
+import { type FaultKind, type Plan, planOf, type PlanOptions } from './plan.js';
 import { playRound, type RoundOptions, type RoundResult } from './round.js';
 
 export async function playRounds(
-  options: RoundOptions & SeriesOptions,
+  options: RoundOptions & SeriesOptions & PlanOptions,
 ): Promise<{ readonly failedSeeds: readonly number[] }> {
   return playSeries({
     ...options,
-    durabilityOf: (seed) => planOf(seed).durability,
-    play: (seed, servers) => playRound(planOf(seed), servers, options),
+    durabilityOf: (seed) => planOf(seed, options).durability,
+    play: (seed, servers) => playRound(planOf(seed, options), servers, options),
     lineOf,
     summaryOf,
     command: 'npm run test:follow',
@@ -25,6 +25,7 @@ function lineOf(result: RoundResult): string {
     ...(cutover === 'auto' ? ['auto'] : []),
     ...(fence === 'refuse' ? ['refuse'] : []),
     ...(maxRate === undefined ? [] : ['slowly']),
+    ...(plan.splitAbove === undefined ? [] : ['split']),
   ];
   const words = [
     `seed ${String(plan.seed)}`,
