@@ -19,6 +19,7 @@ import type { FollowedSource, Round } from './followed-source.js';
 import { Lag } from './lag.js';
 import { runOnCutover } from './on-cutover.js';
 import { SourceLine } from './source-line.js';
+import type { UnmovedKeys } from './unmoved-keys.js';
 
 export interface FollowerOptions {
   readonly source: FollowedSource;
@@ -35,8 +36,7 @@ export interface FollowerOptions {
   lookAtNodes(): Promise<string | undefined>;
   /** How many keys the cluster has. */
   clusterKeys(): Promise<number>;
-  /** Keys that could not be copied. */
-  unmovedKeys(): number;
+  readonly unmoved: UnmovedKeys;
   readonly logger: Logger;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
@@ -229,11 +229,10 @@ export class Follower {
       await until(fence.hold(), signal);
       await feed.reached(await until(line.use(readOffset), signal), signal);
       await until(source.nextRound(), signal);
-      const unmoved = this.#options.unmovedKeys();
-      if (unmoved > 0) {
-        throw new ImportError(
-          `${String(unmoved)} ${unmoved === 1 ? 'key' : 'keys'} could not be copied (the report names them)`,
-        );
+      const { count, first } = this.#options.unmoved;
+      if (first) {
+        const which = count === 1 ? 'a key' : `${String(count)} keys`;
+        throw new ImportError(`${which} could not be copied (${first.message})`);
       }
       const why = await until(this.#options.lookAtNodes(), signal);
       if (why !== undefined) changed.noteEverything(why);

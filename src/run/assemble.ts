@@ -182,7 +182,7 @@ export function assemble(
         runPipeline({
           source,
           topology,
-          mover: patient(mover, health),
+          mover: following?.retrying(patient(mover, health)) ?? patient(mover, health),
           tally,
           signal,
           logger,

@@ -8,6 +8,7 @@ import { fenceFor, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
+import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { Limits } from '../limits/limits.js';
 import type { ImportOptions } from '../options.js';
@@ -21,6 +22,7 @@ import type {
   FollowCheckpoint,
   FollowStatus,
   Logger,
+  Mover,
   Node,
   Source,
   Tally,
@@ -46,13 +48,13 @@ export class Following {
   readonly source: FollowedSource;
   readonly #given: FollowingOptions;
   readonly #changed = new ChangedKeys();
+  readonly #unmoved = new UnmovedKeys(this.#changed);
   readonly #nodes: NodeWatch;
   #feed: Feed | undefined;
   /** Where the feed was when the present round took what waited. */
   #roundAt: FeedPosition | undefined;
   #checkpoint: FollowCheckpoint | undefined;
   #follower: Follower | undefined;
-  #tally: Tally | undefined;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -146,11 +148,16 @@ export class Following {
       isAutomatic: options.cutover === 'auto',
       clusterKeys: () => this.#nodes.countKeys(),
       lookAtNodes: () => this.#nodes.look(),
-      unmovedKeys: () => this.#unmovedKeys(),
+      unmoved: this.#unmoved,
       logger,
       tell: this.#given.tell,
       warn: this.#given.warn,
     });
+  }
+
+  /** The same mover, none of whose failures is for good. */
+  retrying(mover: Mover): Mover {
+    return this.#unmoved.retrying(mover);
   }
 
   /** Follows while this works. @param work the pipeline over `source`. */
@@ -159,7 +166,6 @@ export class Following {
       this.source.end();
       void this.#follower?.end('the run was stopped');
     };
-    this.#tally = tally;
     tally.onBatch(({ outcome }) => {
       const deleted = outcome.deleted ?? 0;
       this.#follower?.noteCopies(Math.max(0, outcome.repeated - deleted), deleted);
@@ -180,19 +186,15 @@ export class Following {
   }
 
   close(): void {
+    this.#unmoved.close();
     this.#feed?.close();
     this.#nodes.close();
-  }
-
-  #unmovedKeys(): number {
-    const { conflicting = 0, failed = 0 } = this.#tally?.snapshot() ?? {};
-    return conflicting + failed;
   }
 
   /** What waited when the round began is where it should be, and so is what was heard of before. */
   #noteCheckpoint(): void {
     const position = this.#roundAt;
-    if (!position || !this.source.isCopied || this.#unmovedKeys() > 0) return;
+    if (!position || !this.source.isCopied || this.#unmoved.count > 0) return;
     if (!this.#changed.isOfFeed) return;
     this.#checkpoint = { position, datasets: this.#nodes.datasets };
   }

@@ -133,7 +133,8 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
     },
     openWatcher: guarded ? watchedOver : undefined,
     async openForElements() {
-      if (options.guard) return watchedOver();
+      // Where the source is followed, what was written to meanwhile is copied again.
+      if (options.guard && !options.follow) return watchedOver();
       const { source, sourceRun } = await openSource();
       return { source, sourceRun, removal: removalOver(source) };
     },

@@ -1,0 +1,64 @@
+/**
+ * Keys that could not be copied while the source is followed: each is tried again after a while, and counts
+ * until it has been copied.
+ */
+import type { KeyFailure, Mover, Outcome } from '../types.js';
+import type { ChangedKeys } from './changed-keys.js';
+
+const tryAgainMs = 1000;
+
+export class UnmovedKeys {
+  readonly #changed: Pick<ChangedKeys, 'note'>;
+  readonly #failures = new Map<string, KeyFailure>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(changed: Pick<ChangedKeys, 'note'>) {
+    this.#changed = changed;
+  }
+
+  /** Of those that nobody tries at this moment. */
+  get count(): number {
+    return this.#failures.size;
+  }
+
+  /** One of them; undefined: there is none. */
+  get first(): KeyFailure | undefined {
+    return this.#failures.values().next().value;
+  }
+
+  /** The same mover, none of whose failures is for good. */
+  retrying(mover: Mover): Mover {
+    return {
+      get name() {
+        return mover.name;
+      },
+      move: async (batch) => this.#keep(await mover.move(batch)),
+      close() {
+        mover.close();
+      },
+    };
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #keep(outcome: Outcome): Outcome {
+    const { failures } = outcome;
+    if (failures.length === 0) return outcome;
+    for (const failure of failures) this.#failures.set(failure.key.toString('latin1'), failure);
+    this.#timer ??= setTimeout(() => {
+      this.#tryAgain();
+    }, tryAgainMs);
+    // They are counted when they have been copied, as those that are copied again.
+    const repeated = outcome.repeated + failures.length;
+    return { ...outcome, repeated, conflicting: 0, failed: 0, failures: [] };
+  }
+
+  #tryAgain(): void {
+    this.#timer = undefined;
+    const names = [...this.#failures.keys()];
+    this.#failures.clear();
+    for (const name of names) this.#changed.note(name);
+  }
+}
