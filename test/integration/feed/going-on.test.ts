@@ -161,10 +161,11 @@ it('follows its Sentinels to the new master', async () => {
   };
   const { feed, changes } = await listen(master, { endpoint });
   await master.client.set('a', '1');
+  await waitFor('the replica', async () => (await replica.client.get('a')) === '1');
+  // Alive, it would go on with a history of its own: Sentinels publish there, and leave it alone for ten seconds.
+  await master.crash();
   await sentinel.client.call('SENTINEL', 'FAILOVER', 'main');
   await waitFor('the new master', async () => (await infoOf(replica)).get('role') === 'master');
-  // As long as it is alive, the Sentinels leave it alone for ten seconds, and it goes on with a history of its own.
-  await master.crash();
   await replica.client.set('b', '1');
   await waitFor('the change', () => changes.includes('0:b'));
   expect(changes).toEqual(['0:a', '0:b']);
