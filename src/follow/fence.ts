@@ -75,6 +75,7 @@ function pausing(line: SourceLine): Fence {
   let fromMs = Infinity;
   let untilMs = 0;
   let opening = 0;
+  let unpauses = 0;
 
   async function pause(): Promise<void> {
     const sentMs = await line.use(async (control) => {
@@ -89,6 +90,7 @@ function pausing(line: SourceLine): Fence {
     opening = line.openings;
   }
   async function unpause(): Promise<void> {
+    unpauses++;
     clearInterval(renewal);
     untilMs = 0;
     await line.use((control) => control.call('CLIENT', 'UNPAUSE'));
@@ -96,8 +98,11 @@ function pausing(line: SourceLine): Fence {
   return {
     name: 'pause',
     async hold() {
+      const before = unpauses;
       await pause();
       clearInterval(renewal);
+      // It was let go while the source took its time to answer: nothing may renew it.
+      if (unpauses !== before) return;
       renewal = setInterval(() => void pause().catch(() => undefined), renewEveryMs);
     },
     hasHeldSince: (ms) => fromMs <= ms && performance.now() < untilMs && line.openings === opening,

@@ -29,13 +29,14 @@ export class SourceLine {
   async use<T>(work: (control: Control) => Promise<T>): Promise<T> {
     const untilMs = performance.now() + tryForMs;
     for (;;) {
+      if (this.#isClosed) throw new ConnectionError('the cutover is over');
       const opening = (this.#opening ??= this.#openOne());
       try {
         return await work(await opening);
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error;
         if (opening === this.#opening) this.#drop();
-        if (this.#isClosed || performance.now() > untilMs) throw error;
+        if (performance.now() > untilMs) throw error;
         await delay(tryEveryMs);
       }
     }

@@ -1,0 +1,61 @@
+/** A fence over a mock of the source, whose answer to CLIENT PAUSE can be kept waiting. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { createFence } from '../../../src/follow/fence.js';
+import { SourceLine } from '../../../src/follow/source-line.js';
+import type { Control } from '../../../src/redis/control.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function mockSource() {
+  const asked: string[] = [];
+  let answer = (): void => undefined;
+  const call = (...words: readonly unknown[]): Promise<unknown> => {
+    asked.push(words.slice(0, 2).join(' '));
+    if (words[1] !== 'PAUSE') return Promise.resolve('OK');
+    return new Promise((resolve) => {
+      answer = () => {
+        resolve('OK');
+      };
+    });
+  };
+  const control = { call, close: () => undefined } as unknown as Control;
+  return {
+    asked,
+    line: new SourceLine(() => Promise.resolve(control)),
+    answerPause: (): void => {
+      answer();
+    },
+  };
+}
+
+it('renews a pause for as long as it is wanted', async () => {
+  const { asked, line, answerPause } = mockSource();
+  const fence = createFence('pause', line);
+  const holding = fence.hold();
+  await vi.advanceTimersByTimeAsync(0);
+  answerPause();
+  await holding;
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(asked).toEqual(['CLIENT PAUSE', 'CLIENT PAUSE']);
+  await fence.release();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(asked).toEqual(['CLIENT PAUSE', 'CLIENT PAUSE', 'CLIENT UNPAUSE']);
+});
+
+it('renews no pause that was let go before the source has answered', async () => {
+  const { asked, line, answerPause } = mockSource();
+  const fence = createFence('pause', line);
+  const holding = fence.hold();
+  await vi.advanceTimersByTimeAsync(0);
+  await fence.release();
+  line.close();
+  answerPause();
+  await holding;
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(asked).toEqual(['CLIENT PAUSE', 'CLIENT UNPAUSE']);
+});
