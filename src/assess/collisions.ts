@@ -6,7 +6,7 @@ import { RefusedError } from '../errors.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
-import { askAt } from '../redis/ask.js';
+import { listNames } from '../redis/ask.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 
 export interface Collisions {
@@ -47,7 +47,7 @@ export async function findCollisions(
     }
     for (const [at, { db, keys }] of ascending.slice(0, -1).entries()) {
       let names = 0;
-      for await (const page of namesIn(connections.get(db) as Connection)) {
+      for await (const page of listNames(connections.get(db) as Connection, pageKeys)) {
         for (const other of ascending.slice(at + 1)) {
           const there = await present(connections.get(other.db) as Connection, page);
           for (const name of there) {
@@ -82,16 +82,6 @@ function reported([name, dbs]: readonly [
     ...reportedKey(Buffer.from(name, 'latin1')),
     databases: [...dbs].sort((a, b) => a - b),
   };
-}
-
-async function* namesIn(connection: Connection): AsyncGenerator<readonly Buffer[]> {
-  let cursor = '0';
-  do {
-    const reply = refused(await askAt(connection, ['SCAN', cursor, 'COUNT', pageKeys]));
-    const [next, names] = Array.isArray(reply) ? reply : [];
-    cursor = textOf(next) || '0';
-    yield (Array.isArray(names) ? names : []).filter((name) => Buffer.isBuffer(name));
-  } while (cursor !== '0');
 }
 
 /** Asked by TYPE: EXISTS would be counted as a command of the application's with several keys. */

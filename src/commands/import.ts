@@ -85,12 +85,7 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
-    const parts = assembleParts(facts, options, voice.logger, books.given, eviction, {
-      tell: (sentence) => {
-        told.tell(sentence);
-      },
-      warn,
-    });
+    const parts = assembleParts(facts, options, voice.logger, books.given, eviction, told);
     try {
       await parts.follow?.join();
       watch = await watchRun({ parts, facts, options, voice, warnings, signal });

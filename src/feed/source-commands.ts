@@ -10,6 +10,7 @@ import { parseInfo } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { sentence } from '../redis/sentences.js';
+import { parseVersion } from '../redis/server.js';
 
 export interface SourceConnection {
   readonly connection: Connection;
@@ -111,12 +112,11 @@ export async function readStreamState(source: SourceConnection): Promise<StreamS
   const info = parseInfo(textOf(await ask(source, 'INFO')));
   const number = (name: string): number => Number(info.get(name) ?? NaN);
   const version = info.get('redis_version') ?? '';
-  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
   const isClustered = info.get('cluster_enabled') === '1';
   const valkeyMajor = Number(info.get('valkey_version')?.split('.')[0] ?? 0);
   return {
     version,
-    versionNumber: major * 10000 + minor * 100 + patch,
+    versionNumber: parseVersion(version),
     isReplica: info.get('role') === 'slave',
     isLoading: info.get('loading') === '1',
     replicationId: info.get('master_replid') ?? info.get('run_id') ?? '',

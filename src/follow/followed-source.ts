@@ -15,7 +15,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Gate } from '../async.js';
 import { ImportError } from '../errors.js';
-import { bulkHead } from '../redis/frames.js';
 import { keysBuilder, noKeys } from '../redis/keys.js';
 import type { Keys, Source } from '../types.js';
 import type { ChangedKeys, Changes } from './changed-keys.js';
@@ -145,10 +144,7 @@ export class FollowedSource implements Source {
       await changed.some(() => this.#isOver || this.#waiting.length > 0);
       await this.#gate.until(() => !this.#isFrozen || this.#isOver);
       if (this.#isDone()) return;
-      this.#isInRound = true;
       yield* this.#round();
-      this.#isInRound = false;
-      this.#gate.check();
       if (!this.#isHurried && this.#waiting.length === 0) await delay(restMs);
     }
   }
@@ -174,6 +170,7 @@ export class FollowedSource implements Source {
   async *#round(): AsyncIterable<Keys> {
     const startedMs = performance.now();
     this.#roundsBegun++;
+    this.#isInRound = true;
     yield atRest;
     this.#options.roundBegins();
     const taken = this.#options.changed.take();
@@ -190,18 +187,15 @@ export class FollowedSource implements Source {
     const done = this.#waiting.filter(({ after }) => after < ended);
     this.#waiting = this.#waiting.filter(({ after }) => after >= ended);
     for (const { go } of done) go();
+    this.#isInRound = false;
+    this.#gate.check();
   }
 
   async *#pagesOf({ names, everything, strays }: Changes): AsyncIterable<Keys> {
     const pageKeys = this.#options.pageKeys();
     const page = keysBuilder(Math.min(pageKeys, names.size));
     for (const name of names) {
-      const bytes = Buffer.from(name, 'latin1');
-      const head = bulkHead(bytes.length);
-      page.piece(head, 0, head.length);
-      page.piece(bytes, 0, bytes.length);
-      page.piece(lineEnd, 0, lineEnd.length);
-      page.seal();
+      page.addKey(Buffer.from(name, 'latin1'));
       if (page.count >= pageKeys) yield { ...page.take(), isAgain: true };
     }
     if (page.count > 0) yield { ...page.take(), isAgain: true };
@@ -219,5 +213,3 @@ export class FollowedSource implements Source {
     }
   }
 }
-
-const lineEnd = Buffer.from('\r\n');

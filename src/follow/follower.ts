@@ -9,6 +9,7 @@
  * wrong then, writes go on at the source, which has everything: nothing is lost, and following goes on.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import type { Control } from '../redis/control.js';
@@ -170,7 +171,8 @@ export class Follower {
     const fence = createFence(this.#options.fence, line);
     let hasSwitched = false;
     try {
-      for (let round = 0; round < quickRounds; round++) await until(source.nextRound(), signal);
+      for (let round = 0; round < quickRounds; round++)
+        await unlessAborted(source.nextRound(), signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
       this.#heldFromMs = heldFromMs;
@@ -180,7 +182,7 @@ export class Follower {
         abort.abort(new ImportError(words));
       }, this.#options.maxHoldMs);
       await this.#copyTheRest(line, fence, signal);
-      const [sourceKeys, clusterKeys] = await until(
+      const [sourceKeys, clusterKeys] = await unlessAborted(
         Promise.all([line.use((control) => control.call('DBSIZE')), this.#options.clusterKeys()]),
         signal,
       );
@@ -226,21 +228,21 @@ export class Follower {
   async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
     const { feed, changed, source } = this.#options;
     for (;;) {
-      await until(fence.hold(), signal);
-      await feed.reached(await until(line.use(readOffset), signal), signal);
-      await until(source.nextRound(), signal);
+      await unlessAborted(fence.hold(), signal);
+      await feed.reached(await unlessAborted(line.use(readOffset), signal), signal);
+      await unlessAborted(source.nextRound(), signal);
       const { count, first } = this.#options.unmoved;
       if (first) {
         const which = count === 1 ? 'a key' : `${String(count)} keys`;
         throw new ImportError(`${which} could not be copied (${first.message})`);
       }
-      const why = await until(this.#options.lookAtNodes(), signal);
+      const why = await unlessAborted(this.#options.lookAtNodes(), signal);
       if (why !== undefined) changed.noteEverything(why);
       // A write may have slipped through a fence that refuses, or that was out of force for a moment.
       const nowMs = performance.now();
-      await feed.reached(await until(line.use(readOffset), signal), signal);
+      await feed.reached(await unlessAborted(line.use(readOffset), signal), signal);
       // Whoever writes in the cluster from now on must not be undone by what expires at the source.
-      await until(source.freeze(), signal);
+      await unlessAborted(source.freeze(), signal);
       if (changed.count === 0 && fence.hasHeldSince(nowMs)) return;
       source.thaw();
     }
@@ -313,18 +315,4 @@ async function readOffset(control: Control): Promise<number> {
   const offset = Number(info.get('master_repl_offset'));
   if (Number.isSafeInteger(offset)) return offset;
   throw new ImportError(`${control.address} did not tell its replication offset`);
-}
-
-/** The same, which rejects with the signal's reason when that comes first. */
-function until<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
-  });
 }

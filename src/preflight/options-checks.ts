@@ -113,13 +113,27 @@ export function replicasToWaitFor(
   inSync: number,
   options: Pick<ImportOptions, 'copy' | 'follow' | 'waitReplicas'>,
 ): number {
-  if (options.copy && !options.follow) return 0;
+  if (!isLastCopy(options)) return 0;
   return options.waitReplicas ?? Math.min(1, inSync);
+}
+
+/** What the job does with keys: the same at each of its starts. */
+export function jobModeOf({
+  copy,
+  follow,
+}: Pick<ImportOptions, 'copy' | 'follow'>): 'move' | 'copy' | 'follow' {
+  if (follow) return 'follow';
+  return copy ? 'copy' : 'move';
+}
+
+/** Whether a key's copy is all there is of it in the end: what is left at a source that was followed is old. */
+export function isLastCopy({ copy, follow }: Pick<ImportOptions, 'copy' | 'follow'>): boolean {
+  return !copy || follow;
 }
 
 /** Whether what a node stores is to be on its disk as well. */
 export function waitsForDisks(
   options: Pick<ImportOptions, 'copy' | 'follow' | 'waitFsync'>,
 ): boolean {
-  return options.waitFsync && (!options.copy || options.follow);
+  return options.waitFsync && isLastCopy(options);
 }

@@ -1,9 +1,9 @@
 /** Questions of the data plane whose replies are looked at: read whole, or as one number for each key. */
-import { ProtocolError } from '../errors.js';
+import { ProtocolError, RefusedError } from '../errors.js';
 import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
 import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
-import { lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
+import { ErrorReply, lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
 
 /**
  * Sends these pieces as one command.
@@ -145,4 +145,24 @@ export async function readDataset(connection: Pick<Connection, 'call'>): Promise
   const runId = /^run_id:(\w+)/m.exec(server)?.[1];
   const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? '';
   return runId === undefined ? '' : `${runId} ${replicationId}`;
+}
+
+/**
+ * Lists the keys of a server's database, page by page.
+ * @throws RefusedError with the server's words, ProtocolError for a malformed reply.
+ */
+export async function* listNames(
+  connection: Pick<Connection, 'call' | 'address'>,
+  pageKeys: number,
+): AsyncGenerator<readonly Buffer[]> {
+  let cursor = '0';
+  do {
+    const reply = await connection.call('SCAN', cursor, 'COUNT', pageKeys);
+    if (reply instanceof ErrorReply) throw new RefusedError(reply.text, reply.text);
+    const [next, names] = Array.isArray(reply) ? reply : [];
+    if (!Array.isArray(names))
+      throw new ProtocolError(`${connection.address} sent a malformed reply to SCAN`);
+    cursor = textOf(next);
+    yield names.filter((name) => Buffer.isBuffer(name));
+  } while (cursor !== '0');
 }

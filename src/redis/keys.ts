@@ -3,7 +3,7 @@
  * All of a run's keys live in one buffer, so a batch costs two allocations, not one per key.
  */
 import type { Keys } from '../types.js';
-import { CR } from './frames.js';
+import { bulkHead, CR } from './frames.js';
 import { copyShort, shortBytes, slackBytes, viewFrom } from './short-copy.js';
 
 export interface KeysBuilder {
@@ -11,6 +11,8 @@ export interface KeysBuilder {
   readonly byteLength: number;
   /** Appends the frame `bytes[start .. end)`. */
   add(bytes: Buffer, start: number, end: number): void;
+  /** Appends the frame of a key. */
+  addKey(key: Buffer): void;
   /** Appends a piece of a frame; `seal` ends it. */
   readonly piece: (bytes: Buffer, start: number, end: number) => void;
   readonly seal: () => void;
@@ -21,6 +23,7 @@ export interface KeysBuilder {
 }
 
 const nothing = Buffer.alloc(0);
+const lineEnd = Buffer.from('\r\n');
 /** For pieces of a frame, which come from many buffers: a view of each would cost more. */
 const tinyBytes = 12;
 const tinyOfAnotherBytes = 16;
@@ -92,6 +95,13 @@ export function keysBuilder(expectedCount: number, expectedBytes?: number): Keys
     },
     add(from, start, end) {
       piece(from, start, end);
+      seal();
+    },
+    addKey(key) {
+      const head = bulkHead(key.length);
+      piece(head, 0, head.length);
+      piece(key, 0, key.length);
+      piece(lineEnd, 0, lineEnd.length);
       seal();
     },
     piece,

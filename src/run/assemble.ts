@@ -178,11 +178,12 @@ export function assemble(
     async run(signal) {
       link.heed(signal);
       health.heed(signal);
+      const waiting = patient(mover, health);
       const work = (): Promise<void> =>
         runPipeline({
           source,
           topology,
-          mover: following?.retrying(patient(mover, health)) ?? patient(mover, health),
+          mover: following?.retrying(waiting) ?? waiting,
           tally,
           signal,
           logger,

@@ -15,6 +15,7 @@ import type { Logger } from '../types.js';
 import { decide } from './decide.js';
 import type { Given, Parts } from './parts.js';
 import type { Facts } from '../preflight/preflight.js';
+import { jobModeOf } from '../preflight/options-checks.js';
 
 export interface Books {
   /** For the parts of the run. */
@@ -49,7 +50,7 @@ export async function openBooks(
   const job = {
     from: [...new Set(sources.flatMap((known) => known ?? []))],
     to: facts.target.name,
-    mode: options.follow ? 'follow' : copy ? 'copy' : 'move',
+    mode: jobModeOf(options),
     clusterNodes: {
       ids: facts.target.nodeIds,
       addresses: facts.target.masters.map(({ node }) => node.address),
@@ -71,9 +72,7 @@ export async function openBooks(
     const followAt = plan.goesOn && options.follow ? (earlier?.follow ?? undefined) : undefined;
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
-      plan.goesOn && copy && !options.follow && earlier?.selection === job.selection
-        ? earlier.scans
-        : {};
+      plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
     let isKept = false;
     let isFinished = false;
 

@@ -6,6 +6,7 @@ import { nameTypes } from '../preflight/payloads.js';
 import type { PartEnd, Parts } from './parts.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer, type SourceFacts } from '../preflight/source-facts.js';
+import { jobModeOf } from '../preflight/options-checks.js';
 
 /** The report has room for so many failures. */
 const keptFailures = 100;
@@ -84,10 +85,8 @@ function namedFailures(
   return isServer(source) ? nameTypes(failures, source.control) : Promise.resolve(failures);
 }
 
-export function modeOf({ copy, dryRun, follow }: ImportOptions): Report['mode'] {
-  if (dryRun) return 'dry-run';
-  if (follow) return 'follow';
-  return copy ? 'copy' : 'move';
+export function modeOf(options: ImportOptions): Report['mode'] {
+  return options.dryRun ? 'dry-run' : jobModeOf(options);
 }
 
 function foundBy({ all }: Parts): Found {

@@ -30,6 +30,7 @@ import { elementAbilities, sizesOf } from './in-slices.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
+import { jobModeOf } from '../preflight/options-checks.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
@@ -234,13 +235,10 @@ function migrateOf(
 }
 
 /** What the job was asked to do, as far as it decides about single keys. */
-export function jobPolicy(
-  ready: Omit<Ready, 'source'>,
-  { copy, follow }: ImportOptions,
-): JobPolicy {
+export function jobPolicy(ready: Omit<Ready, 'source'>, options: ImportOptions): JobPolicy {
   return {
     replace: ready.replace,
-    mode: follow ? 'follow' : copy ? 'copy' : 'move',
+    mode: jobModeOf(options),
     clusterStartedEmpty: ready.ownsTarget,
     onlySource: ready.isOnlySource,
   };

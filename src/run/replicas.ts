@@ -6,7 +6,7 @@ import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-import { replicasToWaitFor, waitsForDisks } from '../preflight/options-checks.js';
+import { isLastCopy, replicasToWaitFor, waitsForDisks } from '../preflight/options-checks.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
 export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: ImportOptions): boolean {
@@ -43,7 +43,7 @@ export function createReplicas(
 ): Replicas {
   const inSync = new Map(masters.map((one) => [one.node.address, one.replicasInSync]));
   const asking = new Map<string, Promise<number>>();
-  const isOpen = options.waitReplicas === undefined && (!options.copy || options.follow);
+  const isOpen = options.waitReplicas === undefined && isLastCopy(options);
   /** Connections for asking again: on the others values pass, and nothing may get between them. */
   const aside = new Map<string, Connection>();
   const askedAtMs = new Map<string, number>();

@@ -5,7 +5,6 @@
  */
 import { SourceError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
-import { frame } from '../redis/frames.js';
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
@@ -94,8 +93,7 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
   function named(page: Keys): Keys {
     const names = keysBuilder(page.count);
     for (let place = 0; place < page.count; place++) {
-      const name = frame(Buffer.concat([prefix, keyAt(page, place)]));
-      names.add(name, 0, name.length);
+      names.addKey(Buffer.concat([prefix, keyAt(page, place)]));
     }
     return { ...page, names: names.take() };
   }

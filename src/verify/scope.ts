@@ -3,7 +3,6 @@
  * some keys, and may have put a prefix ahead of their names. What no source answers for is nobody's
  * business here, and no difference.
  */
-import { frame } from '../redis/frames.js';
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import { type NameGlobs, nameFilter } from '../sources/glob.js';
 import type { Keys } from '../types.js';
@@ -53,8 +52,7 @@ export function inScope(
   for (const place of places) {
     const key = keyOf(keyAt(keys, place));
     if (!key) continue;
-    const bytes = frame(key);
-    builder.add(bytes, 0, bytes.length);
+    builder.addKey(key);
     own.push(place);
   }
   return { keys: builder.take(), places: own };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Gate } from '../../src/async.js';
+import { Gate, unlessAborted } from '../../src/async.js';
 
 const moment = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -38,5 +38,30 @@ describe('a gate', () => {
     gate.check();
     await moment();
     expect([passed, free]).toEqual([[0, 1], 0]);
+  });
+});
+
+describe('unlessAborted', () => {
+  it('gives what the work comes to, or the reason of the signal that comes first', async () => {
+    const stop = new AbortController();
+    expect(await unlessAborted(Promise.resolve(1), stop.signal)).toBe(1);
+    const failing = Promise.reject(new Error('failed'));
+    await expect(unlessAborted(failing, stop.signal)).rejects.toThrow('failed');
+    const never = unlessAborted(new Promise(() => undefined), stop.signal);
+    stop.abort(new Error('stopped'));
+    await expect(never).rejects.toThrow('stopped');
+  });
+
+  it('hears of the end of work that was begun too late', async () => {
+    const heard: unknown[] = [];
+    const hear = (error: unknown): number => heard.push(error);
+    process.on('unhandledRejection', hear);
+    const late = Promise.reject(new Error('late'));
+    await expect(unlessAborted(late, AbortSignal.abort(new Error('stopped')))).rejects.toThrow(
+      'stopped',
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', hear);
+    expect(heard).toEqual([]);
   });
 });

@@ -10,7 +10,6 @@
  */
 import { sideOf } from '../../compare/value.js';
 import type { Connection } from '../../redis/connection.js';
-import { frame } from '../../redis/frames.js';
 import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Node } from '../../types.js';
@@ -262,8 +261,7 @@ export class Stage {
   staged(keys: Keys): Keys {
     const names = keysBuilder(Math.max(1, keys.count));
     for (let index = 0; index < keys.count; index++) {
-      const name = frame(this.#of(keys, index).name);
-      names.add(name, 0, name.length);
+      names.addKey(this.#of(keys, index).name);
     }
     return { ...keys, names: names.take() };
   }
