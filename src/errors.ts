@@ -39,6 +39,12 @@ export function errorOf(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** What was thrown, where it was foreseen. @throws anything else. */
+export function importErrorOf(error: unknown): ImportError {
+  if (error instanceof ImportError) return error;
+  throw error;
+}
+
 /** @param stoppedWith what the process exits with that a signal stopped, if one did. */
 export function exitCodeFor(error: unknown, stoppedWith?: number): number {
   if (error instanceof StoppedError) return stoppedWith ?? error.exitCode;

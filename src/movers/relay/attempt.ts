@@ -3,10 +3,11 @@
  * are at their node by now, and at the source still. These go round again, with what is known of their
  * copies, or stay there for good.
  */
+import { importErrorOf } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
 import type { ErrorReply } from '../../redis/reply.js';
-import type { Batch, Copy, Keys, Node } from '../../types.js';
+import type { Batch, Copy, FailureClass, Keys, Node, Outcome } from '../../types.js';
 import { outcomeBuilder } from '../outcome.js';
 import { afterLostConnection, type JobPolicy } from '../policy.js';
 import { sourceRefusal } from '../refused-keys.js';
@@ -25,7 +26,7 @@ export interface KnownKeys {
 }
 
 export class Attempt {
-  /** Worth nothing if a connection is lost half-way. */
+  /** Worth nothing if a connection is lost before the keys are told to leave. */
   readonly outcome = outcomeBuilder();
   readonly sent = new SentValues();
   /** What is known of the copies of keys that are stored now. */
@@ -33,8 +34,6 @@ export class Attempt {
   /** The same once the node's replicas or disks have confirmed them, where that is asked for. */
   readonly confirmed: Copy;
   readonly ticket: Ticket | undefined;
-  #phase: 'storing' | 'deleting' = 'storing';
-  #isAcknowledged = false;
 
   /**
    * Later writes to the source will be noticed from now on.
@@ -55,18 +54,41 @@ export class Attempt {
     this.ticket = removal?.begin(batch.keys);
   }
 
-  /** Deletes keys at the source that their node has acknowledged. */
-  async remove(acknowledged: Keys): Promise<Removed> {
-    if (this.removal) this.#phase = 'deleting';
-    this.#isAcknowledged = true;
-    return this.removal && this.ticket ? this.removal.remove(acknowledged, this.ticket) : 'removed';
+  /**
+   * Deletes keys at the source.
+   *
+   * Where the source is lost meanwhile, these keys go round again, and no others: only of them is it known
+   * that their node has acknowledged them. What became of the batch's other keys stands.
+   * @param acknowledged by their node.
+   * @param given makes the same keys, each with what its node was given.
+   */
+  async remove(
+    acknowledged: Keys,
+    given = (): Keys => this.sent.withValues(acknowledged),
+  ): Promise<Removed | 'in-doubt'> {
+    const { removal, ticket } = this;
+    if (!removal || !ticket) return 'removed';
+    try {
+      return await removal.remove(acknowledged, ticket);
+    } catch (error) {
+      const { message } = importErrorOf(error);
+      const copy: Copy = {
+        state: 'may-be-moved',
+        sourceRun: this.connection.sourceRun,
+        ...storedBy(this.target, this.batch),
+      };
+      this.outcome.retry(given(), { class: 'source', message, copy });
+      return 'in-doubt';
+    }
   }
 
-  /** What is known of the keys' copies when a connection was lost. */
-  copyAfterLoss(job: JobPolicy): Copy {
-    const { batch, connection, target } = this;
-    const known = afterLostConnection(job, batch.copy, this.#phase, connection.sourceRun);
-    return this.#isAcknowledged ? { ...known, ...storedBy(target, batch) } : known;
+  /** A connection was lost before the keys were told to leave: all of them go round again. */
+  allAgain(job: JobPolicy, why: { class: FailureClass; message: string }): Outcome {
+    const { batch, connection, sent } = this;
+    const outcome = outcomeBuilder();
+    const copy = afterLostConnection(job, batch.copy, 'storing', connection.sourceRun);
+    outcome.retry(batch.keys.values ? batch.keys : sent.withValues(batch.keys), { ...why, copy });
+    return outcome.build();
   }
 }
 
@@ -146,8 +168,12 @@ export async function withdraw(
     for (let index = 0; index < keys.count; index++) {
       const one = slice(keys, index, index + 1);
       const sent = sentValueOf(keys, index);
+      // Others of the batch have left the source, and are counted: what fails here fails for this key.
       const done =
-        sent && (await nodeCopy(target, keyAt(namesOf(keys), index), commands).discard(sent));
+        sent &&
+        (await nodeCopy(target, keyAt(namesOf(keys), index), commands)
+          .discard(sent)
+          .catch(importErrorOf));
       if (done === 'done' || done === 'absent') withdrawn.push({ keys: one, copy });
       else outcome.leaveBoth(one, 'diverged');
     }

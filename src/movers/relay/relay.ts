@@ -14,7 +14,7 @@
  * Where somebody did, the keys are moved again, few at a time and under WATCH (guard-by-watch.ts), at last
  * one by one.
  */
-import { ImportError, StoppedError } from '../../errors.js';
+import { ImportError, importErrorOf, StoppedError } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
@@ -171,7 +171,7 @@ export function relay(options: RelayOptions): Mover {
     outcome: OutcomeBuilder,
   ): Promise<Moved> {
     const { keys, node } = batch;
-    const target = await connection.targetTo(node).catch(importErrorIn);
+    const target = await connection.targetTo(node).catch(importErrorOf);
     if (target instanceof ImportError) {
       outcome.retry(keys, { class: 'unavailable', message: target.message });
       return nothingMore;
@@ -186,11 +186,10 @@ export function relay(options: RelayOptions): Mover {
       outcome.add(attempt.outcome.build());
       return moved;
     } catch (error) {
-      const { message } = importErrorIn(error);
+      const { message } = importErrorOf(error);
       // With the source still there it was the node that failed, when it was asked aside, say.
       const why = connection.source.lost ? 'source' : 'unavailable';
-      const again = keys.values ? keys : attempt.sent.withValues(keys);
-      outcome.retry(again, { class: why, message, copy: attempt.copyAfterLoss(options.job) });
+      outcome.add(attempt.allAgain(options.job, { class: why, message }));
       return nothingMore;
     } finally {
       attempt.sent.release();
@@ -226,14 +225,16 @@ export function relay(options: RelayOptions): Mover {
     }
     const acknowledged = joined([verified.keys, verified.found]);
     const removed = await attempt.remove(acknowledged);
+    const changed = verified.again.count > 0;
+    if (removed === 'in-doubt') return { changed, byElements };
     // What was copied before, and now once more, was counted then.
     const isAgain = batch.listedBefore && batch.copy.state === 'stored';
     const as = options.job.mode !== 'move' && isAgain ? 'repeated' : 'moved';
     if (removed === 'removed') {
       // By elements, the copy is watched.
-      if (isByElements) await target.call('UNWATCH');
+      if (isByElements) target.call('UNWATCH').catch(() => undefined);
       outcome[as] += acknowledged.count;
-      return { changed: verified.again.count > 0, byElements };
+      return { changed, byElements };
     }
     const indexes = removed.indexes ?? [...Array(acknowledged.count).keys()];
     outcome[as] += acknowledged.count - indexes.length;
@@ -286,12 +287,6 @@ export function relay(options: RelayOptions): Mover {
       options.confirmation?.close();
     },
   };
-}
-
-/** @throws anything else: it was not foreseen. */
-function importErrorIn(error: unknown): ImportError {
-  if (error instanceof ImportError) return error;
-  throw error;
 }
 
 /** Where a part that begins there ends: after so many keys, or so many bytes of values. */

@@ -88,11 +88,9 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
       outcome.retry(known.keys, { ...why, copy: { ...known.copy, isDurable: false } });
     }
   }
-  const acknowledged = chosen(
-    keys,
-    leaving.map(({ index }) => index),
-  );
-  const removed = await attempt.remove(acknowledged);
+  const acknowledged = together(leaving);
+  const removed = await attempt.remove(acknowledged, () => acknowledged);
+  if (removed === 'in-doubt') return { kept: [], why: undefined };
   const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';
   outcome[as] += leaving.length - indexes.length;
@@ -172,6 +170,8 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     } else if (isAnew) beginAnew(index, sent, done);
     else if (done === 'done')
       leaving.push({ index, record: recordOf(now), copy: attempt.confirmed });
+    // A client's; or what an attempt put there that a lost connection cut off.
+    else if (done === 'touched') unknown.push(index);
     // Its clients have deleted it; or the node has lost it, or it has expired there.
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) leaveBoth(chosen(keys, [index]), 'deleted');
@@ -338,11 +338,14 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
 
   function byCopy(some: readonly Leaving[]): KnownKeys[] {
     return [...new Set(some.map((one) => one.copy))].map((known) => {
-      const own = some.filter((one) => one.copy === known);
-      const indexes = own.map(({ index }) => index);
-      const records = own.map(({ record }) => record);
-      return { keys: withSentValues(chosen(keys, indexes), records), copy: known };
+      return { keys: together(some.filter((one) => one.copy === known)), copy: known };
     });
+  }
+
+  function together(some: readonly Leaving[]): Keys {
+    const indexes = some.map(({ index }) => index);
+    const records = some.map(({ record }) => record);
+    return withSentValues(chosen(keys, indexes), records);
   }
 }
 

@@ -5,11 +5,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { type Snapshot, snapshot } from '../../support/compare.js';
+import { type ClusterNode, startCluster } from '../../support/cluster.js';
 import { startCli } from '../../support/cli.js';
 import { startHalfway, unlessEnded } from '../../support/halfway.js';
-import { stallAfter } from '../../support/hold.js';
+import { stallAfter, stallAtRemoval } from '../../support/hold.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Reported, reportOf, runJson } from '../../support/reports.js';
+import { using } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -108,6 +110,44 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
       await stage.source.client.replicaof('NO', 'ONE');
     }
     await expectComplete(await runJson(['--from', proxy.address, '--to', stage.cluster.seed]));
+  });
+});
+
+it('is lost while it deletes what the node acknowledged of a batch, before that was lost', async () => {
+  // So few that they are one batch.
+  const few = 400;
+  await using(startCluster({ masters: 1 }), async (cluster) => {
+    const [master] = cluster.masters as [ClusterNode];
+    await stage.source.client.flushall();
+    await fillStrings(stage.source, { count: few, valueBytes: 20 });
+    before = await snapshot(stage.source.client);
+    await using(startProxy(master), async (node) => {
+      let isFirst = true;
+      node.faults.corrupt = (chunk, direction) => {
+        if (direction === 'down' || !chunk.includes('SET\r\n$') || !chunk.includes('key:'))
+          return chunk;
+        if (isFirst) {
+          isFirst = false;
+          return chunk;
+        }
+        // What is sent for the second part of the batch does not arrive.
+        node.faults.corrupt = undefined;
+        node.cut();
+        return chunk.subarray(0, 0);
+      };
+      const removing = stallAtRemoval(proxy);
+      const nat = ['--nat', `${master.address}=${node.address}`];
+      const endpoints = ['--from', proxy.address, '--to', cluster.seed];
+      const run = startCli([...endpoints, ...nat, '--mover', 'relay', '--json', '--quiet']);
+      await unlessEnded(run, removing);
+      proxy.cut();
+      proxy.resume();
+      const { code, report } = reportOf(await run.done);
+      expect(report.keys).toMatchObject({ scanned: few, moved: few, gone: 0 });
+      expect(code).toBe(0);
+    });
+    expect(await stage.source.client.dbsize()).toBe(0);
+    expect(await snapshot(master.client)).toEqual(before);
   });
 });
 
