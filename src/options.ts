@@ -74,7 +74,7 @@ export const importRows = {
   /** How changes at the source are learnt. */
   feed: choice(
     { flag: '--feed <name>', help: 'how --follow learns of changes' },
-    ['auto', 'replication'],
+    ['auto', 'replication', 'tracking', 'notifications', 'none'],
     'auto',
   ),
   /** When writes are held and the cluster takes over: when told, or as soon as the lag allows it. */

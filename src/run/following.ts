@@ -1,12 +1,13 @@
 /** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
 import { PreflightError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
-import { openReplicationFeed } from '../feed/replication.js';
+import { NoFeed } from '../feed/no-feed.js';
+import { openFeed } from '../feed/open-feed.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
 import { fenceFor, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
-import { FollowedSource } from '../follow/followed-source.js';
+import { FollowedSource, type Round } from '../follow/followed-source.js';
 import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
@@ -55,6 +56,8 @@ export class Following {
   #roundAt: FeedPosition | undefined;
   #checkpoint: FollowCheckpoint | undefined;
   #follower: Follower | undefined;
+  /** How long the last pass over all keys took, where nobody tells of changes. */
+  #passMs: number | undefined;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -83,6 +86,7 @@ export class Following {
       roundEnded: (round) => {
         this.#noteCheckpoint();
         this.#follower?.roundEnded(round);
+        this.#endPass(round);
       },
     });
   }
@@ -111,7 +115,8 @@ export class Following {
     const changed = this.#changed;
     const fence = await this.#openFence();
     const nodesWhy = await this.#nodes.look();
-    const feed = await openReplicationFeed({
+    const feed = await openFeed({
+      name: options.feed,
       endpoint,
       listener: {
         changed(db, name) {
@@ -127,9 +132,12 @@ export class Following {
       timeoutMs: options.timeoutMs,
       retryForMs: options.retryForMs,
       resumeAt: resumeAt?.position,
+      mayLook: () => this.#follower?.phase === 'following',
+      warn: this.#given.warn,
     });
     this.#feed = feed;
-    this.#checkpoint = resumeAt;
+    if (feed.position) this.#checkpoint = resumeAt;
+    else if (resumeAt) changed.noteEverything('nobody has told of what has changed since');
     if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
     // All keys are copied once more, but for those that were deleted since the earlier run.
     if (goesOn && !resumeAt) changed.noteStrays();
@@ -189,6 +197,15 @@ export class Following {
     this.#unmoved.close();
     this.#feed?.close();
     this.#nodes.close();
+  }
+
+  /** Where nobody tells of changes, the end of one pass over all keys begins the wait for the next. */
+  #endPass({ keys, tookMs }: Round): void {
+    if (!(this.#feed instanceof NoFeed) || !this.source.isCopied) return;
+    if (this.#passMs === undefined || keys === Infinity) {
+      this.#passMs = tookMs;
+      this.#feed.passEnded(tookMs);
+    }
   }
 
   /** What waited when the round began is where it should be, and so is what was heard of before. */
