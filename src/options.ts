@@ -273,7 +273,7 @@ const limitRows = {
   ),
 } satisfies Rows;
 
-type LimitOptions = Values<typeof limitRows>;
+export type LimitOptions = Values<typeof limitRows>;
 
 /** How people and programs watch a run, and steer it. */
 const watchingRows = {
@@ -303,7 +303,7 @@ const watchingRows = {
   quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
 } satisfies Rows;
 
-type WatchingOptions = Values<typeof watchingRows>;
+export type WatchingOptions = Values<typeof watchingRows>;
 
 /** What a run keeps in files, and takes from them. */
 const bookkeepingRows = {
@@ -326,7 +326,7 @@ const bookkeepingRows = {
   }),
 } satisfies Rows;
 
-type BookkeepingOptions = Values<typeof bookkeepingRows>;
+export type BookkeepingOptions = Values<typeof bookkeepingRows>;
 
 /** What a run is asked to do, in the order of the help. */
 export const importRows = {

@@ -13,7 +13,7 @@ import type { MoverInUse } from '../watch/sampler.js';
 import { createSideChannel } from '../movers/side-channel.js';
 import type { Census } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
-import type { ImportOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
 import { createSourceHealth, type SourceHealth } from '../redis/source-health.js';
@@ -22,7 +22,7 @@ import { renamedSource, selectedSource, selectsAll } from '../sources/selection.
 import { scanSource } from '../sources/scan.js';
 import type { FollowCheckpoint, Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
-import { chooseMover } from './choose-mover.js';
+import { type ChoiceOptions, chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from '../limits/distance.js';
 import { createLimits } from '../limits/limits.js';
@@ -64,9 +64,12 @@ export interface Extras {
   readonly onlyKeys?: KeysFile | undefined;
 }
 
+/** What the import of one source reads. */
+export type PartOptions = ChoiceOptions & SelectionOptions & FollowOptions & PatienceOptions;
+
 /** What the parts of a run share. */
 export interface Shared {
-  readonly options: ImportOptions;
+  readonly options: PartOptions;
   readonly logger: Logger;
   readonly throttle: Throttle;
   /** Which nodes evict keys. */
@@ -228,7 +231,10 @@ function patient(mover: Mover, health: SourceHealth): Mover {
 }
 
 /** The prefix with its placeholders filled in. */
-function keyPrefix(options: ImportOptions, { endpoint }: Ready['source']): Buffer | undefined {
+function keyPrefix(
+  options: Pick<SelectionOptions, 'keyPrefix'>,
+  { endpoint }: Ready['source'],
+): Buffer | undefined {
   if (options.keyPrefix === undefined) return undefined;
   return filledPrefix(options.keyPrefix, endpoint.db, addressOf(endpoint));
 }

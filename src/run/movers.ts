@@ -17,7 +17,13 @@ import { ValueShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { AskWindow } from '../movers/relay/ask-window.js';
 import { storeCommands, type StoreCommands } from '../movers/relay/store-commands.js';
-import type { ImportOptions } from '../options.js';
+import type {
+  JobOptions,
+  LimitOptions,
+  PatienceOptions,
+  SafetyOptions,
+  TransferOptions,
+} from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
 import type { Keys, Mover, MoverName, Node } from '../types.js';
@@ -45,7 +51,7 @@ const firstToTellOfPersist = 60_000;
 /** What the movers are made from. */
 export interface Parts {
   readonly ready: Ready;
-  readonly options: ImportOptions;
+  readonly options: JobOptions & SafetyOptions & TransferOptions & LimitOptions & PatienceOptions;
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
   readonly aside: SideChannel;
@@ -235,7 +241,10 @@ function migrateOf(
 }
 
 /** What the job was asked to do, as far as it decides about single keys. */
-export function jobPolicy(ready: Omit<Ready, 'source'>, options: ImportOptions): JobPolicy {
+export function jobPolicy(
+  ready: Omit<Ready, 'source'>,
+  options: Pick<JobOptions, 'copy' | 'follow'>,
+): JobPolicy {
   return {
     replace: ready.replace,
     mode: jobModeOf(options),
