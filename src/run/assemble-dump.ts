@@ -11,6 +11,7 @@ import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';
+import type { Selection } from '../sources/selection.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
@@ -128,7 +129,7 @@ export function assembleDump(
 
 /** @param others counts keys of databases that are not wanted. */
 function wantedBy(
-  { match, exclude, type, minTtlMs }: SelectionOptions,
+  { match, exclude, type, minTtlMs }: Selection,
   databases: DumpFacts['databases'],
   others: Map<number, number>,
 ): (entry: Entry) => boolean {

@@ -141,8 +141,7 @@ export function assemble(
     startAt,
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
-  const selection = { ...options, types: options.type };
-  const wanted = selectsAll(selection) ? all : selectedSource(all, link, health, selection);
+  const wanted = selectsAll(options) ? all : selectedSource(all, link, health, options);
   const prefix = keyPrefix(options, ready.source);
   const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const following = options.follow
