@@ -11,7 +11,7 @@ import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import { createSideChannel } from '../movers/side-channel.js';
-import type { Census } from '../movers/counting.js';
+import { type Census, counting } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
 import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
@@ -101,7 +101,7 @@ export function assemble(
   { moved, startAt, followAt, onlyKeys }: Extras = {},
 ): Part {
   const { options, logger, throttle, eviction, record, movedEarlier, names } = shared;
-  const choice = chooseMover(ready, options);
+  const choice = options.dryRun ? undefined : chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const distance = createDistance();
@@ -126,7 +126,7 @@ export function assemble(
     ...{ name: ready.source.name, retryForMs, logger },
     trial: trialOf(
       ready.source.has,
-      copy && choice.name !== 'relay' ? { ...options, mover: 'migrate' } : options,
+      copy && choice?.name !== 'relay' ? { ...options, mover: 'migrate' } : options,
     ),
   });
 
@@ -163,10 +163,28 @@ export function assemble(
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
-  const isNoted = noting(names);
-  const own = { ready, options, link, connectNode, aside, distance, limits, census };
-  const parts = { ...own, isNoted, beforeDeletes: moved?.note, eviction };
-  const mover: Mover & MoverInUse = moverOf(choice, parts);
+  const mover: Mover & MoverInUse = choice
+    ? moverOf(choice, {
+        ready,
+        options,
+        link,
+        connectNode,
+        aside,
+        distance,
+        limits,
+        beforeDeletes: moved?.note,
+        eviction,
+      })
+    : {
+        ...counting({
+          ...aside,
+          openSource: async () => (await link.open()).connection,
+          hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
+          census,
+          isNoted: noting(names),
+        }),
+        reason: 'nothing is moved (--dry-run)',
+      };
 
   return {
     ready,

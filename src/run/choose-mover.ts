@@ -9,7 +9,6 @@ import type {
   TransferOptions,
 } from '../options.js';
 import { mayEvict } from '../redis/memory.js';
-import type { MoverName } from '../types.js';
 import type { Ready } from '../preflight/preflight.js';
 import type { WaitOptions } from '../preflight/options-checks.js';
 import { waitsForReplicas } from './replicas.js';
@@ -23,13 +22,12 @@ export type ChoiceOptions = JobOptions &
 
 /** `auto`: both can work, and what they do is measured. */
 export interface Choice {
-  readonly name: Exclude<MoverName, 'restore'> | 'auto';
+  readonly name: 'relay' | 'migrate' | 'auto';
   readonly reason: string;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function chooseMover(ready: Ready, options: ChoiceOptions): Choice {
-  if (options.dryRun) return { name: 'count', reason: 'nothing is moved (--dry-run)' };
   if (options.follow) return { name: 'relay', reason: 'it copies changed keys again (--follow)' };
   if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
   const obstacle = obstacleToMigrate(ready, options);
