@@ -124,10 +124,10 @@ export function assemble(
 
   const health = createSourceHealth(link, {
     ...{ name: ready.source.name, retryForMs, logger },
-    trial: trialOf(
-      ready.source.has,
-      copy && choice?.name !== 'relay' ? { ...options, mover: 'migrate' } : options,
-    ),
+    trial: trialOf(ready.source.has, {
+      copy,
+      mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
+    }),
   });
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
