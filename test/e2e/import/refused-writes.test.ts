@@ -78,15 +78,20 @@ const busy: Trouble = {
     void isOver.finally(() => {
       other.disconnect();
     });
-    const isBusy = () =>
-      client.ping().then(
-        () => false,
-        (error: unknown) => String(error).includes('BUSY'),
-      );
     await waitFor('it to be busy', isBusy);
   },
-  end: () => stage.source.client.script('KILL'),
+  async end() {
+    await stage.source.client.script('KILL');
+    // The script ends only after that was answered.
+    await waitFor('it to be free again', async () => !(await isBusy()));
+  },
 };
+
+const isBusy = () =>
+  stage.source.client.ping().then(
+    () => false,
+    (error: unknown) => String(error).includes('BUSY'),
+  );
 
 const begunTroubles: Trouble[] = [];
 
