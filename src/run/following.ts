@@ -12,7 +12,7 @@ import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { Limits } from '../limits/limits.js';
-import type { ImportOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
@@ -33,7 +33,7 @@ const lookEveryMs = 1000;
 
 export interface FollowingOptions {
   readonly ready: Ready;
-  readonly options: ImportOptions;
+  readonly options: FollowOptions & PatienceOptions;
   readonly limits: Pick<Limits, 'page'>;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
