@@ -13,12 +13,13 @@
  * what is equal goes on.
  */
 import { compareValue, sideOf } from '../../compare/value.js';
+import { importErrorOf } from '../../errors.js';
 import { askAt } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { frame } from '../../redis/frames.js';
 import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
-import type { Copy, Keys, Node } from '../../types.js';
+import type { Copy, Keys, Node, Retry } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
 import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refused-keys.js';
@@ -54,12 +55,15 @@ interface Leaving {
   readonly copy: Copy;
 }
 
+/** Why keys go round again. */
+type Why = Pick<Retry, 'class' | 'message'>;
+
 /** What the source has now. */
 type Reading = SentValue | 'absent' | ErrorReply;
 
 /**
+ * Where the source or the node is lost, each key goes round again with what is known of it by then.
  * @param attempt whose target nobody else uses meanwhile.
- * @throws ConnectionError when the source or the node is lost.
  */
 export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): Promise<MovedAgain> {
   const { connection, target, batch, outcome } = attempt;
@@ -73,20 +77,29 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   let handingOver: Promise<boolean> | undefined;
   const unknown: number[] = [];
 
-  const readings = await readAgain(connection.source, keys);
-  for (const [index, reading] of readings.entries()) {
-    const sent = sentValueOf(keys, index);
-    if (sent) await settle(index, reading, sent);
-    else unknown.push(index);
-  }
-  if (unknown.length > 0) await settleUnknown(unknown);
-
-  const shortfall = await durabilityShortfall();
-  if (shortfall !== undefined) {
-    const why = { class: 'unavailable', message: `${node.address}: ${shortfall}` } as const;
-    for (const known of byCopy(leaving.splice(0))) {
-      outcome.retry(known.keys, { ...why, copy: { ...known.copy, isDurable: false } });
+  const begun = new Set<number>();
+  const done = new Set<number>();
+  try {
+    const readings = await readAgain(connection.source, keys);
+    for (const [index, reading] of readings.entries()) {
+      const sent = sentValueOf(keys, index);
+      if (!sent) unknown.push(index);
+      else {
+        begun.add(index);
+        await settle(index, reading, sent);
+        if (!unknown.includes(index)) done.add(index);
+      }
     }
+    if (unknown.length > 0) await settleUnknown(unknown);
+    for (const index of unknown) done.add(index);
+    const shortfall = await durabilityShortfall();
+    if (shortfall !== undefined) {
+      leavingAgain({ class: 'unavailable', message: `${node.address}: ${shortfall}` });
+    }
+  } catch (error) {
+    const { message } = importErrorOf(error);
+    // With the source still there it was the node that failed.
+    restAgain({ class: connection.source.lost ? 'source' : 'unavailable', message });
   }
   const acknowledged = together(leaving);
   const removed = await attempt.remove(acknowledged, () => acknowledged);
@@ -98,6 +111,28 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     kept: byCopy(indexes.map((index) => leaving[index] as Leaving)),
     why: removed === 'removed' ? undefined : removed.why,
   };
+
+  /** What was to leave the source stays there for now; each key with what its node was given last. */
+  function leavingAgain(why: Why): void {
+    for (const known of byCopy(leaving.splice(0))) {
+      outcome.retry(known.keys, { ...why, copy: { ...known.copy, isDurable: false } });
+    }
+  }
+
+  /**
+   * A connection was lost. What became of the keys before stands; of the one that was in hand nobody knows
+   * any more what its node has, and it has to be looked at there.
+   */
+  function restAgain(why: Why): void {
+    leavingAgain(why);
+    const all = [...Array(keys.count).keys()].filter((index) => !done.has(index));
+    const inDoubt = all.filter((index) => begun.has(index));
+    const untouched = all.filter((index) => !begun.has(index));
+    const { state, sourceRun: ranThere, storedAt } = copy;
+    const seen = { state, sourceRun: ranThere, storedAt };
+    outcome.retry(chosen(keys, inDoubt), { ...why, copy: seen });
+    outcome.retry(chosen(keys, untouched), { ...why, copy });
+  }
 
   async function settle(index: number, reading: Reading, sent: SentValue): Promise<void> {
     const there = nodeCopy(target, keyAt(namesOf(keys), index), commands);
@@ -265,12 +300,24 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     return compared.same;
   }
 
+  /** Nothing of it counts before all of it is known. */
   async function settleUnknown(indexes: readonly number[]): Promise<void> {
     const some = chosen(keys, indexes);
     const compared = await options.compare(batch, some);
-    retryRefused(outcome, node, some, compared.refused);
-    await settleMissing(compared.missing);
+    const { deleted, lost } = await sortMissing(compared.missing);
     await settleAbsent(options, batch, compared.absent, sourceRun, outcome);
+    retryRefused(outcome, node, some, compared.refused);
+    if (isSure) leaveBoth(deleted, 'deleted');
+    else outcome.leaveBoth(deleted, 'missing');
+    // Without the places for what was sent, they are stored as if for the first time.
+    outcome.retry(
+      { ...lost, values: undefined },
+      {
+        class: 'changing',
+        message: `${node.address} does not have it`,
+        copy: { state: 'may-be-moved', sourceRun },
+      },
+    );
     leaveBoth(compared.different);
     if (onEqual(job, batch) !== 'done') leaveBoth(compared.equal);
     else {
@@ -287,30 +334,21 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   }
 
   /** They are at the source still; what was stored of them is not known. */
-  async function settleMissing(missing: Keys): Promise<void> {
-    if (missing.count === 0) return;
+  async function sortMissing(missing: Keys): Promise<{ deleted: Keys; lost: Keys }> {
+    if (missing.count === 0) return { deleted: missing, lost: missing };
     const deadlines = askDeadlines(connection.source, missing).byKey;
     await connection.source.call('PING');
     const isKnown = copy.state === 'stored' && (isSure || (await isHandedOver()));
     const isDeleted = (index: number): boolean =>
       isKnown && !hasExpired({ deadlineMs: deadlines[index] ?? 0 });
     const all = [...Array(missing.count).keys()];
-    const deleted = chosen(missing, all.filter(isDeleted));
-    if (isSure) leaveBoth(deleted, 'deleted');
-    else outcome.leaveBoth(deleted, 'missing');
-    const lost = chosen(
-      missing,
-      all.filter((index) => !isDeleted(index)),
-    );
-    // Without the places for what was sent, they are stored as if for the first time.
-    outcome.retry(
-      { ...lost, values: undefined },
-      {
-        class: 'changing',
-        message: `${node.address} does not have it`,
-        copy: { state: 'may-be-moved', sourceRun },
-      },
-    );
+    return {
+      deleted: chosen(missing, all.filter(isDeleted)),
+      lost: chosen(
+        missing,
+        all.filter((index) => !isDeleted(index)),
+      ),
+    };
   }
 
   /**
