@@ -38,7 +38,8 @@ const onDisk = ['appendonly yes', 'appendfsync always'];
 
 export async function startServers(durability: Durability): Promise<Servers> {
   const [source, cluster] = await Promise.all([
-    startServer({ config: onDisk }),
+    // It may be followed by its notifications.
+    startServer({ config: [...onDisk, 'notify-keyspace-events AKE'] }),
     startCluster({
       masters: 3,
       replicasPerMaster: durability === 'replicas' ? 1 : 0,

@@ -23,6 +23,7 @@
  * how many writes each comes; how the programs run between them is the machine's affair.
  */
 import { parseArgs } from 'node:util';
+import type { FeedName } from '../../src/types.js';
 import { playRounds } from './rounds.js';
 
 const { values } = parseArgs({
@@ -34,6 +35,8 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     /** Moves large values element by element, in every other round: which does not go well yet. */
     split: { type: 'boolean', default: false },
+    /** How changes are learnt: auto, replication, tracking, notifications or none. */
+    feed: { type: 'string', default: 'auto' },
     /** Prints what happens, as it happens. */
     trace: { type: 'boolean', default: false },
   },
@@ -47,6 +50,7 @@ const { failedSeeds } = await playRounds({
   seeds: Array.from({ length: Number(values.rounds) }, (_, at) => Number(values.seed) + at),
   jobs: Number(values.jobs),
   splits: values.split,
+  feed: values.feed as FeedName | 'auto',
   say: (line) => {
     console.log(line);
   },

@@ -2,6 +2,7 @@
  * What happens in a round, drawn from its seed: which servers, how the cluster takes over, and which faults
  * when. The faults of one track follow each other, the tracks go on side by side (test/chaos/plan.ts).
  */
+import type { FeedName } from '../../src/types.js';
 import type { Injectable } from '../chaos/faults.js';
 import type { PlannedFault } from '../chaos/plan.js';
 import type { Durability } from '../chaos/servers.js';
@@ -33,6 +34,7 @@ export interface Plan {
   /** `auto`: faults happen until then, and all the same behind it. */
   readonly cutover: 'auto' | 'manual';
   readonly fence: 'pause' | 'refuse';
+  readonly feed: FeedName | 'auto';
   readonly maxHold: string;
   /** `--on-cutover` ends as soon as it has told the writers, or once all have gone over. */
   readonly waitsForWriters: boolean;
@@ -78,9 +80,11 @@ const kinds = Object.keys(rows) as FaultKind[];
 export interface PlanOptions {
   /** In some rounds large values travel element by element. */
   readonly splits?: boolean;
+  /** How changes are learnt; `auto` is the replication link. */
+  readonly feed?: FeedName | 'auto';
 }
 
-export function planOf(seed: number, { splits = false }: PlanOptions = {}): Plan {
+export function planOf(seed: number, { splits = false, feed = 'auto' }: PlanOptions = {}): Plan {
   const random = randomFrom(seed, 0);
   const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const switching = random.pick(['refusal', 'command'] as const);
@@ -99,6 +103,7 @@ export function planOf(seed: number, { splits = false }: PlanOptions = {}): Plan
     splitAbove: splits ? random.pick([undefined, '2kb']) : undefined,
     switching,
     cutover,
+    feed,
     fence: switching === 'command' && random.oneIn(3) ? 'refuse' : 'pause',
     maxHold: switching === 'command' ? '60s' : random.pick(['800ms', '5s']),
     waitsForWriters: random.oneIn(2),

@@ -145,12 +145,12 @@ export async function playRound(
 }
 
 function flagsOf(plan: Plan, { allow, told, gone }: Signs): readonly string[] {
-  const { maxRate, durability, cutover, fence, maxHold, switching, waitsForWriters } = plan;
+  const { maxRate, durability, cutover, fence, feed, maxHold, switching, waitsForWriters } = plan;
   const wait = waitsForWriters ? `; until test -e ${gone}; do sleep 0.02; done` : '';
   const command = `test -e ${allow} || { sleep 0.2; exit 3; }; touch ${told}${wait}`;
   return [
     ...['--follow', '--timeout', '1s', '--retry-for', '20s', '--max-hold', maxHold],
-    ...['--cutover', cutover, '--fence', fence],
+    ...['--cutover', cutover, '--fence', fence, '--feed', feed],
     ...(maxRate === undefined ? [] : ['--max-rate', String(maxRate)]),
     ...(durability === 'replicas' ? ['--wait-replicas', '1'] : []),
     ...(switching === 'command' ? ['--on-cutover', command] : []),

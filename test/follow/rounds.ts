@@ -18,12 +18,13 @@ export async function playRounds(
 
 function lineOf(result: RoundResult): string {
   const { plan, runs, complaints, durationMs, lost, tooMuch, attempts } = result;
-  const { durability, switching, cutover, fence, maxRate, cutsAtSwitch } = plan;
+  const { durability, switching, cutover, feed, fence, maxRate, cutsAtSwitch } = plan;
   const kinds = [
     durability,
     switching === 'command' && cutsAtSwitch ? 'command, cut' : switching,
     ...(cutover === 'auto' ? ['auto'] : []),
     ...(fence === 'refuse' ? ['refuse'] : []),
+    ...(feed === 'auto' ? [] : [feed]),
     ...(maxRate === undefined ? [] : ['slowly']),
     ...(plan.splitAbove === undefined ? [] : ['split']),
   ];
