@@ -13,7 +13,7 @@ import {
   startCluster,
   type TestCluster,
 } from '../support/cluster.js';
-import { type Server, startServer } from '../support/servers.js';
+import { type Server, type ServerOptions, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
 /** How often servers are asked for what takes them seconds: each question costs them some. */
@@ -36,9 +36,13 @@ export interface Servers {
 
 const onDisk = ['appendonly yes', 'appendfsync always'];
 
-export async function startServers(durability: Durability): Promise<Servers> {
-  const [source, cluster] = await Promise.all([
-    startServer({ config: onDisk }),
+/** @param source another redis-server for the source, say an older version. */
+export async function startServers(
+  durability: Durability,
+  source?: Pick<ServerOptions, 'binary'>,
+): Promise<Servers> {
+  const [started, cluster] = await Promise.all([
+    startServer({ ...source, config: onDisk }),
     startCluster({
       masters: 3,
       replicasPerMaster: durability === 'replicas' ? 1 : 0,
@@ -62,21 +66,21 @@ export async function startServers(durability: Durability): Promise<Servers> {
       );
     };
     await waitFor('every replica to follow its master', isFollowed, { everyMs });
-    await waitFor('the source', async () => source.client.ping());
+    await waitFor('the source', async () => started.client.ping());
   }
 
   return {
     durability,
-    source,
+    source: started,
     cluster,
     masters,
     untilWell,
     async clear() {
-      const everybody = [source, ...(await masters())];
+      const everybody = [started, ...(await masters())];
       await Promise.all(everybody.map(({ client }) => client.flushall()));
     },
     async stop() {
-      await Promise.all([source.stop(), cluster.stop()]);
+      await Promise.all([started.stop(), cluster.stop()]);
     },
   };
 }

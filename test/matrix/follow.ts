@@ -1,0 +1,96 @@
+/**
+ * Follows sources of other versions than the system's, where somebody has them: an opt-in, as test/matrix/run.ts.
+ *
+ *   REDIS_SERVERS=/opt/redis-3.2/redis-server:/opt/redis-6.2/redis-server npm run test:matrix:follow
+ *
+ * Each of them is followed in rounds of test/follow, without faults: the writers write all that the version knows, in
+ * transactions and scripts too, first at the source and then in the cluster, which must have each acknowledged write.
+ * Further variables: FENCES (auto), CUTOVERS (auto,manual), SCRIPTS (always, or "until the cutover"), ROUNDS of each
+ * (1), KEYS (2000), SEED, and VERBOSE=1 tells what happens.
+ */
+import { delimiter } from 'node:path';
+import { type Servers, startServers } from '../chaos/servers.js';
+import type { Plan } from '../follow/plan.js';
+import { playRound, type RoundResult } from '../follow/round.js';
+import { using } from '../support/servers.js';
+import { fieldOf, versionOf } from './version.js';
+
+const binaries = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
+const listed = (name: string, otherwise: string): readonly string[] =>
+  (process.env[name] ?? otherwise).split(',');
+
+function planOf(seed: number, fence: string, cutover: string): Plan {
+  return {
+    seed,
+    durability: 'disks',
+    delayMs: 0,
+    keys: Number(process.env['KEYS'] ?? 2000),
+    maxRate: undefined,
+    splitAbove: undefined,
+    switching: cutover === 'auto' ? 'refusal' : 'command',
+    cutover: cutover as Plan['cutover'],
+    fence: fence as Plan['fence'],
+    maxHold: '10s',
+    scripts: (process.env['SCRIPTS'] ?? 'always') as Plan['scripts'],
+    waitsForWriters: true,
+    cutsAtSwitch: false,
+    tracks: [],
+    lateTracks: [],
+  };
+}
+
+async function cellsOf(servers: Servers, result: RoundResult): Promise<readonly string[]> {
+  const { acknowledged, inCluster, complaints, runs, attempts, lost, tooMuch } = result;
+  const { follow, warnings = [] } = runs.at(-1)?.report ?? {};
+  const { cutover, feed = '', gaps = 0 } = follow ?? {};
+  const held = cutover ? `${cutover.fence}, ${String(cutover.heldMs)} ms` : 'none';
+  const found = complaints.length === 0 ? 'well' : `${String(complaints.length)} COMPLAINTS`;
+  return [
+    feed,
+    held,
+    `${String(attempts)} asked, ${String(gaps)} gaps`,
+    `${String(acknowledged)} writes, ${String(inCluster)} in the cluster`,
+    `lost ${String(lost)}, too much ${String(tooMuch)}, late ${String(cutover?.lateWrites ?? 0)}`,
+    found,
+    `forks ${(await fieldOf(servers.source, 'stats', 'latest_fork_usec')) === '0' ? '0' : 'some'}`,
+    warnings.join(' / '),
+  ];
+}
+
+async function play(servers: Servers, version: string, plan: Plan): Promise<void> {
+  const trace = (event: string): void => {
+    if (process.env['VERBOSE'] === '1') console.error(`    ${event}`);
+  };
+  const cells = await playRound(plan, servers, { trace }).then(
+    async (result) => {
+      for (const complaint of result.complaints.slice(0, 10)) console.error(`    ${complaint}`);
+      return cellsOf(servers, result);
+    },
+    (error: unknown) => [`BROKEN OFF: ${String(error)}`],
+  );
+  console.log(`| ${[version, plan.cutover, ...cells].join(' | ')} |`);
+  process.exitCode ||= cells.includes('well') ? 0 : 1;
+}
+
+if (binaries.length === 0) {
+  console.error('REDIS_SERVERS names no redis-server: see the top of test/matrix/follow.ts.');
+  process.exit(2);
+}
+console.log(
+  '| source | cutover | feed | held | cutovers | writes | differences | outcome | forks | warnings |',
+);
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+let seed = Number(process.env['SEED'] ?? 1);
+for (const binary of binaries) {
+  for (const fence of listed('FENCES', 'auto')) {
+    for (const cutover of listed('CUTOVERS', 'auto,manual')) {
+      for (let round = 0; round < Number(process.env['ROUNDS'] ?? 1); round++) {
+        // Each begins with a source that never had a replica.
+        await using(startServers('disks', { binary }), async (servers) =>
+          play(servers, await versionOf(servers.source), planOf(seed++, fence, cutover)),
+        );
+      }
+    }
+  }
+}
+process.exit();
