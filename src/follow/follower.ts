@@ -226,12 +226,14 @@ export class Follower {
 
   /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
   async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
-    const { feed, changed, source } = this.#options;
-    for (;;) {
+    const { feed, changed, source, unmoved } = this.#options;
+    for (let isFirst = true; ; isFirst = false) {
       await unlessAborted(fence.hold(), signal);
+      // What their clients' writes have kept from being read stands still now.
+      if (isFirst) unmoved.tryNow();
       await feed.reached(await unlessAborted(line.use(readOffset), signal), signal);
       await unlessAborted(source.nextRound(), signal);
-      const { count, first } = this.#options.unmoved;
+      const { count, first } = unmoved;
       if (first) {
         const which = count === 1 ? 'a key' : `${String(count)} keys`;
         throw new ImportError(`${which} could not be copied (${first.message})`);
@@ -270,14 +272,21 @@ export class Follower {
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
     // All that was heard before has been copied.
-    const late = [...changed.take().names];
-    const lateWrites = await line
+    const { names, everything } = changed.take();
+    const late = [...names];
+    const found = await line
       .use((control) => countThere(control, late))
       .catch(() => late.length);
+    // Of a script or FLUSHALL it is not known which keys it wrote to.
+    const lateWrites = everything === undefined ? found : Math.max(1, found);
     if (!isRefusing) {
       warn(`The source could not be made to refuse writes (${reason}): keep its clients off.`);
     }
-    if (lateWrites > 0) {
+    if (everything !== undefined) {
+      warn(
+        `The source was written to after the cutover (${everything}), which is not in the cluster: some client still writes there.`,
+      );
+    } else if (lateWrites > 0) {
       warn(
         `The source took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
       );
