@@ -13,9 +13,9 @@ import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import type { Control } from '../redis/control.js';
-import type { Cutover, FenceName, FollowStatus, Logger, Phase } from '../types.js';
+import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
 import type { ChangedKeys } from './changed-keys.js';
-import { createFence, type Fence } from './fence.js';
+import { createFence, type Fence, type SourceFence } from './fence.js';
 import type { FollowedSource, Round } from './followed-source.js';
 import { Lag } from './lag.js';
 import { runOnCutover } from './on-cutover.js';
@@ -26,9 +26,15 @@ export interface FollowerOptions {
   readonly source: FollowedSource;
   readonly changed: ChangedKeys;
   readonly feed: Feed;
-  readonly fence: FenceName;
+  readonly fence: SourceFence;
   /** Connects to the source, for the commands of a cutover. */
   openControl(): Promise<Control>;
+  /**
+   * Where the fence holds all clients: from then on the source is read by another way, which is none of theirs.
+   * Called while nothing is under way.
+   */
+  enterBySideDoor(): Promise<void>;
+  leaveSideDoor(): void;
   readonly maxHoldMs: number;
   readonly onCutover: string | undefined;
   /** Cut over as soon as the copy is complete and little waits. */
@@ -173,6 +179,7 @@ export class Follower {
     try {
       for (let round = 0; round < quickRounds; round++)
         await unlessAborted(source.nextRound(), signal);
+      if (this.#options.fence.holdsAll) await this.#enterBySideDoor(signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
       this.#heldFromMs = heldFromMs;
@@ -206,6 +213,7 @@ export class Follower {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (this.#isHolding) await this.#letGo(fence);
       this.#isHolding = false;
+      if (this.#options.fence.holdsAll) this.#options.leaveSideDoor();
       source.thaw();
       source.hurry(false);
       this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
@@ -222,6 +230,13 @@ export class Follower {
       if (!this.#isOver) void this.cutOver().catch(() => undefined);
     }, tryAgainMs);
     timer.unref();
+  }
+
+  async #enterBySideDoor(signal: AbortSignal): Promise<void> {
+    const { source } = this.#options;
+    await unlessAborted(source.freeze(), signal);
+    await unlessAborted(this.#options.enterBySideDoor(), signal);
+    source.thaw();
   }
 
   /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
@@ -274,9 +289,7 @@ export class Follower {
     // All that was heard before has been copied.
     const { names, everything } = changed.take();
     const late = [...names];
-    const found = await line
-      .use((control) => countThere(control, late))
-      .catch(() => late.length);
+    const found = await line.use((control) => countThere(control, late)).catch(() => late.length);
     // Of a script or FLUSHALL it is not known which keys it wrote to.
     const lateWrites = everything === undefined ? found : Math.max(1, found);
     if (!isRefusing) {

@@ -107,6 +107,7 @@ export function assemble(
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
     retryForMs,
+    through: () => following?.sideDoor,
     mustBeWritable: !copy,
   });
   const link: Link = {
@@ -142,7 +143,7 @@ export function assemble(
   const wanted = selectsAll(selection) ? all : selectedSource(all, link, health, selection);
   const prefix = keyPrefix(options, ready.source);
   const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
-  const following = options.follow
+  const following: Following | undefined = options.follow
     ? new Following(named, {
         ready,
         options,
@@ -151,6 +152,11 @@ export function assemble(
         goesOn: shared.goesOn,
         resumeAt: followAt,
         openSource: async () => (await opening.open()).connection,
+        renewSource: () => {
+          connections.losing(() => {
+            opening.renew();
+          });
+        },
         tell: shared.voice.tell,
         warn: shared.voice.warn,
       })

@@ -1,12 +1,20 @@
 /** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
-import { PreflightError } from '../errors.js';
+import { messageOf, PreflightError, RefusedError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
+import { passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { fenceFor, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
+import {
+  fenceFor,
+  leftBefore,
+  letWrite,
+  mayRefuseWrites,
+  type SourceFence,
+} from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource } from '../follow/followed-source.js';
+import { openSideDoor, type SideDoor } from '../follow/side-door.js';
 import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
@@ -15,10 +23,10 @@ import type { ImportOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
+import type { Endpoint } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import type {
   FeedPosition,
-  FenceName,
   FollowCheckpoint,
   FollowStatus,
   Logger,
@@ -40,6 +48,8 @@ export interface FollowingOptions {
   /** From where its changes are heard of; undefined: nobody knows what has changed since. */
   readonly resumeAt: FollowCheckpoint | undefined;
   openSource(): Promise<Connection>;
+  /** Closes the connections to the source: others are opened as they are needed. */
+  renewSource(): void;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
 }
@@ -55,6 +65,8 @@ export class Following {
   #roundAt: FeedPosition | undefined;
   #checkpoint: FollowCheckpoint | undefined;
   #follower: Follower | undefined;
+  #door: SideDoor | undefined;
+  #scripts: ScriptEffects['putBack'];
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -101,15 +113,29 @@ export class Following {
     return this.#follower;
   }
 
+  /** By which a source is read that holds all of its clients; undefined: it holds none. */
+  get sideDoor(): Endpoint | undefined {
+    return this.#door?.endpoint;
+  }
+
   /**
    * Joins the feed: from then on no change is missed.
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(): Promise<void> {
+    const fence = await this.#openFence();
+    try {
+      await this.#listen(fence);
+    } catch (error) {
+      await this.#putBackScripts();
+      throw error;
+    }
+  }
+
+  async #listen(fence: SourceFence): Promise<void> {
     const { ready, options, logger, goesOn, resumeAt } = this.#given;
     const { endpoint } = ready.source;
     const changed = this.#changed;
-    const fence = await this.#openFence();
     const nodesWhy = await this.#nodes.look();
     const feed = await openReplicationFeed({
       endpoint,
@@ -142,7 +168,11 @@ export class Following {
       changed,
       feed,
       fence,
-      openControl: () => this.#openControl(),
+      openControl: () => this.#openControl(this.sideDoor),
+      enterBySideDoor: () => this.#enterBySideDoor(),
+      leaveSideDoor: () => {
+        this.#leaveSideDoor();
+      },
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,
       isAutomatic: options.cutover === 'auto',
@@ -182,6 +212,7 @@ export class Following {
       clearInterval(looking);
       signal.removeEventListener('abort', stop);
       await this.#follower?.end('the run ended');
+      await this.#putBackScripts();
     }
   }
 
@@ -189,6 +220,22 @@ export class Following {
     this.#unmoved.close();
     this.#feed?.close();
     this.#nodes.close();
+    this.#door?.close();
+  }
+
+  async #enterBySideDoor(): Promise<void> {
+    this.#door = await openSideDoor(
+      this.#given.ready.source.endpoint,
+      this.#given.options.timeoutMs,
+    );
+    this.#given.renewSource();
+  }
+
+  #leaveSideDoor(): void {
+    const door = this.#door;
+    this.#door = undefined;
+    this.#given.renewSource();
+    door?.close();
   }
 
   /** What waited when the round began is where it should be, and so is what was heard of before. */
@@ -212,8 +259,8 @@ export class Following {
   }
 
   /** Finds out how writes can be held, while nothing has been copied. */
-  async #openFence(): Promise<FenceName> {
-    const { ready, options, goesOn, warn } = this.#given;
+  async #openFence(): Promise<SourceFence> {
+    const { goesOn, warn } = this.#given;
     const control = await this.#openControl();
     try {
       const left = await leftBefore(control);
@@ -232,15 +279,69 @@ export class Following {
           `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      return fenceFor(options.fence, ready.source.versionNumber);
+      const fence = await this.#chooseFence();
+      await this.#passOnEffects(control);
+      return fence;
     } finally {
       control.close();
     }
   }
 
-  async #openControl(): Promise<Control> {
+  /** To be called before the feed is joined: it does not tell of scripts that are passed on as they were called. */
+  async #passOnEffects(control: Control): Promise<void> {
+    const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
+    this.#scripts = putBack;
+    if (why === undefined) return;
+    this.#given.warn(
+      `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
+    );
+  }
+
+  async #putBackScripts(): Promise<void> {
+    const words = this.#scripts;
+    if (!words) return;
+    this.#scripts = undefined;
+    try {
+      const control = await this.#openControl();
+      try {
+        await control.call(...words);
+      } finally {
+        control.close();
+      }
+    } catch (error) {
+      this.#given.warn(
+        `The source could not be told ${words.join(' ')}, as it was before: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  async #chooseFence(): Promise<SourceFence> {
+    const { ready, options, warn } = this.#given;
+    const { versionNumber, endpoint } = ready.source;
+    const fence = fenceFor(options.fence, versionNumber);
+    if (!fence.holdsAll) return fence;
+    const door = await openSideDoor(endpoint, options.timeoutMs);
+    try {
+      (await this.#openControl(door.endpoint)).close();
+      return fence;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.message})`;
+      if (options.fence === 'pause')
+        throw new PreflightError(`${why}: allow it, or pass another --fence.`);
+      warn(`${why}: writes are refused at the cutover instead, and scripts are not.`);
+      return fenceFor('refuse', versionNumber);
+    } finally {
+      door.close();
+    }
+  }
+
+  async #openControl(door?: Endpoint): Promise<Control> {
     const { ready, options } = this.#given;
     const { timeoutMs } = options;
-    return openControl(await locate(ready.source.endpoint, timeoutMs), { side: 'from', timeoutMs });
+    return openControl(door ?? (await locate(ready.source.endpoint, timeoutMs)), {
+      side: 'from',
+      timeoutMs,
+    });
   }
 }
