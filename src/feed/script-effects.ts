@@ -18,6 +18,9 @@ export interface ScriptEffects {
   readonly why: string | undefined;
 }
 
+/** From this version on scripts can't be passed on as they were called. */
+export const effectsOnlySince = 70_000;
+
 const nothingToDo: ScriptEffects = { putBack: undefined, why: undefined };
 const setting = 'lua-replicate-commands';
 const debug = (value: '0' | '1'): Words => ['DEBUG', 'lua-always-replicate-commands', value];
@@ -36,7 +39,7 @@ export async function passOnEffects(
       await control.call(...debug('1'));
       return { putBack: debug('0'), why: undefined };
     }
-    if (versionNumber < 60_000 || versionNumber >= 70_000) return nothingToDo;
+    if (versionNumber < 60_000 || versionNumber >= effectsOnlySince) return nothingToDo;
     const reply = await control.call('CONFIG', 'GET', setting);
     if (!Array.isArray(reply) || reply[1] !== 'no') return nothingToDo;
     await control.call('CONFIG', 'SET', setting, 'yes');

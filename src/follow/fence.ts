@@ -72,9 +72,12 @@ const heldReplicas = '1000000';
 /** The same for good: the cluster has taken over. */
 const shutReplicas = '1000001';
 
+/** @returns whether a server of this version can hold its clients at all. */
+export const canPause = (versionNumber: number): boolean => versionNumber >= pausesSince;
+
 /** Which fence is to be had. @returns what to do instead of `auto`. */
 export function fenceFor(asked: FenceName | 'auto', versionNumber: number): SourceFence {
-  const best = versionNumber >= pausesSince ? 'pause' : 'refuse';
+  const best = canPause(versionNumber) ? 'pause' : 'refuse';
   const name = asked === 'auto' ? best : asked;
   return { name, holdsAll: name === 'pause' && versionNumber < pausesWritesSince };
 }

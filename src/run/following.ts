@@ -2,10 +2,11 @@
 import { messageOf, PreflightError, RefusedError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import { openReplicationFeed } from '../feed/replication.js';
-import { passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
+import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
 import {
+  canPause,
   fenceFor,
   leftBefore,
   letWrite,
@@ -67,6 +68,7 @@ export class Following {
   #follower: Follower | undefined;
   #door: SideDoor | undefined;
   #scripts: ScriptEffects['putBack'];
+  #isWarnedOfScripts = false;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -153,6 +155,7 @@ export class Following {
       timeoutMs: options.timeoutMs,
       retryForMs: options.retryForMs,
       resumeAt: resumeAt?.position,
+      prepare: () => this.#passOnEffects(),
     });
     this.#feed = feed;
     this.#checkpoint = resumeAt;
@@ -279,22 +282,26 @@ export class Following {
           `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      const fence = await this.#chooseFence();
-      await this.#passOnEffects(control);
-      return fence;
+      return await this.#chooseFence();
     } finally {
       control.close();
     }
   }
 
-  /** To be called before the feed is joined: it does not tell of scripts that are passed on as they were called. */
-  async #passOnEffects(control: Control): Promise<void> {
-    const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
-    this.#scripts = putBack;
-    if (why === undefined) return;
-    this.#given.warn(
-      `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
-    );
+  async #passOnEffects(): Promise<void> {
+    if (this.#given.ready.source.versionNumber >= effectsOnlySince) return;
+    const control = await this.#openControl();
+    try {
+      const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
+      this.#scripts ??= putBack;
+      if (why === undefined || this.#isWarnedOfScripts) return;
+      this.#isWarnedOfScripts = true;
+      this.#given.warn(
+        `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
+      );
+    } finally {
+      control.close();
+    }
   }
 
   async #putBackScripts(): Promise<void> {
@@ -320,6 +327,11 @@ export class Following {
     const { versionNumber, endpoint } = ready.source;
     const fence = fenceFor(options.fence, versionNumber);
     if (!fence.holdsAll) return fence;
+    if (!canPause(versionNumber)) {
+      throw new PreflightError(
+        `Redis ${ready.source.version} can't hold writes: CLIENT PAUSE came with 3.0. Pass --fence refuse.`,
+      );
+    }
     const door = await openSideDoor(endpoint, options.timeoutMs);
     try {
       (await this.#openControl(door.endpoint)).close();

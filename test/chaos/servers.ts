@@ -36,13 +36,13 @@ export interface Servers {
 
 const onDisk = ['appendonly yes', 'appendfsync always'];
 
-/** @param source another redis-server for the source, say an older version. */
+/** @param source another redis-server for the source, say an older version, and further lines of its configuration. */
 export async function startServers(
   durability: Durability,
-  source?: Pick<ServerOptions, 'binary'>,
+  source?: Pick<ServerOptions, 'binary' | 'config'>,
 ): Promise<Servers> {
   const [started, cluster] = await Promise.all([
-    startServer({ ...source, config: onDisk }),
+    startServer({ ...source, config: [...onDisk, ...(source?.config ?? [])] }),
     startCluster({
       masters: 3,
       replicasPerMaster: durability === 'replicas' ? 1 : 0,

@@ -5,33 +5,58 @@
  *
  * Each of them is followed in rounds of test/follow, without faults: the writers write all that the version knows, in
  * transactions and scripts too, first at the source and then in the cluster, which must have each acknowledged write.
- * Further variables: FENCES (auto), CUTOVERS (auto,manual), SCRIPTS (always, or "until the cutover"), ROUNDS of each
- * (1), KEYS (2000), SEED, and VERBOSE=1 tells what happens.
+ * Further variables: FENCES (auto), CUTOVERS (auto,manual), ROUNDS of each (1), KEYS (2000), SEED, SOURCE_CONFIG (lines
+ * of redis.conf, with ; between them), FAULTS=1 (rounds with faults, as their seeds plan them), and VERBOSE=1 tells what
+ * happens. Before 6.2 scripts are not refused after a cutover: where the writers are not told of it by a command, they
+ * run none any more (SCRIPTS=always, or "until the cutover").
  */
 import { delimiter } from 'node:path';
 import { type Servers, startServers } from '../chaos/servers.js';
-import type { Plan } from '../follow/plan.js';
+import { type Plan, planOf as faultsOf } from '../follow/plan.js';
 import { playRound, type RoundResult } from '../follow/round.js';
-import { using } from '../support/servers.js';
+import { startServer, using } from '../support/servers.js';
 import { fieldOf, versionOf } from './version.js';
 
 const binaries = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
 const listed = (name: string, otherwise: string): readonly string[] =>
   (process.env[name] ?? otherwise).split(',');
 
-function planOf(seed: number, fence: string, cutover: string): Plan {
+function planOf(seed: number, fence: string, cutover: string, version: string): Plan {
+  const faults = process.env['FAULTS'] === '1' ? faultsOf(seed) : faultless(cutover);
+  const [major = 0, minor = 0] = version.replace('Valkey ', '').split('.').map(Number);
+  const refusesScripts = major > 6 || (major === 6 && minor >= 2);
+  const scripts = faults.switching === 'command' || refusesScripts ? 'always' : 'until the cutover';
   return {
+    ...faults,
+    tracks: bearable(faults.tracks, major),
+    lateTracks: bearable(faults.lateTracks, major),
     seed,
+    keys: Number(process.env['KEYS'] ?? 2000),
+    fence: fence as Plan['fence'],
+    scripts: (process.env['SCRIPTS'] as Plan['scripts'] | undefined) ?? scripts,
+  };
+}
+
+/**
+ * SWAPDB came with 4.0. Before 5.0, a server that starts again carries scripts out once more, PEXPIRE among them: what
+ * a key's deadline is then, no writer knows.
+ */
+const bearable = (tracks: Plan['tracks'], major: number): Plan['tracks'] =>
+  tracks.map((track) =>
+    track.filter(
+      ({ kind }) => !(kind === 'swap' && major < 4) && !(kind === 'kill-source' && major < 5),
+    ),
+  );
+
+function faultless(cutover: string): Plan {
+  return {
+    ...faultsOf(0),
     durability: 'disks',
     delayMs: 0,
-    keys: Number(process.env['KEYS'] ?? 2000),
     maxRate: undefined,
-    splitAbove: undefined,
     switching: cutover === 'auto' ? 'refusal' : 'command',
     cutover: cutover as Plan['cutover'],
-    fence: fence as Plan['fence'],
     maxHold: '10s',
-    scripts: (process.env['SCRIPTS'] ?? 'always') as Plan['scripts'],
     waitsForWriters: true,
     cutsAtSwitch: false,
     tracks: [],
@@ -68,7 +93,8 @@ async function play(servers: Servers, version: string, plan: Plan): Promise<void
     },
     (error: unknown) => [`BROKEN OFF: ${String(error)}`],
   );
-  console.log(`| ${[version, plan.cutover, ...cells].join(' | ')} |`);
+  const faults = [...plan.tracks, ...plan.lateTracks].flat().map(({ kind }) => kind);
+  console.log(`| ${[version, [plan.cutover, ...faults].join(' '), ...cells].join(' | ')} |`);
   process.exitCode ||= cells.includes('well') ? 0 : 1;
 }
 
@@ -80,14 +106,17 @@ console.log(
   '| source | cutover | feed | held | cutovers | writes | differences | outcome | forks | warnings |',
 );
 console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+const config = (process.env['SOURCE_CONFIG'] ?? '').split(';').filter(Boolean);
 let seed = Number(process.env['SEED'] ?? 1);
 for (const binary of binaries) {
+  const version = await using(startServer({ binary }), versionOf);
   for (const fence of listed('FENCES', 'auto')) {
     for (const cutover of listed('CUTOVERS', 'auto,manual')) {
       for (let round = 0; round < Number(process.env['ROUNDS'] ?? 1); round++) {
+        const plan = planOf(seed++, fence, cutover, version);
         // Each begins with a source that never had a replica.
-        await using(startServers('disks', { binary }), async (servers) =>
-          play(servers, await versionOf(servers.source), planOf(seed++, fence, cutover)),
+        await using(startServers(plan.durability, { binary, config }), (servers) =>
+          play(servers, version, plan),
         );
       }
     }
