@@ -4,7 +4,8 @@
  *
  *   - files with one importer: those that stand for themselves only by being files
  *   - repeated base names: what an editor's "go to file" can't tell apart (but index.ts)
- *   - all options: parameters of type ImportOptions, of functions that read some of its fields
+ *   - all options: parameters, and fields of what is handed on, whose type has most of the fields of
+ *     ImportOptions, whatever that type is called; commands/ and cli/ put runs together, and may
  *   - files of a key: those that declare what a key goes through, from SCAN to its deletion
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -13,7 +14,8 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 const smallLines = 60;
-const allOptions = 'ImportOptions';
+/** A type with such a share of the fields of ImportOptions counts as all of them. */
+const mostOfThem = 3 / 4;
 
 /** What a reader looks up, in this order, to follow a string that nobody writes to meanwhile. */
 const wayOfAKey = [
@@ -52,6 +54,7 @@ const oneImporter = filesWithOneImporter();
 const small = oneImporter.filter((file) => file.lines < smallLines);
 const repeated = repeatedNames();
 const takers = signaturesWithAllOptions();
+const takersBelow = takers.filter((place) => !/^(commands|cli)\//.test(place));
 const way = filesOfAKey();
 
 /** @type {[string, number | string, string[]?][]} */
@@ -63,7 +66,8 @@ const rows = [
   ['files with one importer', oneImporter.length],
   [`of these under ${String(smallLines)} lines`, small.length, small.map((file) => file.name)],
   ['base names that occur twice or more', repeated.length, repeated],
-  [`parameters of type ${allOptions}`, takers.length, takers],
+  ['signatures with all options', takers.length, takers],
+  ['of these below commands/ and cli/', takersBelow.length, takersBelow],
   ['files of a key (SCAN, node, deletion)', way.length, way],
 ];
 for (const [what, count, list = []] of rows) {
@@ -102,29 +106,57 @@ function repeatedNames() {
 }
 
 function signaturesWithAllOptions() {
-  /** @type {string[]} */
-  const found = [];
-  for (const { name, text } of files) {
-    const tree = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, true);
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (path) =>
+    ts.sys.readFile(path),
+  );
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const program = ts.createProgram(
+    files.map(({ path }) => path),
+    options,
+  );
+  const checker = program.getTypeChecker();
+  const all = fieldsOf(declaredType(program, 'options.ts', 'ImportOptions'));
+  return files.flatMap(({ path, name }) => {
+    const tree = program.getSourceFile(path);
+    /** @type {string[]} */
+    const found = [];
     /** @param {ts.Node} node */
     const visit = (node) => {
-      if (ts.isParameter(node) && node.type && isAllOptions(node.type)) {
-        const line = tree.getLineAndCharacterOfPosition(node.getStart()).line + 1;
-        found.push(`${name}:${String(line)}`);
+      if (isHandedOver(node)) {
+        const fields = fieldsOf(checker.getTypeAtLocation(node));
+        const shared = [...all].filter((field) => fields.has(field));
+        const line = node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1;
+        if (shared.length >= all.size * mostOfThem) found.push(`${name}:${String(line)}`);
       }
       ts.forEachChild(node, visit);
     };
-    visit(tree);
-  }
-  return found;
+    if (tree) visit(tree);
+    return found;
+  });
 }
 
-/** @param {ts.TypeNode} type @returns {boolean} */
-function isAllOptions(type) {
-  if (ts.isIntersectionTypeNode(type) || ts.isUnionTypeNode(type)) {
-    return type.types.some(isAllOptions);
-  }
-  return ts.isTypeReferenceNode(type) && type.typeName.getText() === allOptions;
+/** @param {ts.Node} node */
+function isHandedOver(node) {
+  return ts.isParameter(node) || ts.isPropertySignature(node) || ts.isPropertyDeclaration(node);
+}
+
+/** @param {ts.Type} type */
+function fieldsOf(type) {
+  return new Set(
+    type
+      .getNonNullableType()
+      .getApparentProperties()
+      .map(({ name }) => name),
+  );
+}
+
+/** @param {ts.Program} program @param {string} file @param {string} name */
+function declaredType(program, file, name) {
+  const found = program
+    .getSourceFile(join(source, file))
+    ?.statements.find((one) => ts.isTypeAliasDeclaration(one) && one.name.text === name);
+  if (!found) throw new Error(`src/${file} declares no ${name}: correct this script.`);
+  return program.getTypeChecker().getTypeAtLocation(found);
 }
 
 function filesOfAKey() {

@@ -2,9 +2,10 @@
  * Every option once: its flag, default, check and help text stand in one row of a table.
  *
  * The command line makes its flags from the rows and the library checks its options with them, so
- * both take the same values, and a new option is a new row. Values are plain JSON.
+ * both take the same values, and a new option is a new row. Values are plain JSON. The rows are in
+ * groups, each with a type: a function takes those that it reads, not all.
  */
-import { accessRows } from './access.js';
+import { type AccessOptions, accessRows } from './access.js';
 import {
   bytes,
   choice,
@@ -28,8 +29,8 @@ import {
   type Values,
 } from './rows.js';
 
-/** What a run is asked to do. */
-export const importRows = {
+/** Where the keys are, and where they go. */
+const endpointRows = {
   /** The sources: `host:port`, `redis://…`, `rediss://…`, `sentinel://…`. */
   from: list({
     flag: '--from <endpoint>',
@@ -60,9 +61,33 @@ export const importRows = {
   }),
   /** Any node of the target cluster, in the same forms. */
   to: given({ flag: '--to <endpoint>', help: 'any node of the target cluster' }),
-  ...accessRows,
+} satisfies Rows;
+
+export type EndpointOptions = Values<typeof endpointRows>;
+
+/** What is done with the keys. */
+const jobRows = {
   /** Leave the source as it is. */
   copy: flag({ flag: '--copy', help: 'leave the source as it is' }, false),
+  /** What happens to keys that the cluster has already; undefined: replace if it is empty. */
+  replace: flag(
+    {
+      flag: '--replace',
+      help: 'overwrite keys that the cluster already has (default: only if it starts empty)',
+      negated: 'leave keys that the cluster already has alone, on both sides, and report them',
+    },
+    undefined,
+  ),
+  /** Count what there is, by node and type, and move nothing. */
+  dryRun: flag(
+    { flag: '--dry-run', help: 'count the keys by node and type, and move nothing' },
+    false,
+  ),
+  /** Bring function libraries along. */
+  functions: flag(
+    { flag: '--functions', help: "restore the source's function libraries on every master (7.0)" },
+    false,
+  ),
   /** Copy everything, and keep the cluster up to date with the source until the cutover. */
   follow: flag(
     {
@@ -71,10 +96,16 @@ export const importRows = {
     },
     false,
   ),
+} satisfies Rows;
+
+export type JobOptions = Values<typeof jobRows>;
+
+/** How a source is followed, and the cluster takes over. */
+const followRows = {
   /** How changes at the source are learnt. */
   feed: choice(
     { flag: '--feed <name>', help: 'how --follow learns of changes' },
-    ['auto', 'replication'],
+    ['auto', 'replication', 'tracking', 'notifications', 'none'],
     'auto',
   ),
   /** When writes are held and the cluster takes over: when told, or as soon as the lag allows it. */
@@ -108,15 +139,12 @@ export const importRows = {
     flag: '--on-cutover <command>',
     help: 'run this while writes are held and the cluster equals the source: it switches the clients over',
   }),
-  /** What happens to keys that the cluster has already; undefined: replace if it is empty. */
-  replace: flag(
-    {
-      flag: '--replace',
-      help: 'overwrite keys that the cluster already has (default: only if it starts empty)',
-      negated: 'leave keys that the cluster already has alone, on both sides, and report them',
-    },
-    undefined,
-  ),
+} satisfies Rows;
+
+export type FollowOptions = Values<typeof followRows>;
+
+/** Which keys, and by which names they arrive. */
+const selectionRows = {
   /** Only keys that match one of these globs. */
   match: list({ flag: '--match <glob>', help: 'only keys that match; may be repeated' }),
   /** No keys that match one of these. */
@@ -133,6 +161,12 @@ export const importRows = {
     flag: '--key-prefix <text>',
     help: "rename on the way: put this ahead of each name, {db} and {from} for where it's from",
   }),
+} satisfies Rows;
+
+export type SelectionOptions = Values<typeof selectionRows>;
+
+/** How values travel. */
+const transferRows = {
   mover: choice(
     { flag: '--mover <name>', help: 'how values travel' },
     ['auto', 'relay', 'migrate'],
@@ -148,6 +182,12 @@ export const importRows = {
   ),
   /** All values but strings travel in slices, as if no node took a payload. */
   byElements: testFlag('byElements'),
+} satisfies Rows;
+
+export type TransferOptions = Values<typeof transferRows>;
+
+/** How long servers are waited for. */
+const patienceRows = {
   /** How long a server may be silent before its connection counts as lost. */
   timeoutMs: duration(
     { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },
@@ -158,6 +198,12 @@ export const importRows = {
     { flag: '--retry-for <ms>', help: 'how long to go on trying a server that fails' },
     { fallback: 60_000, min: 0, max: 86_400_000 },
   ),
+} satisfies Rows;
+
+export type PatienceOptions = Values<typeof patienceRows>;
+
+/** What must be certain before the source deletes a key. */
+const safetyRows = {
   /** Whether the relay makes sure that nobody wrote to a key before it deletes it. */
   guard: flag(
     {
@@ -166,6 +212,14 @@ export const importRows = {
       negated: 'trust that nobody writes to the source: a little faster, and not safe otherwise',
     },
     true,
+  ),
+  /** Compare what arrived with what the source has before it is deleted there. */
+  verify: flag(
+    {
+      flag: '--verify',
+      help: 'compare each batch with the source before it is deleted there: takes the relay, and each value is read twice',
+    },
+    false,
   ),
   /** Whether nodes may evict keys, also such as have just left the source. */
   allowEviction: flag(
@@ -188,6 +242,12 @@ export const importRows = {
     { flag: '--wait-fsync', help: 'they must have it on disk (WAITAOF, Redis 7.2 and later)' },
     false,
   ),
+} satisfies Rows;
+
+export type SafetyOptions = Values<typeof safetyRows>;
+
+/** What the run may take of the servers. */
+const limitRows = {
   /** How long one MIGRATE may block the source. */
   maxBlockMs: duration(
     { flag: '--max-block <ms>', help: 'how long one MIGRATE may block the source' },
@@ -211,24 +271,12 @@ export const importRows = {
     },
     { min: 1, max: 60_000 },
   ),
-  /** Compare what arrived with what the source has before it is deleted there. */
-  verify: flag(
-    {
-      flag: '--verify',
-      help: 'compare each batch with the source before it is deleted there: takes the relay, and each value is read twice',
-    },
-    false,
-  ),
-  /** Count what there is, by node and type, and move nothing. */
-  dryRun: flag(
-    { flag: '--dry-run', help: 'count the keys by node and type, and move nothing' },
-    false,
-  ),
-  /** Bring function libraries along. */
-  functions: flag(
-    { flag: '--functions', help: "restore the source's function libraries on every master (7.0)" },
-    false,
-  ),
+} satisfies Rows;
+
+export type LimitOptions = Values<typeof limitRows>;
+
+/** How people and programs watch a run, and steer it. */
+const watchingRows = {
   /** Serve Prometheus metrics there. */
   metrics: text({
     flag: '--metrics <[host:]port>',
@@ -247,6 +295,18 @@ export const importRows = {
     flag: '--push <url>',
     help: 'push the final metrics to a Prometheus Pushgateway (http://host:9091)',
   }),
+  /** Open a socket by which `cluster-import ctl` finds the run. */
+  control: programFlag('control', 'let `cluster-import ctl` find the run', false),
+  /** Measure how long the source's clients wait also where nothing limits that: takes a thread. */
+  measureLatency: programFlag('measureLatency', "measure the source's latency", false),
+  /** No progress. */
+  quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
+} satisfies Rows;
+
+export type WatchingOptions = Values<typeof watchingRows>;
+
+/** What a run keeps in files, and takes from them. */
+const bookkeepingRows = {
   /** Write the report there, as JSON. */
   report: text({ flag: '--report <file>', help: 'write the report to a file, as JSON' }),
   /** Write each key that did not move there, one JSON object a line. */
@@ -264,12 +324,23 @@ export const importRows = {
     flag: '--state <file>',
     help: "the journal, by which the same command goes on (default: in the user's state folder)",
   }),
-  /** Open a socket by which `cluster-import ctl` finds the run. */
-  control: programFlag('control', 'let `cluster-import ctl` find the run', false),
-  /** Measure how long the source's clients wait also where nothing limits that: takes a thread. */
-  measureLatency: programFlag('measureLatency', "measure the source's latency", false),
-  /** No progress. */
-  quiet: flag({ flag: '--quiet', help: 'show no progress' }, false),
+} satisfies Rows;
+
+export type BookkeepingOptions = Values<typeof bookkeepingRows>;
+
+/** What a run is asked to do, in the order of the help. */
+export const importRows = {
+  ...endpointRows,
+  ...accessRows,
+  ...jobRows,
+  ...followRows,
+  ...selectionRows,
+  ...transferRows,
+  ...patienceRows,
+  ...safetyRows,
+  ...limitRows,
+  ...watchingRows,
+  ...bookkeepingRows,
 } satisfies Rows;
 
 /** What only the command line has: which form its output takes. */
@@ -290,7 +361,18 @@ export const cliRows = {
   ),
 } satisfies Rows;
 
-export type ImportOptions = Values<typeof importRows>;
+/** All of them, for whoever puts a run together. */
+export type ImportOptions = EndpointOptions &
+  AccessOptions &
+  JobOptions &
+  FollowOptions &
+  SelectionOptions &
+  TransferOptions &
+  PatienceOptions &
+  SafetyOptions &
+  LimitOptions &
+  WatchingOptions &
+  BookkeepingOptions;
 export type CliOptions = Values<typeof cliRows>;
 
 /** What programs give: all but `to` and a source may be left out, and values may carry units. */

@@ -269,6 +269,9 @@ export interface Tally {
 /** How the writes of a source's clients are held (follow/fence.ts). */
 export type FenceName = 'pause' | 'refuse' | 'none';
 
+/** How changes at a source are learnt of. */
+export type FeedName = 'replication' | 'tracking' | 'notifications' | 'none';
+
 /** Where a feed stands: plain data, for the journal. */
 export interface FeedPosition {
   /** Names the history of changes that the offset counts in (master_replid; before 4.0 run_id). */

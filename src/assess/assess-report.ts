@@ -43,7 +43,7 @@ export interface WatchReport extends Watched {
 /** How an import would go. */
 export interface Plan {
   /** `auto`: relay and migrate both can, and a run takes the faster one. */
-  readonly mover: 'auto' | 'relay' | 'migrate' | 'count';
+  readonly mover: 'auto' | 'relay' | 'migrate';
   readonly reason: string;
   /** From reading values of the sample; undefined: there was nothing to read. */
   readonly estimate?: Estimate;

@@ -66,6 +66,7 @@ export function askNumbers(
 
 /** Their types as TYPE names them; where the server refuses, what it says. */
 export function askTypes(connection: Connection, keys: Keys): Promise<readonly string[]> {
+  if (keys.count === 0) return Promise.resolve([]);
   connection.out.askEach(heads.TYPE, keys);
   return new Promise((resolve, reject) => {
     connection.expect(linesReader(keys.count, resolve, reject));
@@ -105,6 +106,7 @@ export function askReplies(
   keys: Keys,
   around: Around,
 ): Promise<readonly Reply[]> {
+  if (keys.count === 0) return Promise.resolve([]);
   writeEach(connection, keys, around);
   return new Promise((resolve, reject) => {
     const replies: Reply[] = [];

@@ -1,5 +1,6 @@
 /** What a feed is, whatever it listens to: the words between those who hear of changes and those who follow. */
-import type { FeedPosition } from '../types.js';
+import type { Control } from '../redis/control.js';
+import type { FeedName, FeedPosition } from '../types.js';
 
 /** Hears of the source's changes, in the order in which they happened. Keys are latin1 strings of their bytes. */
 export interface ChangeListener {
@@ -12,11 +13,14 @@ export interface ChangeListener {
   everything(db: number | undefined, why: string): void;
 }
 
+/** Carries out work over a connection to the source; again over another one where that is lost. */
+export type AskSource = <T>(work: (control: Control) => Promise<T>) => Promise<T>;
+
 export interface Feed {
-  readonly kind: 'replication';
-  /** Up to this offset of the source's stream every change has been reported to the listener. */
-  readonly offset: number;
-  readonly position: FeedPosition;
+  /** `none`: nobody tells of changes. */
+  readonly kind: FeedName;
+  /** From where a later start can go on; undefined: it can't, by this feed. */
+  readonly position: FeedPosition | undefined;
   /** How many gaps there were: the link was lost and the source no longer had what was missed. */
   readonly gaps: number;
   /** When bytes last came, ms since the epoch. */
@@ -24,10 +28,11 @@ export interface Feed {
   /** Whether the link is up at this moment. */
   readonly isUp: boolean;
   /**
-   * Resolves when `offset` is at or past this. Rejects with the signal's reason, or with SourceError when
-   * the feed has given up, or when the source has begun a new history, in which the offset means nothing.
+   * Resolves once every change has been reported that the source had carried out when this was called, as
+   * far as the feed can hear of it. Rejects with the signal's reason, or with SourceError when the feed has
+   * given up or what it waits for has lost its meaning.
    */
-  reached(offset: number, signal: AbortSignal): Promise<void>;
+  caughtUp(askSource: AskSource, signal: AbortSignal): Promise<void>;
   /** Settles (rejects) when the feed can't go on for good: SourceError. Never resolves before close(). */
   readonly ended: Promise<void>;
   close(): void;

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
+import { unlessAborted } from '../async.js';
 import {
   ConnectionError,
   errorOf,
@@ -19,12 +20,13 @@ import {
   SourceError,
 } from '../errors.js';
 import { placesByCommand } from '../redis/command-keys.js';
+import type { Control } from '../redis/control.js';
 import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import type { Logger } from '../types.js';
 import { makeBacklog } from './backlog.js';
 import { Changes } from './changes.js';
-import type { ChangeListener, Feed } from './feed.js';
+import type { AskSource, ChangeListener, Feed } from './feed.js';
 import type { FeedPosition } from '../types.js';
 import { openReplicaLink, type ReplicaLink } from './replica-link.js';
 import {
@@ -61,7 +63,9 @@ export interface ReplicationFeedOptions {
  * Joins, and resolves once every change from now on will be reported. The listener may hear of some before.
  * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
  */
-export async function openReplicationFeed(options: ReplicationFeedOptions): Promise<Feed> {
+export async function openReplicationFeed(
+  options: ReplicationFeedOptions,
+): Promise<ReplicationFeed> {
   const feed = new ReplicationFeed(options);
   try {
     await feed.open();
@@ -97,7 +101,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-class ReplicationFeed implements Feed {
+export class ReplicationFeed implements Feed {
   readonly kind = 'replication';
   readonly ended: Promise<void>;
   gaps = 0;
@@ -130,6 +134,7 @@ class ReplicationFeed implements Feed {
     this.#timer.unref();
   }
 
+  /** Up to this offset of the source's stream every change has been reported to the listener. */
   get offset(): number {
     return this.#stream?.reader.offset ?? this.options.resumeAt?.offset ?? 0;
   }
@@ -155,6 +160,14 @@ class ReplicationFeed implements Feed {
     await this.#join(this.options.resumeAt);
   }
 
+  async caughtUp(askSource: AskSource, signal: AbortSignal): Promise<void> {
+    await this.reached(await unlessAborted(askSource(readOffset), signal), signal);
+  }
+
+  /**
+   * Resolves when `offset` is at or past this. Rejects with the signal's reason, or with SourceError when
+   * the feed has given up, or when the source has begun a new history, in which the offset means nothing.
+   */
   async reached(offset: number, signal: AbortSignal): Promise<void> {
     await this.#passed(offset, signal);
     if (this.#stream?.changes.db === undefined) await this.#lookForDbs();
@@ -482,6 +495,14 @@ class ReplicationFeed implements Feed {
   get #psyncName(): string {
     return this.options.psyncName ?? 'PSYNC';
   }
+}
+
+/** The end of what the source has carried out. */
+async function readOffset(control: Control): Promise<number> {
+  const info = await control.info('replication');
+  const offset = Number(info.get('master_repl_offset'));
+  if (Number.isSafeInteger(offset)) return offset;
+  throw new ImportError(`${control.address} did not tell its replication offset`);
 }
 
 type PlacesOf = ReturnType<typeof placesByCommand>;

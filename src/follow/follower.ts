@@ -11,7 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
-import type { Feed } from '../feed/feed.js';
+import type { AskSource, Feed } from '../feed/feed.js';
 import type { Control } from '../redis/control.js';
 import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
 import type { ChangedKeys } from './changed-keys.js';
@@ -169,7 +169,7 @@ export class Follower {
   }
 
   async #tryToCutOver(abort: AbortController): Promise<void> {
-    const { source, tell, warn, logger } = this.#options;
+    const { source, feed, tell, warn, logger } = this.#options;
     const { signal } = abort;
     source.hurry(true);
     let timer: NodeJS.Timeout | undefined;
@@ -177,6 +177,8 @@ export class Follower {
     const fence = createFence(this.#options.fence, line);
     let hasSwitched = false;
     try {
+      // What has to be looked for takes its time while writes go on.
+      await feed.caughtUp((work) => line.use(work), signal);
       for (let round = 0; round < quickRounds; round++)
         await unlessAborted(source.nextRound(), signal);
       if (this.#options.fence.holdsAll) await this.#enterBySideDoor(signal);
@@ -242,11 +244,17 @@ export class Follower {
   /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
   async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
     const { feed, changed, source, unmoved } = this.#options;
+    const askSource: AskSource = (work) => line.use(work);
+    let comparedMs: number | undefined;
     for (let isFirst = true; ; isFirst = false) {
       await unlessAborted(fence.hold(), signal);
       // What their clients' writes have kept from being read stands still now.
       if (isFirst) unmoved.tryNow();
-      await feed.reached(await unlessAborted(line.use(readOffset), signal), signal);
+      if (feed.kind === 'none' && (comparedMs === undefined || !fence.hasHeldSince(comparedMs))) {
+        comparedMs = performance.now();
+        changed.noteEverything('nobody has told of what was changed');
+      }
+      await feed.caughtUp(askSource, signal);
       await unlessAborted(source.nextRound(), signal);
       const { count, first } = unmoved;
       if (first) {
@@ -257,7 +265,7 @@ export class Follower {
       if (why !== undefined) changed.noteEverything(why);
       // A write may have slipped through a fence that refuses, or that was out of force for a moment.
       const nowMs = performance.now();
-      await feed.reached(await unlessAborted(line.use(readOffset), signal), signal);
+      await feed.caughtUp(askSource, signal);
       // Whoever writes in the cluster from now on must not be undone by what expires at the source.
       await unlessAborted(source.freeze(), signal);
       if (changed.count === 0 && fence.hasHeldSince(nowMs)) return;
@@ -329,12 +337,4 @@ async function countThere(control: Control, names: readonly string[]): Promise<n
   const keys = names.slice(0, 1000).map((name) => Buffer.from(name, 'latin1'));
   const there = await Promise.all(keys.map((key) => control.call('EXISTS', key)));
   return there.filter((count) => count === 1).length;
-}
-
-/** The end of what the source has acknowledged, as the feed counts it. */
-async function readOffset(control: Control): Promise<number> {
-  const info = await control.info('replication');
-  const offset = Number(info.get('master_repl_offset'));
-  if (Number.isSafeInteger(offset)) return offset;
-  throw new ImportError(`${control.address} did not tell its replication offset`);
 }

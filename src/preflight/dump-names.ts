@@ -1,7 +1,7 @@
 /** Which of the sources are files, and what the run knows of such a one. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { ImportOptions } from '../options.js';
+import type { EndpointOptions } from '../options.js';
 
 const standardInput = '-';
 /** What can only be a server: with a scheme, or `host:port`, `[v6]:port`, `host:port/db`. */
@@ -17,7 +17,7 @@ export function namesFile(text: string): boolean {
   return !server.test(text) && /^[^@:\s]+$/.test(text);
 }
 
-export function dumpsIn({ from }: Pick<ImportOptions, 'from'>): readonly string[] {
+export function dumpsIn({ from }: Pick<EndpointOptions, 'from'>): readonly string[] {
   return from.filter(isDump);
 }
 

@@ -1,7 +1,7 @@
 /** A dump as a source of a run: what is found out about it before the start. */
 import { stat } from 'node:fs/promises';
 import { StoppedError, PreflightError, SourceError, UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type { EndpointOptions, ImportOptions } from '../options.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
@@ -17,7 +17,7 @@ import type { DumpFacts } from './source-facts.js';
  */
 export async function openDump(
   { path, file }: { readonly path: string; readonly file: string },
-  options: ImportOptions,
+  options: Pick<ImportOptions, 'db' | 'damaged' | 'onlyKeys'>,
   { warn, signal }: Pick<Loading, 'warn' | 'signal'>,
 ): Promise<DumpFacts> {
   if (options.onlyKeys !== undefined) {
@@ -108,7 +108,7 @@ async function holdsKeys(
 async function checkSoundness(
   { file }: DumpInput,
   path: string,
-  { damaged }: ImportOptions,
+  { damaged }: Pick<EndpointOptions, 'damaged'>,
   { warn, signal }: Pick<Loading, 'warn' | 'signal'>,
 ): Promise<void> {
   if (!file) return;

@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { AccessOptions } from '../access.js';
-import type { ImportOptions } from '../options.js';
+import type { EndpointOptions } from '../options.js';
 import { messageOf, UsageError } from '../errors.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
@@ -68,7 +68,7 @@ function sentinelAccess(
 /** Whether a side's password is still to be asked for. */
 export function lacksPassword(
   side: Side,
-  options: Partial<AccessOptions & Pick<ImportOptions, 'to' | 'from' | 'fromCluster'>>,
+  options: Partial<AccessOptions & Pick<EndpointOptions, 'to' | 'from' | 'fromCluster'>>,
 ): boolean {
   const { password, passwordFile } = accessTo(side, options);
   if ((password ?? '') !== '' || passwordFile !== undefined) return false;

@@ -1,7 +1,7 @@
 /** The files among the sources: dumps are read as they are, append-only files by a server. */
 import { stat } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type { EndpointOptions } from '../options.js';
 import { appendOnlyAt, dumpAt } from './append-only.js';
 import { type NamedServer, readDatabases } from './origins.js';
 import { dumpsIn, jobOfFile } from './dump-names.js';
@@ -18,7 +18,7 @@ export interface OpenedFiles {
 }
 
 /** The flags that say which files, and how they are read. */
-export type FileOptions = Pick<ImportOptions, 'from' | 'redisServer' | 'db'>;
+export type FileOptions = Pick<EndpointOptions, 'from' | 'redisServer' | 'db'>;
 
 /**
  * @param isLoaded whether a dump is loaded by a server too, rather than read as it is.

@@ -1,13 +1,12 @@
 /** What is found out about each master of the target cluster before the start. */
 import { ConnectionError, messageOf, PreflightError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import { modulesOf } from './payloads.js';
-import { checkNodeRights } from './rights.js';
+import { checkNodeRights, type RightsOptions } from './rights.js';
 
 export interface MasterFacts extends ServerFacts {
   readonly node: Node;
@@ -27,7 +26,7 @@ export const usualLargestBytes = 512 * 1024 * 1024;
 export async function readMaster(
   node: Node,
   topology: ClusterTopology,
-  options: ImportOptions,
+  options: RightsOptions,
 ): Promise<MasterFacts> {
   const { timeoutMs } = options;
   const endpoint = topology.endpointOf(node);

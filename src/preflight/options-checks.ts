@@ -3,7 +3,13 @@
  * refuse, and defaults that depend on what servers have.
  */
 import { UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type {
+  EndpointOptions,
+  FollowOptions,
+  ImportOptions,
+  JobOptions,
+  SelectionOptions,
+} from '../options.js';
 import type { Control } from '../redis/control.js';
 import { measureRoundTrip } from '../redis/ask.js';
 
@@ -40,7 +46,13 @@ export function checkPrefix(prefix: string | undefined): void {
  * What `--follow` does not go together with, and what goes only together with it.
  * @throws UsageError naming both flags.
  */
-export function checkFollow(options: ImportOptions): void {
+export function checkFollow(
+  options: EndpointOptions &
+    JobOptions &
+    FollowOptions &
+    SelectionOptions &
+    Pick<ImportOptions, 'onlyKeys' | 'mover' | 'verify'>,
+): void {
   const { follow, from, db, mover } = options;
   if (!follow) {
     const alone = [
@@ -104,15 +116,15 @@ export async function limitBelowDistance(
   );
 }
 
+/** What decides who else must have a key before the source deletes it. */
+export type WaitOptions = Pick<ImportOptions, 'copy' | 'follow' | 'waitReplicas' | 'waitFsync'>;
+
 /**
  * How many replicas of a node must have a key before the source deletes it.
  * By default one, where the node has one that follows: a node alone can't promise anything.
  * @param inSync how many follow the node.
  */
-export function replicasToWaitFor(
-  inSync: number,
-  options: Pick<ImportOptions, 'copy' | 'follow' | 'waitReplicas'>,
-): number {
+export function replicasToWaitFor(inSync: number, options: WaitOptions): number {
   if (!isLastCopy(options)) return 0;
   return options.waitReplicas ?? Math.min(1, inSync);
 }
@@ -121,19 +133,17 @@ export function replicasToWaitFor(
 export function jobModeOf({
   copy,
   follow,
-}: Pick<ImportOptions, 'copy' | 'follow'>): 'move' | 'copy' | 'follow' {
+}: Pick<JobOptions, 'copy' | 'follow'>): 'move' | 'copy' | 'follow' {
   if (follow) return 'follow';
   return copy ? 'copy' : 'move';
 }
 
 /** Whether a key's copy is all there is of it in the end: what is left at a source that was followed is old. */
-export function isLastCopy({ copy, follow }: Pick<ImportOptions, 'copy' | 'follow'>): boolean {
+export function isLastCopy({ copy, follow }: Pick<JobOptions, 'copy' | 'follow'>): boolean {
   return !copy || follow;
 }
 
 /** Whether what a node stores is to be on its disk as well. */
-export function waitsForDisks(
-  options: Pick<ImportOptions, 'copy' | 'follow' | 'waitFsync'>,
-): boolean {
+export function waitsForDisks(options: WaitOptions): boolean {
   return options.waitFsync && isLastCopy(options);
 }

@@ -3,7 +3,8 @@
  * here, and refused in one sentence. The order is that in which people would look.
  */
 import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type { AccessOptions } from '../access.js';
+import type { ImportOptions, TransferOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
@@ -24,7 +25,7 @@ import {
   versionOfDump,
 } from './payloads.js';
 import { checkRoom } from './room.js';
-import { checkNodeElements, checkSourceElements } from './rights.js';
+import { checkNodeElements, checkSourceElements, type RightsOptions } from './rights.js';
 import {
   checkSource,
   type DumpFacts,
@@ -151,7 +152,7 @@ export async function preflight(
  */
 async function loadedDumps(
   to: Endpoint,
-  { redisServer, from, timeoutMs }: ImportOptions,
+  { redisServer, from, timeoutMs }: Pick<ImportOptions, 'redisServer' | 'from' | 'timeoutMs'>,
 ): Promise<(dump: string) => Promise<boolean>> {
   if (redisServer === undefined || dumpsIn({ from }).length === 0)
     return () => Promise.resolve(false);
@@ -183,7 +184,7 @@ function checkDistinct(sources: readonly Pick<FoundServer, 'name' | 'runId' | 'e
 async function readTarget(
   seed: Control,
   known: ReadonlySet<string> | undefined,
-  options: ImportOptions,
+  options: RightsOptions & Pick<AccessOptions, 'nat'>,
 ): Promise<TargetFacts> {
   const { timeoutMs } = options;
   const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
@@ -197,7 +198,8 @@ async function readTarget(
 async function meet(
   source: FoundServer,
   { masters, topology }: TargetFacts,
-  options: ImportOptions,
+  options: TransferOptions &
+    Pick<ImportOptions, 'dryRun' | 'guard' | 'maxSourceLatencyMs' | 'timeoutMs'>,
   warn: (sentence: string) => void,
 ): Promise<ServerSourceFacts> {
   const mayMigrate = source.has.migrate && masters.every((master) => master.takesMigrate);
@@ -224,7 +226,10 @@ async function meet(
 }
 
 /** Whether it was asked for that values travel element by element from some size on. */
-function mayTravelInSlices({ has }: Pick<FoundServer, 'has'>, options: ImportOptions): boolean {
+function mayTravelInSlices(
+  { has }: Pick<FoundServer, 'has'>,
+  options: Pick<ImportOptions, 'splitAboveBytes' | 'maxSourceLatencyMs'>,
+): boolean {
   const { splitAboveBytes, maxSourceLatencyMs } = options;
   return splitAboveBytes !== undefined || (maxSourceLatencyMs !== undefined && has.memory);
 }

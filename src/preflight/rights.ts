@@ -6,13 +6,21 @@ import { randomUUID } from 'node:crypto';
 import { PreflightError } from '../errors.js';
 import type { SourceFence } from '../follow/fence.js';
 import { guardScript, guardScriptSha } from '../movers/relay/guard-by-counter.js';
-import type { ImportOptions } from '../options.js';
+import type {
+  ImportOptions,
+  JobOptions,
+  PatienceOptions,
+  SafetyOptions,
+  TransferOptions,
+} from '../options.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
-import { replicasToWaitFor, waitsForDisks } from './options-checks.js';
+/** What decides which commands a run needs. */
+export type RightsOptions = JobOptions & SafetyOptions & TransferOptions & PatienceOptions;
 
 interface Place {
   readonly endpoint: Endpoint;
@@ -27,7 +35,7 @@ interface Place {
 export async function checkSourceRights(
   endpoint: Endpoint,
   has: Features,
-  options: ImportOptions,
+  options: RightsOptions,
 ): Promise<Features> {
   const place: Place = { endpoint, side: 'from' };
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
@@ -67,7 +75,7 @@ export async function checkSourceRights(
 export async function checkFenceRights(
   endpoint: Endpoint,
   { name: fence, holdsAll }: SourceFence,
-  options: ImportOptions,
+  options: Pick<PatienceOptions, 'timeoutMs'>,
 ): Promise<void> {
   if (fence === 'none') return;
   const [words, rules]: readonly [Words, string] =
@@ -102,7 +110,7 @@ export async function checkFenceRights(
 export async function checkNodeRights(
   endpoint: Endpoint,
   replicasInSync: number,
-  options: ImportOptions,
+  options: RightsOptions,
 ): Promise<boolean> {
   const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
   const key = trialKey();
@@ -136,7 +144,7 @@ export async function checkNodeRights(
 export async function checkSourceElements(
   endpoint: Endpoint,
   has: Features,
-  options: ImportOptions,
+  options: Pick<ImportOptions, 'guard' | 'timeoutMs'>,
 ): Promise<void> {
   const place: Place = { endpoint, side: 'from' };
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
@@ -151,7 +159,10 @@ export async function checkSourceElements(
 }
 
 /** The same of a node. */
-export async function checkNodeElements(endpoint: Endpoint, options: ImportOptions): Promise<void> {
+export async function checkNodeElements(
+  endpoint: Endpoint,
+  options: Pick<PatienceOptions, 'timeoutMs'>,
+): Promise<void> {
   const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
   const place: Place = { endpoint, side: 'to' };
   try {
@@ -254,7 +265,7 @@ function watchWords(key: string): Words[] {
 }
 
 /** What is asked for durability, in words that are answered at once. */
-function waitsOf(replicasInSync: number, options: ImportOptions): Words[] {
+function waitsOf(replicasInSync: number, options: WaitOptions): Words[] {
   if (waitsForDisks(options)) return [['WAITAOF', 0, 0, 1]];
   return replicasToWaitFor(replicasInSync, options) > 0 ? [['WAIT', 0, 1]] : [];
 }

@@ -5,7 +5,7 @@
  */
 import { PreflightError } from '../errors.js';
 import { formatBytes } from '../format.js';
-import type { ImportOptions } from '../options.js';
+import type { ImportOptions, SelectionOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import {
   evictsKeys,
@@ -44,7 +44,8 @@ interface Need {
 export async function checkRoom(
   sources: readonly SourceFacts[],
   target: Target,
-  options: ImportOptions,
+  options: SelectionOptions &
+    Pick<ImportOptions, 'onlyKeys' | 'allowEviction' | 'dryRun' | 'timeoutMs'>,
   warn: (sentence: string) => void,
 ): Promise<void> {
   const expires = sources.some(mayExpire);
@@ -112,7 +113,7 @@ function words({ master, neededBytes, freeBytes: free }: Need, all: readonly Nee
 async function newShare(
   source: SourceFacts,
   { masters, topology }: Target,
-  options: ImportOptions,
+  options: SelectionOptions & Pick<ImportOptions, 'onlyKeys' | 'timeoutMs'>,
 ): Promise<number | undefined> {
   const { match, exclude, type, minTtlMs } = options;
   const isSelective = match.length + exclude.length + type.length > 0 || minTtlMs > 0;

@@ -1,7 +1,7 @@
 /** What is found out about a source before the start: a database of a server, or a dump. */
 import { PreflightError, RefusedError } from '../errors.js';
 import { fenceFor } from '../follow/fence.js';
-import type { ImportOptions } from '../options.js';
+import type { FollowOptions, ImportOptions, JobOptions } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 import { bytesOfKeys } from '../redis/memory.js';
@@ -9,7 +9,7 @@ import { type Features, readServerFacts, type ServerFacts } from '../redis/serve
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import { filledIn, type Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
-import { checkFenceRights, checkSourceRights } from './rights.js';
+import { checkFenceRights, checkSourceRights, type RightsOptions } from './rights.js';
 
 export type SourceFacts = ServerSourceFacts | DumpFacts;
 
@@ -133,7 +133,7 @@ async function readTlsCluster(control: Control): Promise<boolean> {
 export async function checkSource(
   source: FoundServer,
   seed: Seed,
-  options: ImportOptions,
+  options: RightsOptions & Pick<FollowOptions, 'fence'>,
 ): Promise<FoundServer> {
   const { address } = source.control;
   if (source.runId !== '' && source.runId === seed.runId) {
@@ -161,7 +161,7 @@ export async function checkSource(
 }
 
 /** That it takes what the run needs now: by a command that changes nothing. @throws RefusedError */
-async function checkState(control: Control, has: Features, options: ImportOptions): Promise<void> {
+async function checkState(control: Control, has: Features, options: TrialOptions): Promise<void> {
   await tryOut(trialOf(has, options), async ([name, ...args]) => {
     try {
       await control.call(name, ...args);
@@ -174,8 +174,10 @@ async function checkState(control: Control, has: Features, options: ImportOption
   });
 }
 
+type TrialOptions = Pick<ImportOptions, 'copy' | 'mover'>;
+
 /** The command by which to see whether a source takes what this run needs. */
-export function trialOf(has: Features, { copy, mover }: ImportOptions): TrialWords {
+export function trialOf(has: Features, { copy, mover }: TrialOptions): TrialWords {
   if (!copy) return trialWords(has.unlink ? 'UNLINK' : 'DEL');
   return trialWords(mover === 'migrate' ? 'MIGRATE' : 'EXISTS');
 }
@@ -202,7 +204,7 @@ async function checkForeign(
 /** What should be known of sources that let keys be deleted, but get theirs from another server. */
 export function followers(
   sources: readonly Pick<ServerSourceFacts, 'name' | 'role' | 'readOnly' | 'isFile'>[],
-  { copy }: ImportOptions,
+  { copy }: Pick<JobOptions, 'copy'>,
 ): readonly string[] {
   if (copy) return [];
   return sources

@@ -72,6 +72,8 @@ export function askNumbers(
   head: Buffer,
   keys: Keys,
 ): Promise<Float64Array> {
+  // Of no keys there is no answer to wait for.
+  if (keys.count === 0) return Promise.resolve(new Float64Array());
   connection.out.askEach(head, keys);
   return new Promise((resolve, reject) => {
     connection.expect(new NumbersReader(keys.count, resolve, reject));

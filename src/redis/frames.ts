@@ -13,6 +13,10 @@ export const STAR = 42;
 export const PLUS = 43;
 export const MINUS = 45;
 export const COLON = 58;
+/** Of RESP3: a push, a map, and null. */
+export const PUSH = 62;
+export const MAP = 37;
+export const NULL = 95;
 const ZERO = 48;
 
 /**

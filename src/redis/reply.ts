@@ -2,6 +2,9 @@
  * What reads replies from a connection. `ReplyReader` reads one whole reply into JavaScript values:
  * for the few commands of the data plane whose replies are looked at (INFO, EVAL, EXEC, PTTL …).
  * What merely passes through has readers of its own, which never hold it.
+ *
+ * Of RESP3 it reads what servers say to those who listen for changes: pushes and maps, as lists, and nulls
+ * (https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md).
  */
 import { ProtocolError } from '../errors.js';
 import {
@@ -12,8 +15,11 @@ import {
   headerLength,
   headerNumber,
   LF,
+  MAP,
   MINUS,
+  NULL,
   PLUS,
+  PUSH,
   STAR,
 } from './frames.js';
 
@@ -109,7 +115,8 @@ export class ReplyReader implements Reader {
       this.#put(type === PLUS ? text : new ErrorReply(text));
       return from + text.length + 3;
     }
-    if (type !== COLON && type !== DOLLAR && type !== STAR) {
+    const isList = type === STAR || type === PUSH || type === MAP;
+    if (type !== COLON && type !== DOLLAR && type !== NULL && !isList) {
       throw new ProtocolError(`a reply that starts with byte ${String(type)}`);
     }
     const cr = headerEnd(bytes, from, end);
@@ -118,7 +125,12 @@ export class ReplyReader implements Reader {
       this.#put(headerNumber(bytes, from, cr));
       return cr + 2;
     }
-    const length = headerLength(bytes, from, cr);
+    if (type === NULL) {
+      this.#put(null);
+      return cr + 2;
+    }
+    const count = headerLength(bytes, from, cr);
+    const length = type === MAP ? 2 * count : count;
     if (length < 0) this.#put(null);
     else if (type === DOLLAR) {
       this.#spend(length);

@@ -6,11 +6,12 @@ import { createSideChannel } from '../movers/side-channel.js';
 import { type Census, countBrought } from '../movers/counting.js';
 import { copyWhenListed, type JobPolicy } from '../movers/policy.js';
 import { restore } from '../movers/restore/restore.js';
-import type { ImportOptions } from '../options.js';
+import type { SelectionOptions } from '../options.js';
 import { SourceError } from '../errors.js';
 import { largeKeeper } from '../sources/dump/large.js';
 import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';
+import type { Selection } from '../sources/selection.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { valueTypes } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
@@ -128,7 +129,7 @@ export function assembleDump(
 
 /** @param others counts keys of databases that are not wanted. */
 function wantedBy(
-  { match, exclude, type, minTtlMs }: ImportOptions,
+  { match, exclude, type, minTtlMs }: Selection,
   databases: DumpFacts['databases'],
   others: Map<number, number>,
 ): (entry: Entry) => boolean {
@@ -149,7 +150,10 @@ function wantedBy(
 }
 
 /** The prefix with its placeholders filled in, by database. */
-function prefixes({ keyPrefix }: ImportOptions, name: string): (db: number) => Buffer | undefined {
+function prefixes(
+  { keyPrefix }: Pick<SelectionOptions, 'keyPrefix'>,
+  name: string,
+): (db: number) => Buffer | undefined {
   if (keyPrefix === undefined) return () => undefined;
   const known = new Map<number, Buffer>();
   return (db) => {

@@ -11,9 +11,9 @@ import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import { createSideChannel } from '../movers/side-channel.js';
-import type { Census } from '../movers/counting.js';
+import { type Census, counting } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
-import type { ImportOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
 import { createSourceHealth, type SourceHealth } from '../redis/source-health.js';
@@ -22,7 +22,7 @@ import { renamedSource, selectedSource, selectsAll } from '../sources/selection.
 import { scanSource } from '../sources/scan.js';
 import type { FollowCheckpoint, Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
-import { chooseMover } from './choose-mover.js';
+import { type ChoiceOptions, chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from '../limits/distance.js';
 import { createLimits } from '../limits/limits.js';
@@ -64,9 +64,12 @@ export interface Extras {
   readonly onlyKeys?: KeysFile | undefined;
 }
 
+/** What the import of one source reads. */
+export type PartOptions = ChoiceOptions & SelectionOptions & FollowOptions & PatienceOptions;
+
 /** What the parts of a run share. */
 export interface Shared {
-  readonly options: ImportOptions;
+  readonly options: PartOptions;
   readonly logger: Logger;
   readonly throttle: Throttle;
   /** Which nodes evict keys. */
@@ -98,7 +101,7 @@ export function assemble(
   { moved, startAt, followAt, onlyKeys }: Extras = {},
 ): Part {
   const { options, logger, throttle, eviction, record, movedEarlier, names } = shared;
-  const choice = chooseMover(ready, options);
+  const choice = options.dryRun ? undefined : chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
   const distance = createDistance();
@@ -122,10 +125,10 @@ export function assemble(
 
   const health = createSourceHealth(link, {
     ...{ name: ready.source.name, retryForMs, logger },
-    trial: trialOf(
-      ready.source.has,
-      copy && choice.name !== 'relay' ? { ...options, mover: 'migrate' } : options,
-    ),
+    trial: trialOf(ready.source.has, {
+      copy,
+      mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
+    }),
   });
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
@@ -139,8 +142,7 @@ export function assemble(
     startAt,
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
-  const selection = { ...options, types: options.type };
-  const wanted = selectsAll(selection) ? all : selectedSource(all, link, health, selection);
+  const wanted = selectsAll(options) ? all : selectedSource(all, link, health, options);
   const prefix = keyPrefix(options, ready.source);
   const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const following: Following | undefined = options.follow
@@ -167,10 +169,28 @@ export function assemble(
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
-  const isNoted = noting(names);
-  const own = { ready, options, link, connectNode, aside, distance, limits, census };
-  const parts = { ...own, isNoted, beforeDeletes: moved?.note, eviction };
-  const mover: Mover & MoverInUse = moverOf(choice, parts);
+  const mover: Mover & MoverInUse = choice
+    ? moverOf(choice, {
+        ready,
+        options,
+        link,
+        connectNode,
+        aside,
+        distance,
+        limits,
+        beforeDeletes: moved?.note,
+        eviction,
+      })
+    : {
+        ...counting({
+          ...aside,
+          openSource: async () => (await link.open()).connection,
+          hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
+          census,
+          isNoted: noting(names),
+        }),
+        reason: 'nothing is moved (--dry-run)',
+      };
 
   return {
     ready,
@@ -234,7 +254,10 @@ function patient(mover: Mover, health: SourceHealth): Mover {
 }
 
 /** The prefix with its placeholders filled in. */
-function keyPrefix(options: ImportOptions, { endpoint }: Ready['source']): Buffer | undefined {
+function keyPrefix(
+  options: Pick<SelectionOptions, 'keyPrefix'>,
+  { endpoint }: Ready['source'],
+): Buffer | undefined {
   if (options.keyPrefix === undefined) return undefined;
   return filledPrefix(options.keyPrefix, endpoint.db, addressOf(endpoint));
 }

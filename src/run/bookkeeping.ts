@@ -8,7 +8,7 @@ import { type ImportError, messageOf, UsageError } from '../errors.js';
 import { failedKeys, type KeyOrigin } from '../failed-keys.js';
 import { openJournal } from '../journal/journal.js';
 import { defaultStatePath } from '../journal/state-folder.js';
-import type { ImportOptions } from '../options.js';
+import type { BookkeepingOptions, JobOptions, SelectionOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
 import type { Logger } from '../types.js';
@@ -38,7 +38,7 @@ export interface Books {
  */
 export async function openBooks(
   facts: Facts,
-  options: ImportOptions,
+  options: BookkeepingOptions & SelectionOptions & JobOptions,
   logger: Logger,
 ): Promise<Books> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;

@@ -1,20 +1,33 @@
 /** Which mover a run takes, and why: the report says so. */
 import { PreflightError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type {
+  ImportOptions,
+  JobOptions,
+  LimitOptions,
+  SafetyOptions,
+  SelectionOptions,
+  TransferOptions,
+} from '../options.js';
 import { mayEvict } from '../redis/memory.js';
-import type { MoverName } from '../types.js';
 import type { Ready } from '../preflight/preflight.js';
+import type { WaitOptions } from '../preflight/options-checks.js';
 import { waitsForReplicas } from './replicas.js';
+
+/** What decides which mover a run takes. */
+export type ChoiceOptions = JobOptions &
+  TransferOptions &
+  SafetyOptions &
+  LimitOptions &
+  Pick<SelectionOptions, 'keyPrefix'>;
 
 /** `auto`: both can work, and what they do is measured. */
 export interface Choice {
-  readonly name: Exclude<MoverName, 'restore'> | 'auto';
+  readonly name: 'relay' | 'migrate' | 'auto';
   readonly reason: string;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function chooseMover(ready: Ready, options: ImportOptions): Choice {
-  if (options.dryRun) return { name: 'count', reason: 'nothing is moved (--dry-run)' };
+export function chooseMover(ready: Ready, options: ChoiceOptions): Choice {
   if (options.follow) return { name: 'relay', reason: 'it copies changed keys again (--follow)' };
   if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
   const obstacle = obstacleToMigrate(ready, options);
@@ -43,7 +56,10 @@ export function chooseMover(ready: Ready, options: ImportOptions): Choice {
 }
 
 /** What a run by MIGRATE does not protect from though the relay would; undefined: nothing. */
-export function riskOfMigrate(target: Ready['target'], options: ImportOptions): string | undefined {
+export function riskOfMigrate(
+  target: Ready['target'],
+  options: WaitOptions & Pick<ImportOptions, 'dryRun' | 'mover'>,
+): string | undefined {
   if (options.mover !== 'migrate' || options.copy || options.dryRun) return undefined;
   if (!waitsForReplicas({ target }, options)) return undefined;
   return (
@@ -53,7 +69,7 @@ export function riskOfMigrate(target: Ready['target'], options: ImportOptions): 
 }
 
 /** Why MIGRATE can't do what was asked for between these servers. */
-function obstacleToMigrate(ready: Ready, options: ImportOptions): string | undefined {
+function obstacleToMigrate(ready: Ready, options: ChoiceOptions): string | undefined {
   const { has, version, payloadRefusal } = ready.source;
   if (payloadRefusal !== undefined) {
     return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;

@@ -1,6 +1,6 @@
 /** What of a dump is no key: function libraries, other databases, data of modules. */
 import { messageOf, PreflightError, SourceError } from '../errors.js';
-import type { ImportOptions } from '../options.js';
+import type { JobOptions, PatienceOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -23,7 +23,7 @@ const nameOf = (code: Buffer): string =>
 export async function loadLibraries(
   codes: readonly Buffer[],
   { source, target }: Ready<DumpFacts>,
-  options: ImportOptions,
+  options: JobOptions & PatienceOptions,
   brought: KnownLibraries,
   warn: (sentence: string) => void,
 ): Promise<void> {

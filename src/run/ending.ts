@@ -1,5 +1,5 @@
 /** The report of a run, made from how its parts ended. */
-import type { ImportOptions } from '../options.js';
+import type { JobOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
 import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
@@ -22,7 +22,7 @@ export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings
 export async function reportOf(
   parts: Parts,
   facts: Facts,
-  options: ImportOptions,
+  options: JobOptions,
   { ends, interrupted, error, ...more }: Ending,
 ): Promise<Report> {
   const { mover } = parts;
@@ -85,7 +85,7 @@ function namedFailures(
   return isServer(source) ? nameTypes(failures, source.control) : Promise.resolve(failures);
 }
 
-export function modeOf(options: ImportOptions): Report['mode'] {
+export function modeOf(options: JobOptions): Report['mode'] {
   return options.dryRun ? 'dry-run' : jobModeOf(options);
 }
 

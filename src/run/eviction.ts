@@ -65,7 +65,11 @@ interface Watched {
 
 export function watchEviction(
   { target, sources }: Pick<Facts, 'target' | 'sources'>,
-  { allowEviction, dryRun, timeoutMs }: ImportOptions,
+  {
+    allowEviction,
+    dryRun,
+    timeoutMs,
+  }: Pick<ImportOptions, 'allowEviction' | 'dryRun' | 'timeoutMs'>,
 ): EvictionWatch {
   const { topology, masters } = target;
   const brings = sources.some(mayExpire);

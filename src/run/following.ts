@@ -1,7 +1,8 @@
 /** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
 import { messageOf, PreflightError, RefusedError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
-import { openReplicationFeed } from '../feed/replication.js';
+import { NoFeed } from '../feed/no-feed.js';
+import { openFeed } from '../feed/open-feed.js';
 import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
@@ -14,13 +15,13 @@ import {
   type SourceFence,
 } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
-import { FollowedSource } from '../follow/followed-source.js';
+import { FollowedSource, type Round } from '../follow/followed-source.js';
 import { openSideDoor, type SideDoor } from '../follow/side-door.js';
 import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { Limits } from '../limits/limits.js';
-import type { ImportOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
@@ -41,7 +42,7 @@ const lookEveryMs = 1000;
 
 export interface FollowingOptions {
   readonly ready: Ready;
-  readonly options: ImportOptions;
+  readonly options: FollowOptions & PatienceOptions;
   readonly limits: Pick<Limits, 'page'>;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
@@ -69,6 +70,8 @@ export class Following {
   #door: SideDoor | undefined;
   #scripts: ScriptEffects['putBack'];
   #isWarnedOfScripts = false;
+  /** How long the last pass over all keys took, where nobody tells of changes. */
+  #passMs: number | undefined;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -97,6 +100,7 @@ export class Following {
       roundEnded: (round) => {
         this.#noteCheckpoint();
         this.#follower?.roundEnded(round);
+        this.#endPass(round);
       },
     });
   }
@@ -139,7 +143,8 @@ export class Following {
     const { endpoint } = ready.source;
     const changed = this.#changed;
     const nodesWhy = await this.#nodes.look();
-    const feed = await openReplicationFeed({
+    const feed = await openFeed({
+      name: options.feed,
       endpoint,
       listener: {
         changed(db, name) {
@@ -156,9 +161,12 @@ export class Following {
       retryForMs: options.retryForMs,
       resumeAt: resumeAt?.position,
       prepare: () => this.#passOnEffects(),
+      mayLook: () => this.#follower?.phase === 'following',
+      warn: this.#given.warn,
     });
     this.#feed = feed;
-    this.#checkpoint = resumeAt;
+    if (feed.position) this.#checkpoint = resumeAt;
+    else if (resumeAt) changed.noteEverything('nobody has told of what has changed since');
     if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
     // All keys are copied once more, but for those that were deleted since the earlier run.
     if (goesOn && !resumeAt) changed.noteStrays();
@@ -170,7 +178,7 @@ export class Following {
       source: this.source,
       changed,
       feed,
-      fence,
+      fence: this.#besides(feed, fence),
       openControl: () => this.#openControl(this.sideDoor),
       enterBySideDoor: () => this.#enterBySideDoor(),
       leaveSideDoor: () => {
@@ -239,6 +247,15 @@ export class Following {
     this.#door = undefined;
     this.#given.renewSource();
     door?.close();
+  }
+
+  /** Where nobody tells of changes, the end of one pass over all keys begins the wait for the next. */
+  #endPass({ keys, tookMs }: Round): void {
+    if (!(this.#feed instanceof NoFeed) || !this.source.isCopied) return;
+    if (this.#passMs === undefined || keys === Infinity) {
+      this.#passMs = tookMs;
+      this.#feed.passEnded(tookMs);
+    }
   }
 
   /** What waited when the round began is where it should be, and so is what was heard of before. */
@@ -341,11 +358,21 @@ export class Following {
       const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.message})`;
       if (options.fence === 'pause')
         throw new PreflightError(`${why}: allow it, or pass another --fence.`);
-      warn(`${why}: writes are refused at the cutover instead, and scripts are not.`);
+      warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
       return fenceFor('refuse', versionNumber);
     } finally {
       door.close();
     }
+  }
+
+  /** Who hears of changes as a client does is held with all of them. */
+  #besides(feed: Feed, fence: SourceFence): SourceFence {
+    if (!fence.holdsAll || feed.kind === 'replication' || feed.kind === 'none') return fence;
+    const { ready, options, warn } = this.#given;
+    const why = `Before 6.2 a source that holds writes holds all clients, --feed ${feed.kind} among them`;
+    if (options.fence === 'pause') throw new PreflightError(`${why}: pass --fence refuse.`);
+    warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
+    return fenceFor('refuse', ready.source.versionNumber);
   }
 
   async #openControl(door?: Endpoint): Promise<Control> {

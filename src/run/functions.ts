@@ -7,7 +7,7 @@
  */
 import { messageOf, PreflightError } from '../errors.js';
 import { type Control, type ControlReply, openControl } from '../redis/control.js';
-import type { ImportOptions } from '../options.js';
+import type { JobOptions, PatienceOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Facts, TargetFacts } from '../preflight/preflight.js';
 import { isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
@@ -33,7 +33,7 @@ export type KnownLibraries = Map<string, { readonly code: string; readonly of: s
  */
 export async function bringFunctions(
   { sources, target }: Facts,
-  options: ImportOptions,
+  options: JobOptions & PatienceOptions,
   warn: (sentence: string) => void,
 ): Promise<Functions | undefined> {
   const libraries = new Set<string>();
@@ -78,7 +78,7 @@ export function clashOf(
 async function bringFrom(
   source: ServerSourceFacts,
   target: TargetFacts,
-  options: ImportOptions,
+  options: JobOptions & PatienceOptions,
   warn: (sentence: string) => void,
 ): Promise<Functions | undefined> {
   const libraries = await librariesOf(source.control).catch(() => undefined);
@@ -119,7 +119,7 @@ async function bringFrom(
 export async function checkNode(
   node: Control,
   wanted: Libraries,
-  options: ImportOptions,
+  options: Pick<JobOptions, 'replace'>,
 ): Promise<void> {
   const there = await librariesOf(node).catch(() => undefined);
   if (!there) {

@@ -19,7 +19,7 @@ const gentleBytesPerMs = 100_000;
  */
 export function sizesOf(
   { has }: ServerSourceFacts,
-  options: ImportOptions,
+  options: Pick<ImportOptions, 'splitAboveBytes' | 'maxSourceLatencyMs'>,
   allByElements: boolean,
 ): Sizes | undefined {
   const { maxSourceLatencyMs: limitMs } = options;

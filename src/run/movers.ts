@@ -4,7 +4,6 @@
  */
 import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
-import { type Census, counting, type CountingOptions } from '../movers/counting.js';
 import { Elements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/durability.js';
@@ -17,10 +16,16 @@ import { ValueShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { AskWindow } from '../movers/relay/ask-window.js';
 import { storeCommands, type StoreCommands } from '../movers/relay/store-commands.js';
-import type { ImportOptions } from '../options.js';
+import type {
+  JobOptions,
+  LimitOptions,
+  PatienceOptions,
+  SafetyOptions,
+  TransferOptions,
+} from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
-import type { Keys, Mover, MoverName, Node } from '../types.js';
+import type { Keys, Mover, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
 import type { Distance } from '../limits/distance.js';
@@ -43,55 +48,38 @@ const lanesWhenWaiting = 4;
 const firstToTellOfPersist = 60_000;
 
 /** What the movers are made from. */
-export interface Parts {
+export interface MoverParts {
   readonly ready: Ready;
-  readonly options: ImportOptions;
+  readonly options: JobOptions & SafetyOptions & TransferOptions & LimitOptions & PatienceOptions;
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
   readonly aside: SideChannel;
   readonly distance: Pick<Distance, 'sourceMs'>;
   readonly limits: Limits;
-  readonly census: Census;
-  readonly isNoted: CountingOptions['isNoted'];
   /** What has to be done before the source is told to delete keys, if anything. */
   readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
   readonly eviction: EvictionWatch;
 }
 
-export function moverOf(choice: Choice, parts: Parts): Mover & { readonly reason: string } {
-  if (choice.name === 'auto') {
-    const { distance, limits } = parts;
-    const byRelay = relayOf(parts);
-    const candidates = [
-      { mover: byRelay },
-      {
-        mover: migrateOf(parts, migrateTimeoutMs(parts), byRelay),
-        probe: migrateOf(parts, probeTimeoutMs, byRelay),
-        portion: migratePortion,
-      },
-    ] as const;
-    return autoMover(candidates, {
-      roundTripMs: () => distance.sourceMs,
-      isHeldBack: () => limits.isHeldBack,
-    });
-  }
-  return { ...makers[choice.name](parts), reason: choice.reason };
+export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly reason: string } {
+  const { name, reason } = choice;
+  const byRelay = relayOf(parts);
+  if (name === 'relay') return { ...byRelay, reason };
+  const byMigrate = migrateOf(parts, migrateTimeoutMs(parts), byRelay);
+  if (name === 'migrate') return { ...byMigrate, reason };
+  const { distance, limits } = parts;
+  const probe = migrateOf(parts, probeTimeoutMs, byRelay);
+  const candidates = [
+    { mover: byRelay },
+    { mover: byMigrate, probe, portion: migratePortion },
+  ] as const;
+  return autoMover(candidates, {
+    roundTripMs: () => distance.sourceMs,
+    isHeldBack: () => limits.isHeldBack,
+  });
 }
 
-const makers: Readonly<Record<Exclude<MoverName, 'restore'>, (parts: Parts) => Mover>> = {
-  relay: relayOf,
-  migrate: (parts) => migrateOf(parts, migrateTimeoutMs(parts), relayOf(parts)),
-  count: ({ ready, aside, link, census, isNoted }) =>
-    counting({
-      ...aside,
-      census,
-      isNoted,
-      hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
-      openSource: async () => (await link.open()).connection,
-    }),
-};
-
-function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Mover {
+function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts): Mover {
   const replicas = createReplicas(ready.target.masters, options, parts.connectNode);
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
   const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
@@ -162,7 +150,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: Parts): Move
 }
 
 /** The same removal, which begins only when this is done. */
-function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
+function after(first: MoverParts['beforeDeletes'], removal: Removal): Removal {
   if (!first) return removal;
   return {
     ...removal,
@@ -174,19 +162,19 @@ function after(first: Parts['beforeDeletes'], removal: Removal): Removal {
 }
 
 /**
+ * Much less than what we wait for the source, which serves nobody while it waits for a node that
+ * hangs: two calls on end must not make it look as if it hung itself.
+ */
+const migrateTimeoutMs = ({ options }: MoverParts): number => Math.ceil(options.timeoutMs / 4);
+
+/**
  * MIGRATE, which hands what it can't do itself to the relay: keys of a slot that is on its way to
  * another node are taken there only right after ASKING, keys that their node has already have to be
  * compared, and deleted at the source only if nobody wrote to them meanwhile, and a node may refuse
  * payloads.
  */
-/**
- * Much less than what we wait for the source, which serves nobody while it waits for a node that
- * hangs: two calls on end must not make it look as if it hung itself.
- */
-const migrateTimeoutMs = ({ options }: Parts): number => Math.ceil(options.timeoutMs / 4);
-
 function migrateOf(
-  { ready, options, link, aside, distance, beforeDeletes, eviction }: Parts,
+  { ready, options, link, aside, distance, beforeDeletes, eviction }: MoverParts,
   timeoutMs: number,
   byRelay: Mover,
 ): Mover {
@@ -235,7 +223,10 @@ function migrateOf(
 }
 
 /** What the job was asked to do, as far as it decides about single keys. */
-export function jobPolicy(ready: Omit<Ready, 'source'>, options: ImportOptions): JobPolicy {
+export function jobPolicy(
+  ready: Omit<Ready, 'source'>,
+  options: Pick<JobOptions, 'copy' | 'follow'>,
+): JobPolicy {
   return {
     replace: ready.replace,
     mode: jobModeOf(options),

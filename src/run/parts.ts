@@ -16,10 +16,10 @@ import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import type { ImportOptions } from '../options.js';
+import type { EndpointOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
-import { assemble, type Extras, type Part } from './assemble.js';
+import { assemble, type Extras, type Part, type PartOptions } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
@@ -70,7 +70,7 @@ export interface Given extends Pick<Extras, 'moved'> {
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assembleParts(
   { sources, target }: Facts,
-  options: ImportOptions,
+  options: PartOptions & Pick<EndpointOptions, 'db'>,
   logger: Logger,
   { plan, moved, movedBefore, of }: Given,
   eviction: EvictionWatch,

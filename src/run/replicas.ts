@@ -1,15 +1,19 @@
 /** How many replicas must have a key before the source deletes it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ImportOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { Ready } from '../preflight/preflight.js';
-import { isLastCopy, replicasToWaitFor, waitsForDisks } from '../preflight/options-checks.js';
+import {
+  isLastCopy,
+  replicasToWaitFor,
+  type WaitOptions,
+  waitsForDisks,
+} from '../preflight/options-checks.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
-export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: ImportOptions): boolean {
+export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: WaitOptions): boolean {
   const { masters } = ready.target;
   return (
     waitsForDisks(options) ||
@@ -38,7 +42,7 @@ const askAgainEveryMs = 3000;
  */
 export function createReplicas(
   masters: readonly MasterFacts[],
-  options: ImportOptions,
+  options: WaitOptions,
   connect: (node: Node) => Promise<Connection>,
 ): Replicas {
   const inSync = new Map(masters.map((one) => [one.node.address, one.replicasInSync]));

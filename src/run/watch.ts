@@ -12,7 +12,7 @@ import { showProgress } from '../watch/progress.js';
 import { logRun } from '../watch/run-log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
-import type { ImportOptions } from '../options.js';
+import type { JobOptions, PatienceOptions, WatchingOptions } from '../options.js';
 import type { Report } from '../report.js';
 import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
@@ -29,7 +29,7 @@ const lookEveryMs = 1000;
 export interface Watched {
   readonly parts: Parts;
   readonly facts: Facts;
-  readonly options: ImportOptions;
+  readonly options: WatchingOptions & JobOptions & PatienceOptions;
   readonly voice: Voice;
   readonly warnings: readonly string[];
   readonly signal: AbortSignal;
@@ -193,7 +193,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 export function tellStart(
   { sources, target }: Facts,
   { mover }: Parts,
-  options: ImportOptions,
+  options: JobOptions,
   { logger }: Voice,
 ): void {
   const { measuring, name, reason } = mover;

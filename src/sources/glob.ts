@@ -67,7 +67,7 @@ function matchClass(pattern: Buffer, start: number, byte: number): number | unde
 }
 
 /** Which names are wanted: globs one of which a key must match (none: every key does), and others that it may not. */
-export interface NameGlobs {
+interface NameGlobs {
   readonly match: readonly string[];
   readonly exclude: readonly string[];
 }

@@ -4,23 +4,20 @@
  * at the source and is counted nowhere.
  */
 import { SourceError } from '../errors.js';
+import type { SelectionOptions } from '../options.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, Source } from '../types.js';
-import { nameFilter, type NameGlobs } from './glob.js';
+import { nameFilter } from './glob.js';
 
-export interface Selection extends NameGlobs {
-  /** Types as TYPE names them; none: any. */
-  readonly types: readonly string[];
-  /** Keys that expire sooner are left out; those that never expire are not. */
-  readonly minTtlMs: number;
-}
+/** Which keys are wanted, whatever they are called in the cluster. */
+export type Selection = Omit<SelectionOptions, 'keyPrefix'>;
 
-export function selectsAll({ match, exclude, types, minTtlMs }: Selection): boolean {
-  return match.length + exclude.length + types.length === 0 && minTtlMs === 0;
+export function selectsAll({ match, exclude, type, minTtlMs }: Selection): boolean {
+  return match.length + exclude.length + type.length === 0 && minTtlMs === 0;
 }
 
 /**
@@ -34,7 +31,7 @@ export function selectedSource(
   selection: Selection,
 ): Source {
   const isWanted = nameFilter(selection);
-  const types = new Set(selection.types);
+  const types = new Set(selection.type);
   let open: Promise<Connection> | undefined;
 
   async function askEach(keys: Keys, word: string): Promise<Reply[]> {

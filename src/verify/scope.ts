@@ -4,7 +4,8 @@
  * business here, and no difference.
  */
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
-import { type NameGlobs, nameFilter } from '../sources/glob.js';
+import { nameFilter } from '../sources/glob.js';
+import type { Selection } from '../sources/selection.js';
 import type { Keys } from '../types.js';
 
 export interface Scope {
@@ -18,17 +19,15 @@ export interface Scope {
   readonly types: readonly string[];
 }
 
-export interface ScopeOptions extends NameGlobs {
-  /** What was put ahead of each name. */
-  readonly prefix: Buffer | undefined;
-  readonly types: readonly string[];
-}
-
-export function createScope({ prefix, types, ...globs }: ScopeOptions): Scope {
-  const isWanted = nameFilter(globs);
+/** @param prefix what was put ahead of each name. */
+export function createScope(
+  { match, exclude, type: types }: Omit<Selection, 'minTtlMs'>,
+  prefix: Buffer | undefined,
+): Scope {
+  const isWanted = nameFilter({ match, exclude });
 
   return {
-    isAll: !prefix && globs.match.length + globs.exclude.length === 0,
+    isAll: !prefix && match.length + exclude.length === 0,
     types,
     nameOf: (key) => (prefix ? Buffer.concat([prefix, key]) : key),
     keyOf(name) {

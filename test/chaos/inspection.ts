@@ -6,7 +6,7 @@ import { judgeClientKey } from './client-verdict.js';
 import type { Interruption } from './faults.js';
 import type { Run } from './importer.js';
 import { inventory } from './inventory.js';
-import type { Ledger } from './ledger.js';
+import type { History, Ledger } from './ledger.js';
 import { longestStopMs, type Plan } from './plan.js';
 import { isPreexisting, preexistingValue } from './preexisting.js';
 import type { Servers } from './servers.js';
@@ -53,6 +53,11 @@ export interface Played {
 
 /** What stays on both sides, and is reported. */
 export const explained: ReadonlySet<string> = new Set(['conflict', 'recreated', 'diverged']);
+
+/** Some of the latest states of a key. */
+function latest(history: History | undefined, most = 8): State[] {
+  return history && most > 0 ? [history.state, ...latest(history.earlier, most - 1)] : [];
+}
 
 export async function inspect(played: Played): Promise<Inspection> {
   const { ledgers, clients = [], servers, runs, plan, preexisting = new Set() } = played;
@@ -114,9 +119,11 @@ export async function inspect(played: Played): Promise<Inspection> {
     complaints.push(
       `${key}: ${reason || `the cluster has a ${leftover ?? ''} copy`}; found at the source: ${stateText(found.source)}, ` +
         `in the cluster: ${stateText(found.cluster)}; book: ${JSON.stringify(
-          worlds.map(({ alive, moved }) => ({
+          worlds.map(({ alive, moved, history, lastWrite }) => ({
             alive: stateText(alive),
             moved: moved.map(stateText),
+            last: latest(history).map(stateText),
+            lastWrite,
           })),
         )}`,
     );

@@ -11,12 +11,12 @@ interface WaitOptions {
 }
 
 /**
- * Asks again and again until the answer is neither false nor undefined, and gives it back.
+ * Asks again and again until the answer is not false, undefined or null, and gives it back.
  * An error counts as "not yet"; it is the cause of the failure if time runs out.
  */
 export async function waitFor<T>(
   what: string,
-  condition: () => Promise<T | false | undefined> | T | false | undefined,
+  condition: () => Promise<T | false | undefined | null> | T | false | undefined | null,
   { timeoutMs = 240_000, everyMs = 5 }: WaitOptions = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
@@ -24,7 +24,7 @@ export async function waitFor<T>(
   while (Date.now() < deadline) {
     try {
       const answer = await condition();
-      if (answer !== false && answer !== undefined) return answer;
+      if (answer !== false && answer !== undefined && answer !== null) return answer;
       cause = undefined;
     } catch (error) {
       cause = error;

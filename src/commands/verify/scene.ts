@@ -78,7 +78,6 @@ export async function openVerify(
     const scan = scanSource(link, health, { name, estimatedKeys, pageKeys: () => pageKeys });
     return { link, health, scan };
   };
-  const selection = { ...options, types: options.type };
 
   try {
     let expires = false;
@@ -108,7 +107,7 @@ export async function openVerify(
       const facts = await look(origin, 'from');
       expires ||= facts.expires;
       const { link, health, scan } = listing(endpoint, name, facts.keys);
-      const wanted = selectsAll(selection) ? scan : selectedSource(scan, link, health, selection);
+      const wanted = selectsAll(options) ? scan : selectedSource(scan, link, health, options);
       const prefix =
         options.keyPrefix === undefined
           ? undefined
@@ -116,7 +115,7 @@ export async function openVerify(
       sources.push({
         of: kept(createServer(endpoint, name, patience)),
         keys: prefix ? renamedSource(wanted, prefix) : wanted,
-        scope: createScope({ ...selection, prefix }),
+        scope: createScope(options, prefix),
         firstPass: createFirstPass({ memoryUsage: facts.has.memory }),
       });
     }

@@ -330,6 +330,105 @@ describe('a run with --follow', () => {
   });
 });
 
+describe.each(['tracking', 'notifications', 'none'] as const)('a run with --feed %s', (feed) => {
+  const isPushed = feed !== 'none';
+  beforeEach(() =>
+    stage.source.client.config(
+      'SET',
+      'notify-keyspace-events',
+      feed === 'notifications' ? 'AKE' : '',
+    ),
+  );
+
+  it('cuts over with everything that the source has acknowledged', async () => {
+    const { client } = stage.source;
+    await fillMixed(stage.source, 1000);
+    await client.xadd('groups', '1-1', 'a', '1');
+    application = startApplication(stage.source);
+    const run = follow('--feed', feed, '--max-hold', '1m');
+    await until('following');
+    // Of these nobody is told.
+    await client.xgroup('CREATE', 'groups', 'workers', '0');
+    await client.call('XREADGROUP', 'GROUP', 'workers', 'ann', 'STREAMS', 'groups', '>');
+    await client.del('mixed:1');
+    await client.set('mixed:2', 'changed');
+    await client.pexpire('mixed:3', 10_000_000);
+    expect((await ctl('cutover')).code).toBe(0);
+    const { code, report, stderr } = reportOf(await run.done);
+    await application.ended;
+    expect([code, report.follow?.feed, report.follow?.gaps]).toEqual([0, feed, 0]);
+    expect(stderr).toContain(`--feed ${feed} `);
+    await expectEqual();
+  });
+
+  it('follows whole databases that are emptied or swapped', async () => {
+    const { client } = stage.source;
+    await fillMixed(stage.source, 500);
+    const run = follow('--feed', feed, '--max-hold', '1m');
+    await until('following');
+    await client.flushdb();
+    // That of the two which it is told of.
+    if (feed === 'tracking') {
+      await waitFor('the end of all keys', async () => (await stage.cluster.size()) === 0);
+    }
+    await client.call('SELECT', 1);
+    await client.mset('one', '1', 'two', '2');
+    await client.call('SELECT', 0);
+    await client.swapdb(0, 1);
+    expect((await ctl('cutover')).code).toBe(0);
+    expect((await run.done).code).toBe(0);
+    expect(await stage.cluster.size()).toBe(2);
+    await expectEqual();
+  });
+
+  it.runIf(isPushed)('compares all keys after its connection was lost', async () => {
+    const { client } = stage.source;
+    await fillMixed(stage.source, 500);
+    const run = follow('--feed', feed, '--max-hold', '1m');
+    await until('following');
+    const killed = [
+      ['client', 'KILL', 'TYPE', 'normal'],
+      ['client', 'KILL', 'TYPE', 'pubsub'],
+    ];
+    const missed = [
+      ['set', 'missed', 'x'],
+      ['del', 'mixed:7'],
+    ];
+    await client.multi([...killed, ...missed]).exec();
+    await waitFor('the gap', async () => (await status())?.follow?.gaps === 1);
+    expect((await ctl('cutover')).code).toBe(0);
+    expect((await run.done).code).toBe(0);
+    await expectEqual();
+  });
+});
+
+describe('a run with --follow whose source it may not join', () => {
+  it('takes the best feed that there is, and says so', async () => {
+    const { client } = stage.source;
+    await fillMixed(stage.source, 500);
+    await client.call('ACL', 'SETUSER', 'default', '-psync');
+    try {
+      const { code, report, stderr } = reportOf(await follow('--cutover', 'auto').done);
+      expect(report.error).toBeUndefined();
+      expect([code, report.follow?.feed]).toEqual([0, 'tracking']);
+      expect(stderr).toMatch(/does not let .* run PSYNC: .* So --feed tracking is taken\./);
+      await expectEqual();
+    } finally {
+      await client.call('ACL', 'SETUSER', 'default', '+psync');
+    }
+  });
+
+  it('says what is missing for the feed that was asked for', async () => {
+    const { client } = stage.source;
+    await client.config('SET', 'notify-keyspace-events', 'Kg');
+    const { code, stderr } = await follow('--feed', 'notifications').done;
+    expect([code, stderr.trim().split('\n')]).toEqual([
+      2,
+      [expect.stringContaining('CONFIG SET notify-keyspace-events AKE there')],
+    ]);
+  });
+});
+
 describe('a run with --follow that can not be', () => {
   it.each([
     [['--match', 'a*'], '--follow and --match do not go together'],

@@ -78,15 +78,20 @@ const busy: Trouble = {
     void isOver.finally(() => {
       other.disconnect();
     });
-    const isBusy = () =>
-      client.ping().then(
-        () => false,
-        (error: unknown) => String(error).includes('BUSY'),
-      );
     await waitFor('it to be busy', isBusy);
   },
-  end: () => stage.source.client.script('KILL'),
+  async end() {
+    await stage.source.client.script('KILL');
+    // The script ends only after that was answered.
+    await waitFor('it to be free again', async () => !(await isBusy()));
+  },
 };
+
+const isBusy = () =>
+  stage.source.client.ping().then(
+    () => false,
+    (error: unknown) => String(error).includes('BUSY'),
+  );
 
 const begunTroubles: Trouble[] = [];
 
@@ -246,6 +251,21 @@ it('keys are not left out because a busy source does not tell their types', asyn
   await running.output(/refuses commands/);
   await busy.end();
   await expectComplete(reportOf(await running.done));
+});
+
+it('a dry run goes on once a source can be read again, though it takes no writes', async () => {
+  const { client } = stage.source;
+  await tooFewReplicas.begin();
+  await client.config('RESETSTAT');
+  const words = ['--dry-run', '--max-rate', '3000', '--retry-for', '5s', '--json', '--quiet'];
+  run = startCli([...stage.endpoints, ...words]);
+  const hasBegun = async () => /cmdstat_type:calls=\d{4}/.test(await client.info('commandstats'));
+  await unlessEnded(run, waitFor('keys to be counted', hasBegun));
+  await busy.begin();
+  await run.output(/refuses commands/);
+  await busy.end();
+  const { stdout } = await run.done;
+  expect(JSON.parse(stdout)).toMatchObject({ status: 'complete', keys: { scanned: before.size } });
 });
 
 it('verify waits for a source that is busy', async () => {

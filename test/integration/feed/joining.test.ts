@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { PreflightError } from '../../../src/errors.js';
 import type { Server } from '../../support/servers.js';
 import { waitFor } from '../../support/wait.js';
-import { infoOf, listen, proxyFor, serverFor, offsetOf } from './listening.js';
+import { infoOf, listen, proxyFor, serverFor } from './listening.js';
 
 async function expectNoFork(server: Server): Promise<void> {
   const info = await infoOf(server);
@@ -219,14 +219,10 @@ it('hears a replica too', async () => {
   );
   await master.client.set('a', '1');
   await waitFor('the key', () => replica.client.get('a'));
-  const { since, feed, warnings, reasons } = await listen(replica);
-  const from = feed.position;
+  const { since } = await listen(replica);
   await master.client.set('b', '1');
   await waitFor('the key', () => replica.client.get('b'));
-  const heard = await since();
-  // Where they were tells what went wrong, should it.
-  const seen = { heard, warnings, reasons, from, to: feed.position, at: await offsetOf(replica) };
-  expect(seen).toMatchObject({ heard: ['0:b'], warnings: [], reasons: [] });
+  expect(await since()).toEqual(['0:b']);
 });
 
 it('is no replica that a client waits for', async () => {

@@ -1,12 +1,16 @@
 /** Feeds of a test: what each heard is kept, and each is closed when its test ends. */
 import { onTestFinished } from 'vitest';
-import type { Feed } from '../../../src/feed/feed.js';
-import { openReplicationFeed, type ReplicationFeedOptions } from '../../../src/feed/replication.js';
+
+import {
+  openReplicationFeed,
+  type ReplicationFeed,
+  type ReplicationFeedOptions,
+} from '../../../src/feed/replication.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Server, type ServerOptions, startServer } from '../../support/servers.js';
 
 export interface Heard {
-  readonly feed: Feed;
+  readonly feed: ReplicationFeed;
   /** `db:key`, or `db:*` for everything of a database, or `*:*`; in order. */
   readonly changes: string[];
   /** Why everything may have changed, each time. */

@@ -1,0 +1,273 @@
+/**
+ * Hears of a source's changes as an ordinary client does, where it may not join as a replica.
+ *
+ * What the source tells comes at once, in order, and on one connection, so an answer on that connection says
+ * that all before it has come. What it does not tell it counts (command-counts.ts): commands that change whole
+ * databases are noticed within seconds, and those that change single keys when somebody wants to have caught
+ * up, at the cutover above all.
+ *
+ * Nothing is kept for those who were away: after a lost connection everything may have changed.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import pRetry from 'p-retry';
+import { unlessAborted } from '../async.js';
+import { ImportError, messageOf, PreflightError, SourceError } from '../errors.js';
+import type { Control } from '../redis/control.js';
+import { type Endpoint, printable } from '../redis/endpoint.js';
+import { locate } from '../redis/sentinel.js';
+import { textOf } from '../redis/reply.js';
+import { parseVersion } from '../redis/server.js';
+import type { Logger } from '../types.js';
+import { carriedOut, type CommandCounts, readCounts } from './command-counts.js';
+import type { AskSource, ChangeListener, Feed } from './feed.js';
+import { groupCommands, type PushKind } from './push-kinds.js';
+import { PushReader } from './push-reader.js';
+import { ask, connectToSource, type SourceConnection } from './source-commands.js';
+
+export interface PushFeedOptions {
+  /** Of the source, with the database that is followed. */
+  readonly endpoint: Endpoint;
+  readonly listener: ChangeListener;
+  readonly logger: Logger;
+  readonly timeoutMs: number;
+  /** How long a lost connection is tried again before the feed gives up. */
+  readonly retryForMs: number;
+}
+
+/**
+ * Listens, and resolves once every change from now on will be reported, but for what the kind is silent on.
+ * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
+ */
+export async function openPushFeed(kind: PushKind, options: PushFeedOptions): Promise<Feed> {
+  const feed = new PushFeed(kind, options);
+  try {
+    await feed.open();
+    return feed;
+  } catch (error) {
+    feed.close();
+    if (error instanceof PreflightError || !(error instanceof ImportError)) throw error;
+    throw new PreflightError(error.message, { cause: error });
+  }
+}
+
+const lookEveryMs = 5000;
+/** SCAN … TYPE came with this version. */
+const scansByTypeSince = 60_000;
+const pageKeys = 1000;
+
+interface Listening {
+  readonly source: SourceConnection;
+  readonly reader: PushReader;
+}
+
+class PushFeed implements Feed {
+  readonly kind: PushKind['name'];
+  readonly position = undefined;
+  readonly ended: Promise<void>;
+  gaps = 0;
+  heardAtMs = Date.now();
+  readonly #kind: PushKind;
+  readonly #options: PushFeedOptions;
+  readonly #closing = new AbortController();
+  #settleEnded: (error?: SourceError) => void = () => undefined;
+  #giveUpError: SourceError | undefined;
+  #listening: Listening | undefined;
+  #versionNumber = 0;
+  /** As of the last look for commands that are silent on databases, and on keys. */
+  #counts: CommandCounts = new Map();
+  #keyCounts: CommandCounts = new Map();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(kind: PushKind, options: PushFeedOptions) {
+    this.kind = kind.name;
+    this.#kind = kind;
+    this.#options = options;
+    this.ended = new Promise((resolve, reject) => {
+      this.#settleEnded = (error) => {
+        if (error) reject(error);
+        else resolve();
+      };
+    });
+    // Whoever does not watch it learns of the end from `caughtUp`.
+    this.ended.catch(() => undefined);
+  }
+
+  get isUp(): boolean {
+    return this.#listening !== undefined && !this.#listening.source.connection.lost;
+  }
+
+  /** To be called once. */
+  async open(): Promise<void> {
+    await this.#listen();
+    this.#timer = setInterval(() => {
+      this.#look().catch(() => undefined);
+    }, lookEveryMs);
+    this.#timer.unref();
+  }
+
+  async caughtUp(askSource: AskSource, signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.#heardAll(), signal);
+    const info = await unlessAborted(askSource(readCommandStats), signal);
+    this.#noteSilentDatabases(readCounts(info));
+    await this.#noteSilentKeys(readCounts(info), askSource, signal);
+  }
+
+  close(): void {
+    this.#stop(new SourceError('the feed of changes was closed'));
+    this.#settleEnded();
+  }
+
+  #stop(error: SourceError): void {
+    this.#giveUpError ??= error;
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    this.#listening?.source.connection.close();
+  }
+
+  /** For good: nothing is reported any more. */
+  #giveUp(error: SourceError): void {
+    if (this.#giveUpError) return;
+    this.#stop(error);
+    this.#settleEnded(error);
+  }
+
+  async #listen(): Promise<void> {
+    const { endpoint, timeoutMs, logger, listener } = this.#options;
+    const source = await connectToSource(await locate(endpoint, timeoutMs), timeoutMs);
+    try {
+      const info = textOf(await ask(source, 'INFO', 'server'));
+      this.#versionNumber = parseVersion(/^redis_version:(\S+)/m.exec(info)?.[1] ?? '');
+      // Ahead of the news: what is counted later, and told, is reported twice at worst.
+      const counts = readCounts(textOf(await ask(source, 'INFO', 'commandstats')));
+      await this.#kind.prepare(source, logger);
+      const reader = new PushReader(source.connection, (news) => {
+        this.heardAtMs = Date.now();
+        this.#kind.hear(news, endpoint.db, listener);
+      });
+      await this.#kind.begin(source, reader, endpoint.db);
+      this.#closing.signal.throwIfAborted();
+      this.#counts = this.#keyCounts = counts;
+      this.#listening = { source, reader };
+      this.heardAtMs = Date.now();
+    } catch (error) {
+      source.connection.close();
+      throw error;
+    }
+    source.connection.onLost((error) => {
+      void this.#listenAgain(error);
+    });
+  }
+
+  async #listenAgain(lost: Error): Promise<void> {
+    if (this.#giveUpError) return;
+    const { endpoint, listener, logger, retryForMs } = this.#options;
+    const { signal } = this.#closing;
+    logger.warn({ reason: lost.message }, 'the source can not be heard: connecting again');
+    try {
+      await pRetry(() => this.#listen(), {
+        retries: Infinity,
+        minTimeout: 50,
+        maxTimeout: 2000,
+        maxRetryTime: retryForMs,
+        signal,
+        shouldRetry: ({ error }) =>
+          error instanceof ImportError && !(error instanceof PreflightError),
+      });
+    } catch (error) {
+      const words = `the changes of ${printable(endpoint)} could not be heard again within ${String(retryForMs / 1000)} s: ${messageOf(error)}`;
+      this.#giveUp(new SourceError(words, { cause: error }));
+      return;
+    }
+    this.gaps++;
+    listener.everything(
+      endpoint.db,
+      'the connection to the source was lost, and nobody knows what was missed',
+    );
+  }
+
+  /**
+   * All that the source has told is heard: news of commands of one turn of its event loop may come behind
+   * an answer of the same turn (`beforeSleep` in Redis' server.c), and never behind that of a later one.
+   */
+  async #heardAll(): Promise<void> {
+    for (;;) {
+      if (this.#giveUpError) throw this.#giveUpError;
+      const listening = this.#listening;
+      try {
+        await listening?.reader.ask('PING');
+        await listening?.reader.ask('PING');
+        if (this.isUp && listening === this.#listening) return;
+      } catch (error) {
+        if (!(error instanceof ImportError)) throw error;
+      }
+      await sleep(50, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+    }
+  }
+
+  /** Is the connection alive, and was a database changed silently? */
+  async #look(): Promise<void> {
+    const { endpoint, timeoutMs } = this.#options;
+    const listening = this.#listening;
+    if (!listening || listening.source.connection.lost) return;
+    await listening.reader.ask('PING');
+    this.heardAtMs = Date.now();
+    const source = await connectToSource(await locate(endpoint, timeoutMs), timeoutMs);
+    try {
+      this.#noteSilentDatabases(readCounts(textOf(await ask(source, 'INFO', 'commandstats'))));
+    } finally {
+      source.connection.close();
+    }
+  }
+
+  #noteSilentDatabases(counts: CommandCounts): void {
+    const { endpoint, listener } = this.#options;
+    const [command] = carriedOut(this.#kind.silentOnDatabases, this.#counts, counts);
+    this.#counts = counts;
+    if (command === undefined) return;
+    listener.everything(endpoint.db, `the source carried out ${command.toUpperCase()}`);
+  }
+
+  async #noteSilentKeys(
+    counts: CommandCounts,
+    askSource: AskSource,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { endpoint, listener } = this.#options;
+    const before = this.#keyCounts;
+    this.#keyCounts = counts;
+    const [command] = carriedOut(this.#kind.silentOnKeys(this.#versionNumber), before, counts);
+    const [ofGroups] = carriedOut(groupCommands, before, counts);
+    if (command !== undefined) {
+      listener.everything(endpoint.db, `the source carried out ${command.toUpperCase()}`);
+    } else if (ofGroups !== undefined && this.#versionNumber < scansByTypeSince) {
+      listener.everything(endpoint.db, `the source carried out ${ofGroups.toUpperCase()}`);
+    } else if (ofGroups !== undefined) {
+      try {
+        await askSource((control) => this.#noteStreams(control, signal));
+      } catch (error) {
+        // They are still to be reported.
+        this.#keyCounts = before;
+        throw error;
+      }
+    }
+  }
+
+  async #noteStreams(control: Control, signal: AbortSignal): Promise<void> {
+    const { endpoint, listener } = this.#options;
+    let cursor = '0';
+    do {
+      signal.throwIfAborted();
+      const words = [cursor, 'TYPE', 'stream', 'COUNT', pageKeys] as const;
+      const reply = await control.callBinary('SCAN', ...words);
+      const [next, names] = Array.isArray(reply) ? reply : [];
+      cursor = String(next);
+      for (const name of Array.isArray(names) ? names : []) {
+        if (Buffer.isBuffer(name)) listener.changed(endpoint.db, name.toString('latin1'));
+      }
+    } while (cursor !== '0');
+  }
+}
+
+async function readCommandStats(control: Control): Promise<string> {
+  return String(await control.call('INFO', 'commandstats'));
+}

@@ -1,0 +1,28 @@
+/** Questions about no keys have no answer to wait for. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { askNumbers, askReplies, askTypes, wordsAround } from '../../../src/compare/ask-many.js';
+import { connect, type Connection } from '../../../src/redis/connection.js';
+import { noKeys } from '../../../src/redis/keys.js';
+import { type Server, startServer } from '../../support/servers.js';
+
+let server: Server;
+let line: Connection;
+
+beforeAll(async () => {
+  server = await startServer();
+  const { host, port } = server;
+  line = await connect({ host, port, tls: false, db: 0 }, { timeoutMs: 10_000 });
+});
+afterAll(async () => {
+  line.close();
+  await server.stop();
+});
+
+it.each([
+  ['numbers', () => askNumbers(line, 'EXISTS', noKeys)],
+  ['types', () => askTypes(line, noKeys)],
+  ['replies', () => askReplies(line, noKeys, wordsAround(['GET'], []))],
+])('asks for no %s, and goes on', async (_, ask) => {
+  expect(await ask()).toHaveLength(0);
+  expect(await line.call('PING')).toBe('PONG');
+});
