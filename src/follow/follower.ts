@@ -181,7 +181,7 @@ export class Follower {
       await feed.caughtUp((work) => line.use(work), signal);
       for (let round = 0; round < quickRounds; round++)
         await unlessAborted(source.nextRound(), signal);
-      if (this.#options.fence.holdsAll) await this.#enterBySideDoor(signal);
+      if (this.#options.fence.holdsAll) await this.#enterBySideDoor(line, signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
       this.#heldFromMs = heldFromMs;
@@ -234,10 +234,11 @@ export class Follower {
     timer.unref();
   }
 
-  async #enterBySideDoor(signal: AbortSignal): Promise<void> {
+  async #enterBySideDoor(line: SourceLine, signal: AbortSignal): Promise<void> {
     const { source } = this.#options;
     await unlessAborted(source.freeze(), signal);
     await unlessAborted(this.#options.enterBySideDoor(), signal);
+    line.renew();
     source.thaw();
   }
 

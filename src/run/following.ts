@@ -355,7 +355,7 @@ export class Following {
       return fence;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.message})`;
+      const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.reply})`;
       if (options.fence === 'pause')
         throw new PreflightError(`${why}: allow it, or pass another --fence.`);
       warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);

@@ -7,7 +7,7 @@
  * transactions and scripts too, first at the source and then in the cluster, which must have each acknowledged write.
  * Further variables: FENCES (auto), CUTOVERS (auto,manual), ROUNDS of each (1), KEYS (2000), SEED, SOURCE_CONFIG (lines
  * of redis.conf, with ; between them), FAULTS=1 (rounds with faults, as their seeds plan them), and VERBOSE=1 tells what
- * happens. Before 6.2 scripts are not refused after a cutover: where the writers are not told of it by a command, they
+ * happens. Before 6.0 scripts are not refused after a cutover: where the writers are not told of it by a command, they
  * run none any more (SCRIPTS=always, or "until the cutover").
  */
 import { delimiter } from 'node:path';
@@ -24,8 +24,11 @@ const listed = (name: string, otherwise: string): readonly string[] =>
 function planOf(seed: number, fence: string, cutover: string, version: string): Plan {
   const faults = process.env['FAULTS'] === '1' ? faultsOf(seed) : faultless(cutover);
   const [major = 0, minor = 0] = version.replace('Valkey ', '').split('.').map(Number);
-  const refusesScripts = major > 6 || (major === 6 && minor >= 2);
-  const scripts = faults.switching === 'command' || refusesScripts ? 'always' : 'until the cutover';
+  const since = (first: number, second: number): boolean =>
+    major > first || (major === first && minor >= second);
+  // Before 6.0 they are not refused after a cutover, before 3.2 there is none as long as they run.
+  const isSafe = since(6, 0) || (faults.switching === 'command' && since(3, 2));
+  const scripts = isSafe ? 'always' : 'until the cutover';
   return {
     ...faults,
     tracks: bearable(faults.tracks, major),

@@ -89,3 +89,18 @@ it.each([
 ])('chooses the best fence that %i has', (versionNumber, name, holdsAll) => {
   expect(fenceFor('auto', versionNumber)).toEqual({ name, holdsAll });
 });
+
+it('asks over another connection from the moment at which it is told to', async () => {
+  const opened: string[] = [];
+  const line = new SourceLine(() => {
+    const name = `connection ${String(opened.length + 1)}`;
+    const call = (): Promise<string> => Promise.resolve(name);
+    opened.push(name);
+    return Promise.resolve({ call, close: () => opened.push(`end of ${name}`) } as never);
+  });
+  const who = (): Promise<unknown> => line.use((control) => control.call('PING'));
+  expect([await who(), await who()]).toEqual(['connection 1', 'connection 1']);
+  line.renew();
+  expect(await who()).toBe('connection 2');
+  expect(opened).toContain('end of connection 1');
+});
