@@ -46,6 +46,14 @@ export interface StartedRun {
   readonly steering: Steering;
   /** How the run stands at this moment. */
   now(): Standing;
+  /** @throws ImportError when the run does not follow its source, or could not cut over. */
+  cutOver(): Promise<void>;
+  /**
+   * Lets writes go on that a cutover holds.
+   * @param why one clause in plain English.
+   * @throws UsageError when the run does not follow its source.
+   */
+  letWrite(why: string): Promise<void>;
 }
 
 /**

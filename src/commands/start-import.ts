@@ -56,6 +56,15 @@ export interface ImportRun {
   resume(): void;
   /** @throws UsageError when a limit has no meaning, or the sources are files, which have no clients. */
   limit(limits: ImportLimits): void;
+  /**
+   * With `follow`: holds writes at the source, copies what is left, runs `onCutover`, and ends the run. Before
+   * the start it waits for that. Resolves when the cluster has taken over.
+   * @throws ImportError in one sentence when that failed, or the run does not follow closely yet: writes go on
+   *   at the source. UsageError when it follows nothing, or has ended.
+   */
+  cutOver(): Promise<void>;
+  /** Lets writes go on that a cutover holds: its `cutOver` rejects, and following goes on. */
+  release(): Promise<void>;
   /** Finishes the batches in flight and ends; the report says what is left. */
   stop(): void;
 }
@@ -122,6 +131,14 @@ export function startImport(options: GivenOptions, context: ImportContext = {}):
     if (started) yield started.now();
   }
 
+  async function running(): Promise<StartedRun> {
+    await begun;
+    // Where it never began, that says why.
+    if (!started) await report;
+    if (started && !over.signal.aborted) return started;
+    throw new UsageError('The run has ended: there is nothing left to cut over.');
+  }
+
   return {
     report,
     progress(everyMs = 1000) {
@@ -143,6 +160,8 @@ export function startImport(options: GivenOptions, context: ImportContext = {}):
       if (started) started.steering.obey(orders);
       else limitsAtStart = { ...limitsAtStart, ...orders };
     },
+    cutOver: async () => (await running()).cutOver(),
+    release: async () => (await running()).letWrite('it was released'),
     stop() {
       stopping.abort();
     },

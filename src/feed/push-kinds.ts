@@ -47,10 +47,9 @@ export const groupCommands: readonly string[] = [
 export const tracking: PushKind = {
   name: 'tracking',
   silentOn: 'SWAPDB and of what consumer groups do',
-  async prepare(source) {
-    await ask(source, 'HELLO', 3);
-  },
+  prepare: () => Promise.resolve(),
   async begin(source, reader) {
+    await asked(source, reader, 'HELLO', '3');
     await asked(source, reader, 'CLIENT', 'TRACKING', 'ON', 'BCAST');
   },
   silentOnDatabases: ['swapdb'],

@@ -62,6 +62,7 @@ export class PushReader implements Reader {
         },
         () => undefined,
         mostBytes,
+        true,
       );
       const next = this.#reader.take(bytes, at, end);
       if (this.#reader.done) this.#reader = undefined;

@@ -65,6 +65,7 @@ interface OpenArray {
 /**
  * @param limitBytes what the reply's values may add up to; beyond it the connection is closed,
  *   so that a server's lie about a length costs no memory.
+ * @param isResp3 the server was told to speak it.
  */
 export class ReplyReader implements Reader {
   done = false;
@@ -77,6 +78,7 @@ export class ReplyReader implements Reader {
     readonly settle: (reply: Reply) => void,
     readonly fail: (error: Error) => void,
     limitBytes = 1024 * 1024,
+    readonly isResp3 = false,
   ) {
     this.#left = limitBytes;
   }
@@ -115,8 +117,9 @@ export class ReplyReader implements Reader {
       this.#put(type === PLUS ? text : new ErrorReply(text));
       return from + text.length + 3;
     }
-    const isList = type === STAR || type === PUSH || type === MAP;
-    if (type !== COLON && type !== DOLLAR && type !== NULL && !isList) {
+    const isKnown = type === COLON || type === DOLLAR || type === STAR;
+    const isOfResp3 = type === PUSH || type === MAP || type === NULL;
+    if (!isKnown && !(this.isResp3 && isOfResp3)) {
       throw new ProtocolError(`a reply that starts with byte ${String(type)}`);
     }
     const cr = headerEnd(bytes, from, end);

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UsageError } from '../errors.js';
+import type { Follower } from '../follow/follower.js';
 import { createHistory } from '../watch/history.js';
 import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
@@ -44,6 +45,10 @@ export interface Watch {
   /** Lets the end be seen: pushes it, and stays up for as long as was asked, or until the signal. */
   linger(): Promise<void>;
   close(): void;
+  /** @throws ImportError when the run does not follow its source, or could not cut over. */
+  cutOver(): Promise<void>;
+  /** Lets writes go on that a cutover holds. @throws UsageError when the run does not follow its source. */
+  letWrite(why: string): Promise<void>;
 }
 
 /** @throws UsageError when the metrics can't be served where they should be. */
@@ -125,7 +130,8 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       const opened = await listenForOrders(run, async ({ cutover, release, ...others }) => {
         steering.obey(others);
         latency.begin();
-        if (cutover === true || release === true) await steerFollowing(release === true);
+        if (release === true) await letWrite('`ctl release` has let writes go on');
+        else if (cutover === true) await cutOver();
         return { ...standing(sampler, final), pid: process.pid };
       });
       voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
@@ -137,14 +143,18 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     }
   }
 
-  /** @throws ImportError when the run does not follow its source, or could not cut over. */
-  async function steerFollowing(isRelease: boolean): Promise<void> {
-    const follower = parts.follow?.follower;
-    if (!follower) {
-      throw new UsageError('This run does not follow its source: that is what --follow is for.');
-    }
-    if (isRelease) await follower.release('`ctl release` has let writes go on');
-    else await follower.cutOver();
+  async function cutOver(): Promise<void> {
+    await follower().cutOver();
+  }
+
+  async function letWrite(why: string): Promise<void> {
+    await follower().release(why);
+  }
+
+  function follower(): Follower {
+    const found = parts.follow?.follower;
+    if (found) return found;
+    throw new UsageError('This run does not follow its source: that is what --follow is for.');
   }
 
   async function push(url: string): Promise<void> {
@@ -159,6 +169,8 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   return {
     steering,
     now: () => standing(sampler, final),
+    cutOver,
+    letWrite,
     hush(report) {
       final = report;
       steering.end();
