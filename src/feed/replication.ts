@@ -48,6 +48,8 @@ export interface ReplicationFeedOptions {
   readonly timeoutMs: number;
   /** How long a lost link is tried again before the feed gives up. */
   readonly retryForMs: number;
+  /** Readies the source, each time before it is joined: what was set there is forgotten when it is started again. */
+  readonly prepare?: () => Promise<void>;
   /** What PSYNC is called at the source: services rename it. */
   readonly psyncName?: string;
   /**
@@ -293,6 +295,7 @@ export class ReplicationFeed implements Feed {
    */
   async #join(position: FeedPosition | undefined): Promise<void> {
     const { endpoint, timeoutMs } = this.options;
+    await this.options.prepare?.();
     const source = await connectToSource(await locate(endpoint, timeoutMs), timeoutMs);
     let link: ReplicaLink | undefined;
     try {

@@ -3,7 +3,9 @@
  * are copied; and keeps writers off once the cluster has taken over.
  *
  * `pause`   CLIENT PAUSE … WRITE (Redis 6.2): writes wait, reads go on. The pause ends by itself soon after
- *           this process dies, so it is short, and renewed as long as it lasts.
+ *           this process dies, so it is short, and renewed as long as it lasts. From 3.0 to 6.0 CLIENT PAUSE holds
+ *           reads too, ours among them: they go by a side door (side-door.ts). It can't be ended there, so each
+ *           one is shorter.
  * `refuse`  min-replicas-to-write: writes are answered with -NOREPLICAS. Up to 5.0, scripts and EXEC slip
  *           through, which is why the offset is read once more after the last round. It outlives this
  *           process.
@@ -38,19 +40,46 @@ export interface Fence {
   release(): Promise<void>;
 }
 
-/** CLIENT PAUSE … WRITE came with this version. */
+/** A way of holding writes, as it is at one source. */
+export interface SourceFence {
+  readonly name: FenceName;
+  /** All clients are held, also those that only read. */
+  readonly holdsAll: boolean;
+}
+
+/** CLIENT PAUSE came with the first of these versions, CLIENT PAUSE … WRITE with the second one. */
+const pausesSince = 30_000;
 const pausesWritesSince = 60_200;
-const pauseMs = 3000;
-const renewEveryMs = 1000;
+
+interface Pause {
+  readonly ms: number;
+  readonly renewEveryMs: number;
+  readonly words: readonly string[];
+  /** Ends it; undefined: it has to be waited for. */
+  readonly end: readonly [string, string] | undefined;
+}
+const pauseOfWrites: Pause = {
+  ms: 3000,
+  renewEveryMs: 1000,
+  words: ['WRITE'],
+  end: ['CLIENT', 'UNPAUSE'],
+};
+const pauseOfAll: Pause = { ms: 500, renewEveryMs: 150, words: [], end: undefined };
+/** The server looks after its clients every so often, and the pause ends only then. */
+const looksEveryMs = 110;
 /** More replicas than there are: nobody may write, until the cutover is over or has failed. */
 const heldReplicas = '1000000';
 /** The same for good: the cluster has taken over. */
 const shutReplicas = '1000001';
 
+/** @returns whether a server of this version can hold its clients at all. */
+export const canPause = (versionNumber: number): boolean => versionNumber >= pausesSince;
+
 /** Which fence is to be had. @returns what to do instead of `auto`. */
-export function fenceFor(asked: FenceName | 'auto', versionNumber: number): FenceName {
-  if (asked !== 'auto') return asked;
-  return versionNumber >= pausesWritesSince ? 'pause' : 'refuse';
+export function fenceFor(asked: FenceName | 'auto', versionNumber: number): SourceFence {
+  const best = canPause(versionNumber) ? 'pause' : 'refuse';
+  const name = asked === 'auto' ? best : asked;
+  return { name, holdsAll: name === 'pause' && versionNumber < pausesWritesSince };
 }
 
 /** Whether the source can be made to refuse writes once the cluster has taken over. */
@@ -65,11 +94,12 @@ export async function mayRefuseWrites(control: Control): Promise<boolean> {
   }
 }
 
-export function createFence(name: FenceName, line: SourceLine): Fence {
-  return { pause: pausing, refuse: refusing, none: unheld }[name](line);
+export function createFence({ name, holdsAll }: SourceFence, line: SourceLine): Fence {
+  if (name === 'pause') return pausing(line, holdsAll ? pauseOfAll : pauseOfWrites);
+  return name === 'refuse' ? refusing(line) : unheld(line);
 }
 
-function pausing(line: SourceLine): Fence {
+function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pause): Fence {
   const replicas = leastReplicas(line);
   let renewal: NodeJS.Timeout | undefined;
   let fromMs = Infinity;
@@ -80,7 +110,7 @@ function pausing(line: SourceLine): Fence {
   async function pause(): Promise<void> {
     const sentMs = await line.use(async (control) => {
       const nowMs = performance.now();
-      await control.call('CLIENT', 'PAUSE', pauseMs, 'WRITE');
+      await control.call('CLIENT', 'PAUSE', pauseMs, ...words);
       return nowMs;
     });
     // A source that was started again has forgotten it.
@@ -92,8 +122,10 @@ function pausing(line: SourceLine): Fence {
   async function unpause(): Promise<void> {
     unpauses++;
     clearInterval(renewal);
+    const leftMs = untilMs + looksEveryMs - performance.now();
     untilMs = 0;
-    await line.use((control) => control.call('CLIENT', 'UNPAUSE'));
+    if (end) await line.use((control) => control.call(...end));
+    else await new Promise((resolve) => setTimeout(resolve, Math.max(0, leftMs)));
   }
   return {
     name: 'pause',

@@ -13,9 +13,9 @@ import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
 import type { AskSource, Feed } from '../feed/feed.js';
 import type { Control } from '../redis/control.js';
-import type { Cutover, FenceName, FollowStatus, Logger, Phase } from '../types.js';
+import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
 import type { ChangedKeys } from './changed-keys.js';
-import { createFence, type Fence } from './fence.js';
+import { createFence, type Fence, type SourceFence } from './fence.js';
 import type { FollowedSource, Round } from './followed-source.js';
 import { Lag } from './lag.js';
 import { runOnCutover } from './on-cutover.js';
@@ -26,9 +26,15 @@ export interface FollowerOptions {
   readonly source: FollowedSource;
   readonly changed: ChangedKeys;
   readonly feed: Feed;
-  readonly fence: FenceName;
+  readonly fence: SourceFence;
   /** Connects to the source, for the commands of a cutover. */
   openControl(): Promise<Control>;
+  /**
+   * Where the fence holds all clients: from then on the source is read by another way, which is none of theirs.
+   * Called while nothing is under way.
+   */
+  enterBySideDoor(): Promise<void>;
+  leaveSideDoor(): void;
   readonly maxHoldMs: number;
   readonly onCutover: string | undefined;
   /** Cut over as soon as the copy is complete and little waits. */
@@ -175,6 +181,7 @@ export class Follower {
       await feed.caughtUp((work) => line.use(work), signal);
       for (let round = 0; round < quickRounds; round++)
         await unlessAborted(source.nextRound(), signal);
+      if (this.#options.fence.holdsAll) await this.#enterBySideDoor(line, signal);
       const atMs = Date.now();
       const heldFromMs = performance.now();
       this.#heldFromMs = heldFromMs;
@@ -208,6 +215,7 @@ export class Follower {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (this.#isHolding) await this.#letGo(fence);
       this.#isHolding = false;
+      if (this.#options.fence.holdsAll) this.#options.leaveSideDoor();
       source.thaw();
       source.hurry(false);
       this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
@@ -226,20 +234,30 @@ export class Follower {
     timer.unref();
   }
 
+  async #enterBySideDoor(line: SourceLine, signal: AbortSignal): Promise<void> {
+    const { source } = this.#options;
+    await unlessAborted(source.freeze(), signal);
+    await unlessAborted(this.#options.enterBySideDoor(), signal);
+    line.renew();
+    source.thaw();
+  }
+
   /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
   async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
-    const { feed, changed, source } = this.#options;
+    const { feed, changed, source, unmoved } = this.#options;
     const askSource: AskSource = (work) => line.use(work);
     let comparedMs: number | undefined;
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       await unlessAborted(fence.hold(), signal);
+      // What their clients' writes have kept from being read stands still now.
+      if (isFirst) unmoved.tryNow();
       if (feed.kind === 'none' && (comparedMs === undefined || !fence.hasHeldSince(comparedMs))) {
         comparedMs = performance.now();
         changed.noteEverything('nobody has told of what was changed');
       }
       await feed.caughtUp(askSource, signal);
       await unlessAborted(source.nextRound(), signal);
-      const { count, first } = this.#options.unmoved;
+      const { count, first } = unmoved;
       if (first) {
         const which = count === 1 ? 'a key' : `${String(count)} keys`;
         throw new ImportError(`${which} could not be copied (${first.message})`);
@@ -278,14 +296,19 @@ export class Follower {
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
     // All that was heard before has been copied.
-    const late = [...changed.take().names];
-    const lateWrites = await line
-      .use((control) => countThere(control, late))
-      .catch(() => late.length);
+    const { names, everything } = changed.take();
+    const late = [...names];
+    const found = await line.use((control) => countThere(control, late)).catch(() => late.length);
+    // Of a script or FLUSHALL it is not known which keys it wrote to.
+    const lateWrites = everything === undefined ? found : Math.max(1, found);
     if (!isRefusing) {
       warn(`The source could not be made to refuse writes (${reason}): keep its clients off.`);
     }
-    if (lateWrites > 0) {
+    if (everything !== undefined) {
+      warn(
+        `The source was written to after the cutover (${everything}), which is not in the cluster: some client still writes there.`,
+      );
+    } else if (lateWrites > 0) {
       warn(
         `The source took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
       );

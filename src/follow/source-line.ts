@@ -42,6 +42,11 @@ export class SourceLine {
     }
   }
 
+  /** The next command opens another connection. */
+  renew(): void {
+    this.#drop();
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#drop();

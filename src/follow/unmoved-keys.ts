@@ -39,6 +39,12 @@ export class UnmovedKeys {
     };
   }
 
+  /** Lets those that wait be tried at once. */
+  tryNow(): void {
+    clearTimeout(this.#timer);
+    this.#tryAgain();
+  }
+
   close(): void {
     clearTimeout(this.#timer);
   }

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { PreflightError } from '../errors.js';
+import type { SourceFence } from '../follow/fence.js';
 import { guardScript, guardScriptSha } from '../movers/relay/guard-by-counter.js';
 import type {
   ImportOptions,
@@ -16,7 +17,6 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
-import type { FenceName } from '../types.js';
 import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
 /** What decides which commands a run needs. */
@@ -74,13 +74,15 @@ export async function checkSourceRights(
  */
 export async function checkFenceRights(
   endpoint: Endpoint,
-  fence: FenceName,
+  { name: fence, holdsAll }: SourceFence,
   options: Pick<PatienceOptions, 'timeoutMs'>,
 ): Promise<void> {
   if (fence === 'none') return;
   const [words, rules]: readonly [Words, string] =
     fence === 'pause'
-      ? [['CLIENT', 'PAUSE', 'no time', 'WRITE'], '+client|pause +client|unpause']
+      ? holdsAll
+        ? [['CLIENT', 'PAUSE', 'no time'], '+client|pause +monitor']
+        : [['CLIENT', 'PAUSE', 'no time', 'WRITE'], '+client|pause +client|unpause']
       : [['CONFIG', 'SET', 'min-replicas-to-write', 'no number'], '+config|get +config|set'];
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
   try {

@@ -40,6 +40,8 @@ export interface LinkOptions {
   readonly timeoutMs: number;
   /** How long it is tried again before the run stops. */
   readonly retryForMs: number;
+  /** Another way to the same server; undefined: there is none, or none now. */
+  readonly through?: () => Endpoint | undefined;
   /** Refuse a server that has become a read-only replica. */
   readonly mustBeWritable: boolean;
 }
@@ -52,7 +54,8 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
   const name = printable(endpoint);
 
   async function attempt(): Promise<Linked> {
-    const connection = await connect(await locate(endpoint, options.timeoutMs), options);
+    const place = options.through?.() ?? (await locate(endpoint, options.timeoutMs));
+    const connection = await connect(place, options);
     try {
       const info = textOf(await refusing(connection.call('INFO', 'server'), name));
       const role = textOf(await refusing(connection.call('INFO', 'replication'), name));

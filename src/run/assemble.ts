@@ -110,6 +110,7 @@ export function assemble(
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
     retryForMs,
+    through: () => following?.sideDoor,
     mustBeWritable: !copy,
   });
   const link: Link = {
@@ -144,7 +145,7 @@ export function assemble(
   const wanted = selectsAll(options) ? all : selectedSource(all, link, health, options);
   const prefix = keyPrefix(options, ready.source);
   const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
-  const following = options.follow
+  const following: Following | undefined = options.follow
     ? new Following(named, {
         ready,
         options,
@@ -153,6 +154,11 @@ export function assemble(
         goesOn: shared.goesOn,
         resumeAt: followAt,
         openSource: async () => (await opening.open()).connection,
+        renewSource: () => {
+          connections.losing(() => {
+            opening.renew();
+          });
+        },
         tell: shared.voice.tell,
         warn: shared.voice.warn,
       })

@@ -14,6 +14,8 @@ import type { Distance } from '../limits/distance.js';
  */
 export interface ConnectionLog {
   opened(connection: Pick<Connection, 'address' | 'onLost'>): void;
+  /** What is lost while this works is our own doing. */
+  losing(work: () => void): void;
   /** What is lost from now on is our own doing. */
   close(): void;
 }
@@ -30,6 +32,11 @@ export function connectionLog(logger: Logger): ConnectionLog {
         lost.add(address);
         logger.warn({ server: address, reason: error.message }, `lost ${address}; trying again`);
       });
+    },
+    losing(work) {
+      closing = true;
+      work();
+      closing = false;
     },
     close() {
       closing = true;

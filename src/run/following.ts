@@ -1,13 +1,22 @@
 /** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
-import { PreflightError } from '../errors.js';
+import { messageOf, PreflightError, RefusedError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import { NoFeed } from '../feed/no-feed.js';
 import { openFeed } from '../feed/open-feed.js';
+import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
 import { ChangedKeys } from '../follow/changed-keys.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { fenceFor, leftBefore, letWrite, mayRefuseWrites } from '../follow/fence.js';
+import {
+  canPause,
+  fenceFor,
+  leftBefore,
+  letWrite,
+  mayRefuseWrites,
+  type SourceFence,
+} from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
 import { FollowedSource, type Round } from '../follow/followed-source.js';
+import { openSideDoor, type SideDoor } from '../follow/side-door.js';
 import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
@@ -16,10 +25,10 @@ import type { FollowOptions, PatienceOptions } from '../options.js';
 import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
+import type { Endpoint } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import type {
   FeedPosition,
-  FenceName,
   FollowCheckpoint,
   FollowStatus,
   Logger,
@@ -41,6 +50,8 @@ export interface FollowingOptions {
   /** From where its changes are heard of; undefined: nobody knows what has changed since. */
   readonly resumeAt: FollowCheckpoint | undefined;
   openSource(): Promise<Connection>;
+  /** Closes the connections to the source: others are opened as they are needed. */
+  renewSource(): void;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
 }
@@ -56,6 +67,9 @@ export class Following {
   #roundAt: FeedPosition | undefined;
   #checkpoint: FollowCheckpoint | undefined;
   #follower: Follower | undefined;
+  #door: SideDoor | undefined;
+  #scripts: ScriptEffects['putBack'];
+  #isWarnedOfScripts = false;
   /** How long the last pass over all keys took, where nobody tells of changes. */
   #passMs: number | undefined;
 
@@ -105,15 +119,29 @@ export class Following {
     return this.#follower;
   }
 
+  /** By which a source is read that holds all of its clients; undefined: it holds none. */
+  get sideDoor(): Endpoint | undefined {
+    return this.#door?.endpoint;
+  }
+
   /**
    * Joins the feed: from then on no change is missed.
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(): Promise<void> {
+    const fence = await this.#openFence();
+    try {
+      await this.#listen(fence);
+    } catch (error) {
+      await this.#putBackScripts();
+      throw error;
+    }
+  }
+
+  async #listen(fence: SourceFence): Promise<void> {
     const { ready, options, logger, goesOn, resumeAt } = this.#given;
     const { endpoint } = ready.source;
     const changed = this.#changed;
-    const fence = await this.#openFence();
     const nodesWhy = await this.#nodes.look();
     const feed = await openFeed({
       name: options.feed,
@@ -132,6 +160,7 @@ export class Following {
       timeoutMs: options.timeoutMs,
       retryForMs: options.retryForMs,
       resumeAt: resumeAt?.position,
+      prepare: () => this.#passOnEffects(),
       mayLook: () => this.#follower?.phase === 'following',
       warn: this.#given.warn,
     });
@@ -149,8 +178,12 @@ export class Following {
       source: this.source,
       changed,
       feed,
-      fence,
-      openControl: () => this.#openControl(),
+      fence: this.#besides(feed, fence),
+      openControl: () => this.#openControl(this.sideDoor),
+      enterBySideDoor: () => this.#enterBySideDoor(),
+      leaveSideDoor: () => {
+        this.#leaveSideDoor();
+      },
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,
       isAutomatic: options.cutover === 'auto',
@@ -190,6 +223,7 @@ export class Following {
       clearInterval(looking);
       signal.removeEventListener('abort', stop);
       await this.#follower?.end('the run ended');
+      await this.#putBackScripts();
     }
   }
 
@@ -197,6 +231,22 @@ export class Following {
     this.#unmoved.close();
     this.#feed?.close();
     this.#nodes.close();
+    this.#door?.close();
+  }
+
+  async #enterBySideDoor(): Promise<void> {
+    this.#door = await openSideDoor(
+      this.#given.ready.source.endpoint,
+      this.#given.options.timeoutMs,
+    );
+    this.#given.renewSource();
+  }
+
+  #leaveSideDoor(): void {
+    const door = this.#door;
+    this.#door = undefined;
+    this.#given.renewSource();
+    door?.close();
   }
 
   /** Where nobody tells of changes, the end of one pass over all keys begins the wait for the next. */
@@ -229,8 +279,8 @@ export class Following {
   }
 
   /** Finds out how writes can be held, while nothing has been copied. */
-  async #openFence(): Promise<FenceName> {
-    const { ready, options, goesOn, warn } = this.#given;
+  async #openFence(): Promise<SourceFence> {
+    const { goesOn, warn } = this.#given;
     const control = await this.#openControl();
     try {
       const left = await leftBefore(control);
@@ -249,15 +299,88 @@ export class Following {
           `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      return fenceFor(options.fence, ready.source.versionNumber);
+      return await this.#chooseFence();
     } finally {
       control.close();
     }
   }
 
-  async #openControl(): Promise<Control> {
+  async #passOnEffects(): Promise<void> {
+    if (this.#given.ready.source.versionNumber >= effectsOnlySince) return;
+    const control = await this.#openControl();
+    try {
+      const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
+      this.#scripts ??= putBack;
+      if (why === undefined || this.#isWarnedOfScripts) return;
+      this.#isWarnedOfScripts = true;
+      this.#given.warn(
+        `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
+      );
+    } finally {
+      control.close();
+    }
+  }
+
+  async #putBackScripts(): Promise<void> {
+    const words = this.#scripts;
+    if (!words) return;
+    this.#scripts = undefined;
+    try {
+      const control = await this.#openControl();
+      try {
+        await control.call(...words);
+      } finally {
+        control.close();
+      }
+    } catch (error) {
+      this.#given.warn(
+        `The source could not be told ${words.join(' ')}, as it was before: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  async #chooseFence(): Promise<SourceFence> {
+    const { ready, options, warn } = this.#given;
+    const { versionNumber, endpoint } = ready.source;
+    const fence = fenceFor(options.fence, versionNumber);
+    if (!fence.holdsAll) return fence;
+    if (!canPause(versionNumber)) {
+      throw new PreflightError(
+        `Redis ${ready.source.version} can't hold writes: CLIENT PAUSE came with 3.0. Pass --fence refuse.`,
+      );
+    }
+    const door = await openSideDoor(endpoint, options.timeoutMs);
+    try {
+      (await this.#openControl(door.endpoint)).close();
+      return fence;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.reply})`;
+      if (options.fence === 'pause')
+        throw new PreflightError(`${why}: allow it, or pass another --fence.`);
+      warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
+      return fenceFor('refuse', versionNumber);
+    } finally {
+      door.close();
+    }
+  }
+
+  /** Who hears of changes as a client does is held with all of them. */
+  #besides(feed: Feed, fence: SourceFence): SourceFence {
+    if (!fence.holdsAll || feed.kind === 'replication' || feed.kind === 'none') return fence;
+    const { ready, options, warn } = this.#given;
+    const why = `Before 6.2 a source that holds writes holds all clients, --feed ${feed.kind} among them`;
+    if (options.fence === 'pause') throw new PreflightError(`${why}: pass --fence refuse.`);
+    warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
+    return fenceFor('refuse', ready.source.versionNumber);
+  }
+
+  async #openControl(door?: Endpoint): Promise<Control> {
     const { ready, options } = this.#given;
     const { timeoutMs } = options;
-    return openControl(await locate(ready.source.endpoint, timeoutMs), { side: 'from', timeoutMs });
+    return openControl(door ?? (await locate(ready.source.endpoint, timeoutMs)), {
+      side: 'from',
+      timeoutMs,
+    });
   }
 }

@@ -13,7 +13,7 @@ import {
   startCluster,
   type TestCluster,
 } from '../support/cluster.js';
-import { type Server, startServer } from '../support/servers.js';
+import { type Server, type ServerOptions, startServer } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 
 /** How often servers are asked for what takes them seconds: each question costs them some. */
@@ -35,11 +35,16 @@ export interface Servers {
 }
 
 const onDisk = ['appendonly yes', 'appendfsync always'];
+/** It may be followed by its notifications. */
+const ofSource = [...onDisk, 'notify-keyspace-events AKE'];
 
-export async function startServers(durability: Durability): Promise<Servers> {
-  const [source, cluster] = await Promise.all([
-    // It may be followed by its notifications.
-    startServer({ config: [...onDisk, 'notify-keyspace-events AKE'] }),
+/** @param source another redis-server for the source, say an older version, and further lines of its configuration. */
+export async function startServers(
+  durability: Durability,
+  source?: Pick<ServerOptions, 'binary' | 'config'>,
+): Promise<Servers> {
+  const [started, cluster] = await Promise.all([
+    startServer({ ...source, config: [...ofSource, ...(source?.config ?? [])] }),
     startCluster({
       masters: 3,
       replicasPerMaster: durability === 'replicas' ? 1 : 0,
@@ -63,21 +68,21 @@ export async function startServers(durability: Durability): Promise<Servers> {
       );
     };
     await waitFor('every replica to follow its master', isFollowed, { everyMs });
-    await waitFor('the source', async () => source.client.ping());
+    await waitFor('the source', async () => started.client.ping());
   }
 
   return {
     durability,
-    source,
+    source: started,
     cluster,
     masters,
     untilWell,
     async clear() {
-      const everybody = [source, ...(await masters())];
+      const everybody = [started, ...(await masters())];
       await Promise.all(everybody.map(({ client }) => client.flushall()));
     },
     async stop() {
-      await Promise.all([source.stop(), cluster.stop()]);
+      await Promise.all([started.stop(), cluster.stop()]);
     },
   };
 }

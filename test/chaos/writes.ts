@@ -17,6 +17,27 @@ import {
 } from './state.js';
 import { acknowledge, addEntry, handOut, makeGroup } from './stream.js';
 
+/** What a server knows, of what writers do. */
+export interface Dialect {
+  /** Streams that a script can read: XINFO, from 6.0 on. */
+  readonly streams: boolean;
+  /** HSET of several fields. */
+  readonly severalFields: boolean;
+  readonly copy: boolean;
+}
+
+const newest: Dialect = { streams: true, severalFields: true, copy: true };
+
+/** @param version as INFO tells it. */
+export function dialectOf(version: string): Dialect {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return {
+    streams: major >= 6,
+    severalFields: major >= 4,
+    copy: major > 6 || (major === 6 && minor >= 2),
+  };
+}
+
 type KeyWrite = readonly [key: string, write: Write];
 
 /** The keys that are one writer's own. */
@@ -25,6 +46,7 @@ export interface Territory {
   found(random: Random): KeyWrite;
   /** Whether its streams have consumer groups. */
   readonly groups: boolean;
+  readonly dialect: Dialect;
   /** Numbers streams' entries, which only may go up. */
   nextEntry(): number;
   /** One of the keys so far. */
@@ -34,14 +56,19 @@ export interface Territory {
 /** As many of the first keys are written to much more often than others. */
 const hotKeys = 40;
 
-export function createTerritory(prefix: string, { groups = true } = {}): Territory {
+export function createTerritory(
+  prefix: string,
+  { groups = true, dialect = newest } = {},
+): Territory {
+  const known = kinds.filter((kind) => kind !== 'stream' || dialect.streams);
   const keys: string[] = [];
   let entries = 0;
   return {
     groups,
+    dialect,
     nextEntry: () => ++entries,
     found(random) {
-      const kind = random.pick(kinds);
+      const kind = random.pick(known);
       const key = `${kind}:${prefix}:${String(keys.length)}`;
       keys.push(key);
       return [key, changeOf(kind, key, random, this)];
@@ -83,7 +110,9 @@ function changeOf(kind: Kind, key: string, random: Random, territory: Territory)
     case 'hash':
       return setFields(
         key,
-        ...[token, ...more].map((one): [string, string] => [String(random.int(6)), one]),
+        ...(territory.dialect.severalFields ? [token, ...more] : [token]).map(
+          (one): [string, string] => [String(random.int(6)), one],
+        ),
       );
     case 'set':
       return addMembers(key, token, ...more);

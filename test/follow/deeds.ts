@@ -41,7 +41,7 @@ export function nextDeed(random: Random, territory: Territory): Deed {
   const other = sameKind(one, random, territory);
   if (other === undefined) return nextPlainDeed(random, territory);
   if (chance < 90) return rename(one, other);
-  if (chance < 95) return copy(one, other);
+  if (chance < 95 && territory.dialect.copy) return copy(one, other);
   if (kindOf(one) === 'list') return moveElement(one, other);
   if (kindOf(one) === 'text') return setBoth(one, other, String(random.int(2 ** 32)));
   return nextPlainDeed(random, territory);

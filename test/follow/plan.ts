@@ -33,9 +33,11 @@ export interface Plan {
   readonly switching: Switching;
   /** `auto`: faults happen until then, and all the same behind it. */
   readonly cutover: 'auto' | 'manual';
-  readonly fence: 'pause' | 'refuse';
+  readonly fence: 'auto' | 'pause' | 'refuse';
   readonly feed: FeedName | 'auto';
   readonly maxHold: string;
+  /** Whether writers run scripts at the source: some sources can't be kept from running them. */
+  readonly scripts: 'always' | 'until the cutover';
   /** `--on-cutover` ends as soon as it has told the writers, or once all have gone over. */
   readonly waitsForWriters: boolean;
   /** The connections to the source are cut while `--on-cutover` is at work. */
@@ -106,6 +108,7 @@ export function planOf(seed: number, { splits = false, feed = 'auto' }: PlanOpti
     feed,
     fence: switching === 'command' && random.oneIn(3) ? 'refuse' : 'pause',
     maxHold: switching === 'command' ? '60s' : random.pick(['800ms', '5s']),
+    scripts: 'always',
     waitsForWriters: random.oneIn(2),
     cutsAtSwitch: random.oneIn(3),
     tracks: tracksOf(2 + random.int(4), cutover === 'auto' ? safe : possible, random),

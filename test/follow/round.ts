@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { playTrack } from '../chaos/faults.js';
 import type { Run } from '../chaos/importer.js';
 import { everyMs, type Servers } from '../chaos/servers.js';
+import { dialectOf } from '../chaos/writes.js';
 import { runCli } from '../support/cli.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
 import { randomFrom } from '../support/random.js';
@@ -60,7 +61,11 @@ export async function playRound(
   await letWrite(servers);
   await servers.clear();
   const proxy = await startProxy(servers.source);
-  const options = { heedsRefusals: plan.switching === 'refusal' };
+  const info = await servers.source.client.info('server');
+  const options = {
+    heedsRefusals: plan.switching === 'refusal',
+    dialect: dialectOf(/^redis_version:(.*)/m.exec(info)?.[1] ?? ''),
+  };
   const writers = Array.from(
     { length: writerCount },
     (_, at) => new Writer(servers, randomFrom(plan.seed, at + 1), `w${String(at)}`, options),
@@ -105,6 +110,8 @@ export async function playRound(
     });
     await Promise.all(plan.tracks.map(play));
     const complaints: string[] = [];
+    if (plan.scripts === 'until the cutover')
+      await Promise.all(writers.map((writer) => writer.endScripts()));
     const [attempts] = await Promise.all([
       cutOver(runs, complaints, trace),
       Promise.all(plan.lateTracks.map(play)).then(() => {
@@ -207,8 +214,11 @@ async function tellWriters(
 /** A cutover leaves the source so that it refuses writes. */
 async function letWrite({ source }: Servers): Promise<void> {
   await waitFor('the source to take writes', async () => {
-    await source.client.config('SET', 'min-replicas-to-write', 0);
-    await source.client.call('CLIENT', 'UNPAUSE');
+    // What each is called up to 4.0, and what is not known up to 6.0.
+    await source.client
+      .config('SET', 'min-replicas-to-write', 0)
+      .catch(() => source.client.config('SET', 'min-slaves-to-write', 0));
+    await source.client.call('CLIENT', 'UNPAUSE').catch(() => undefined);
     return true;
   });
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { everyMs, type Servers } from '../chaos/servers.js';
 import { isState, mayHaveExpired, type Span, type State } from '../chaos/state.js';
 import { stateText } from '../chaos/verdict.js';
-import { createTerritory } from '../chaos/writes.js';
+import { createTerritory, type Dialect } from '../chaos/writes.js';
 import type { Random } from '../support/random.js';
 import { waitFor } from '../support/wait.js';
 import { type Deed, nextDeed, nextPlainDeed, of, type States } from './deeds.js';
@@ -18,6 +18,8 @@ export type Book = Map<string, State | undefined>;
 export interface WriterOptions {
   /** Goes over to the cluster when the source refuses a write. */
   readonly heedsRefusals: boolean;
+  /** What the source knows. */
+  readonly dialect?: Dialect;
 }
 
 const fillAtOnce = 100;
@@ -38,6 +40,7 @@ export class Writer {
   readonly #cluster: Side;
   #isInCluster = false;
   #isHeld = false;
+  #runsScripts = true;
   #isStopping = false;
   #isBusy = false;
   #running: Promise<void> | undefined;
@@ -48,7 +51,7 @@ export class Writer {
     readonly name: string,
     readonly options: WriterOptions,
   ) {
-    this.#territory = createTerritory(name);
+    this.#territory = createTerritory(name, options);
     this.#source = atSource(servers);
     this.#cluster = inCluster(servers, random);
   }
@@ -121,6 +124,13 @@ export class Writer {
     for (const key of all) this.#note(key, 'the databases were swapped');
   }
 
+  /** Runs no more scripts. */
+  async endScripts(): Promise<void> {
+    this.#runsScripts = false;
+    await this.hold();
+    this.goOn();
+  }
+
   /** From now on it writes to the cluster, whatever the source has been asked to do. */
   switchOver(): void {
     if (this.#isInCluster) return;
@@ -138,7 +148,8 @@ export class Writer {
         this.#isBusy = !this.#isHeld;
         if (this.#isBusy) {
           const next = this.#isInCluster ? nextPlainDeed : nextDeed;
-          await this.#perform(next(this.random, this.#territory));
+          const deed = next(this.random, this.#territory);
+          if (deed.way !== 'script' || this.#runsScripts) await this.#perform(deed);
           this.#isBusy = false;
         }
         await sleep(this.random.int(longestThoughtMs));

@@ -20,22 +20,13 @@ import { fillEveryType } from '../support/every-type.js';
 import { type Server, startServer, using } from '../support/servers.js';
 import type { Report } from '../../src/report.js';
 import { contentsOf } from './contents.js';
+import { fieldOf, versionOf } from './version.js';
 import { type Way, waysOf } from './ways.js';
 
 const binaries = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
 const targetServer = process.env['TARGET_SERVER'];
 const keyCount = Number(process.env['KEYS'] ?? 20_000);
 const listed = (name: string): readonly string[] | undefined => process.env[name]?.split(',');
-
-async function fieldOf(server: Server, section: string, field: string): Promise<string> {
-  const info = await server.client.info(section);
-  return new RegExp(`^${field}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? '';
-}
-
-async function versionOf(server: Server): Promise<string> {
-  const valkey = await fieldOf(server, 'server', 'valkey_version');
-  return valkey === '' ? fieldOf(server, 'server', 'redis_version') : `Valkey ${valkey}`;
-}
 
 async function connectionsTo(cluster: TestCluster): Promise<number[]> {
   const received = 'total_connections_received';

@@ -287,6 +287,24 @@ describe('a run with --follow', () => {
     expect(await stage.cluster.clientFor('mixed:1').exists('mixed:1')).toBe(1);
   });
 
+  it('says that something was written at the source afterwards, though no key of it is named', async () => {
+    await fillMixed(stage.source, 100);
+    // It waits until writes go on, which a source that keeps its settings does not refuse.
+    await stage.source.client.call('ACL', 'SETUSER', 'default', '-config|set');
+    const late = `(${cli} -p ${String(stage.source.port)} FLUSHALL > /dev/null 2>&1 &)`;
+    try {
+      const run = follow('--on-cutover', late, '--cutover', 'auto');
+      const { code, report } = reportOf(await run.done);
+      expect(code).toBe(0);
+      expect(report.follow?.cutover).toMatchObject({ lateWrites: 1, source: 'writable' });
+      expect(report.warnings?.join('\n')).toContain(
+        'was written to after the cutover (the source emptied all databases)',
+      );
+    } finally {
+      await stage.source.client.call('ACL', 'SETUSER', 'default', '+@all');
+    }
+  });
+
   it('follows whole databases that are emptied, swapped or moved', async () => {
     const { client } = stage.source;
     await fillMixed(stage.source, 2000);

@@ -1,7 +1,7 @@
 /** A feed whose link is lost goes on where it was, or says that everything may have changed. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { SourceError } from '../../../src/errors.js';
+import { ConnectionError, SourceError } from '../../../src/errors.js';
 import { waitFor } from '../../support/wait.js';
 import { infoOf, listen, offsetOf, proxyFor, serverFor } from './listening.js';
 
@@ -31,6 +31,22 @@ it('goes on exactly where it was, though the link is cut in the midst of command
   expect(feed.offset).toBe(await offsetOf(server));
   expect(Number((await infoOf(server)).get('sync_partial_ok'))).toBeGreaterThan(20);
   expect((await infoOf(server)).get('total_forks')).toBe('0');
+});
+
+it('has the source readied each time before it is joined', async () => {
+  const server = await serverFor();
+  const proxy = await proxyFor(server);
+  let readied = 0;
+  const prepare = async (): Promise<void> => {
+    readied += 1;
+    // A source may not be there yet: it is tried again.
+    if (readied === 2) throw new ConnectionError('not yet');
+    await turn();
+  };
+  const { feed } = await listen(server, { prepare }, proxy);
+  expect(readied).toBe(1);
+  proxy.cut();
+  await waitFor('the link to be up again', () => readied === 3 && feed.isUp);
 });
 
 it('goes on within a value that is longer than is kept', async () => {

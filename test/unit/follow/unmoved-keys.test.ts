@@ -26,6 +26,16 @@ function moverFor(...failing: string[]): Mover {
   };
 }
 
+it('lets keys be tried again at once, and only once', async () => {
+  const noted: string[] = [];
+  const unmoved = new UnmovedKeys({ note: (name) => noted.push(name) });
+  await unmoved.retrying(moverFor('a')).move(batchOf(keysOf('a'), {}));
+  unmoved.tryNow();
+  expect([noted, unmoved.count]).toEqual([['a'], 0]);
+  vi.advanceTimersByTime(5000);
+  expect(noted).toEqual(['a']);
+});
+
 it('counts no failure for good, and lets each key be tried again', async () => {
   const noted: string[] = [];
   const unmoved = new UnmovedKeys({ note: (name) => noted.push(name) });

@@ -1,0 +1,107 @@
+/**
+ * A way into a source that holds all of its clients (CLIENT PAUSE before 6.2).
+ *
+ * Whoever has asked for MONITOR is not held: the server takes it for a replica (CLIENT_SLAVE in
+ * processInputBuffer of Redis' networking.c, 3.0 to 6.0). So everybody who enters by this door, a socket of this
+ * process, gets a connection to the source that has asked for it, without the lines that MONITOR adds. It is to be
+ * used for moments only, since a source tells each of them of all that it is asked.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import type { Endpoint } from '../redis/endpoint.js';
+import { command, LF } from '../redis/frames.js';
+import { MonitorLines } from '../redis/monitor-lines.js';
+import { locate } from '../redis/sentinel.js';
+import { tlsOptions } from '../redis/tls.js';
+
+export interface SideDoor {
+  /** The same source, by this door: whoever enters is logged in already. */
+  readonly endpoint: Endpoint;
+  /** Whoever is inside is sent away. */
+  close(): void;
+}
+
+/** A source that refuses MONITOR says so to whoever enters. */
+export async function openSideDoor(source: Endpoint, timeoutMs: number): Promise<SideDoor> {
+  const folder = mkdtempSync(join(tmpdir(), 'cluster-import-'));
+  const socket = join(folder, 'door');
+  const inside = new Set<Socket>();
+  const server = createServer({ pauseOnConnect: true }, (client) => {
+    inside.add(client);
+    client.once('close', () => inside.delete(client));
+    letIn(client, source, timeoutMs).catch(() => client.destroy());
+  });
+  const close = (): void => {
+    server.close();
+    for (const client of inside) client.destroy();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await listening(server, socket);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const { host, port, db } = source;
+  return { endpoint: { host, port, db, socket, tls: false }, close };
+}
+
+function listening(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+}
+
+async function letIn(client: Socket, source: Endpoint, timeoutMs: number): Promise<void> {
+  // Who is sent away hears of it by the end of the connection.
+  client.on('error', () => undefined);
+  const endpoint = await locate(source, timeoutMs);
+  const { host, port, socket: path, username, password } = endpoint;
+  const target = { host, port, noDelay: true };
+  const upstream: Socket = endpoint.tls
+    ? connectTls({ ...target, ...tlsOptions(host, endpoint.trust) })
+    : connectTcp(path === undefined ? target : { path });
+  const user = username === undefined ? [] : [username];
+  let answersLeft = password === undefined ? 1 : 2;
+  let head = '';
+  const lines = new MonitorLines();
+
+  const passOn = (bytes: Buffer): void => {
+    for (const part of lines.without(bytes)) {
+      if (!client.write(part)) upstream.pause();
+    }
+  };
+  /** Of AUTH and MONITOR. */
+  const takeAnswers = (bytes: Buffer): void => {
+    let at = 0;
+    while (answersLeft > 0) {
+      const end = bytes.indexOf(LF, at);
+      head += bytes.toString('latin1', at, end === -1 ? bytes.length : end + 1);
+      if (end === -1) return;
+      at = end + 1;
+      if (head.startsWith('-')) {
+        client.end(head);
+        upstream.destroy();
+        return;
+      }
+      head = '';
+      answersLeft--;
+    }
+    client.pipe(upstream);
+    passOn(bytes.subarray(at));
+  };
+  upstream.on('data', (bytes) => {
+    if (answersLeft > 0) takeAnswers(bytes);
+    else passOn(bytes);
+  });
+  client.on('drain', () => upstream.resume());
+  client.once('close', () => upstream.destroy());
+  upstream.on('error', () => client.destroy());
+  upstream.once('close', () => client.end());
+  if (password !== undefined) upstream.write(command('AUTH', ...user, password));
+  upstream.write(command('MONITOR'));
+}
