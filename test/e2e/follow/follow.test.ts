@@ -331,7 +331,6 @@ describe('a run with --follow', () => {
 });
 
 describe.each(['tracking', 'notifications', 'none'] as const)('a run with --feed %s', (feed) => {
-  const isPushed = feed !== 'none';
   beforeEach(() =>
     stage.source.client.config(
       'SET',
@@ -381,7 +380,9 @@ describe.each(['tracking', 'notifications', 'none'] as const)('a run with --feed
     await expectEqual();
   });
 
-  it.runIf(isPushed)('compares all keys after its connection was lost', async () => {
+  if (feed === 'none') return;
+
+  it('compares all keys after its connection was lost', async () => {
     const { client } = stage.source;
     await fillMixed(stage.source, 500);
     const run = follow('--feed', feed, '--max-hold', '1m');
