@@ -325,6 +325,8 @@ export interface Cutover {
   /** Keys that were written to at the source after the cutover. */
   readonly lateWrites: number;
   readonly source: 'refuses writes' | 'writable';
+  /** How many replicas the source wanted for a write before it was made to refuse them; null: it was not. */
+  readonly minReplicasToWrite: number | null;
   /** What both held then. Keys that have expired, and that nobody has asked for since, may count still. */
   readonly keys: { readonly source: number; readonly cluster: number };
 }

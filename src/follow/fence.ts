@@ -34,6 +34,8 @@ export interface Fence {
    * @returns whether that could be had.
    */
   shut(): Promise<boolean>;
+  /** How many replicas the source wanted for a write before; undefined: that was not changed. */
+  readonly replicasBefore: number | undefined;
   /** Lets go what waits behind a pause: it is refused, if the source has been shut. */
   unpause(): Promise<void>;
   /** Lets writes go on. */
@@ -139,6 +141,9 @@ function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pa
     },
     hasHeldSince: (ms) => fromMs <= ms && performance.now() < untilMs && line.openings === opening,
     shut: () => replicas.shut(),
+    get replicasBefore() {
+      return replicas.before();
+    },
     unpause,
     async release() {
       await replicas.restore();
@@ -160,6 +165,9 @@ function refusing(line: SourceLine): Fence {
     },
     hasHeldSince: (ms) => fromMs <= ms && line.openings === opening,
     shut: () => replicas.shut(),
+    get replicasBefore() {
+      return replicas.before();
+    },
     unpause: () => Promise.resolve(),
     release: () => replicas.restore(),
   };
@@ -172,6 +180,9 @@ function unheld(line: SourceLine): Fence {
     hold: () => Promise.resolve(),
     hasHeldSince: () => true,
     shut: () => replicas.shut(),
+    get replicasBefore() {
+      return replicas.before();
+    },
     unpause: () => Promise.resolve(),
     release: () => replicas.restore(),
   };
@@ -180,6 +191,7 @@ function unheld(line: SourceLine): Fence {
 interface LeastReplicas {
   readonly raise: (count: string) => Promise<void>;
   readonly shut: () => Promise<boolean>;
+  readonly before: () => number | undefined;
   readonly restore: () => Promise<void>;
 }
 
@@ -208,7 +220,12 @@ function leastReplicas(line: SourceLine): LeastReplicas {
     await line.use((control) => setLeastReplicas(control, count));
     before = undefined;
   }
-  return { raise, shut, restore };
+  return {
+    raise,
+    shut,
+    before: () => (before === undefined ? undefined : Number(before)),
+    restore,
+  };
 }
 
 const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;

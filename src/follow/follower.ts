@@ -284,7 +284,7 @@ export class Follower {
     fence: Fence,
     heldFromMs: number,
     hasSwitched: boolean,
-  ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source'>> {
+  ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
     const { changed, warn } = this.#options;
     let reason = 'it does not let us (CONFIG SET min-replicas-to-write)';
     const isRefusing = await fence.shut().catch((error: unknown) => {
@@ -313,7 +313,12 @@ export class Follower {
         `The source took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
       );
     }
-    return { heldMs, lateWrites, source: isRefusing ? 'refuses writes' : 'writable' };
+    return {
+      heldMs,
+      lateWrites,
+      source: isRefusing ? 'refuses writes' : 'writable',
+      minReplicasToWrite: isRefusing ? (fence.replicasBefore ?? null) : null,
+    };
   }
 
   async #letGo(fence: Fence): Promise<void> {

@@ -258,10 +258,16 @@ describe('a run with --follow', () => {
     async (fence) => {
       await fillMixed(stage.source, 100);
       const killClients = `${cli} -p ${String(stage.source.port)} CLIENT KILL TYPE normal`;
+      // The run counts as a replica.
+      await stage.source.client.config('SET', 'min-replicas-to-write', 1);
       const run = follow('--on-cutover', killClients, '--fence', fence, '--cutover', 'auto');
       const { code, report } = reportOf(await run.done);
       expect([code, report.status]).toEqual([0, 'complete']);
-      expect(report.follow?.cutover).toMatchObject({ fence, source: 'refuses writes' });
+      expect(report.follow?.cutover).toMatchObject({
+        fence,
+        source: 'refuses writes',
+        minReplicasToWrite: 1,
+      });
     },
   );
 

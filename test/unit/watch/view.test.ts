@@ -74,6 +74,7 @@ describe('the view', () => {
       heldMs: 9,
       fence: 'pause',
       lateWrites: 0,
+      minReplicasToWrite: null,
       source: 'writable',
       keys: { source: 1, cluster: 1 },
     } as const;
