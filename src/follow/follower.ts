@@ -35,6 +35,8 @@ export interface FollowerOptions {
    */
   enterBySideDoor(): Promise<void>;
   leaveSideDoor(): void;
+  /** While they are lifted, keys are copied as fast as it goes. */
+  liftLimits(isLifted: boolean): void;
   readonly maxHoldMs: number;
   readonly onCutover: string | undefined;
   /** Cut over as soon as the copy is complete and little waits. */
@@ -172,6 +174,8 @@ export class Follower {
     const { source, feed, tell, warn, logger } = this.#options;
     const { signal } = abort;
     source.hurry(true);
+    // Every key that waits is one that writes are held for.
+    this.#options.liftLimits(true);
     let timer: NodeJS.Timeout | undefined;
     const line = new SourceLine(() => this.#options.openControl());
     const fence = createFence(this.#options.fence, line);
@@ -223,6 +227,7 @@ export class Follower {
       if (this.#options.isAutomatic) this.#tryAgainLater();
       throw new ImportError(this.#refused, { cause: reason });
     } finally {
+      this.#options.liftLimits(false);
       line.close();
     }
   }

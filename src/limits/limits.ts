@@ -7,7 +7,7 @@ import type { Allowance } from './allowance.js';
 import type { Distance } from './distance.js';
 import type { Throttle } from './throttle.js';
 
-export interface Limits extends Pick<Throttle, 'turn' | 'weigh'> {
+export interface Limits extends Pick<Throttle, 'turn' | 'weigh' | 'lift'> {
   /** How many keys one SCAN should bring. */
   page(): number;
   /** How many keys go together. */
@@ -43,6 +43,9 @@ export function createLimits(
       return throttle.isLimited || allowance?.limitMs !== undefined;
     },
     turn: (keyCount) => throttle.turn(keyCount),
+    lift(isLifted) {
+      throttle.lift(isLifted);
+    },
     weigh(keyCount, valueBytes) {
       throttle.weigh(keyCount, valueBytes);
     },

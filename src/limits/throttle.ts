@@ -31,6 +31,8 @@ export interface Throttle {
   pause(): void;
   resume(): void;
   readonly isPaused: boolean;
+  /** While it is lifted, no rate counts; a pause does. */
+  lift(isLifted: boolean): void;
   /** The run ends: what is in flight waits no longer. */
   release(): void;
 }
@@ -39,6 +41,7 @@ export interface Throttle {
 const pieceMs = 50;
 /** As long as nobody knows what values weigh, pieces are small. */
 const unknownPieceKeys = 4;
+const noLimits: ThrottleLimits = { keysPerSecond: undefined, bytesPerSecond: undefined };
 
 export function createThrottle(given: ThrottleLimits): Throttle {
   let limits = given;
@@ -50,6 +53,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   let isOneAhead = false;
   let released = false;
   let paused = false;
+  let lifted = false;
   let waiting = interruptible();
   const gate = new Gate();
 
@@ -63,8 +67,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       await resumed();
       // Nobody knows how long the next piece takes while nobody knows what the first one weighs.
       await gate.until(() => {
-        const isUnknown =
-          limits.bytesPerSecond !== undefined && expectedBytes === undefined && !released;
+        const isHeld = limits.bytesPerSecond !== undefined && !released && !lifted;
+        const isUnknown = isHeld && expectedBytes === undefined;
         if (isUnknown && isOneAhead && !isAhead) return false;
         isAhead = isUnknown;
         isOneAhead ||= isUnknown;
@@ -73,7 +77,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       const nowMs = performance.now();
       const mineMs = Math.max(nowMs, turnMs);
       turnMs = mineMs + tookMs(keyCount, expectedOf(keyCount));
-      isMine = released || mineMs <= nowMs || (await passes(mineMs - nowMs));
+      isMine = released || lifted || mineMs <= nowMs || (await passes(mineMs - nowMs));
     }
     await resumed();
   }
@@ -83,7 +87,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   }
 
   function tookMs(keyCount: number, bytes: number): number {
-    const { keysPerSecond = Infinity, bytesPerSecond = Infinity } = limits;
+    const { keysPerSecond = Infinity, bytesPerSecond = Infinity } = lifted ? noLimits : limits;
     return Math.max(keyCount / keysPerSecond, bytes / bytesPerSecond) * 1000;
   }
 
@@ -112,7 +116,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     const isNews = expectedBytes === undefined || mean > expectedBytes;
     expectedBytes = isNews ? mean : ((expectedBytes ?? 0) * 7 + mean) / 8;
     const { bytesPerSecond } = limits;
-    if (bytesPerSecond === undefined) return;
+    if (bytesPerSecond === undefined || lifted) return;
     turnMs = Math.max(performance.now(), turnMs) + (more / bytesPerSecond) * 1000;
   }
 
@@ -135,7 +139,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       interrupt();
     },
     get pieceKeys() {
-      const { keysPerSecond = Infinity, bytesPerSecond } = limits;
+      const { keysPerSecond = Infinity, bytesPerSecond } = lifted ? noLimits : limits;
       const byKeys = (keysPerSecond * pieceMs) / 1000;
       if (bytesPerSecond === undefined) return Math.max(1, Math.round(byKeys));
       const byBytes =
@@ -151,6 +155,10 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       interrupt();
     },
     resume,
+    lift(isLifted) {
+      lifted = isLifted;
+      interrupt();
+    },
     release() {
       released = true;
       interrupt();

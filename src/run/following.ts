@@ -43,7 +43,7 @@ const lookEveryMs = 1000;
 export interface FollowingOptions {
   readonly ready: Ready;
   readonly options: FollowOptions & PatienceOptions;
-  readonly limits: Pick<Limits, 'page'>;
+  readonly limits: Pick<Limits, 'page' | 'lift'>;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
@@ -183,6 +183,9 @@ export class Following {
       enterBySideDoor: () => this.#enterBySideDoor(),
       leaveSideDoor: () => {
         this.#leaveSideDoor();
+      },
+      liftLimits: (isLifted) => {
+        this.#given.limits.lift(isLifted);
       },
       maxHoldMs: options.maxHoldMs,
       onCutover: options.onCutover,

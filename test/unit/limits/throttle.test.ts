@@ -120,3 +120,24 @@ it('lets the piece that goes ahead have another turn, when limits change while i
   throttle.weigh(1, 4);
   await all;
 });
+
+it('lets all go as fast as they come while it is lifted, but not through a pause', async () => {
+  const throttle = throttleOf({ keysPerSecond: 0.001 });
+  await throttle.turn(10);
+  const waiting = turns(throttle, [10, 10]);
+  await moment();
+  expect(waiting.cameAtMs).toHaveLength(0);
+  throttle.pause();
+  throttle.lift(true);
+  await moment();
+  expect(waiting.cameAtMs).toHaveLength(0);
+  throttle.resume();
+  await waiting.all;
+  expect(throttle.pieceKeys).toBe(throttleOf({}).pieceKeys);
+  throttle.lift(false);
+  await throttle.turn(1);
+  const { cameAtMs } = turns(throttle, [1]);
+  await moment();
+  expect(cameAtMs).toHaveLength(0);
+  throttle.release();
+});
