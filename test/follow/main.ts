@@ -33,7 +33,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     /** How many rounds are played at the same time. */
     jobs: { type: 'string', default: '2' },
-    /** Moves large values element by element, in every other round: which does not go well yet. */
+    /** Moves large values element by element, in every other round. */
     split: { type: 'boolean', default: false },
     /** How changes are learnt: auto, replication, tracking, notifications or none. */
     feed: { type: 'string', default: 'auto' },
