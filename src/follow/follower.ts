@@ -51,6 +51,15 @@ export interface FollowerOptions {
   readonly warn: (sentence: string) => void;
 }
 
+/** How writes were held until the end. */
+interface Hold {
+  readonly heldFromMs: number;
+  /** Clients write to the cluster already. */
+  readonly hasSwitched: boolean;
+  /** How many gaps the feed had had when the last change was copied. */
+  readonly gaps: number;
+}
+
 /** With no more than that waiting at the end of a round, the source is followed closely. */
 const closeKeys = 10_000;
 /** How long rounds go on before writes are held, so that little is left for the hold. */
@@ -195,6 +204,7 @@ export class Follower {
         abort.abort(new ImportError(words));
       }, this.#options.maxHoldMs);
       await this.#copyTheRest(line, fence, signal);
+      const { gaps } = feed;
       const [sourceKeys, clusterKeys] = await unlessAborted(
         Promise.all([line.use((control) => control.call('DBSIZE')), this.#options.clusterKeys()]),
         signal,
@@ -208,7 +218,7 @@ export class Follower {
       signal.throwIfAborted();
       clearTimeout(timer);
       // From here on the cluster counts: nothing is taken back any more.
-      const end = await this.#end(line, fence, heldFromMs, hasSwitched);
+      const end = await this.#end(line, fence, { heldFromMs, hasSwitched, gaps });
       const cutover = { at: new Date(atMs).toISOString(), fence: fence.name, keys, ...end };
       this.#cutover = cutover;
       logger.info({ ...cutover }, 'cut over');
@@ -281,16 +291,14 @@ export class Follower {
 
   /**
    * Leaves the source so that it takes no more writes, where that can be had.
-   * @param hasSwitched clients write to the cluster already.
    * @throws ConnectionError when the source can't be reached, unless the clients have been switched over.
    */
   async #end(
     line: SourceLine,
     fence: Fence,
-    heldFromMs: number,
-    hasSwitched: boolean,
+    { heldFromMs, hasSwitched, gaps }: Hold,
   ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
-    const { changed, warn } = this.#options;
+    const { changed, feed, warn } = this.#options;
     let reason = 'it does not let us (CONFIG SET min-replicas-to-write)';
     const isRefusing = await fence.shut().catch((error: unknown) => {
       if (!hasSwitched) throw error;
@@ -305,11 +313,13 @@ export class Follower {
     const late = [...names];
     const found = await line.use((control) => countThere(control, late)).catch(() => late.length);
     // Of a script or FLUSHALL it is not known which keys it wrote to.
-    const lateWrites = everything === undefined ? found : Math.max(1, found);
+    // A feed that was lost meanwhile, and can't go on, has heard of none.
+    const isLate = everything !== undefined && feed.gaps === gaps;
+    const lateWrites = isLate ? Math.max(1, found) : found;
     if (!isRefusing) {
       warn(`The source could not be made to refuse writes (${reason}): keep its clients off.`);
     }
-    if (everything !== undefined) {
+    if (isLate) {
       warn(
         `The source was written to after the cutover (${everything}), which is not in the cluster: some client still writes there.`,
       );

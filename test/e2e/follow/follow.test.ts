@@ -388,6 +388,21 @@ describe.each(['tracking', 'notifications', 'none'] as const)('a run with --feed
 
   if (feed === 'none') return;
 
+  it('takes a connection that is lost while clients are switched for no late write', async () => {
+    await fillMixed(stage.source, 100);
+    const ask = `${cli} -p ${String(stage.source.port)}`;
+    const isBack =
+      feed === 'tracking'
+        ? `${ask} INFO clients | grep -q tracking_clients:1`
+        : `test $(${ask} PUBSUB NUMPAT) = 1`;
+    const killed = `${ask} CLIENT KILL TYPE normal; ${ask} CLIENT KILL TYPE pubsub`;
+    const switching = `${killed}; until ${isBack}; do sleep 0.02; done`;
+    const run = follow('--feed', feed, '--on-cutover', switching, '--cutover', 'auto');
+    const { code, report } = reportOf(await run.done);
+    expect([code, report.status]).toEqual([0, 'complete']);
+    expect(report.follow?.cutover).toMatchObject({ lateWrites: 0 });
+  });
+
   it('compares all keys after its connection was lost', async () => {
     const { client } = stage.source;
     await fillMixed(stage.source, 500);
