@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import type { Endpoint } from '../redis/endpoint.js';
 import { command, LF } from '../redis/frames.js';
-import { MonitorLines } from '../redis/monitor-lines.js';
+import { MonitorFilter } from '../redis/monitor-filter.js';
 import { locate } from '../redis/sentinel.js';
 import { tlsOptions } from '../redis/tls.js';
 
@@ -68,7 +68,7 @@ async function letIn(client: Socket, source: Endpoint, timeoutMs: number): Promi
   const user = username === undefined ? [] : [username];
   let answersLeft = password === undefined ? 1 : 2;
   let head = '';
-  const lines = new MonitorLines();
+  const lines = new MonitorFilter();
 
   const passOn = (bytes: Buffer): void => {
     for (const part of lines.without(bytes)) {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { MonitorLines } from '../../../src/redis/monitor-lines.js';
+import { MonitorFilter } from '../../../src/redis/monitor-filter.js';
 
 /** What a 5.0.14 sent to a connection that had asked for MONITOR, whose own commands are told of as well. */
 const told = (words: string): string => `+1764412345.012345 [0 127.0.0.1:40612] ${words}\r\n`;
@@ -25,7 +25,7 @@ const wanted = `${answers.join('')}*2\r\n:1\r\n$1\r\n1\r\n`;
 it.each([1, 2, 3, 7, 64, 10_000])(
   'leaves out what MONITOR tells, in pieces of %i bytes',
   (size) => {
-    const lines = new MonitorLines();
+    const lines = new MonitorFilter();
     const kept: Buffer[] = [];
     const bytes = Buffer.from(sent, 'latin1');
     for (let at = 0; at < bytes.length; at += size) {

@@ -10,7 +10,7 @@ const dot = 0x2e;
 const zero = 0x30;
 const nine = 0x39;
 
-export class MonitorLines {
+export class MonitorFilter {
   /** What was not decided yet: the start of a line, of which more has to come. */
   #rest: Buffer = Buffer.alloc(0);
   /** How many bytes of a value are still to come, with the end of its line. */
