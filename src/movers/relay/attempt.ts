@@ -63,6 +63,7 @@ export class Attempt {
    * @param given makes the same keys, each with what its node was given.
    */
   async remove(
+    job: JobPolicy,
     acknowledged: Keys,
     given = (): Keys => this.sent.withValues(acknowledged),
   ): Promise<Removed | 'in-doubt'> {
@@ -72,11 +73,8 @@ export class Attempt {
       return await removal.remove(acknowledged, ticket);
     } catch (error) {
       const { message } = importErrorOf(error);
-      const copy: Copy = {
-        state: 'may-be-moved',
-        sourceRun: this.connection.sourceRun,
-        ...storedBy(this.target, this.batch),
-      };
+      const known = this.#copyAfterLoss(job, 'deleting');
+      const copy = { ...known, ...storedBy(this.target, this.batch) };
       this.outcome.retry(given(), { class: 'source', message, copy });
       return 'in-doubt';
     }
@@ -84,11 +82,15 @@ export class Attempt {
 
   /** A connection was lost before the keys were told to leave: all of them go round again. */
   allAgain(job: JobPolicy, why: { class: FailureClass; message: string }): Outcome {
-    const { batch, connection, sent } = this;
+    const { batch, sent } = this;
     const outcome = outcomeBuilder();
-    const copy = afterLostConnection(job, batch.copy, 'storing', connection.sourceRun);
+    const copy = this.#copyAfterLoss(job, 'storing');
     outcome.retry(batch.keys.values ? batch.keys : sent.withValues(batch.keys), { ...why, copy });
     return outcome.build();
+  }
+
+  #copyAfterLoss(job: JobPolicy, phase: 'storing' | 'deleting'): Copy {
+    return afterLostConnection(job, this.batch.copy, phase, this.connection.sourceRun);
   }
 }
 

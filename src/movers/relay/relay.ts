@@ -224,7 +224,7 @@ export function relay(options: RelayOptions): Mover {
       return { changed: true, byElements };
     }
     const acknowledged = joined([verified.keys, verified.found]);
-    const removed = await attempt.remove(acknowledged);
+    const removed = await attempt.remove(options.job, acknowledged);
     const changed = verified.again.count > 0;
     if (removed === 'in-doubt') return { changed, byElements };
     // What was copied before, and now once more, was counted then.

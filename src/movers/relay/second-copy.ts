@@ -102,7 +102,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     restAgain({ class: connection.source.lost ? 'source' : 'unavailable', message });
   }
   const acknowledged = together(leaving);
-  const removed = await attempt.remove(acknowledged, () => acknowledged);
+  const removed = await attempt.remove(job, acknowledged, () => acknowledged);
   if (removed === 'in-doubt') return { kept: [], why: undefined };
   const indexes = removed === 'removed' ? [] : (removed.indexes ?? [...leaving.keys()]);
   const as = job.mode === 'copy' && batch.listedBefore ? 'repeated' : 'moved';

@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { compareValue, sideOf } from '../../../src/compare/value.js';
+import { afterLostConnection } from '../../../src/movers/policy.js';
 import { Attempt } from '../../../src/movers/relay/attempt.js';
 import { watchedRemoval } from '../../../src/movers/relay/guard-by-watch.js';
 import { NodePool } from '../../../src/movers/relay/node-pool.js';
@@ -59,17 +60,22 @@ function given(names: readonly string[], values: readonly string[]): Keys {
   return withSentValues(keysOf(...names), records);
 }
 
-/** One attempt with these keys. @returns what goes round again. */
-async function tryToMove(keys: Keys, copy: Copy): Promise<ReturnType<Attempt['outcome']['build']>> {
+/** An attempt with these keys, over connections of its own. */
+async function begin(keys: Keys, copy: Copy, word: 'UNLINK' | undefined = 'UNLINK') {
   const [from, to] = await Promise.all([
     connectTo(source.host, source.port),
     connectTo(node.host, node.port),
   ]);
-  const removal = watchedRemoval(from, { word: 'UNLINK', scripts: false, silentPersist: false });
+  const removal = watchedRemoval(from, { word, scripts: false, silentPersist: false });
   const nodes = new NodePool(() => Promise.resolve(to), 1);
   const connection = new RelayConnection({ source: from, sourceRun: 'run', removal }, nodes);
   const batch: Batch = { node, keys, listedBefore: false, copy, attempt: 2, asking: false };
-  const attempt = new Attempt(connection, to, batch, removal, false);
+  return { from, to, attempt: new Attempt(connection, to, batch, removal, false) };
+}
+
+/** One attempt with these keys. @returns what goes round again. */
+async function tryToMove(keys: Keys, copy: Copy): Promise<ReturnType<Attempt['outcome']['build']>> {
+  const { from, to, attempt } = await begin(keys, copy);
   const options: SecondCopyOptions = {
     job,
     commandsFor: () => words,
@@ -94,6 +100,20 @@ async function tryToMove(keys: Keys, copy: Copy): Promise<ReturnType<Attempt['ou
   await moveAgain(options, attempt);
   return attempt.outcome.build();
 }
+
+it.each(['move', 'copy', 'follow'] as const)(
+  'knows what the policy says of copies where the source is lost at the end (%s)',
+  async (mode) => {
+    const copy: Copy = { state: 'unknown' };
+    const keys = keysOf('key');
+    const { from, attempt } = await begin(keys, copy, mode === 'move' ? 'UNLINK' : undefined);
+    from.close();
+    expect(await attempt.remove({ ...job, mode }, keys)).toBe('in-doubt');
+    const [again] = attempt.outcome.build().retries;
+    expect(again?.copy).toMatchObject(afterLostConnection({ mode }, copy, 'deleting', 'run'));
+    expect(again?.copy?.storedAt).toBe(node);
+  },
+);
 
 it('never takes an older value for what the node has, where the node was lost midway', async () => {
   const names = ['first', 'second'];
