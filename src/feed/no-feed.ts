@@ -23,6 +23,7 @@ export class NoFeed implements Feed {
     this.ended = new Promise((resolve) => {
       this.#settleEnded = resolve;
     });
+    this.passEnded(0);
   }
 
   get heardAtMs(): number {

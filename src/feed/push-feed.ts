@@ -9,45 +9,26 @@
  * Nothing is kept for those who were away: after a lost connection everything may have changed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import pRetry from 'p-retry';
 import { unlessAborted } from '../async.js';
-import { ImportError, messageOf, PreflightError, SourceError } from '../errors.js';
+import { ImportError } from '../errors.js';
+import { listNames } from '../redis/ask.js';
 import type { Control } from '../redis/control.js';
-import { type Endpoint, printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import { textOf } from '../redis/reply.js';
 import { parseVersion } from '../redis/server.js';
-import type { Logger } from '../types.js';
 import { carriedOut, type CommandCounts, readCounts } from './command-counts.js';
-import type { AskSource, ChangeListener, Feed } from './feed.js';
+import type { AskSource, Feed } from './feed.js';
+import { FeedLife, type FeedOptions, opened } from './feed-life.js';
 import { groupCommands, type PushKind } from './push-kinds.js';
 import { PushReader } from './push-reader.js';
 import { ask, connectToSource, type SourceConnection } from './source-commands.js';
-
-export interface PushFeedOptions {
-  /** Of the source, with the database that is followed. */
-  readonly endpoint: Endpoint;
-  readonly listener: ChangeListener;
-  readonly logger: Logger;
-  readonly timeoutMs: number;
-  /** How long a lost connection is tried again before the feed gives up. */
-  readonly retryForMs: number;
-}
 
 /**
  * Listens, and resolves once every change from now on will be reported, but for what the kind is silent on.
  * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
  */
-export async function openPushFeed(kind: PushKind, options: PushFeedOptions): Promise<Feed> {
-  const feed = new PushFeed(kind, options);
-  try {
-    await feed.open();
-    return feed;
-  } catch (error) {
-    feed.close();
-    if (error instanceof PreflightError || !(error instanceof ImportError)) throw error;
-    throw new PreflightError(error.message, { cause: error });
-  }
+export function openPushFeed(kind: PushKind, options: FeedOptions): Promise<Feed> {
+  return opened(new PushFeed(kind, options));
 }
 
 const lookEveryMs = 5000;
@@ -63,14 +44,11 @@ interface Listening {
 class PushFeed implements Feed {
   readonly kind: PushKind['name'];
   readonly position = undefined;
-  readonly ended: Promise<void>;
   gaps = 0;
   heardAtMs = Date.now();
   readonly #kind: PushKind;
-  readonly #options: PushFeedOptions;
-  readonly #closing = new AbortController();
-  #settleEnded: (error?: SourceError) => void = () => undefined;
-  #giveUpError: SourceError | undefined;
+  readonly #options: FeedOptions;
+  readonly #life: FeedLife;
   #listening: Listening | undefined;
   #versionNumber = 0;
   /** As of the last look for commands that are silent on databases, and on keys. */
@@ -78,18 +56,18 @@ class PushFeed implements Feed {
   #keyCounts: CommandCounts = new Map();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(kind: PushKind, options: PushFeedOptions) {
+  constructor(kind: PushKind, options: FeedOptions) {
     this.kind = kind.name;
     this.#kind = kind;
     this.#options = options;
-    this.ended = new Promise((resolve, reject) => {
-      this.#settleEnded = (error) => {
-        if (error) reject(error);
-        else resolve();
-      };
+    this.#life = new FeedLife(options, () => {
+      clearInterval(this.#timer);
+      this.#listening?.source.connection.close();
     });
-    // Whoever does not watch it learns of the end from `caughtUp`.
-    this.ended.catch(() => undefined);
+  }
+
+  get ended(): Promise<void> {
+    return this.#life.ended;
   }
 
   get isUp(): boolean {
@@ -107,28 +85,13 @@ class PushFeed implements Feed {
 
   async caughtUp(askSource: AskSource, signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#heardAll(), signal);
-    const info = await unlessAborted(askSource(readCommandStats), signal);
-    this.#noteSilentDatabases(readCounts(info));
-    await this.#noteSilentKeys(readCounts(info), askSource, signal);
+    const counts = readCounts(await unlessAborted(askSource(readCommandStats), signal));
+    this.#noteSilentDatabases(counts);
+    await this.#noteSilentKeys(counts, askSource, signal);
   }
 
   close(): void {
-    this.#stop(new SourceError('the feed of changes was closed'));
-    this.#settleEnded();
-  }
-
-  #stop(error: SourceError): void {
-    this.#giveUpError ??= error;
-    clearInterval(this.#timer);
-    this.#closing.abort();
-    this.#listening?.source.connection.close();
-  }
-
-  /** For good: nothing is reported any more. */
-  #giveUp(error: SourceError): void {
-    if (this.#giveUpError) return;
-    this.#stop(error);
-    this.#settleEnded(error);
+    this.#life.close();
   }
 
   async #listen(): Promise<void> {
@@ -145,7 +108,7 @@ class PushFeed implements Feed {
         this.#kind.hear(news, endpoint.db, listener);
       });
       await this.#kind.begin(source, reader, endpoint.db);
-      this.#closing.signal.throwIfAborted();
+      this.#life.signal.throwIfAborted();
       this.#counts = this.#keyCounts = counts;
       this.#listening = { source, reader };
       this.heardAtMs = Date.now();
@@ -159,25 +122,10 @@ class PushFeed implements Feed {
   }
 
   async #listenAgain(lost: Error): Promise<void> {
-    if (this.#giveUpError) return;
-    const { endpoint, listener, logger, retryForMs } = this.#options;
-    const { signal } = this.#closing;
+    if (this.#life.error) return;
+    const { endpoint, listener, logger } = this.#options;
     logger.warn({ reason: lost.message }, 'the source can not be heard: connecting again');
-    try {
-      await pRetry(() => this.#listen(), {
-        retries: Infinity,
-        minTimeout: 50,
-        maxTimeout: 2000,
-        maxRetryTime: retryForMs,
-        signal,
-        shouldRetry: ({ error }) =>
-          error instanceof ImportError && !(error instanceof PreflightError),
-      });
-    } catch (error) {
-      const words = `the changes of ${printable(endpoint)} could not be heard again within ${String(retryForMs / 1000)} s: ${messageOf(error)}`;
-      this.#giveUp(new SourceError(words, { cause: error }));
-      return;
-    }
+    if (!(await this.#life.again(() => this.#listen()))) return;
     this.gaps++;
     listener.everything(
       endpoint.db,
@@ -191,7 +139,7 @@ class PushFeed implements Feed {
    */
   async #heardAll(): Promise<void> {
     for (;;) {
-      if (this.#giveUpError) throw this.#giveUpError;
+      if (this.#life.error) throw this.#life.error;
       const listening = this.#listening;
       try {
         await listening?.reader.ask('PING');
@@ -200,7 +148,7 @@ class PushFeed implements Feed {
       } catch (error) {
         if (!(error instanceof ImportError)) throw error;
       }
-      await sleep(50, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+      await sleep(50, undefined, { signal: this.#life.signal }).catch(() => undefined);
     }
   }
 
@@ -254,17 +202,15 @@ class PushFeed implements Feed {
 
   async #noteStreams(control: Control, signal: AbortSignal): Promise<void> {
     const { endpoint, listener } = this.#options;
-    let cursor = '0';
-    do {
+    const source = {
+      address: control.address,
+      call: (word: unknown, ...args: readonly (string | number | Buffer)[]) =>
+        control.callBinary(String(word), ...args),
+    };
+    for await (const names of listNames(source, pageKeys, ['TYPE', 'stream'])) {
       signal.throwIfAborted();
-      const words = [cursor, 'TYPE', 'stream', 'COUNT', pageKeys] as const;
-      const reply = await control.callBinary('SCAN', ...words);
-      const [next, names] = Array.isArray(reply) ? reply : [];
-      cursor = String(next);
-      for (const name of Array.isArray(names) ? names : []) {
-        if (Buffer.isBuffer(name)) listener.changed(endpoint.db, name.toString('latin1'));
-      }
-    } while (cursor !== '0');
+      for (const name of names) listener.changed(endpoint.db, name.toString('latin1'));
+    }
   }
 }
 

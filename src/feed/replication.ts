@@ -8,7 +8,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pRetry from 'p-retry';
 import { unlessAborted } from '../async.js';
 import {
   ConnectionError,
@@ -21,12 +20,12 @@ import {
 } from '../errors.js';
 import { placesByCommand } from '../redis/command-keys.js';
 import type { Control } from '../redis/control.js';
-import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { addressOf } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
-import type { Logger } from '../types.js';
 import { makeBacklog } from './backlog.js';
 import { Changes } from './changes.js';
-import type { AskSource, ChangeListener, Feed } from './feed.js';
+import type { AskSource, Feed } from './feed.js';
+import { FeedLife, type FeedOptions, opened } from './feed-life.js';
 import type { FeedPosition } from '../types.js';
 import { openReplicaLink, type ReplicaLink } from './replica-link.js';
 import {
@@ -39,15 +38,7 @@ import {
 } from './source-commands.js';
 import { type FrameWords, StreamReader } from './stream-reader.js';
 
-export interface ReplicationFeedOptions {
-  /** Of the source; its database does not count. */
-  readonly endpoint: Endpoint;
-  readonly listener: ChangeListener;
-  readonly logger: Logger;
-  /** For opening and for ordinary commands. */
-  readonly timeoutMs: number;
-  /** How long a lost link is tried again before the feed gives up. */
-  readonly retryForMs: number;
+export interface ReplicationFeedOptions extends FeedOptions {
   /** Readies the source, each time before it is joined: what was set there is forgotten when it is started again. */
   readonly prepare?: () => Promise<void>;
   /** What PSYNC is called at the source: services rename it. */
@@ -63,18 +54,8 @@ export interface ReplicationFeedOptions {
  * Joins, and resolves once every change from now on will be reported. The listener may hear of some before.
  * @throws PreflightError in one sentence that names the server, what it refused, and the way out.
  */
-export async function openReplicationFeed(
-  options: ReplicationFeedOptions,
-): Promise<ReplicationFeed> {
-  const feed = new ReplicationFeed(options);
-  try {
-    await feed.open();
-    return feed;
-  } catch (error) {
-    feed.close();
-    if (error instanceof PreflightError || !(error instanceof ImportError)) throw error;
-    throw new PreflightError(error.message, { cause: error });
-  }
+export function openReplicationFeed(options: ReplicationFeedOptions): Promise<ReplicationFeed> {
+  return opened(new ReplicationFeed(options));
 }
 
 const ackEveryMs = 1000;
@@ -103,35 +84,32 @@ interface Waiter {
 
 export class ReplicationFeed implements Feed {
   readonly kind = 'replication';
-  readonly ended: Promise<void>;
   gaps = 0;
+  readonly #life: FeedLife;
   #stream: Stream | undefined;
   #link: ReplicaLink | undefined;
   #linkedAtMs = 0;
-  #giveUpError: SourceError | undefined;
-  #settleEnded: (error?: SourceError) => void = () => undefined;
   #waiters: Waiter[] = [];
-  /** Ends all waiting when the feed is closed or has given up. */
-  readonly #closing = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #silentTicksAllowed: number;
   #silentTicks = 0;
 
   constructor(readonly options: ReplicationFeedOptions) {
-    this.ended = new Promise((resolve, reject) => {
-      this.#settleEnded = (error) => {
-        if (error) reject(error);
-        else resolve();
-      };
+    this.#life = new FeedLife(options, (error) => {
+      clearInterval(this.#timer);
+      this.#link?.close();
+      this.#rejectWaiters(error);
     });
-    // Whoever does not watch it learns of the end from `reached`.
-    this.ended.catch(() => undefined);
     const silenceMs = Math.max(shortestSilenceMs, 3 * options.timeoutMs);
     this.#silentTicksAllowed = Math.ceil(silenceMs / ackEveryMs);
     this.#timer = setInterval(() => {
       this.#tick();
     }, ackEveryMs);
     this.#timer.unref();
+  }
+
+  get ended(): Promise<void> {
+    return this.#life.ended;
   }
 
   /** Up to this offset of the source's stream every change has been reported to the listener. */
@@ -191,7 +169,7 @@ export class ReplicationFeed implements Feed {
         },
       };
       if (signal.aborted) fail();
-      else if (this.#giveUpError) reject(this.#giveUpError);
+      else if (this.#life.error) reject(this.#life.error);
       else if (this.offset >= offset) resolve();
       else {
         signal.addEventListener('abort', fail);
@@ -201,25 +179,13 @@ export class ReplicationFeed implements Feed {
   }
 
   close(): void {
-    this.#stop(new SourceError('the feed of changes was closed'));
-    this.#settleEnded();
+    this.#life.close();
   }
 
-  #stop(error: SourceError): void {
-    this.#giveUpError ??= error;
-    clearInterval(this.#timer);
-    this.#closing.abort();
-    this.#link?.close();
+  #rejectWaiters(error: SourceError): void {
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const waiter of waiters) waiter.reject(this.#giveUpError);
-  }
-
-  /** For good: nothing is reported any more. */
-  #giveUp(error: SourceError): void {
-    if (this.#giveUpError) return;
-    this.#stop(error);
-    this.#settleEnded(error);
+    for (const waiter of waiters) waiter.reject(error);
   }
 
   #tick(): void {
@@ -284,7 +250,7 @@ export class ReplicationFeed implements Feed {
       changes.take(words);
     } catch (error) {
       const message = `a change could not be taken note of: ${messageOf(error)}`;
-      this.#giveUp(new SourceError(message, { cause: error }));
+      this.#life.giveUp(new SourceError(message, { cause: error }));
       throw error;
     }
   }
@@ -305,7 +271,7 @@ export class ReplicationFeed implements Feed {
         link = await this.#joinAnew(source, placesOf);
         if (position) this.#reportGap(position);
       }
-      this.#closing.signal.throwIfAborted();
+      this.#life.signal.throwIfAborted();
       this.#link = link;
       this.#linkedAtMs = performance.now();
       this.#silentTicks = 0;
@@ -456,40 +422,24 @@ export class ReplicationFeed implements Feed {
     listener.everything(undefined, why);
     if (this.#stream?.replicationId === missedFrom.replicationId) return;
     // Their offsets are of a history that has ended.
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) {
-      waiter.reject(
-        new SourceError('the source began a new history while its changes were waited for'),
-      );
-    }
+    this.#rejectWaiters(
+      new SourceError('the source began a new history while its changes were waited for'),
+    );
   }
 
   async #rejoin(lost: Error): Promise<void> {
-    if (this.#giveUpError) return;
-    const { endpoint, logger, retryForMs } = this.options;
-    const { signal } = this.#closing;
+    if (this.#life.error) return;
+    const { logger } = this.options;
     logger.warn(
       { reason: lost.message },
       'the replication link to the source was lost: opening it again',
     );
-    try {
-      if (performance.now() - this.#linkedAtMs < shortLifeMs) {
-        await sleep(shortLifeMs / 5, undefined, { signal });
-      }
-      await pRetry(() => this.#join(this.position), {
-        retries: Infinity,
-        minTimeout: 50,
-        maxTimeout: 2000,
-        maxRetryTime: retryForMs,
-        signal,
-        shouldRetry: ({ error }) =>
-          error instanceof ImportError && !(error instanceof PreflightError),
-      });
-      logger.info({ position: this.position }, 'the replication link to the source is up again');
-    } catch (error) {
-      this.#giveUp(whyNot(error, printable(endpoint), retryForMs));
+    if (performance.now() - this.#linkedAtMs < shortLifeMs) {
+      const { signal } = this.#life;
+      await sleep(shortLifeMs / 5, undefined, { signal }).catch(() => undefined);
     }
+    if (!(await this.#life.again(() => this.#join(this.position)))) return;
+    logger.info({ position: this.position }, 'the replication link to the source is up again');
   }
 
   get #psyncName(): string {
@@ -536,13 +486,4 @@ async function readSettledState(source: SourceConnection): Promise<StreamState> 
 function knownDb({ db }: FeedPosition, state: StreamState): number | undefined {
   if (db !== unknownDb) return db;
   return state.hasOneDb ? 0 : undefined;
-}
-
-function whyNot(error: unknown, name: string, retryForMs: number): SourceError {
-  const reason = messageOf(error);
-  const message =
-    error instanceof PreflightError
-      ? reason
-      : `the changes of ${name} could not be heard again within ${String(retryForMs / 1000)} s: ${reason}`;
-  return new SourceError(message, { cause: error });
 }

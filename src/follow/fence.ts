@@ -31,11 +31,9 @@ export interface Fence {
   /**
    * Leaves the source so that it refuses writes: who comes late gets an error instead of losing data, and a later
    * start knows that the cluster has taken over.
-   * @returns whether that could be had.
+   * @returns how many replicas it wanted for a write before; undefined: it does not let us.
    */
-  shut(): Promise<boolean>;
-  /** How many replicas the source wanted for a write before; undefined: that was not changed. */
-  readonly replicasBefore: number | undefined;
+  shut(): Promise<number | undefined>;
   /** Lets go what waits behind a pause: it is refused, if the source has been shut. */
   unpause(): Promise<void>;
   /** Lets writes go on. */
@@ -141,9 +139,6 @@ function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pa
     },
     hasHeldSince: (ms) => fromMs <= ms && performance.now() < untilMs && line.openings === opening,
     shut: () => replicas.shut(),
-    get replicasBefore() {
-      return replicas.before();
-    },
     unpause,
     async release() {
       await replicas.restore();
@@ -165,9 +160,6 @@ function refusing(line: SourceLine): Fence {
     },
     hasHeldSince: (ms) => fromMs <= ms && line.openings === opening,
     shut: () => replicas.shut(),
-    get replicasBefore() {
-      return replicas.before();
-    },
     unpause: () => Promise.resolve(),
     release: () => replicas.restore(),
   };
@@ -180,37 +172,34 @@ function unheld(line: SourceLine): Fence {
     hold: () => Promise.resolve(),
     hasHeldSince: () => true,
     shut: () => replicas.shut(),
-    get replicasBefore() {
-      return replicas.before();
-    },
     unpause: () => Promise.resolve(),
     release: () => replicas.restore(),
   };
 }
 
 interface LeastReplicas {
-  readonly raise: (count: string) => Promise<void>;
-  readonly shut: () => Promise<boolean>;
-  readonly before: () => number | undefined;
+  /** @returns what it was before. */
+  readonly raise: (count: string) => Promise<string>;
+  readonly shut: () => Promise<number | undefined>;
   readonly restore: () => Promise<void>;
 }
 
 /** How many replicas the source wants before it takes a write, and what that was before. */
 function leastReplicas(line: SourceLine): LeastReplicas {
   let before: string | undefined;
-  async function raise(count: string): Promise<void> {
+  async function raise(count: string): Promise<string> {
     if (before === undefined) {
       const found = await line.use(readLeastReplicas);
       before = isOurs(found) ? '0' : found;
     }
     await line.use((control) => setLeastReplicas(control, count));
+    return before;
   }
-  async function shut(): Promise<boolean> {
+  async function shut(): Promise<number | undefined> {
     try {
-      await raise(shutReplicas);
-      return true;
+      return Number(await raise(shutReplicas));
     } catch (error) {
-      if (error instanceof RefusedError) return false;
+      if (error instanceof RefusedError) return undefined;
       throw error;
     }
   }
@@ -220,12 +209,7 @@ function leastReplicas(line: SourceLine): LeastReplicas {
     await line.use((control) => setLeastReplicas(control, count));
     before = undefined;
   }
-  return {
-    raise,
-    shut,
-    before: () => (before === undefined ? undefined : Number(before)),
-    restore,
-  };
+  return { raise, shut, restore };
 }
 
 const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;

@@ -300,11 +300,12 @@ export class Follower {
   ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
     const { changed, feed, warn } = this.#options;
     let reason = 'it does not let us (CONFIG SET min-replicas-to-write)';
-    const isRefusing = await fence.shut().catch((error: unknown) => {
+    const replicasBefore = await fence.shut().catch((error: unknown) => {
       if (!hasSwitched) throw error;
       reason = messageOf(error);
-      return false;
+      return undefined;
     });
+    const isRefusing = replicasBefore !== undefined;
     await fence.unpause().catch(() => undefined);
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
@@ -332,7 +333,7 @@ export class Follower {
       heldMs,
       lateWrites,
       source: isRefusing ? 'refuses writes' : 'writable',
-      minReplicasToWrite: isRefusing ? (fence.replicasBefore ?? null) : null,
+      minReplicasToWrite: replicasBefore ?? null,
     };
   }
 

@@ -7,15 +7,14 @@
  * used for moments only, since a source tells each of them of all that it is asked.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
 import type { Endpoint } from '../redis/endpoint.js';
 import { command, LF } from '../redis/frames.js';
 import { MonitorFilter } from '../redis/monitor-filter.js';
 import { locate } from '../redis/sentinel.js';
-import { tlsOptions } from '../redis/tls.js';
+import { openSocket } from '../redis/socket.js';
 
 export interface SideDoor {
   /** The same source, by this door: whoever enters is logged in already. */
@@ -60,11 +59,8 @@ async function letIn(client: Socket, source: Endpoint, timeoutMs: number): Promi
   // Who is sent away hears of it by the end of the connection.
   client.on('error', () => undefined);
   const endpoint = await locate(source, timeoutMs);
-  const { host, port, socket: path, username, password } = endpoint;
-  const target = { host, port, noDelay: true };
-  const upstream: Socket = endpoint.tls
-    ? connectTls({ ...target, ...tlsOptions(host, endpoint.trust) })
-    : connectTcp(path === undefined ? target : { path });
+  const { username, password } = endpoint;
+  const upstream = openSocket(endpoint);
   const user = username === undefined ? [] : [username];
   let answersLeft = password === undefined ? 1 : 2;
   let head = '';

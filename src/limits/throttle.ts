@@ -57,6 +57,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   let waiting = interruptible();
   const gate = new Gate();
 
+  const inForce = (): ThrottleLimits => (lifted ? noLimits : limits);
+
   async function resumed(): Promise<void> {
     while (paused) await gate.until(() => !paused);
   }
@@ -67,8 +69,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       await resumed();
       // Nobody knows how long the next piece takes while nobody knows what the first one weighs.
       await gate.until(() => {
-        const isHeld = limits.bytesPerSecond !== undefined && !released && !lifted;
-        const isUnknown = isHeld && expectedBytes === undefined;
+        const isUnknown =
+          inForce().bytesPerSecond !== undefined && expectedBytes === undefined && !released;
         if (isUnknown && isOneAhead && !isAhead) return false;
         isAhead = isUnknown;
         isOneAhead ||= isUnknown;
@@ -77,7 +79,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       const nowMs = performance.now();
       const mineMs = Math.max(nowMs, turnMs);
       turnMs = mineMs + tookMs(keyCount, expectedOf(keyCount));
-      isMine = released || lifted || mineMs <= nowMs || (await passes(mineMs - nowMs));
+      isMine = released || mineMs <= nowMs || (await passes(mineMs - nowMs));
     }
     await resumed();
   }
@@ -87,7 +89,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
   }
 
   function tookMs(keyCount: number, bytes: number): number {
-    const { keysPerSecond = Infinity, bytesPerSecond = Infinity } = lifted ? noLimits : limits;
+    const { keysPerSecond = Infinity, bytesPerSecond = Infinity } = inForce();
     return Math.max(keyCount / keysPerSecond, bytes / bytesPerSecond) * 1000;
   }
 
@@ -115,8 +117,8 @@ export function createThrottle(given: ThrottleLimits): Throttle {
     // What has grown is believed at once, what has shrunk little by little.
     const isNews = expectedBytes === undefined || mean > expectedBytes;
     expectedBytes = isNews ? mean : ((expectedBytes ?? 0) * 7 + mean) / 8;
-    const { bytesPerSecond } = limits;
-    if (bytesPerSecond === undefined || lifted) return;
+    const { bytesPerSecond } = inForce();
+    if (bytesPerSecond === undefined) return;
     turnMs = Math.max(performance.now(), turnMs) + (more / bytesPerSecond) * 1000;
   }
 
@@ -139,7 +141,7 @@ export function createThrottle(given: ThrottleLimits): Throttle {
       interrupt();
     },
     get pieceKeys() {
-      const { keysPerSecond = Infinity, bytesPerSecond } = lifted ? noLimits : limits;
+      const { keysPerSecond = Infinity, bytesPerSecond } = inForce();
       const byKeys = (keysPerSecond * pieceMs) / 1000;
       if (bytesPerSecond === undefined) return Math.max(1, Math.round(byKeys));
       const byBytes =

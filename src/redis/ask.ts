@@ -151,15 +151,17 @@ export async function readDataset(connection: Pick<Connection, 'call'>): Promise
 
 /**
  * Lists the keys of a server's database, page by page.
+ * @param options further ones of SCAN.
  * @throws RefusedError with the server's words, ProtocolError for a malformed reply.
  */
 export async function* listNames(
   connection: Pick<Connection, 'call' | 'address'>,
   pageKeys: number,
+  options: readonly string[] = [],
 ): AsyncGenerator<readonly Buffer[]> {
   let cursor = '0';
   do {
-    const reply = await connection.call('SCAN', cursor, 'COUNT', pageKeys);
+    const reply = await connection.call('SCAN', cursor, 'COUNT', pageKeys, ...options);
     if (reply instanceof ErrorReply) throw new RefusedError(reply.text, reply.text);
     const [next, names] = Array.isArray(reply) ? reply : [];
     if (!Array.isArray(names))

@@ -8,14 +8,12 @@
  *
  * Own code, because a general client costs ten times more for each key: see bench/.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { createOutput, type Output } from './output.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
-import { tlsOptions } from './tls.js';
+import { openSocket } from './socket.js';
 
 const inputBytes = 256 * 1024;
 
@@ -91,10 +89,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
         return pauses === 0;
       },
     };
-    const target = { host: endpoint.host, port: endpoint.port, onread, noDelay: true };
-    const socket: Socket = endpoint.tls
-      ? connectTls({ ...target, ...tlsOptions(endpoint.host, endpoint.trust) })
-      : connectTcp(endpoint.socket === undefined ? target : { path: endpoint.socket, onread });
+    const socket = openSocket(endpoint, onread);
     const out = createOutput(socket);
     socket.setTimeout(timeoutMs);
 

@@ -15,7 +15,7 @@ import {
   type SourceFence,
 } from '../follow/fence.js';
 import { Follower } from '../follow/follower.js';
-import { FollowedSource, type Round } from '../follow/followed-source.js';
+import { FollowedSource } from '../follow/followed-source.js';
 import { openSideDoor, type SideDoor } from '../follow/side-door.js';
 import { strays } from '../follow/strays.js';
 import { UnmovedKeys } from '../follow/unmoved-keys.js';
@@ -70,8 +70,6 @@ export class Following {
   #door: SideDoor | undefined;
   #scripts: ScriptEffects['putBack'];
   #isWarnedOfScripts = false;
-  /** How long the last pass over all keys took, where nobody tells of changes. */
-  #passMs: number | undefined;
 
   constructor(first: Source, given: FollowingOptions) {
     this.#given = given;
@@ -100,7 +98,9 @@ export class Following {
       roundEnded: (round) => {
         this.#noteCheckpoint();
         this.#follower?.roundEnded(round);
-        this.#endPass(round);
+        if (this.#feed instanceof NoFeed && round.keys === Infinity) {
+          this.#feed.passEnded(round.tookMs);
+        }
       },
     });
   }
@@ -252,15 +252,6 @@ export class Following {
     door?.close();
   }
 
-  /** Where nobody tells of changes, the end of one pass over all keys begins the wait for the next. */
-  #endPass({ keys, tookMs }: Round): void {
-    if (!(this.#feed instanceof NoFeed) || !this.source.isCopied) return;
-    if (this.#passMs === undefined || keys === Infinity) {
-      this.#passMs = tookMs;
-      this.#feed.passEnded(tookMs);
-    }
-  }
-
   /** What waited when the round began is where it should be, and so is what was heard of before. */
   #noteCheckpoint(): void {
     const position = this.#roundAt;
@@ -284,8 +275,7 @@ export class Following {
   /** Finds out how writes can be held, while nothing has been copied. */
   async #openFence(): Promise<SourceFence> {
     const { goesOn, warn } = this.#given;
-    const control = await this.#openControl();
-    try {
+    return this.#withControl(async (control) => {
       const left = await leftBefore(control);
       // After a cutover clients of the cluster have written there since: what the source has is old.
       if (left === 'shut' || (left === 'held' && !goesOn)) {
@@ -302,16 +292,13 @@ export class Following {
           `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
         );
       }
-      return await this.#chooseFence();
-    } finally {
-      control.close();
-    }
+      return this.#chooseFence();
+    });
   }
 
   async #passOnEffects(): Promise<void> {
     if (this.#given.ready.source.versionNumber >= effectsOnlySince) return;
-    const control = await this.#openControl();
-    try {
+    await this.#withControl(async (control) => {
       const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
       this.#scripts ??= putBack;
       if (why === undefined || this.#isWarnedOfScripts) return;
@@ -319,9 +306,7 @@ export class Following {
       this.#given.warn(
         `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
       );
-    } finally {
-      control.close();
-    }
+    });
   }
 
   async #putBackScripts(): Promise<void> {
@@ -329,12 +314,7 @@ export class Following {
     if (!words) return;
     this.#scripts = undefined;
     try {
-      const control = await this.#openControl();
-      try {
-        await control.call(...words);
-      } finally {
-        control.close();
-      }
+      await this.#withControl((control) => control.call(...words));
     } catch (error) {
       this.#given.warn(
         `The source could not be told ${words.join(' ')}, as it was before: ${messageOf(error)}`,
@@ -343,7 +323,7 @@ export class Following {
   }
 
   async #chooseFence(): Promise<SourceFence> {
-    const { ready, options, warn } = this.#given;
+    const { ready, options } = this.#given;
     const { versionNumber, endpoint } = ready.source;
     const fence = fenceFor(options.fence, versionNumber);
     if (!fence.holdsAll) return fence;
@@ -358,11 +338,10 @@ export class Following {
       return fence;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      const why = `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.reply})`;
-      if (options.fence === 'pause')
-        throw new PreflightError(`${why}: allow it, or pass another --fence.`);
-      warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
-      return fenceFor('refuse', versionNumber);
+      return this.#refuseInstead(
+        `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.reply})`,
+        'allow it, or pass another --fence',
+      );
     } finally {
       door.close();
     }
@@ -371,11 +350,27 @@ export class Following {
   /** Who hears of changes as a client does is held with all of them. */
   #besides(feed: Feed, fence: SourceFence): SourceFence {
     if (!fence.holdsAll || feed.kind === 'replication' || feed.kind === 'none') return fence;
+    return this.#refuseInstead(
+      `Before 6.2 a source that holds writes holds all clients, --feed ${feed.kind} among them`,
+      'pass --fence refuse',
+    );
+  }
+
+  /** @throws PreflightError where a pause was asked for. */
+  #refuseInstead(why: string, wayOut: string): SourceFence {
     const { ready, options, warn } = this.#given;
-    const why = `Before 6.2 a source that holds writes holds all clients, --feed ${feed.kind} among them`;
-    if (options.fence === 'pause') throw new PreflightError(`${why}: pass --fence refuse.`);
+    if (options.fence === 'pause') throw new PreflightError(`${why}: ${wayOut}.`);
     warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
     return fenceFor('refuse', ready.source.versionNumber);
+  }
+
+  async #withControl<T>(work: (control: Control) => Promise<T>): Promise<T> {
+    const control = await this.#openControl();
+    try {
+      return await work(control);
+    } finally {
+      control.close();
+    }
   }
 
   async #openControl(door?: Endpoint): Promise<Control> {

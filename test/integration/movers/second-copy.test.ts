@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { compareValue, sideOf } from '../../../src/compare/value.js';
-import { afterLostConnection } from '../../../src/movers/policy.js';
+import { afterLostConnection, type JobPolicy } from '../../../src/movers/policy.js';
 import { Attempt } from '../../../src/movers/relay/attempt.js';
 import { watchedRemoval } from '../../../src/movers/relay/guard-by-watch.js';
 import { NodePool } from '../../../src/movers/relay/node-pool.js';
@@ -61,7 +61,8 @@ function given(names: readonly string[], values: readonly string[]): Keys {
 }
 
 /** An attempt with these keys, over connections of its own. */
-async function begin(keys: Keys, copy: Copy, word: 'UNLINK' | undefined = 'UNLINK') {
+async function begin(keys: Keys, copy: Copy, mode: JobPolicy['mode'] = 'move') {
+  const word = mode === 'move' ? 'UNLINK' : undefined;
   const [from, to] = await Promise.all([
     connectTo(source.host, source.port),
     connectTo(node.host, node.port),
@@ -106,7 +107,7 @@ it.each(['move', 'copy', 'follow'] as const)(
   async (mode) => {
     const copy: Copy = { state: 'unknown' };
     const keys = keysOf('key');
-    const { from, attempt } = await begin(keys, copy, mode === 'move' ? 'UNLINK' : undefined);
+    const { from, attempt } = await begin(keys, copy, mode);
     from.close();
     expect(await attempt.remove({ ...job, mode }, keys)).toBe('in-doubt');
     const [again] = attempt.outcome.build().retries;

@@ -1,6 +1,6 @@
 /** A fence over a mock of the source, whose answer to CLIENT PAUSE can be kept waiting. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { createFence, fenceFor } from '../../../src/follow/fence.js';
+import { createFence, type Fence, fenceFor } from '../../../src/follow/fence.js';
 import { SourceLine } from '../../../src/follow/source-line.js';
 import type { Control } from '../../../src/redis/control.js';
 
@@ -33,13 +33,17 @@ function mockSource() {
   };
 }
 
-it('renews a pause for as long as it is wanted', async () => {
-  const { asked, line, answerPause } = mockSource();
-  const fence = createFence(fenceFor('pause', 70_000), line);
+async function held(fence: Fence, answerPause: () => void): Promise<void> {
   const holding = fence.hold();
   await vi.advanceTimersByTimeAsync(0);
   answerPause();
   await holding;
+}
+
+it('renews a pause for as long as it is wanted', async () => {
+  const { asked, line, answerPause } = mockSource();
+  const fence = createFence(fenceFor('pause', 70_000), line);
+  await held(fence, answerPause);
   await vi.advanceTimersByTimeAsync(1000);
   expect(asked).toEqual(['CLIENT PAUSE', 'CLIENT PAUSE']);
   await fence.release();
@@ -63,10 +67,7 @@ it('renews no pause that was let go before the source has answered', async () =>
 it('renews a pause of all clients, and waits until it has ended by itself', async () => {
   const { asked, line, answerPause } = mockSource();
   const fence = createFence(fenceFor('auto', 50_014), line);
-  const holding = fence.hold();
-  await vi.advanceTimersByTimeAsync(0);
-  answerPause();
-  await holding;
+  await held(fence, answerPause);
   const heldMs = performance.now();
   expect(fence.hasHeldSince(heldMs)).toBe(true);
   await vi.advanceTimersByTimeAsync(150);
