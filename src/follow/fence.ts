@@ -187,7 +187,15 @@ interface LeastReplicas {
 /** How many replicas the source wants before it takes a write, and what that was before. */
 function leastReplicas(line: SourceLine): LeastReplicas {
   let before: string | undefined;
-  async function raise(count: string): Promise<string> {
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One after the other: what is put back must not be overtaken by what was still being set. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = last.then(work);
+    last = done.catch(() => undefined);
+    return done;
+  }
+  async function set(count: string): Promise<string> {
     if (before === undefined) {
       const found = await line.use(readLeastReplicas);
       before = isOurs(found) ? '0' : found;
@@ -197,7 +205,7 @@ function leastReplicas(line: SourceLine): LeastReplicas {
   }
   async function shut(): Promise<number | undefined> {
     try {
-      return Number(await raise(shutReplicas));
+      return Number(await set(shutReplicas));
     } catch (error) {
       if (error instanceof RefusedError) return undefined;
       throw error;
@@ -209,7 +217,11 @@ function leastReplicas(line: SourceLine): LeastReplicas {
     await line.use((control) => setLeastReplicas(control, count));
     before = undefined;
   }
-  return { raise, shut, restore };
+  return {
+    raise: (count) => inTurn(() => set(count)),
+    shut: () => inTurn(shut),
+    restore: () => inTurn(restore),
+  };
 }
 
 const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;

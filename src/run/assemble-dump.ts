@@ -30,6 +30,7 @@ const batchBytes = 256 * 1024;
 /** Nothing was listed before: names are unique in a database. */
 const nothingListed: ListingRecord = {
   noted: () => false,
+  has: () => false,
   bytes: new Uint8Array(0),
   recall: () => undefined,
 };
