@@ -15,16 +15,10 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { masterOf } from '../redis/master-of.js';
 import { locate } from '../redis/sentinel.js';
 import type { FeedName, FeedPosition, Logger } from '../types.js';
-import {
-  canPause,
-  fenceFor,
-  leftBefore,
-  letWrite,
-  mayRefuseWrites,
-  type SourceFence,
-} from './fence.js';
+import { canPause, fenceFor, type SourceFence } from './fence.js';
 import type { FollowedDatabase } from './followed-database.js';
 import { openSideDoor, type SideDoor } from './side-door.js';
+import { leftBefore, letWrite, mayRefuseWrites } from './write-refusal.js';
 
 /** What is known of a server before it is followed. */
 export interface ServerToFollow {
@@ -214,13 +208,13 @@ export class FollowedServer {
     return this.#withControl(async (control) => {
       const left = await leftBefore(control);
       // After a cutover clients of the cluster have written there since: what the source has is old.
-      if (left === 'shut' || (left === 'held' && !goesOn)) {
+      if (left && (left.state === 'shut' || !goesOn)) {
         throw new PreflightError(
-          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to 0 if it is to be followed once more, by an empty cluster.`,
+          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to ${String(left.replicas)} if it is to be followed once more, by an empty cluster.`,
         );
       }
-      if (left === 'held') {
-        await letWrite(control);
+      if (left) {
+        await letWrite(control, left);
         warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
       }
       if (!(await mayRefuseWrites(control))) {

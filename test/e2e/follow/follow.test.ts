@@ -135,6 +135,33 @@ describe('a run with --follow', () => {
     await expectEqual();
   });
 
+  it('puts back what an earlier run has set that was killed while writes were refused', async () => {
+    await fillMixed(stage.source, 100);
+    const { client } = stage.source;
+    // With this, no number of replicas keeps the source from taking writes.
+    await client.config('SET', 'min-replicas-max-lag', 0);
+    await client.config('SET', 'min-replicas-to-write', 3);
+    const rule = async () => (await client.config('GET', 'min-replicas-*')) as string[];
+    const asFound = await rule();
+    const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--fence', 'refuse');
+    await until('following');
+    void ctl('cutover');
+    await until('holding');
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    killed.signal('SIGKILL');
+    await killed.done;
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    const again = follow();
+    await until('following');
+    expect(await rule()).toEqual(asFound);
+    expect(await client.set('taken', 'x')).toBe('OK');
+    expect((await ctl('cutover')).code).toBe(0);
+    const { code, report } = reportOf(await again.done);
+    expect([code, report.follow?.cutover?.minReplicasToWrite]).toEqual([0, 3]);
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    await client.config('SET', 'min-replicas-max-lag', 10);
+  });
+
   it('goes on where it was stopped, and copies only what has changed since', async () => {
     await fillMixed(stage.source, 2000);
     const { client } = stage.source;
