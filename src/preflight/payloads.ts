@@ -2,6 +2,7 @@
 import type { Control } from '../redis/control.js';
 import type { ReportedFailure } from '../report.js';
 import { headOfDump } from '../sources/dump/input.js';
+import { fileVersionOf, headerBytes } from '../sources/rdb/file-version.js';
 
 /** The RDB version of servers from a version on (rdb.h). */
 const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
@@ -13,7 +14,6 @@ const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
   [30200, 7],
 ];
 const oldestRdbVersion = 6;
-const headerBytes = 9;
 
 /** The newest that a server of this version takes. */
 export function rdbVersionOf(versionNumber: number): number {
@@ -22,8 +22,7 @@ export function rdbVersionOf(versionNumber: number): number {
 
 /** @returns 0 where it does not stand at the file's head, or that can be read only once (a pipe). */
 export async function versionOfDump(path: string): Promise<number> {
-  const [, digits = '0'] = /^REDIS(\d{4})/.exec(await headOfDump(path, headerBytes)) ?? [];
-  return Number(digits);
+  return fileVersionOf(await headOfDump(path, headerBytes))?.number ?? 0;
 }
 
 /**
