@@ -2,6 +2,7 @@
 import { PreflightError, RefusedError } from '../errors.js';
 import { fenceFor } from '../follow/fence.js';
 import type { FollowOptions, ImportOptions, JobOptions } from '../options.js';
+import type { PayloadRewrite } from '../movers/relay/payload-rewrite.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 import { databasesIn, keysOfAll } from '../redis/keyspace.js';
@@ -56,12 +57,14 @@ export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
   readonly payloadRefusal: string | undefined;
+  /** How these payloads must be changed, so that the nodes take them; undefined: that can't be done. */
+  readonly payloadRewrite: PayloadRewrite | undefined;
   /** Left open for the run; whoever asked for the checks closes it. */
   readonly control: Control;
 }
 
 /** What is known of a server before both sides are known together. */
-export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal'>;
+export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal' | 'payloadRewrite'>;
 
 export function isServer(source: SourceFacts): source is ServerSourceFacts {
   return source.kind === 'server';
