@@ -34,7 +34,7 @@ function verbSection(verb: Verb, isDefault: boolean): readonly string[] {
   const page = pages[verb.name];
   return [
     `## ${verb.name}`,
-    `\`\`\`\ncluster-import ${isDefault ? '' : `${verb.name} `}${verb.usage}\n\`\`\``,
+    `\`\`\`sh usage\ncluster-import ${isDefault ? '' : `${verb.name} `}${verb.usage}\n\`\`\``,
     [
       verb.description,
       ...(isDefault ? ['This verb may be left out.'] : []),

@@ -1,5 +1,5 @@
 /**
- * docker-compose.yml against what README and its own head say of it: nobody has Docker where the
+ * docker-compose.yml against what docs/getting-started.md and its own head say of it: nobody has Docker where the
  * tests run, so at least ports, passwords and services must be those that are written about.
  */
 import { readFileSync } from 'node:fs';
@@ -23,12 +23,14 @@ function valueOf(flag: string, text: string): string | undefined {
   return new RegExp(`'?--${flag}'?(?:,|\\n\\s+-)\\s+'?([^\\s',]+)`).exec(text)?.[1];
 }
 
-/** The lines about Docker, as README has them and as the file's head does. */
+/** The lines about Docker, as the page has them and as the file's head does. */
 const told = [
   /(docker compose up --detach\n[^]*?)```/,
   /^(# {3}docker compose up --detach\n[^]*?)#\n/m,
 ]
-  .map((pattern, at) => pattern.exec(at === 0 ? read('README.md') : compose)?.[1] ?? '')
+  .map(
+    (pattern, at) => pattern.exec(at === 0 ? read('docs/getting-started.md') : compose)?.[1] ?? '',
+  )
   .map((text) => text.replaceAll(/^# +/gm, '').trim());
 const [lines = ''] = told;
 

@@ -58,5 +58,5 @@ it.each(['bash'].filter(isInstalled))('completes what is typed in %s', (bash) =>
   expect(complete('ctl', 're')).toEqual(['resume', 'release']);
   expect(complete('verify', '--max-r')).toEqual(['']);
   expect(complete('completion', 'f')).toEqual(['fish']);
-  expect(complete('--report', `${script.slice(0, -2)}`)).toEqual([script]);
+  expect(complete('--report', script.slice(0, -2))).toEqual([script]);
 });
