@@ -25,12 +25,12 @@ export interface Verb {
   run(given: Readonly<Record<string, unknown>>, shell: Shell): Promise<number>;
 }
 
-export interface Group {
+interface Group {
   readonly title: string;
   readonly names: readonly string[];
 }
 
-export interface Word {
+interface Word {
   readonly name: string;
   readonly help: string;
   /** What it may be. */
