@@ -4,10 +4,7 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { assessVerb } from './cli/assess-verb.js';
-import { checkVerb } from './cli/check-verb.js';
-import { ctlVerb } from './cli/ctl-verb.js';
-import { importVerb } from './cli/import-verb.js';
+import { type Flag, flagsOf, groupsOf } from './cli/flags.js';
 import {
   catchSignals,
   endOnUnexpectedErrors,
@@ -16,13 +13,10 @@ import {
   stoppedWith,
 } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
-import { verifyVerb } from './cli/verify-verb.js';
+import { verbs } from './cli/verbs.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
 import { version } from './installed.js';
-import { flagName, type Row, type Rows } from './rows.js';
-
-/** The table of verbs. The first is what is meant when none is named. */
-const verbs: readonly [Verb, ...Verb[]] = [importVerb, assessVerb, verifyVerb, checkVerb, ctlVerb];
+import type { Rows } from './rows.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.
@@ -51,8 +45,12 @@ async function parse(argv: readonly string[]): Promise<number> {
   const add = (verb: Verb): Command => addVerb(program, verb, (code) => (exitCode = code));
   const main = add(first);
   for (const verb of others) add(verb);
-  // The first verb's help is the program's, with the others' names.
-  program.helpInformation = () => main.helpInformation() + first.afterHelp + listed(others);
+  main.version(version);
+  // The first verb's help is the program's, with the others' names on top.
+  program.helpInformation = () => {
+    main.description(`${first.description}\n\n${listed(others)}`);
+    return main.helpInformation() + first.afterHelp;
+  };
   await program.parseAsync([...argv]);
   return exitCode;
 }
@@ -67,8 +65,8 @@ function addVerb(program: Command, verb: Verb, ended: (exitCode: number) => void
     .configureHelp({ commandUsage: () => `cluster-import ${name} ${verb.usage}` })
     .addHelpText('after', verb.afterHelp);
   for (const word of verb.words ?? []) command.argument(word.name, word.help);
-  for (const row of Object.values(verb.rows)) {
-    for (const option of optionsOf(row)) command.addOption(option);
+  for (const { title, flags } of groupsOf(verb)) {
+    for (const flag of flags) command.addOption(optionOf(flag).helpGroup(`${title}:`));
   }
   const refuseBoth = contradictions(command, verb.rows);
   return command.action(async () => {
@@ -78,39 +76,29 @@ function addVerb(program: Command, verb: Verb, ended: (exitCode: number) => void
 }
 
 function listed(others: readonly Verb[]): string {
-  if (others.length === 0) return '';
-  const lines = others.map(({ name, description }) => `  ${name.padEnd(8)}  ${description}`);
-  return `\nOther verbs, each with a --help of its own:\n${lines.join('\n')}\n`;
+  const lines = others.map(({ name, description }) => `  ${name.padEnd(12)}${description}`);
+  return `Other verbs, each with a --help of its own:\n${lines.join('\n')}`;
 }
 
-function optionsOf(row: Row<unknown>): Option[] {
-  if (row.flag === undefined) return [];
-  const negated = flagName(row).replace('--', '--no-');
-  return [
-    row.repeatable
-      ? new Option(row.flag, row.help).argParser(gather)
-      : new Option(row.flag, row.help),
-    ...(row.negated === undefined ? [] : [new Option(negated, row.negated)]),
-  ];
+function optionOf({ name, value, help, repeatable }: Flag): Option {
+  const option = new Option(value === undefined ? name : `${name} ${value}`, help);
+  return repeatable ? option.argParser(gather) : option;
 }
 
 /** Of a flag and its opposite the last one would win, in silence. */
 function contradictions(command: Command, rows: Rows): () => void {
   const said = new Set<string>();
-  const flags = Object.values(rows).flatMap((row) => (row.negated === undefined ? [] : [row]));
-  for (const option of flags.flatMap(optionsOf)) {
-    command.on(`option:${option.name()}`, () => said.add(option.long ?? ''));
-  }
+  const withOpposite = Object.values(rows).filter(({ negated }) => negated !== undefined);
+  const pairs = withOpposite.map((row) => flagsOf(row).map(({ name }) => name));
+  for (const name of pairs.flat()) command.on(`option:${name.slice(2)}`, () => said.add(name));
   return () => {
-    for (const [flag = '', opposite = ''] of flags.map((row) => optionsOf(row).map(longOf))) {
+    for (const [flag = '', opposite = ''] of pairs) {
       if (said.has(flag) && said.has(opposite)) {
         throw new UsageError(`${flag} and ${opposite} contradict one another: pass one of them.`);
       }
     }
   };
 }
-
-const longOf = ({ long }: Option): string => long ?? '';
 
 /** A flag that stands several times gives all its values. */
 function gather(value: string, before: unknown): string[] {
@@ -120,8 +108,8 @@ function gather(value: string, before: unknown): string[] {
 /** The values of a table's rows: from the flags, and secrets from the environment. */
 function valuesOf(rows: Rows, flags: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const values = Object.entries(rows).map(([name, row]) => {
-    const [option] = optionsOf(row);
-    return [name, option ? flags[option.attributeName()] : process.env[row.env ?? '']];
+    const [flag] = flagsOf(row);
+    return [name, flag ? flags[optionOf(flag).attributeName()] : process.env[row.env ?? '']];
   });
   return Object.fromEntries(values) as Record<string, unknown>;
 }

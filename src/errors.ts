@@ -5,7 +5,7 @@
 
 /** Anything this tool says no to, or stops for. */
 export class ImportError extends Error {
-  /** What the process exits with, as the README lists. */
+  /** What the process exits with, as docs/report.md lists. */
   readonly exitCode: number = 3;
 
   constructor(message: string, options?: ErrorOptions) {

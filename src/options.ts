@@ -80,7 +80,10 @@ const jobRows = {
   ),
   /** Count what there is, by node and type, and move nothing. */
   dryRun: flag(
-    { flag: '--dry-run', help: 'count the keys by node and type, and move nothing' },
+    {
+      flag: '--dry-run',
+      help: 'count the keys by node and type, and those that collide; move nothing',
+    },
     false,
   ),
   /** Bring function libraries along. */
@@ -104,7 +107,10 @@ export type JobOptions = Values<typeof jobRows>;
 const followRows = {
   /** How changes at the source are learnt. */
   feed: choice(
-    { flag: '--feed <name>', help: 'how --follow learns of changes' },
+    {
+      flag: '--feed <name>',
+      help: 'how --follow learns of changes; auto takes the first of the others that the source allows',
+    },
     ['auto', 'replication', 'tracking', 'notifications', 'none'],
     'auto',
   ),
@@ -159,7 +165,7 @@ const selectionRows = {
   /** What to put ahead of each name; {db} and {from} stand for the key's origin. */
   keyPrefix: text({
     flag: '--key-prefix <text>',
-    help: "rename on the way: put this ahead of each name, {db} and {from} for where it's from",
+    help: "rename on the way: put this ahead of each name; {db} and {from} stand for the key's origin, {{tag}} is a hash tag",
   }),
 } satisfies Rows;
 
@@ -176,7 +182,7 @@ const transferRows = {
   splitAboveBytes: optionalBytes(
     {
       flag: '--split-above <bytes>',
-      help: 'move larger values in slices, 64mb say: costs a question for each key (default: only what is over 512mb)',
+      help: 'move larger values in slices, for example above 64mb: costs a question for each key (default: only what is over 512mb)',
     },
     { min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
@@ -260,14 +266,17 @@ const limitRows = {
   ),
   /** Value bytes a second; 0: as fast as it goes. */
   maxBandwidth: bytes(
-    { flag: '--max-bandwidth <bytes/s>', help: 'move no more a second, 20mb say; 0 is no limit' },
+    {
+      flag: '--max-bandwidth <bytes/s>',
+      help: 'move no more a second, for example 20mb; 0 is no limit',
+    },
     { fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   /** How long a client of the source may have to wait because of the run; undefined: any time. */
   maxSourceLatencyMs: optionalDuration(
     {
       flag: '--max-source-latency <ms>',
-      help: 'ask the source for no more than leaves its clients an answer within this time',
+      help: 'throttle so that the source answers its clients within this time',
     },
     { min: 1, max: 60_000 },
   ),
@@ -280,7 +289,7 @@ const watchingRows = {
   /** Serve Prometheus metrics there. */
   metrics: text({
     flag: '--metrics <[host:]port>',
-    help: 'serve Prometheus metrics at /metrics while the run lasts',
+    help: 'serve a page to watch at / and Prometheus metrics at /metrics; on the loopback unless a host is given',
   }),
   /** How long the metrics stay up after the end. */
   metricsLingerSeconds: count(
@@ -317,7 +326,7 @@ const bookkeepingRows = {
   /** Do just the keys that stand there, in the same form. */
   onlyKeys: text({
     flag: '--only-keys <file>',
-    help: 'do just the keys in such a file, instead of all',
+    help: 'move just the keys in a file that --failed-keys wrote',
   }),
   /** The journal, which the next start of the same job reads: a file, or true for one in the user's state folder. */
   state: journalFile({

@@ -1,4 +1,5 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
+import { accessRows } from '../access.js';
 import { runAssess } from '../commands/assess.js';
 import { assessRows, readAssessOptions } from '../commands/assess/assess-options.js';
 import { summarizeAssess } from '../assess/sections.js';
@@ -21,11 +22,18 @@ Exit codes: 0 can move; 1 can't as it is, or what was seen is not enough to say;
 server can't be asked. Ctrl-C ends the watching early, and reports.
 `;
 
+const groups = [
+  { title: 'Common options', names: ['from', 'to', 'watchMs', 'html', 'json'] },
+  { title: 'Limits', names: ['watchLimit', 'watchLatencyMs', 'sample', 'timeoutMs'] },
+  { title: 'Passwords, TLS and addresses', names: ['askPassword', ...Object.keys(accessRows)] },
+];
+
 export const assessVerb: Verb = {
   name: 'assess',
   description: 'Tells whether an application and its data can live in a cluster.',
   usage: '--from <endpoint> [--to <endpoint>] [--watch 60s] [options]',
   rows: { ...assessRows, json, askPassword },
+  groups,
   afterHelp,
   run,
 };

@@ -1,4 +1,5 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
+import { clusterAccessRows } from '../access.js';
 import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
 import { cliRows } from '../options.js';
@@ -23,11 +24,20 @@ Exit codes: 0 sound; 1 not, or keys could not be taken home; 2 wrong usage, or t
 asked; 129, 130, 143 stopped by a signal.
 `;
 
+const groups = [
+  { title: 'Common options', names: ['to', 'fixKeys', 'json', 'timeoutMs'] },
+  {
+    title: 'Passwords, TLS and addresses',
+    names: ['askPassword', ...Object.keys(clusterAccessRows)],
+  },
+];
+
 export const checkVerb: Verb = {
   name: 'check',
-  description: 'Tells whether a cluster is sound, and takes stray keys home.',
+  description: 'Tells whether a cluster is sound, and moves stray keys to their owners.',
   usage: '--to <endpoint> [options]',
   rows: { ...checkRows, json, askPassword },
+  groups,
   afterHelp,
   run,
 };

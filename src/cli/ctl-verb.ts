@@ -54,7 +54,13 @@ export const ctlVerb: Verb = {
   description: 'Asks a run that is up on this machine how it stands, or steers it.',
   usage: '[order] [options]',
   rows: ctlRows,
-  words: [{ name: '[order]', help: 'status, pause, resume, cutover, release or list' }],
+  groups: [
+    { title: 'Limits', names: Object.keys(limitRows) },
+    { title: 'Which run, and output', names: ['pid', 'socket', 'json'] },
+  ],
+  words: [
+    { name: '[order]', help: 'status, pause, resume, cutover, release or list', choices: orders },
+  ],
   afterHelp,
   run,
 };

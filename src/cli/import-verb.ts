@@ -1,5 +1,6 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
+import { accessRows } from '../access.js';
 import { runImport } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';
 import { createLogger } from '../watch/log.js';
@@ -15,6 +16,47 @@ import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
 import type { Shell, Verb } from './verb.js';
+
+const groups = [
+  {
+    title: 'Common options',
+    names: ['from', 'to', 'copy', 'replace', 'follow', 'dryRun', 'verify', 'metrics', 'json'],
+  },
+  { title: 'Other sources', names: ['fromCluster', 'db', 'redisServer', 'damaged'] },
+  {
+    title: 'Which keys, and their names',
+    names: [...['match', 'exclude', 'type', 'minTtlMs', 'onlyKeys', 'keyPrefix'], 'functions'],
+  },
+  {
+    title: 'Following a live source (--follow)',
+    names: ['cutover', 'onCutover', 'maxHoldMs', 'fence', 'feed'],
+  },
+  {
+    title: 'Speed',
+    names: [
+      ...['maxRate', 'maxBandwidth', 'maxSourceLatencyMs'],
+      ...['mover', 'splitAboveBytes', 'maxBlockMs'],
+    ],
+  },
+  {
+    title: 'Safety',
+    names: [
+      ...['waitReplicas', 'waitFsync', 'allowEviction', 'guard'],
+      ...['state', 'timeoutMs', 'retryForMs'],
+    ],
+  },
+  {
+    title: 'Output',
+    names: [
+      ...['report', 'failedKeys', 'metricsLingerSeconds', 'push'],
+      ...['logFormat', 'logLevel', 'quiet'],
+    ],
+  },
+  {
+    title: 'Passwords, TLS and addresses',
+    names: ['askPassword', ...Object.keys(accessRows)],
+  },
+];
 
 const exitCodes = { complete: 0, incomplete: 1, failed: 3 } as const;
 const interruptedCode = 130;
@@ -43,6 +85,7 @@ export const importVerb: Verb = {
   description: 'Moves a running Redis into a Redis Cluster, every key accounted for.',
   usage: '--from <endpoint> --to <endpoint> [options]',
   rows: { ...importRows, ...cliRows },
+  groups,
   afterHelp,
   run,
 };

@@ -1,6 +1,6 @@
 /**
  * What a verb of the command line is: plain data and a function. A new verb is one new file here and
- * one line in the table of `cli.ts`, which keeps commander and exits; signals stay with `process.ts`.
+ * one line in `verbs.ts`; `cli.ts` keeps commander and exits; signals stay with `process.ts`.
  */
 import type { Rows } from '../rows.js';
 
@@ -9,10 +9,12 @@ export interface Verb {
   readonly description: string;
   /** How it is called, behind its name: `--to <endpoint> [options]`. */
   readonly usage: string;
-  /** Its flags, in the order of its help. */
+  /** Its flags. */
   readonly rows: Rows;
+  /** How its help groups them: each row that has a flag stands in one group, by its name. */
+  readonly groups: readonly Group[];
   /** Words of its own, ahead of the flags, as commander writes them: `<order>` must be there, `[value]` may. */
-  readonly words?: readonly { readonly name: string; readonly help: string }[];
+  readonly words?: readonly Word[];
   /** What stands at the end of its help. */
   readonly afterHelp: string;
   /**
@@ -21,6 +23,18 @@ export interface Verb {
    * @returns what to exit with.
    */
   run(given: Readonly<Record<string, unknown>>, shell: Shell): Promise<number>;
+}
+
+interface Group {
+  readonly title: string;
+  readonly names: readonly string[];
+}
+
+interface Word {
+  readonly name: string;
+  readonly help: string;
+  /** What it may be. */
+  readonly choices?: readonly string[];
 }
 
 /** What a verb has of the process that it runs in. */

@@ -1,4 +1,5 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
+import { accessRows } from '../access.js';
 import { runVerify } from '../commands/verify.js';
 import { readVerifyOptions, verifyRows } from '../commands/verify/verify-options.js';
 import { screenOf } from '../watch/screen.js';
@@ -26,11 +27,26 @@ Exit codes: 0 equal (after --repair: equal now); 1 differences; 2 wrong usage, o
 anything was compared; 3 stopped midway; 129, 130, 143 stopped by a signal.
 `;
 
+const groups = [
+  {
+    title: 'Common options',
+    names: ['from', 'to', 'repair', 'sample', 'fast', 'ttlToleranceMs', 'differences', 'json'],
+  },
+  { title: 'Other sources', names: ['fromCluster', 'db', 'redisServer'] },
+  {
+    title: 'What the import selected and renamed',
+    names: ['match', 'exclude', 'type', 'minTtlMs', 'keyPrefix'],
+  },
+  { title: 'Patience and output', names: ['timeoutMs', 'retryForMs', 'quiet'] },
+  { title: 'Passwords, TLS and addresses', names: ['askPassword', ...Object.keys(accessRows)] },
+];
+
 export const verifyVerb: Verb = {
   name: 'verify',
-  description: 'Compares a source with the cluster, key by key, in both directions.',
+  description: 'Compares a source with the cluster, key by key, both ways.',
   usage: '--from <endpoint> --to <endpoint> [options]',
   rows: { ...verifyRows, json, askPassword },
+  groups,
   afterHelp,
   run,
 };

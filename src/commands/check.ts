@@ -21,7 +21,7 @@ export const checkRows = {
   fixKeys: flag(
     {
       flag: '--fix-keys',
-      help: 'take keys that lie on a node which does not own their slot to the one that does',
+      help: 'move keys that lie on a node which does not own their slot to the one that does',
     },
     false,
   ),

@@ -29,7 +29,10 @@ export const limitRows = {
   /** Value bytes a second. */
   bandwidth: liftable(
     optionalBytes(
-      { flag: '--bandwidth <bytes/s>', help: 'move no more a second, 20mb say; none lifts it' },
+      {
+        flag: '--bandwidth <bytes/s>',
+        help: 'move no more a second, for example 20mb; none lifts it',
+      },
       mostBytes,
     ),
   ),

@@ -216,7 +216,7 @@ function reportedKeys(last: Run, file: string | undefined): ReadonlyMap<string, 
 
 /**
  * The keys that a run before the last has left on both sides, because both had changed. If clients of the
- * cluster deleted their copies afterwards, the next one copied them again, as the README says.
+ * cluster deleted their copies afterwards, the next one copied them again, as docs/guarantees.md says.
  */
 function divergedKeys(runs: readonly Run[]): ReadonlySet<string> {
   const failures = runs.slice(0, -1).flatMap(({ report }) => report?.failures ?? []);

@@ -18,7 +18,7 @@ interface Strings {
   readonly first?: number;
 }
 
-/** Plain strings without TTLs: what the rates in the README are measured with. */
+/** Plain strings without TTLs: what the rates in docs/performance.md are measured with. */
 export async function fillStrings(target: Target, strings: Strings): Promise<void> {
   const { count, valueBytes, prefix = 'key:', first = 0 } = strings;
   await send(target, count, (at) =>

@@ -1,5 +1,5 @@
 /**
- * docker-compose.yml against what README and its own head say of it: nobody has Docker where the
+ * docker-compose.yml against what docs/getting-started.md and its own head say of it: nobody has Docker where the
  * tests run, so at least ports, passwords and services must be those that are written about.
  */
 import { readFileSync } from 'node:fs';
@@ -11,10 +11,12 @@ const compose = read('docker-compose.yml');
 
 /** The lines of each service, by name: the file keeps to two spaces a level. */
 const services = new Map(
-  (/^services:\n([^]*)/m.exec(compose)?.[1] ?? '').split(/^ {2}(?=[\w-]+:\n)/m).flatMap((part) => {
-    const name = /^([\w-]+):\n/.exec(part)?.[1];
-    return name === undefined ? [] : [[name, part] as const];
-  }),
+  (/^services:\n((?: .*\n|\n)*)/m.exec(compose)?.[1] ?? '')
+    .split(/^ {2}(?=[\w-]+:\n)/m)
+    .flatMap((part) => {
+      const name = /^([\w-]+):\n/.exec(part)?.[1];
+      return name === undefined ? [] : [[name, part] as const];
+    }),
 );
 const service = (name: string): string => services.get(name) ?? '';
 
@@ -23,24 +25,27 @@ function valueOf(flag: string, text: string): string | undefined {
   return new RegExp(`'?--${flag}'?(?:,|\\n\\s+-)\\s+'?([^\\s',]+)`).exec(text)?.[1];
 }
 
-/** The lines about Docker, as README has them and as the file's head does. */
+/** The lines about Docker, as the page has them and as the file's head does. */
 const told = [
   /(docker compose up --detach\n[^]*?)```/,
   /^(# {3}docker compose up --detach\n[^]*?)#\n/m,
 ]
-  .map((pattern, at) => pattern.exec(at === 0 ? read('README.md') : compose)?.[1] ?? '')
+  .map(
+    (pattern, at) => pattern.exec(at === 0 ? read('docs/getting-started.md') : compose)?.[1] ?? '',
+  )
   .map((text) => text.replaceAll(/^# +/gm, '').trim());
 const [lines = ''] = told;
 
 describe('docker-compose.yml', () => {
   it('is written about with the same words in both places', () => {
-    expect(lines).toContain('bin/cluster-import.js');
+    expect(lines).toContain('docker compose run --rm cluster-import --from');
     expect(told[1]).toBe(lines);
   });
 
   it('has the services, and only known ones wait for others', () => {
-    const names = ['net', 'master-1', 'master-2', 'master-3', 'create-cluster', 'source', 'fill'];
-    expect([...services.keys()]).toEqual([...names, 'import', 'prometheus', 'grafana']);
+    const names = ['net', 'master-1', 'master-2', 'master-3', 'create-cluster', 'source'];
+    const others = ['cluster-import', 'fill', 'import', 'prometheus', 'grafana'];
+    expect([...services.keys()]).toEqual([...names, ...others]);
     for (const [, text] of services) {
       const waits = [...text.matchAll(/^ {6}(?:- )?([\w-]+): \{ condition/gm)].map(
         ([, name]) => name,
@@ -64,8 +69,9 @@ describe('docker-compose.yml', () => {
   });
 
   it('has the passwords and ports that are told', () => {
-    const [, from, to] =
-      /CLUSTER_IMPORT_FROM_PASSWORD=(\S+) CLUSTER_IMPORT_TO_PASSWORD=(\S+)/.exec(lines) ?? [];
+    const login = /^x-cluster-import: &cluster-import\n([^]*?)\n\n/m.exec(compose)?.[1] ?? '';
+    const [, from] = /CLUSTER_IMPORT_FROM_PASSWORD: (\S+)/.exec(login) ?? [];
+    const [, to] = /CLUSTER_IMPORT_TO_PASSWORD: (\S+)/.exec(login) ?? [];
     const source = service('source');
     expect(valueOf('requirepass', source)).toBe(from);
     expect(lines).toContain(
@@ -86,8 +92,9 @@ describe('docker-compose.yml', () => {
     expect(compose).toContain(`&source-login\n  REDISCLI_AUTH: ${from ?? ''}\n`);
     expect(compose).toContain(`&cluster-login\n  REDISCLI_AUTH: ${to ?? ''}\n`);
     const importing = service('import');
-    expect(importing).toContain(`CLUSTER_IMPORT_FROM_PASSWORD: ${from ?? ''}\n`);
-    expect(importing).toContain(`CLUSTER_IMPORT_TO_PASSWORD: ${to ?? ''}\n`);
+    for (const text of [importing, service('cluster-import')]) {
+      expect(text).toContain('<<: *cluster-import\n');
+    }
     const metrics = /--metrics=0\.0\.0\.0:(\d+)/.exec(importing)?.[1];
     expect(read('monitoring/prometheus.yml')).toContain(`127.0.0.1:${metrics ?? ''}`);
   });

@@ -50,10 +50,10 @@ it('imports aof-1 … aof-3 of masters that are gone', async () => {
     });
   }
   const before = files.map((file) => readFileSync(file));
-  // As the README has it.
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  // As the page has it.
+  const page = readFileSync(new URL('../../../docs/files.md', import.meta.url), 'utf8');
   const [first = [], second = []] = [
-    ...readme.matchAll(/^cluster-import (.*--from aof-1 .*)$/gm),
+    ...page.matchAll(/^cluster-import (.*--from aof-1 .*)$/gm),
   ].map(([, line = '']) =>
     line
       .replace('10.0.1.1:7000', stage.cluster.seed)

@@ -43,7 +43,7 @@ describe.each([
   [
     'relay, for a user who may not run scripts',
     (address: string) => [`redis://unscripted:secret@${address}`, '--mover', 'relay'],
-    // What groups do without scripts nobody notices: the README says so.
+    // What groups do without scripts nobody notices: docs/guarantees.md says so.
     false,
   ],
 ])('with %s', (_, from, groups) => {

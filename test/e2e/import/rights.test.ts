@@ -1,5 +1,5 @@
 /**
- * Users with the least rights: what the README lists is enough, for each side and mover, and what is
+ * Users with the least rights: what docs/access.md lists is enough, for each side and mover, and what is
  * missing is found before the start.
  */
 import { readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const env = {
 const scripts = ['+evalsha', '+script|load'];
 const watch = ['+watch', '+unwatch', '+multi', '+exec'];
 
-/** The README's table. */
+/** The table of that page. */
 const source = {
   copy: listed('source, `--copy`'),
   move: [...listed('source, `--copy`'), '+unlink', ...scripts, ...watch],
@@ -41,14 +41,14 @@ const node = {
 
 /** The commands that a row of it lists; those that this server does not have can't be allowed. */
 function listed(side: string): readonly string[] {
-  const readme = readFileSync(
-    fileURLToPath(new URL('../../../README.md', import.meta.url)),
+  const page = readFileSync(
+    fileURLToPath(new URL('../../../docs/access.md', import.meta.url)),
     'utf8',
   );
-  const row = readme.split('\n').find((line) => line.startsWith(`| ${side} `)) ?? '';
+  const row = page.split('\n').find((line) => line.startsWith(`| ${side} `)) ?? '';
   const [, , commands = ''] = row.replaceAll('\\|', '¦').split('|');
   const rules = [...commands.matchAll(/\+[a-z¦]+/g)].map(([rule]) => rule.replaceAll('¦', '|'));
-  if (rules.length === 0) throw new Error(`the README lists no rights of: ${side}`);
+  if (rules.length === 0) throw new Error(`docs/access.md lists no rights of: ${side}`);
   return without(rules, '+hpexpiretime', '+hpexpireat');
 }
 
