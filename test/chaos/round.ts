@@ -130,7 +130,8 @@ export async function playRound(
 function flagsOf(plan: Plan): readonly string[] {
   const existing = { none: [], replaced: ['--replace'], kept: ['--no-replace'] };
   return [
-    ...['--mover', plan.mover, '--timeout', '1s', '--retry-for', '20s'],
+    // Whoever waits no longer than a second takes a busy machine for a lost connection.
+    ...['--mover', plan.mover, '--timeout', plan.strict ? '30s' : '1s', '--retry-for', '20s'],
     ...existing[plan.preexisting],
     ...(plan.verify ? ['--verify'] : []),
     ...(plan.maxRate === undefined ? [] : ['--max-rate', String(plan.maxRate)]),
