@@ -9,14 +9,14 @@ import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options.js';
 import { type Report, type ReportedFailure, reportedFailure } from '../report.js';
 import type { Logger } from '../types.js';
-import { type Books, noBooks, openBooks } from '../run/bookkeeping.js';
+import { type JobFiles, noJobFiles, openJobFiles } from '../run/job-files.js';
 import { type Ending, reportOf } from '../run/ending.js';
 import { riskOfMigrate } from '../run/choose-mover.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
-import { assembleParts, type PartEnd, type Parts } from '../run/parts.js';
+import { createSourceRuns, type SourceEnd, type SourceRuns } from '../run/source-runs.js';
 import { preflight } from '../preflight/preflight.js';
-import { announce, createVoice, type Voice } from '../run/voice.js';
+import { announce, createReporter, type Reporter } from '../run/reporter.js';
 import type { Steering } from '../run/steer.js';
 import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
@@ -67,57 +67,57 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     ? { ...read, copy: true, functions: false }
     : { ...read, copy: read.copy || read.follow };
   const signal = context.signal ?? new AbortController().signal;
-  const voice = createVoice(context.stderr, context.logger);
+  const reporter = createReporter(context.stderr, context.logger);
   if (asked.report !== undefined) await checkWritable(asked.report);
   const warnings: string[] = [];
   const warn = (sentence: string): void => {
     warnings.push(sentence);
-    voice.logger.warn({}, sentence);
+    reporter.logger.warn({}, sentence);
     context.onWarning?.(sentence);
   };
   const told = {
     ...{ warn, signal },
     tell(sentence: string) {
-      if (!asked.quiet) announce(voice, sentence, {});
+      if (!asked.quiet) announce(reporter, sentence, {});
     },
   };
   const facts = await untilStopped(preflight(asked, told), signal);
   // From files nothing is ever deleted.
   const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;
-  let books: Books | undefined;
+  let files: JobFiles | undefined;
   let eviction: EvictionWatch | undefined;
   try {
-    books = options.dryRun ? noBooks() : await openBooks(facts, options, voice.logger);
+    files = options.dryRun ? noJobFiles() : await openJobFiles(facts, options, reporter.logger);
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
-    const parts = assembleParts(facts, options, voice.logger, books.given, eviction, told);
+    const runs = createSourceRuns(facts, options, reporter.logger, files.soFar, eviction, told);
     try {
-      await parts.follow?.join();
-      watch = await watchRun({ parts, facts, options, voice, warnings, signal });
-      tellStart(facts, parts, options, voice);
-      if (context.onFailure) hearFailures(parts, context.onFailure);
+      await runs.follow?.join();
+      watch = await watchRun({ runs, facts, options, reporter, warnings, signal });
+      tellStart(facts, runs, options, reporter);
+      if (context.onFailure) hearFailures(runs, context.onFailure);
       context.onStart?.(watch);
-      const ended = await run(parts, books, eviction, signal);
-      checkBegun(parts, ended.ends);
+      const ended = await run(runs, files, eviction, signal);
+      checkBegun(runs, ended.ends);
       if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
-      const { earlier } = books;
+      const { earlier } = files;
       if (options.allowEviction) tellEvicted(ended.evicted, warn);
       const ending = { ...ended, functions, earlier, warnings };
-      const report = await reportOf(parts, facts, options, ending);
-      await books.end(report.status);
+      const report = await reportOf(runs, facts, options, ending);
+      await files.end(report.status);
       watch.hush(report);
-      if (options.report !== undefined) await writeReport(report, options.report, voice);
+      if (options.report !== undefined) await writeReport(report, options.report, reporter);
       context.onReport?.(report);
       return report;
     } finally {
-      parts.close();
+      runs.close();
     }
   } finally {
     eviction?.close();
-    await books?.close();
+    await files?.close();
     facts.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
@@ -126,33 +126,33 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
 }
 
 /**
- * Runs the parts to their end, on the books. @throws UsageError when the journal can't be written;
+ * Runs the sources to their end, and keeps the job's files. @throws UsageError when the journal can't be written;
  * nothing was moved then.
  */
 async function run(
-  parts: Parts,
-  books: Books,
+  runs: SourceRuns,
+  files: JobFiles,
   eviction: EvictionWatch,
   signal: AbortSignal,
 ): Promise<Pick<Ending, 'ends' | 'interrupted' | 'error' | 'evicted'>> {
   const stop = new AbortController();
   let lost: ImportError | undefined;
-  await books.begin(parts, (error) => {
+  await files.begin(runs, (error) => {
     lost = error;
     stop.abort();
   });
   eviction.begin(() => {
     stop.abort();
   });
-  const ends = await parts.run(AbortSignal.any([signal, stop.signal]));
+  const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
   const { error, evicted } = await eviction.end();
   return { ends, interrupted: signal.aborted, error: lost?.message ?? error, evicted };
 }
 
 /** In the terms of the report: with several sources, a failure names its own. */
-function hearFailures({ all }: Parts, hear: (failure: ReportedFailure) => void): void {
-  for (const { ready, tally } of all) {
-    const from = all.length > 1 ? { from: ready.source.name } : {};
+function hearFailures({ all }: SourceRuns, hear: (failure: ReportedFailure) => void): void {
+  for (const { plan, tally } of all) {
+    const from = all.length > 1 ? { from: plan.source.name } : {};
     tally.onFailure((failure) => {
       hear({ ...from, ...reportedFailure(failure) });
     });
@@ -166,9 +166,9 @@ function tellEvicted(evicted: Report['evicted'], warn: (sentence: string) => voi
 }
 
 /** @throws PreflightError when the run could not read one of its sources, and has moved nothing. */
-function checkBegun(parts: Parts, ends: readonly PartEnd[]): void {
+function checkBegun(runs: SourceRuns, ends: readonly SourceEnd[]): void {
   const unknown = ends.find(({ isUnknown }) => isUnknown === true);
-  if (unknown?.error === undefined || parts.tally.snapshot().scanned > 0) return;
+  if (unknown?.error === undefined || runs.tally.snapshot().scanned > 0) return;
   throw new PreflightError(`--from ${unknown.error}`);
 }
 
@@ -188,7 +188,7 @@ async function checkWritable(path: string): Promise<void> {
   }
 }
 
-async function writeReport(report: Report, path: string, { logger }: Voice): Promise<void> {
+async function writeReport(report: Report, path: string, { logger }: Reporter): Promise<void> {
   try {
     await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
   } catch (error) {

@@ -52,7 +52,7 @@ export interface Facts {
 }
 
 /** What the import of one source needs. */
-export interface Ready<Source extends SourceFacts = ServerSourceFacts> {
+export interface SourcePlan<Source extends SourceFacts = ServerSourceFacts> {
   readonly source: Source;
   readonly target: TargetFacts;
   /** Whether keys that the cluster has already are overwritten. */

@@ -9,7 +9,7 @@ import type {
   TransferOptions,
 } from '../options.js';
 import { mayEvict } from '../redis/memory.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import type { WaitOptions } from '../preflight/options-checks.js';
 import { waitsForReplicas } from './replicas.js';
 
@@ -27,21 +27,21 @@ export interface Choice {
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function chooseMover(ready: Ready, options: ChoiceOptions): Choice {
+export function chooseMover(plan: SourcePlan, options: ChoiceOptions): Choice {
   if (options.follow) return { name: 'relay', reason: 'it copies changed keys again (--follow)' };
   if (options.mover === 'relay') return { name: 'relay', reason: 'asked for with --mover' };
-  const obstacle = obstacleToMigrate(ready, options);
+  const obstacle = obstacleToMigrate(plan, options);
   if (options.mover === 'migrate') {
     if (obstacle === undefined) return { name: 'migrate', reason: 'asked for with --mover' };
     throw new PreflightError(
-      `--mover migrate can't be used with ${ready.source.name}: ${obstacle}; leave --mover out, or pass --mover relay.`,
+      `--mover migrate can't be used with ${plan.source.name}: ${obstacle}; leave --mover out, or pass --mover relay.`,
     );
   }
   if (obstacle !== undefined) return { name: 'relay', reason: obstacle };
-  if (waitsForReplicas(ready, options)) {
+  if (waitsForReplicas(plan, options)) {
     return { name: 'relay', reason: 'MIGRATE does not wait for replicas before it deletes' };
   }
-  const { masters } = ready.target;
+  const { masters } = plan.target;
   if (!options.copy && !options.allowEviction && masters.some(({ memory }) => mayEvict(memory))) {
     return { name: 'relay', reason: 'MIGRATE deletes before nodes are asked whether they evict' };
   }
@@ -57,7 +57,7 @@ export function chooseMover(ready: Ready, options: ChoiceOptions): Choice {
 
 /** What a run by MIGRATE does not protect from though the relay would; undefined: nothing. */
 export function riskOfMigrate(
-  target: Ready['target'],
+  target: SourcePlan['target'],
   options: WaitOptions & Pick<ImportOptions, 'dryRun' | 'mover'>,
 ): string | undefined {
   if (options.mover !== 'migrate' || options.copy || options.dryRun) return undefined;
@@ -69,8 +69,8 @@ export function riskOfMigrate(
 }
 
 /** Why MIGRATE can't do what was asked for between these servers. */
-function obstacleToMigrate(ready: Ready, options: ChoiceOptions): string | undefined {
-  const { has, version, payloadRefusal, payloadRewrite } = ready.source;
+function obstacleToMigrate(plan: SourcePlan, options: ChoiceOptions): string | undefined {
+  const { has, version, payloadRefusal, payloadRewrite } = plan.source;
   if (payloadRewrite) {
     return `payloads are passed on as version ${String(payloadRewrite.version)}, which MIGRATE can't do (${payloadRefusal ?? ''})`;
   }
@@ -80,14 +80,14 @@ function obstacleToMigrate(ready: Ready, options: ChoiceOptions): string | undef
   if (options.verify) return 'MIGRATE deletes before anything could be compared (--verify)';
   if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
-  if (ready.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';
-  if (ready.source.readOnly) return 'a read-only replica refuses MIGRATE';
+  if (plan.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';
+  if (plan.source.readOnly) return 'a read-only replica refuses MIGRATE';
   if (!has.migrate) return 'it has no command MIGRATE, or does not let us use it';
   if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;
   if (options.replace === true && !has.migrateCopy)
     return `MIGRATE of Redis ${version} can't overwrite`;
-  const { tls, username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
-  if (tls !== ready.source.migratesOverTls) {
+  const { tls, username, password } = plan.target.topology.endpointOf({ host: '', port: 0 });
+  if (tls !== plan.source.migratesOverTls) {
     return tls
       ? 'its MIGRATE speaks TLS to nodes only when it is set to "tls-cluster yes"'
       : 'it is set to "tls-cluster yes", so its MIGRATE would speak TLS to nodes that don\'t';

@@ -5,7 +5,7 @@
 import { createFirstPass } from '../compare/many.js';
 import type { Confirmation, Difference } from '../movers/relay/verify-before-delete.js';
 import type { PatienceOptions } from '../options.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { createServer, openCluster } from '../verify/servers.js';
@@ -14,7 +14,10 @@ import { forEach } from '../verify/sweep.js';
 
 const looksAtOnce = 16;
 
-export function confirmation({ source, target }: Ready, options: PatienceOptions): Confirmation {
+export function confirmation(
+  { source, target }: SourcePlan,
+  options: PatienceOptions,
+): Confirmation {
   const { timeoutMs, retryForMs } = options;
   const patience = { timeoutMs, retryForMs };
   const here = createServer(source.endpoint, source.name, patience);

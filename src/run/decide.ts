@@ -30,7 +30,7 @@ export interface Situation {
   readonly earlier: JournalState | undefined;
 }
 
-export interface Plan extends Decision {
+export interface JobDecision extends Decision {
   /** Whether this run overwrites keys that the cluster has. */
   readonly overwrites: boolean;
   /** Whether moved keys have to be kept on file, for this job's next run. */
@@ -40,7 +40,7 @@ export interface Plan extends Decision {
 }
 
 /** @throws PreflightError when `--replace` or `--no-replace` must be said. */
-export function decide(situation: Situation): Plan {
+export function decide(situation: Situation): JobDecision {
   const { replace, copy, onlyKeys, isEmpty, clusterKeys, earlier } = situation;
   // An emptied cluster holds nothing of the earlier run, and who says something else wants it so.
   const said = replace ?? null;

@@ -3,7 +3,7 @@ import { messageOf, PreflightError, SourceError } from '../errors.js';
 import type { JobOptions, PatienceOptions } from '../options.js';
 import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import type { DumpFacts } from '../preflight/source-facts.js';
 import { rdbVersionOf } from '../preflight/payloads.js';
 import { checkNode, clashOf, type KnownLibraries } from './functions.js';
@@ -22,7 +22,7 @@ const nameOf = (code: Buffer): string =>
  */
 export async function loadLibraries(
   codes: readonly Buffer[],
-  { source, target }: Ready<DumpFacts>,
+  { source, target }: SourcePlan<DumpFacts>,
   options: JobOptions & PatienceOptions,
   brought: KnownLibraries,
   warn: (sentence: string) => void,

@@ -1,9 +1,9 @@
-/** The report of a run, made from how its parts ended. */
+/** The report of a run, made from how its sources ended. */
 import type { JobOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
 import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
-import type { PartEnd, Parts } from './parts.js';
+import type { SourceEnd, SourceRuns } from './source-runs.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer, type SourceFacts } from '../preflight/source-facts.js';
 import { jobModeOf } from '../preflight/options-checks.js';
@@ -11,21 +11,21 @@ import { jobModeOf } from '../preflight/options-checks.js';
 /** The report has room for so many failures. */
 const keptFailures = 100;
 
-/** What a run was, besides its parts. */
+/** What a run was, besides its sources. */
 export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings' | 'evicted'> {
-  readonly ends: readonly PartEnd[];
+  readonly ends: readonly SourceEnd[];
   readonly interrupted: boolean;
   /** Why all of it had to stop, if it had to. */
   readonly error: string | undefined;
 }
 
 export async function reportOf(
-  parts: Parts,
+  runs: SourceRuns,
   facts: Facts,
   options: JobOptions,
   { ends, interrupted, error, ...more }: Ending,
 ): Promise<Report> {
-  const { mover } = parts;
+  const { mover } = runs;
   const common = {
     to: facts.target.name,
     mode: modeOf(options),
@@ -38,29 +38,29 @@ export async function reportOf(
     return interrupted ? 'interrupted' : undefined;
   };
   const reports = await Promise.all(
-    ends.map(async ({ part, error: words }) => {
-      const { source } = part.ready;
+    ends.map(async ({ run, error: words }) => {
+      const { source } = run.plan;
       const { name } = source;
-      const identity = { mover: part.mover.name, moverReason: part.mover.reason };
+      const identity = { mover: run.mover.name, moverReason: run.mover.reason };
       const end = { ...common, ...identity, from: [name], cut: cutOf(words) };
-      const report = buildReport(part.tally.snapshot(), end);
+      const report = buildReport(run.tally.snapshot(), end);
       return { ...report, failures: await namedFailures(report.failures, source) };
     }),
   );
   const [only] = reports;
   const several = reports.length > 1;
-  const errors = ends.flatMap(({ part, error: words }) =>
-    words === undefined ? [] : [several ? `${part.ready.source.name}: ${words}` : words],
+  const errors = ends.flatMap(({ run, error: words }) =>
+    words === undefined ? [] : [several ? `${run.plan.source.name}: ${words}` : words],
   );
-  const whole = buildReport(parts.tally.snapshot(), {
+  const whole = buildReport(runs.tally.snapshot(), {
     ...common,
     ...more,
-    from: parts.all.map(({ ready }) => ready.source.name),
+    from: runs.all.map(({ plan }) => plan.source.name),
     mover: mover.name,
     moverReason: mover.reason,
     cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
-    found: options.dryRun ? foundBy(parts) : undefined,
-    follow: parts.follow?.status,
+    found: options.dryRun ? foundBy(runs) : undefined,
+    follow: runs.follow?.status,
     isEmpty: more.earlier === undefined && facts.sources.every((source) => source.isEmpty),
     isFinal: ends.some(({ isFinal }) => isFinal === true),
     sources: several
@@ -89,7 +89,7 @@ export function modeOf(options: JobOptions): Report['mode'] {
   return options.dryRun ? 'dry-run' : jobModeOf(options);
 }
 
-function foundBy({ all }: Parts): Found {
+function foundBy({ all }: SourceRuns): Found {
   const types: Record<string, number> = {};
   for (const { census } of all) {
     for (const [type, count] of census.types) types[type] = (types[type] ?? 0) + count;

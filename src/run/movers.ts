@@ -33,7 +33,7 @@ import type { Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { elementAbilities, sizesOf } from './in-slices.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 import { jobModeOf } from '../preflight/options-checks.js';
 
@@ -49,7 +49,7 @@ const firstToTellOfPersist = 60_000;
 
 /** What the movers are made from. */
 export interface MoverParts {
-  readonly ready: Ready;
+  readonly plan: SourcePlan;
   readonly options: JobOptions & SafetyOptions & TransferOptions & LimitOptions & PatienceOptions;
   readonly link: Link;
   readonly connectNode: (node: Node) => Promise<Connection>;
@@ -79,10 +79,10 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
   });
 }
 
-function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts): Mover {
-  const replicas = createReplicas(ready.target.masters, options, parts.connectNode);
+function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): Mover {
+  const replicas = createReplicas(plan.target.masters, options, parts.connectNode);
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
-  const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = ready.source;
+  const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = plan.source;
   const allByElements = payloadRefusal !== undefined && !payloadRewrite;
   const word = has.unlink ? 'UNLINK' : 'DEL';
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it. Where it
@@ -100,7 +100,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
     const removal = watchedRemoval(source, {
       word: options.copy ? undefined : word,
       scripts: has.eval,
-      silentPersist: ready.source.versionNumber < firstToTellOfPersist,
+      silentPersist: plan.source.versionNumber < firstToTellOfPersist,
     });
     return { source, sourceRun, removal: after(parts.beforeDeletes, spared(removal)) };
   };
@@ -116,7 +116,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
   };
   return relay({
     ...aside,
-    job: jobPolicy(ready, options),
+    job: jobPolicy(plan, options),
     async openMain() {
       const { source, sourceRun } = await openSource();
       return { source, sourceRun, removal: removalOver(source) };
@@ -130,12 +130,12 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
     },
     scripts: has.eval && !checked,
     elements: new Elements(connectNode, (node) =>
-      elementAbilities(ready.source, factsOf(ready, node)),
+      elementAbilities(plan.source, factsOf(plan, node)),
     ),
-    sizes: sizesOf(ready.source, options, allByElements),
+    sizes: sizesOf(plan.source, options, allByElements),
     connectNode,
-    connectionsPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
-    commandsFor: wordsByNode(ready),
+    connectionsPerNode: waitsForReplicas(plan, options) ? lanesWhenWaiting : 1,
+    commandsFor: wordsByNode(plan),
     durabilityOf: (node) =>
       durability(
         replicas.toWaitFor(node),
@@ -147,7 +147,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
     shapes: new ValueShapes(allByElements),
     rewrite: payloadRewrite,
     sameSlot: inCluster,
-    confirmation: options.verify ? confirmation(ready, options) : undefined,
+    confirmation: options.verify ? confirmation(plan, options) : undefined,
   });
 }
 
@@ -176,26 +176,26 @@ const migrateTimeoutMs = ({ options }: MoverParts): number => Math.ceil(options.
  * payloads.
  */
 function migrateOf(
-  { ready, options, link, aside, distance, beforeDeletes, eviction }: MoverParts,
+  { plan, options, link, aside, distance, beforeDeletes, eviction }: MoverParts,
   timeoutMs: number,
   byRelay: Mover,
 ): Mover {
-  const { has } = ready.source;
-  const job = jobPolicy(ready, options);
+  const { has } = plan.source;
+  const job = jobPolicy(plan, options);
   const isAsked = eviction.isLikely && !options.copy;
   const askFirst = async (keys: Keys): Promise<void> => {
     await beforeDeletes?.(keys);
     await demandRoom(eviction, keys);
   };
-  const { username, password } = ready.target.topology.endpointOf({ host: '', port: 0 });
+  const { username, password } = plan.target.topology.endpointOf({ host: '', port: 0 });
   const mover = migrate({
     ...aside,
-    job: jobPolicy(ready, options),
+    job: jobPolicy(plan, options),
     async openSource() {
       const { connection: source, identity: sourceRun } = await link.open();
       return { source, sourceRun };
     },
-    isNarrow: (node) => (factsOf(ready, node)?.largestBytes ?? 0) < usualLargestBytes,
+    isNarrow: (node) => (factsOf(plan, node)?.largestBytes ?? 0) < usualLargestBytes,
     severalKeys: has.migrateKeys,
     scripts: has.eval && !options.copy,
     // Before 3.0 it can't overwrite; the relay does, where that was chosen.
@@ -226,32 +226,35 @@ function migrateOf(
 
 /** What the job was asked to do, as far as it decides about single keys. */
 export function jobPolicy(
-  ready: Omit<Ready, 'source'>,
+  plan: Omit<SourcePlan, 'source'>,
   options: Pick<JobOptions, 'copy' | 'follow'>,
 ): JobPolicy {
   return {
-    replace: ready.replace,
+    replace: plan.replace,
     mode: jobModeOf(options),
-    clusterStartedEmpty: ready.ownsTarget,
-    onlySource: ready.isOnlySource,
+    clusterStartedEmpty: plan.ownsTarget,
+    onlySource: plan.isOnlySource,
   };
 }
 
 /** A node that joined during the run is taken to be like the others. */
-export function factsOf({ target }: Pick<Ready, 'target'>, node: Node): MasterFacts | undefined {
+export function factsOf(
+  { target }: Pick<SourcePlan, 'target'>,
+  node: Node,
+): MasterFacts | undefined {
   const { masters } = target;
   return masters.find((master) => master.node.address === node.address) ?? masters[0];
 }
 
 export function wordsByNode(
-  ready: Pick<Ready, 'target'>,
+  plan: Pick<SourcePlan, 'target'>,
 ): (node: Node, overwrite: boolean) => StoreCommands {
   const known = new Map<string, StoreCommands>();
   return (node, overwrite) => {
     const id = `${node.address} ${String(overwrite)}`;
     let words = known.get(id);
     if (!words) {
-      const facts = factsOf(ready, node);
+      const facts = factsOf(plan, node);
       words = storeCommands(overwrite, {
         valueDeadlines: facts?.has.setPxat ?? false,
         payloadDeadlines: facts?.has.restoreAbsttl ?? false,

@@ -4,7 +4,7 @@ import type { Connection } from '../redis/connection.js';
 import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import {
   isLastCopy,
   replicasToWaitFor,
@@ -13,8 +13,8 @@ import {
 } from '../preflight/options-checks.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
-export function waitsForReplicas(ready: Pick<Ready, 'target'>, options: WaitOptions): boolean {
-  const { masters } = ready.target;
+export function waitsForReplicas(plan: Pick<SourcePlan, 'target'>, options: WaitOptions): boolean {
+  const { masters } = plan.target;
   return (
     waitsForDisks(options) ||
     masters.some(({ replicasInSync }) => replicasToWaitFor(replicasInSync, options) > 0)

@@ -18,20 +18,20 @@ import type { Report } from '../report.js';
 import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
-import type { Parts } from './parts.js';
+import type { SourceRuns } from './source-runs.js';
 import { probeServers } from './source-latency.js';
 import { createSteering, type Steering } from './steer.js';
-import { announce, type Voice } from './voice.js';
+import { announce, type Reporter } from './reporter.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer } from '../preflight/source-facts.js';
 
 const lookEveryMs = 1000;
 
 export interface Watched {
-  readonly parts: Parts;
+  readonly runs: SourceRuns;
   readonly facts: Facts;
   readonly options: WatchingOptions & JobOptions & PatienceOptions;
-  readonly voice: Voice;
+  readonly reporter: Reporter;
   readonly warnings: readonly string[];
   readonly signal: AbortSignal;
 }
@@ -53,43 +53,45 @@ export interface Watch {
 
 /** @throws UsageError when the metrics can't be served where they should be. */
 export async function watchRun(watched: Watched): Promise<Watch> {
-  const { parts, facts, options, voice, signal } = watched;
+  const { runs, facts, options, reporter, signal } = watched;
   const from = facts.sources.map(({ name }) => name);
   const steering = createSteering({
-    throttle: parts.throttle,
-    allowances: parts.servers.map(({ allowance }) => allowance),
+    throttle: runs.throttle,
+    allowances: runs.servers.map(({ allowance }) => allowance),
     limitLatency: (latencyMs) => {
       latency.limit(latencyMs);
     },
     announce: (sentence) => {
-      announce(voice, sentence, {});
+      announce(reporter, sentence, {});
     },
   });
-  const sampler = createSampler(parts.tally, {
+  const sampler = createSampler(runs.tally, {
     from,
     to: facts.target.name,
     mode: modeOf(options),
     version,
     warnings: watched.warnings,
-    mover: parts.mover,
+    mover: runs.mover,
     steering: steering.steered,
-    follow: () => parts.follow?.status,
+    follow: () => runs.follow?.status,
   });
   const history = createHistory();
-  const log = logRun(sampler, voice.logger, !voice.screen && !options.quiet);
-  parts.tally.onFailure((failure) => {
+  const log = logRun(sampler, reporter.logger, !reporter.screen && !options.quiet);
+  runs.tally.onFailure((failure) => {
     log.failed(failure);
   });
   const metrics =
     options.metrics === undefined && options.push === undefined
       ? undefined
-      : createMetrics(parts.tally, sampler);
+      : createMetrics(runs.tally, sampler);
   let final: Report | undefined;
   const server =
     metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
   const progress =
-    voice.screen && !options.quiet ? showProgress(sampler, screenOf(voice.screen)) : undefined;
-  const latency = probeServers(parts.servers, options.timeoutMs, (seconds) => {
+    reporter.screen && !options.quiet
+      ? showProgress(sampler, screenOf(reporter.screen))
+      : undefined;
+  const latency = probeServers(runs.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
   if (options.measureLatency || metrics) latency.begin();
@@ -119,7 +121,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       where,
     );
     const { url } = served;
-    announce(voice, `Metrics: ${url}/metrics, and a page to watch: ${url}/`, { url });
+    announce(reporter, `Metrics: ${url}/metrics, and a page to watch: ${url}/`, { url });
     return served;
   }
 
@@ -134,11 +136,11 @@ export async function watchRun(watched: Watched): Promise<Watch> {
         else if (cutover === true) await cutOver();
         return { ...standing(sampler, final), pid: process.pid };
       });
-      voice.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
+      reporter.logger.debug({ socket: opened.path }, 'cluster-import ctl finds the run');
       return opened;
     } catch (error) {
       const reason = messageOf(error);
-      voice.logger.info({ reason }, 'cluster-import ctl will not find the run');
+      reporter.logger.info({ reason }, 'cluster-import ctl will not find the run');
       return undefined;
     }
   }
@@ -152,7 +154,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   }
 
   function follower(): Follower {
-    const found = parts.follow?.follower;
+    const found = runs.follow?.follower;
     if (found) return found;
     throw new UsageError('This run does not follow its source: that is what --follow is for.');
   }
@@ -162,7 +164,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       await metrics?.push(url, from);
     } catch (error) {
       const reason = messageOf(error);
-      voice.logger.warn({ reason }, '--push: the metrics could not be pushed');
+      reporter.logger.warn({ reason }, '--push: the metrics could not be pushed');
     }
   }
 
@@ -185,7 +187,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       if (options.push !== undefined) await push(options.push);
       const seconds = options.metricsLingerSeconds;
       if (!server || seconds === 0 || signal.aborted) return;
-      announce(voice, `The metrics stay up for ${String(seconds)} s; Ctrl-C ends that.`, {
+      announce(reporter, `The metrics stay up for ${String(seconds)} s; Ctrl-C ends that.`, {
         seconds,
       });
       await delay(seconds * 1000, undefined, { signal }).catch(() => undefined);
@@ -204,9 +206,9 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 /** Who moves what to whom, for the log. */
 export function tellStart(
   { sources, target }: Facts,
-  { mover }: Parts,
+  { mover }: SourceRuns,
   options: JobOptions,
-  { logger }: Voice,
+  { logger }: Reporter,
 ): void {
   const { measuring, name, reason } = mover;
   logger.info(

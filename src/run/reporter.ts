@@ -5,7 +5,7 @@
 import { screenOf } from '../watch/screen.js';
 import type { Logger } from '../types.js';
 
-export interface Voice {
+export interface Reporter {
   /** Where progress is shown; without it there is none. */
   readonly screen: NodeJS.WritableStream | undefined;
   readonly logger: Logger;
@@ -14,10 +14,10 @@ export interface Voice {
 const nothing = (): void => undefined;
 
 /** A logger that was not given is made up: it only warns, on the screen. */
-export function createVoice(
+export function createReporter(
   screen: NodeJS.WritableStream | undefined,
   logger: Logger | undefined,
-): Voice {
+): Reporter {
   const warn = (_: object, sentence: string): void => {
     if (screen) screenOf(screen).write(`WARNING: ${sentence}\n`);
   };
@@ -25,7 +25,7 @@ export function createVoice(
 }
 
 /** Says what people should know and programs may. */
-export function announce({ screen, logger }: Voice, sentence: string, fields: object): void {
+export function announce({ screen, logger }: Reporter, sentence: string, fields: object): void {
   if (screen) screenOf(screen).write(`${sentence}\n`);
   logger.info(fields, sentence);
 }

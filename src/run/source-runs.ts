@@ -1,13 +1,13 @@
 /**
- * A run of several sources: a part for each, shown and counted as one.
+ * A run of several sources, each with a run of its own, shown and counted as one.
  *
  * Servers are taken side by side, a few at a time. The databases of one server take turns: the write
- * counter that the guard compares (movers/relay/guard-by-counter.ts) is the server's, so what one part deletes
+ * counter that the guard compares (movers/relay/guard-by-counter.ts) is the server's, so what one run deletes
  * would look to the other as if somebody wrote.
  *
  * A key that several sources have must not be overwritten by any but the first. So with several
  * sources nothing that is in the cluster is overwritten; and where it was asked for that the cluster's
- * own keys are, the parts take turns, and share what they have listed.
+ * own keys are, the runs take turns, and share what they have listed.
  */
 import pLimit from 'p-limit';
 import { createAllowance } from '../limits/allowance.js';
@@ -21,9 +21,11 @@ import type { EndpointOptions, SelectionOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
-import { assemble, type Extras, type Part, type PartOptions } from './assemble.js';
-import { assembleDump } from './assemble-dump.js';
-import type { Plan } from './decide.js';
+import { createServerRun, type SourceRun, type SourceRunOptions } from './server-run.js';
+import type { KeysFile } from '../sources/keys-file.js';
+import type { MovedKeys } from '../journal/moved.js';
+import { createDumpRun } from './dump-run.js';
+import type { JobDecision } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
@@ -37,9 +39,9 @@ import type { ProbedServer } from './source-latency.js';
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
 const serversAtOnce = 4;
 
-/** How a part came to its end: why it had to stop midway, if it had to. */
-export interface PartEnd {
-  readonly part: Part;
+/** How the import of one source came to its end: why it had to stop midway, if it had to. */
+export interface SourceEnd {
+  readonly run: SourceRun;
   readonly error: string | undefined;
   /** It would stop there each time. */
   readonly isFinal?: boolean;
@@ -47,8 +49,8 @@ export interface PartEnd {
   readonly isUnknown?: boolean;
 }
 
-export interface Parts {
-  readonly all: readonly Part[];
+export interface SourceRuns {
+  readonly all: readonly SourceRun[];
   readonly tally: Tally;
   readonly mover: MoverInUse;
   readonly throttle: Throttle;
@@ -57,33 +59,38 @@ export interface Parts {
   readonly servers: readonly ProbedServer[];
   /** By source. */
   positions(): Readonly<Record<string, ScanPosition>>;
-  /** Runs until all sources are done, or the signal; what stops one part stops no other. */
-  run(signal: AbortSignal): Promise<readonly PartEnd[]>;
+  /** Runs until all sources are done, or the signal; what stops one of them stops no other. */
+  run(signal: AbortSignal): Promise<readonly SourceEnd[]>;
   close(): void;
 }
 
-/** What comes from earlier runs and from files, by source. */
-export interface Given extends Pick<Extras, 'moved'> {
-  /** How many keys they have moved. */
+/** What the job's files say: of earlier runs, and which keys are wanted. */
+export interface JobSoFar {
+  readonly decision: Pick<JobDecision, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
+  /** Where moved keys are kept, and those of earlier runs recalled from; undefined: they are not kept. */
+  readonly moved: MovedKeys | undefined;
+  /** How many keys earlier runs have moved. */
   readonly movedBefore: number;
-  readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
+  /** Where an earlier run's scans had come to, by source. */
+  readonly startAts: Readonly<Record<string, ScanPosition>>;
   /** Where an earlier run's following had come to. */
   readonly followAt: FollowCheckpoints;
-  readonly of: (source: string) => Omit<Extras, 'moved'>;
+  /** Just these keys, instead of all that the sources have. */
+  readonly onlyKeys: KeysFile | undefined;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function assembleParts(
+export function createSourceRuns(
   { sources, target }: Facts,
-  options: PartOptions & Pick<EndpointOptions, 'db'> & Pick<AccessOptions, 'nat'>,
+  options: SourceRunOptions & Pick<EndpointOptions, 'db'> & Pick<AccessOptions, 'nat'>,
   logger: Logger,
-  { plan, moved, movedBefore, followAt, of }: Given,
+  { decision, moved, movedBefore, startAts, followAt, onlyKeys }: JobSoFar,
   eviction: EvictionWatch,
-  voice: Pick<FollowingOptions, 'tell' | 'warn'>,
-): Parts {
+  reporter: Pick<FollowingOptions, 'tell' | 'warn'>,
+): SourceRuns {
   // Of all databases, an earlier run may have emptied all but one.
   const several = sources.length > 1 || readDatabases(options.db) === 'all';
-  const replacesOthers = plan.overwrites && !plan.startedEmpty;
+  const replacesOthers = decision.overwrites && !decision.startedEmpty;
   const inTurn = several && replacesOthers;
   const throttle = createThrottle({
     keysPerSecond: options.maxRate,
@@ -91,11 +98,11 @@ export function assembleParts(
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
   // Where the cluster has keys that may be equal, a key that is taken for one listed before would stay.
-  const density = plan.startedEmpty && !plan.goesOn ? 'usual' : 'sparse';
+  const density = decision.startedEmpty && !decision.goesOn ? 'usual' : 'sparse';
   // With room for those that earlier runs have moved: they may be recalled.
   const newRecord = () => listingRecord(keyCount + movedBefore, density);
   const common = newRecord();
-  const movedEarlier = plan.recallsMoved ? newRecord() : undefined;
+  const movedEarlier = decision.recallsMoved ? newRecord() : undefined;
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, ProbedServer>();
   const libraries: KnownLibraries = new Map();
@@ -109,54 +116,55 @@ export function assembleParts(
         keyCount,
         throttle,
         logger,
-        goesOn: plan.goesOn,
+        goesOn: decision.goesOn,
         resumeAt: followAt,
-        tell: voice.tell,
-        warn: voice.warn,
+        tell: reporter.tell,
+        warn: reporter.warn,
       })
     : undefined;
   const all = sources.map((source) => {
     const rules = {
       target,
-      replace: plan.overwrites && (!several || inTurn),
+      replace: decision.overwrites && (!several || inTurn),
       // What an earlier run has moved is nowhere else.
-      ownsTarget: plan.startedEmpty && !plan.goesOn && !several,
+      ownsTarget: decision.startedEmpty && !decision.goesOn && !several,
       isOnlySource: !several,
     };
     const record = several && !inTurn ? listingRecord(source.keys, density) : common;
-    const limits = { throttle, eviction };
-    const job = { options, logger, following };
-    const shared = { ...limits, ...job, record, movedEarlier, names, libraries };
+    const startAt = startAts[source.name];
+    const parts = { options, logger, throttle, eviction, record, names, startAt };
     if (source.kind === 'dump') {
-      return assembleDump({ source, ...rules }, { ...shared, several }, of(source.name));
+      return createDumpRun({ source, ...rules }, { ...parts, several, libraries });
     }
     const server = servers.get(serverOf(source)) ?? {
       source,
       allowance: createAllowance(options.maxSourceLatencyMs),
     };
     servers.set(serverOf(source), server);
-    const { allowance } = server;
-    return assemble({ source, ...rules }, shared, allowance, { moved, ...of(source.name) });
+    return createServerRun(
+      { source, ...rules },
+      { ...parts, allowance: server.allowance, movedEarlier, moved, following, onlyKeys },
+    );
   });
-  const running = new Set<Part>();
+  const running = new Set<SourceRun>();
 
-  async function runPart(part: Part, signal: AbortSignal): Promise<PartEnd> {
-    if (signal.aborted) return { part, error: undefined };
-    running.add(part);
+  async function runToEnd(run: SourceRun, signal: AbortSignal): Promise<SourceEnd> {
+    if (signal.aborted) return { run, error: undefined };
+    running.add(run);
     try {
-      await part.run(signal);
-      return { part, error: undefined };
+      await run.run(signal);
+      return { run, error: undefined };
     } catch (error) {
-      if (error instanceof StoppedError) return { part, error: undefined };
+      if (error instanceof StoppedError) return { run, error: undefined };
       const words = messageOf(error);
       return {
-        part,
+        run,
         error: error instanceof ImportError ? words : `Unexpected error: ${words}`,
         isFinal: error instanceof RdbError,
         isUnknown: error instanceof RdbError && error.kind === 'unknown',
       };
     } finally {
-      running.delete(part);
+      running.delete(run);
     }
   }
 
@@ -169,8 +177,8 @@ export function assembleParts(
     mover: joinMovers(all, running),
     positions: () =>
       Object.fromEntries(
-        all.flatMap(({ ready, settledPosition }) =>
-          settledPosition ? [[ready.source.name, settledPosition]] : [],
+        all.flatMap(({ plan, settledPosition }) =>
+          settledPosition ? [[plan.source.name, settledPosition]] : [],
         ),
       ),
     async run(signal) {
@@ -179,12 +187,12 @@ export function assembleParts(
       });
       if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
       // What is followed has no end before that of all others.
-      if (following) return Promise.all(all.map((part) => runPart(part, signal)));
+      if (following) return Promise.all(all.map((run) => runToEnd(run, signal)));
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
-      const ends = byServer(all).map((parts) =>
+      const ends = byServer(all).map((runs) =>
         limit(async () => {
-          const ended: PartEnd[] = [];
-          for (const part of parts) ended.push(await runPart(part, signal));
+          const ended: SourceEnd[] = [];
+          for (const run of runs) ended.push(await runToEnd(run, signal));
           return ended;
         }),
       );
@@ -192,7 +200,7 @@ export function assembleParts(
     },
     close() {
       following?.close();
-      for (const part of all) part.close();
+      for (const run of all) run.close();
     },
   };
 }
@@ -212,11 +220,11 @@ function mayShareNames(
   );
 }
 
-function byServer(all: readonly Part[]): readonly Part[][] {
-  const groups = new Map<string, Part[]>();
-  for (const part of all) {
-    const server = serverOf(part.ready.source);
-    groups.set(server, [...(groups.get(server) ?? []), part]);
+function byServer(all: readonly SourceRun[]): readonly SourceRun[][] {
+  const groups = new Map<string, SourceRun[]>();
+  for (const run of all) {
+    const server = serverOf(run.plan.source);
+    groups.set(server, [...(groups.get(server) ?? []), run]);
   }
   return [...groups.values()];
 }
@@ -228,21 +236,20 @@ function serverOf(source: SourceFacts): string {
   return runId === '' ? addressOf(endpoint) : runId;
 }
 
-/** The mover of the part that has moved most; the reasons of all. */
-function joinMovers(all: readonly Part[], running: ReadonlySet<Part>): MoverInUse {
-  const [first] = all as readonly [Part, ...Part[]];
+/** The mover of the run that has moved most; the reasons of all. */
+function joinMovers(all: readonly SourceRun[], running: ReadonlySet<SourceRun>): MoverInUse {
+  const [first] = all as readonly [SourceRun, ...SourceRun[]];
   if (all.length === 1) return first.mover;
-  const moved = ({ tally }: Part): number => tally.snapshot().moved;
+  const moved = ({ tally }: SourceRun): number => tally.snapshot().moved;
   return {
     get name() {
-      return all.reduce((most, part) => (moved(part) > moved(most) ? part : most), first).mover
-        .name;
+      return all.reduce((most, run) => (moved(run) > moved(most) ? run : most), first).mover.name;
     },
     get reason() {
       const reasons = new Set(all.map(({ mover }) => mover.reason));
       if (reasons.size === 1) return first.mover.reason;
       return all
-        .map(({ ready, mover }) => `${ready.source.name} by ${mover.name}: ${mover.reason}`)
+        .map(({ plan, mover }) => `${plan.source.name} by ${mover.name}: ${mover.reason}`)
         .join('; ');
     },
     get measuring() {

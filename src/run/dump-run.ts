@@ -14,7 +14,8 @@ import { nameFilter } from '../sources/glob.js';
 import type { Selection } from '../sources/selection.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { typeNameOf } from '../sources/rdb/value-types.js';
-import { type Extras, noting, type Part, type Shared } from './assemble.js';
+import type { KnownLibraries } from './functions.js';
+import { noting, type SourceRun, type SourceRunParts } from './server-run.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from '../limits/distance.js';
@@ -22,7 +23,7 @@ import { createLimits } from '../limits/limits.js';
 import { leftOut, loadLibraries, payloadVersionOf } from './dump-extras.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import type { DumpFacts } from '../preflight/source-facts.js';
 
 const batchBytes = 256 * 1024;
@@ -35,23 +36,18 @@ const nothingListed: ListingRecord = {
   recall: () => undefined,
 };
 
-export function assembleDump(
-  ready: Ready<DumpFacts>,
-  {
-    options,
-    logger,
-    throttle,
-    eviction,
-    record,
-    names,
-    libraries,
-    several,
-  }: Shared & { readonly several: boolean },
-  { startAt }: Omit<Extras, 'moved'>,
-): Part {
-  const { topology, masters } = ready.target;
+export interface DumpRunParts extends SourceRunParts {
+  /** The run has other sources. */
+  readonly several: boolean;
+  /** The function libraries of all dumps. */
+  readonly libraries: KnownLibraries;
+}
+
+export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts): SourceRun {
+  const { options, logger, throttle, eviction, record, names, libraries, several, startAt } = parts;
+  const { topology, masters } = plan.target;
   const { timeoutMs, retryForMs } = options;
-  const { input, databases, warn, name } = ready.source;
+  const { input, databases, warn, name } = plan.source;
   const distance = createDistance();
   const limits = createLimits(distance, throttle);
   const connections = connectionLog(logger);
@@ -66,18 +62,18 @@ export function assembleDump(
     payloadVersion: payloadVersionOf(masters),
     wants: wantedBy(options, databases, others),
     prefixFor: prefixes(options, name),
-    onLibraries: (codes) => loadLibraries(codes, ready, options, libraries, warn),
+    onLibraries: (codes) => loadLibraries(codes, plan, options, libraries, warn),
   });
   const checkpoints = createCheckpoints(() => source.position, startAt);
   const tally = createTally(source, 'copy');
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
   const aside = createSideChannel(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
-  const job: JobPolicy = { ...jobPolicy(ready, options), mode: 'copy' };
+  const job: JobPolicy = { ...jobPolicy(plan, options), mode: 'copy' };
   const restoring = restore({
     ...{ large, connectNode, job, verify: options.verify },
-    commandsFor: wordsByNode(ready),
-    takesHints: (node) => factsOf(ready, node)?.has.restoreAbsttl ?? false,
+    commandsFor: wordsByNode(plan),
+    takesHints: (node) => factsOf(plan, node)?.has.restoreAbsttl ?? false,
   });
   const counting = countBrought({
     ...{ ...aside, census, large, hasKeys: masters.some(({ keys }) => keys > 0) },
@@ -93,7 +89,7 @@ export function assembleDump(
   const isUnique = !several && databases !== 'all' && databases.length === 1;
 
   return {
-    ...{ ready, tally, mover, census },
+    ...{ plan, tally, mover, census },
     get settledPosition() {
       return checkpoints.last;
     },

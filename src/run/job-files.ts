@@ -13,20 +13,20 @@ import type { Report } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
 import type { Logger } from '../types.js';
 import { decide } from './decide.js';
-import type { Given, Parts } from './parts.js';
+import type { JobSoFar, SourceRuns } from './source-runs.js';
 import type { Facts } from '../preflight/preflight.js';
 import { jobModeOf } from '../preflight/options-checks.js';
 
-export interface Books {
-  /** For the parts of the run. */
-  readonly given: Given;
+export interface JobFiles {
+  /** What the import of each source goes by. */
+  readonly soFar: JobSoFar;
   /** What earlier runs of the job had done, for the report. */
   readonly earlier: Report['earlier'];
   /**
-   * From here on the run is on the books.
+   * From here on the journal knows of the run.
    * @param stop another run has taken the job over, so that this one must end.
    */
-  begin(run: Parts, stop: (error: ImportError) => void): Promise<void>;
+  begin(run: SourceRuns, stop: (error: ImportError) => void): Promise<void>;
   end(status: Report['status']): Promise<void>;
   /** To be called in any case. */
   close(): Promise<void>;
@@ -36,11 +36,11 @@ export interface Books {
  * @throws UsageError when a file can't be used, PreflightError when the journal says no, or when
  *   `--replace` or `--no-replace` must be said.
  */
-export async function openBooks(
+export async function openJobFiles(
   facts: Facts,
   options: BookkeepingOptions & SelectionOptions & JobOptions,
   logger: Logger,
-): Promise<Books> {
+): Promise<JobFiles> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
   const { match, exclude, type, minTtlMs, keyPrefix } = options;
   const origins = facts.sources.map(({ name, db }) => ({ name, db }));
@@ -68,23 +68,25 @@ export async function openBooks(
     const earlier = journal?.earlier;
     const isOnly = onlyKeys !== undefined;
     const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
-    const plan = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
-    const followAt = plan.goesOn && options.follow ? (earlier?.follow ?? {}) : {};
+    const decision = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
+    const followAt = decision.goesOn && options.follow ? (earlier?.follow ?? {}) : {};
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
-      plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
+      decision.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
     let isKept = false;
     let isFinished = false;
 
     return {
-      given: {
-        plan,
-        moved: plan.keepsMoved ? journal?.moved : undefined,
-        movedBefore: plan.goesOn ? (earlier?.moved ?? 0) : 0,
+      soFar: {
+        decision,
+        moved: decision.keepsMoved ? journal?.moved : undefined,
+        movedBefore: decision.goesOn ? (earlier?.moved ?? 0) : 0,
         followAt,
-        of: (source) => ({ startAt: positions[source], onlyKeys }),
+        startAts: positions,
+        onlyKeys,
       },
-      earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
+      earlier:
+        decision.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
       async begin(run, stop) {
         const done = () => {
           const { moved, bytes } = run.tally.snapshot();
@@ -93,12 +95,12 @@ export async function openBooks(
         };
         // Some keys by name are not the job: they neither begin nor end it.
         if (!isOnly && journal) {
-          await journal.begin(plan, done, { lost: stop, failed: warn });
+          await journal.begin(decision, done, { lost: stop, failed: warn });
           isKept = true;
         }
         failed?.begin();
-        for (const { ready, tally } of run.all) {
-          const { name, db } = ready.source;
+        for (const { plan, tally } of run.all) {
+          const { name, db } = plan.source;
           const origin: KeyOrigin = {
             db,
             ...(run.all.length > 1 && { from: name }),
@@ -128,13 +130,15 @@ export async function openBooks(
 }
 
 /** A dry run keeps none. */
-export function noBooks(): Books {
+export function noJobFiles(): JobFiles {
   return {
-    given: {
-      plan: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
+    soFar: {
+      decision: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
       movedBefore: 0,
       followAt: {},
-      of: () => ({}),
+      moved: undefined,
+      startAts: {},
+      onlyKeys: undefined,
     },
     earlier: undefined,
     begin: () => Promise.resolve(),

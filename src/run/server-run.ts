@@ -1,5 +1,5 @@
 /**
- * Puts the import of one source together from its parts: connections, the source, the mover
+ * Puts the import of one database of a server together: connections, the source, the mover
  * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
  * was found out before.
  */
@@ -27,18 +27,17 @@ import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from '../limits/distance.js';
 import { createLimits } from '../limits/limits.js';
 import type { EvictionWatch } from './eviction.js';
-import type { KnownLibraries } from './functions.js';
 import type { Following } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
-import type { Ready } from '../preflight/preflight.js';
+import type { SourcePlan } from '../preflight/preflight.js';
 import { type SourceFacts, trialOf } from '../preflight/source-facts.js';
 
 const batchBytes = 1024 * 1024;
 
 /** The import of one source. */
-export interface Part {
-  readonly ready: Ready<SourceFacts>;
+export interface SourceRun {
+  readonly plan: SourcePlan<SourceFacts>;
   readonly tally: EngineTally;
   readonly mover: MoverInUse;
   /** Of a scan: before it, every key is where it should be. */
@@ -50,36 +49,35 @@ export interface Part {
   close(): void;
 }
 
-/** What comes from outside of the servers: from files, and from earlier runs. */
-export interface Extras {
-  /** Where moved keys are kept, and those of earlier runs recalled from. */
-  readonly moved?: MovedKeys | undefined;
-  /** Where an earlier run's scan had come to. */
-  readonly startAt?: ScanPosition | undefined;
-  /** Just these keys, instead of all that the source has. */
-  readonly onlyKeys?: KeysFile | undefined;
-}
-
 /** What the import of one source reads. */
-export type PartOptions = ChoiceOptions & SelectionOptions & FollowOptions & PatienceOptions;
+export type SourceRunOptions = ChoiceOptions & SelectionOptions & FollowOptions & PatienceOptions;
 
-/** What the parts of a run share. */
-export interface Shared {
-  readonly options: PartOptions;
+/** What a source is imported with, besides its plan. */
+export interface SourceRunParts {
+  readonly options: SourceRunOptions;
   readonly logger: Logger;
   readonly throttle: Throttle;
   /** Which nodes evict keys. */
   readonly eviction: EvictionWatch;
   /** What has been listed so far. */
   readonly record: ListingRecord;
-  /** What earlier runs have moved, where that must be told from new keys. */
-  readonly movedEarlier: ListingRecord | undefined;
-  /** The function libraries of dumps. */
-  readonly libraries: KnownLibraries;
   /** For `--dry-run` of several sources: the names that they have in the cluster. */
   readonly names: ListingRecord | undefined;
+  /** Where an earlier run's scan had come to. */
+  readonly startAt: ScanPosition | undefined;
+}
+
+export interface ServerRunParts extends SourceRunParts {
+  /** How much may be under way at the source's server. */
+  readonly allowance: Allowance;
+  /** What earlier runs have moved, where that must be told from new keys. */
+  readonly movedEarlier: ListingRecord | undefined;
+  /** Where moved keys are kept, for the job's next start. */
+  readonly moved: MovedKeys | undefined;
   /** How the sources are followed; undefined: they are not. */
   readonly following: Following | undefined;
+  /** Just these keys, instead of all that the source has. */
+  readonly onlyKeys: KeysFile | undefined;
 }
 
 /** Of names that several sources may have. */
@@ -88,21 +86,16 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
-export function assemble(
-  ready: Ready,
-  shared: Shared,
-  /** How much may be under way at the source's server. */
-  allowance: Allowance,
-  { moved, startAt, onlyKeys }: Extras = {},
-): Part {
-  const { options, logger, throttle, eviction, record, movedEarlier, names, following } = shared;
-  const choice = options.dryRun ? undefined : chooseMover(ready, options);
-  const { topology } = ready.target;
+export function createServerRun(plan: SourcePlan, parts: ServerRunParts): SourceRun {
+  const { options, logger, throttle, allowance, eviction, following } = parts;
+  const { record, movedEarlier, moved, names, startAt, onlyKeys } = parts;
+  const choice = options.dryRun ? undefined : chooseMover(plan, options);
+  const { topology } = plan.target;
   const { timeoutMs, retryForMs, copy } = options;
   const distance = createDistance();
   const limits = createLimits(distance, throttle, allowance);
   const connections = connectionLog(logger);
-  const opening = createLink(ready.source.endpoint, {
+  const opening = createLink(plan.source.endpoint, {
     timeoutMs,
     retryForMs,
     through: () => followed?.sideDoor,
@@ -119,8 +112,8 @@ export function assemble(
   };
 
   const health = createSourceHealth(link, {
-    ...{ name: ready.source.name, retryForMs, logger },
-    trial: trialOf(ready.source.has, {
+    ...{ name: plan.source.name, retryForMs, logger },
+    trial: trialOf(plan.source.has, {
       copy,
       mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
     }),
@@ -130,19 +123,19 @@ export function assemble(
   const connectNode = eviction.cutting(toNodes, connections);
 
   const scan = scanSource(link, health, {
-    name: ready.source.name,
-    estimatedKeys: ready.source.keys,
+    name: plan.source.name,
+    estimatedKeys: plan.source.keys,
     pageKeys: () => limits.page(),
     isEmptied: !copy,
     startAt,
   });
-  const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
-  const prefix = keyPrefix(options, ready.source);
+  const all = onlyKeys ? keysFileSource(onlyKeys, plan.source.name) : scan;
+  const prefix = keyPrefix(options, plan.source);
   const followed = following?.add({
     source: all,
-    server: { ...ready.source, isReplica: ready.source.role === 'slave' },
-    endpoint: ready.source.endpoint,
-    keyCount: ready.source.keys,
+    server: { ...plan.source, isReplica: plan.source.role === 'slave' },
+    endpoint: plan.source.endpoint,
+    keyCount: plan.source.keys,
     prefix,
     limits,
     openSource: async () => (await opening.open()).connection,
@@ -162,7 +155,7 @@ export function assemble(
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const mover: Mover & MoverInUse = choice
     ? moverOf(choice, {
-        ready,
+        plan,
         options,
         link,
         connectNode,
@@ -176,7 +169,7 @@ export function assemble(
         ...counting({
           ...aside,
           openSource: async () => (await link.open()).connection,
-          hasKeys: ready.target.masters.some(({ keys }) => keys > 0),
+          hasKeys: plan.target.masters.some(({ keys }) => keys > 0),
           census,
           isNoted: noting(names),
         }),
@@ -184,7 +177,7 @@ export function assemble(
       };
 
   return {
-    ready,
+    plan,
     tally,
     mover,
     census,
@@ -205,7 +198,7 @@ export function assemble(
           logger,
           record,
           movedEarlier,
-          copyWhenListed: (listing) => copyWhenListed(jobPolicy(ready, options), listing),
+          copyWhenListed: (listing) => copyWhenListed(jobPolicy(plan, options), listing),
           limits,
           batchBytes,
           retryForMs,
@@ -245,7 +238,7 @@ function patient(mover: Mover, health: SourceHealth): Mover {
 /** The prefix with its placeholders filled in. */
 function keyPrefix(
   options: Pick<SelectionOptions, 'keyPrefix'>,
-  { endpoint }: Ready['source'],
+  { endpoint }: SourcePlan['source'],
 ): Buffer | undefined {
   if (options.keyPrefix === undefined) return undefined;
   return filledPrefix(options.keyPrefix, endpoint.db, addressOf(endpoint));
