@@ -57,6 +57,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'the CPU that view, page and metrics take by themselves',
     load: async () => (await import('./watching.js')).watching,
   },
+  products: {
+    about: 'Redis 8 to Valkey 9 and back, against two of a kind, and element by element',
+    load: async () => (await import('./products.js')).acrossProducts,
+  },
   micro: {
     about: 'the data plane alone: instructions and time per key, without a server',
     load: async () => (await import('./micro/micro.js')).micro,

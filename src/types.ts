@@ -321,12 +321,16 @@ export interface Cutover {
   /** When writes were held, ISO 8601. */
   readonly at: string;
   readonly heldMs: number;
-  readonly fence: FenceName;
+  /** How writes were held; of several servers with different fences, all of them. */
+  readonly fence: string;
   /** Keys that were written to at the source after the cutover. */
   readonly lateWrites: number;
   readonly source: 'refuses writes' | 'writable';
-  /** How many replicas the source wanted for a write before it was made to refuse them; null: it was not. */
-  readonly minReplicasToWrite: number | null;
+  /**
+   * How many replicas the source wanted for a write before it was made to refuse them, of several servers by address;
+   * null: it was not.
+   */
+  readonly minReplicasToWrite: number | Readonly<Record<string, number>> | null;
   /** What both held then. Keys that have expired, and that nobody has asked for since, may count still. */
   readonly keys: { readonly source: number; readonly cluster: number };
 }

@@ -34,6 +34,8 @@ const densities = {
 export interface ListingRecord {
   /** Whether the key `bytes[start .. end)` was (probably) noted before; notes it. */
   noted(bytes: Buffer, start: number, end: number): boolean;
+  /** Whether it was (probably) noted before. */
+  has(bytes: Buffer, start: number, end: number): boolean;
   /** All of it, for keeping: bits are only ever set. */
   readonly bytes: Uint8Array;
   /** Notes what another record has noted, whatever its size. */
@@ -56,6 +58,51 @@ export function listingRecord(
   const blockMask = blocks - 1;
   const bytes = new Uint8Array(words.buffer);
 
+  function look(bytes: Buffer, start: number, end: number, notes: boolean): boolean {
+    let one = 0x811c9dc5;
+    let two = end - start;
+    let at = start;
+    // Four bytes at a time: this is done for every key.
+    for (; at + 4 <= end; at += 4) {
+      const four =
+        (bytes[at] as number) |
+        ((bytes[at + 1] as number) << 8) |
+        ((bytes[at + 2] as number) << 16) |
+        ((bytes[at + 3] as number) << 24);
+      one = Math.imul(one ^ four, 0xcc9e2d51);
+      one ^= one >>> 15;
+      two = Math.imul((two << 13) ^ (two >>> 19) ^ four, 0x1b873593);
+    }
+    for (; at < end; at++) {
+      const byte = bytes[at] as number;
+      one = Math.imul(one ^ byte, 0x01000193);
+      two = Math.imul((two + byte) | 0, 0x9e3779b1) ^ (two >>> 15);
+    }
+    // Stirred once more (murmur3's finaliser), so that all bits depend on all bytes.
+    one = Math.imul(one ^ (one >>> 16), 0x85ebca6b);
+    one ^= one >>> 13;
+    two = Math.imul(two ^ (two >>> 16), 0xc2b2ae35);
+    two ^= two >>> 16;
+    const base = (one & blockMask) * blockWords;
+    let known = 1;
+    // Five bits: each in a word of its own choosing, four bits of `two` for the word and five of
+    // a rotated mix for the bit.
+    let mix = two;
+    for (let probe = 0; probe < probes; probe++) {
+      const place = base + (mix & 15);
+      const bit = 1 << ((mix >>> 4) & 31);
+      const word = words[place] as number;
+      if ((word & bit) === 0) {
+        if (!notes) return false;
+        known = 0;
+        words[place] = word | bit;
+      }
+      mix = (mix >>> 9) | (mix << 23);
+      mix ^= Math.imul(one, probe + 1);
+    }
+    return known === 1;
+  }
+
   return {
     bytes,
     recall(known) {
@@ -65,49 +112,8 @@ export function listingRecord(
         bytes[place] = (bytes[place] as number) | (known[at % known.length] as number);
       }
     },
-    noted(bytes, start, end) {
-      let one = 0x811c9dc5;
-      let two = end - start;
-      let at = start;
-      // Four bytes at a time: this is done for every key.
-      for (; at + 4 <= end; at += 4) {
-        const four =
-          (bytes[at] as number) |
-          ((bytes[at + 1] as number) << 8) |
-          ((bytes[at + 2] as number) << 16) |
-          ((bytes[at + 3] as number) << 24);
-        one = Math.imul(one ^ four, 0xcc9e2d51);
-        one ^= one >>> 15;
-        two = Math.imul((two << 13) ^ (two >>> 19) ^ four, 0x1b873593);
-      }
-      for (; at < end; at++) {
-        const byte = bytes[at] as number;
-        one = Math.imul(one ^ byte, 0x01000193);
-        two = Math.imul((two + byte) | 0, 0x9e3779b1) ^ (two >>> 15);
-      }
-      // Stirred once more (murmur3's finaliser), so that all bits depend on all bytes.
-      one = Math.imul(one ^ (one >>> 16), 0x85ebca6b);
-      one ^= one >>> 13;
-      two = Math.imul(two ^ (two >>> 16), 0xc2b2ae35);
-      two ^= two >>> 16;
-      const base = (one & blockMask) * blockWords;
-      let known = 1;
-      // Five bits: each in a word of its own choosing, four bits of `two` for the word and five of
-      // a rotated mix for the bit.
-      let mix = two;
-      for (let probe = 0; probe < probes; probe++) {
-        const place = base + (mix & 15);
-        const bit = 1 << ((mix >>> 4) & 31);
-        const word = words[place] as number;
-        if ((word & bit) === 0) {
-          known = 0;
-          words[place] = word | bit;
-        }
-        mix = (mix >>> 9) | (mix << 23);
-        mix ^= Math.imul(one, probe + 1);
-      }
-      return known === 1;
-    },
+    noted: (key, start, end) => look(key, start, end, true),
+    has: (key, start, end) => look(key, start, end, false),
   };
 }
 

@@ -14,10 +14,9 @@
  * Where the connection is lost, another one takes its place. Whether the source was started again meanwhile, and
  * has forgotten the fence, can't be told: so the fence counts as a new one.
  */
-import { RefusedError } from '../errors.js';
-import type { Control } from '../redis/control.js';
 import type { FenceName } from '../types.js';
 import type { SourceLine } from './source-line.js';
+import { writeRefusal } from './write-refusal.js';
 
 export interface Fence {
   readonly name: FenceName;
@@ -67,10 +66,6 @@ const pauseOfWrites: Pause = {
 const pauseOfAll: Pause = { ms: 500, renewEveryMs: 150, words: [], end: undefined };
 /** The server looks after its clients every so often, and the pause ends only then. */
 const looksEveryMs = 110;
-/** More replicas than there are: nobody may write, until the cutover is over or has failed. */
-const heldReplicas = '1000000';
-/** The same for good: the cluster has taken over. */
-const shutReplicas = '1000001';
 
 /** @returns whether a server of this version can hold its clients at all. */
 export const canPause = (versionNumber: number): boolean => versionNumber >= pausesSince;
@@ -82,25 +77,13 @@ export function fenceFor(asked: FenceName | 'auto', versionNumber: number): Sour
   return { name, holdsAll: name === 'pause' && versionNumber < pausesWritesSince };
 }
 
-/** Whether the source can be made to refuse writes once the cluster has taken over. */
-export async function mayRefuseWrites(control: Control): Promise<boolean> {
-  try {
-    // What is set already.
-    await setLeastReplicas(control, await readLeastReplicas(control));
-    return true;
-  } catch (error) {
-    if (error instanceof RefusedError) return false;
-    throw error;
-  }
-}
-
 export function createFence({ name, holdsAll }: SourceFence, line: SourceLine): Fence {
   if (name === 'pause') return pausing(line, holdsAll ? pauseOfAll : pauseOfWrites);
   return name === 'refuse' ? refusing(line) : unheld(line);
 }
 
 function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pause): Fence {
-  const replicas = leastReplicas(line);
+  const refusal = writeRefusal(line);
   let renewal: NodeJS.Timeout | undefined;
   let fromMs = Infinity;
   let untilMs = 0;
@@ -138,114 +121,41 @@ function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pa
       renewal = setInterval(() => void pause().catch(() => undefined), renewEveryMs);
     },
     hasHeldSince: (ms) => fromMs <= ms && performance.now() < untilMs && line.openings === opening,
-    shut: () => replicas.shut(),
+    shut: () => refusal.shut(),
     unpause,
     async release() {
-      await replicas.restore();
+      await refusal.restore();
       await unpause();
     },
   };
 }
 
 function refusing(line: SourceLine): Fence {
-  const replicas = leastReplicas(line);
+  const refusal = writeRefusal(line);
   let fromMs = Infinity;
   let opening = 0;
   return {
     name: 'refuse',
     async hold() {
-      await replicas.raise(heldReplicas);
+      await refusal.hold();
       if (line.openings !== opening) fromMs = performance.now();
       opening = line.openings;
     },
     hasHeldSince: (ms) => fromMs <= ms && line.openings === opening,
-    shut: () => replicas.shut(),
+    shut: () => refusal.shut(),
     unpause: () => Promise.resolve(),
-    release: () => replicas.restore(),
+    release: () => refusal.restore(),
   };
 }
 
 function unheld(line: SourceLine): Fence {
-  const replicas = leastReplicas(line);
+  const refusal = writeRefusal(line);
   return {
     name: 'none',
     hold: () => Promise.resolve(),
     hasHeldSince: () => true,
-    shut: () => replicas.shut(),
+    shut: () => refusal.shut(),
     unpause: () => Promise.resolve(),
-    release: () => replicas.restore(),
+    release: () => refusal.restore(),
   };
-}
-
-interface LeastReplicas {
-  /** @returns what it was before. */
-  readonly raise: (count: string) => Promise<string>;
-  readonly shut: () => Promise<number | undefined>;
-  readonly restore: () => Promise<void>;
-}
-
-/** How many replicas the source wants before it takes a write, and what that was before. */
-function leastReplicas(line: SourceLine): LeastReplicas {
-  let before: string | undefined;
-  async function raise(count: string): Promise<string> {
-    if (before === undefined) {
-      const found = await line.use(readLeastReplicas);
-      before = isOurs(found) ? '0' : found;
-    }
-    await line.use((control) => setLeastReplicas(control, count));
-    return before;
-  }
-  async function shut(): Promise<number | undefined> {
-    try {
-      return Number(await raise(shutReplicas));
-    } catch (error) {
-      if (error instanceof RefusedError) return undefined;
-      throw error;
-    }
-  }
-  async function restore(): Promise<void> {
-    const count = before;
-    if (count === undefined) return;
-    await line.use((control) => setLeastReplicas(control, count));
-    before = undefined;
-  }
-  return { raise, shut, restore };
-}
-
-const isOurs = (count: string): boolean => count === heldReplicas || count === shutReplicas;
-
-/** How an earlier run has left the source; undefined: as it found it. */
-export async function leftBefore(control: Control): Promise<'held' | 'shut' | undefined> {
-  const count = await readLeastReplicas(control).catch(() => '');
-  if (!isOurs(count)) return undefined;
-  return count === shutReplicas ? 'shut' : 'held';
-}
-
-export async function letWrite(control: Control): Promise<void> {
-  await setLeastReplicas(control, '0');
-}
-
-/** Up to 4.0 it is called min-slaves-to-write. */
-const names = ['min-replicas-to-write', 'min-slaves-to-write'];
-
-async function readLeastReplicas(control: Control): Promise<string> {
-  for (const name of names) {
-    const reply = await control.call('CONFIG', 'GET', name);
-    if (Array.isArray(reply) && reply.length === 2) return String(reply[1]);
-  }
-  return '0';
-}
-
-async function setLeastReplicas(control: Control, count: string): Promise<void> {
-  let refusal: unknown;
-  for (const name of names) {
-    try {
-      await control.call('CONFIG', 'SET', name, count);
-      return;
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      refusal ??= error;
-    }
-  }
-  throw refusal;
 }

@@ -30,6 +30,10 @@ export interface FollowedSourceOptions {
   strays(): AsyncIterable<Keys>;
   /** The first copy was completed by an earlier run, and what has changed since is heard of. */
   readonly isCopied: boolean;
+  /** Waits until the first copy may begin. @returns what to call at its end. */
+  turn(isOver: () => boolean): Promise<() => void>;
+  /** Leaves out keys that are another source's; undefined: there are none. */
+  readonly ownKeys: ((page: Keys) => Promise<Keys>) | undefined;
   /** Hears that a round takes what waits. */
   roundBegins(): void;
   /** Hears of the end of each round. */
@@ -134,7 +138,14 @@ export class FollowedSource implements Source {
 
   async *pages(): AsyncIterable<Keys> {
     const { changed } = this.#options;
-    if (!this.#options.isCopied) yield* this.#firstCopy();
+    if (!this.#options.isCopied) {
+      const copied = await this.#options.turn(() => this.#isOver);
+      try {
+        if (!this.#isOver) yield* this.#firstCopy();
+      } finally {
+        copied();
+      }
+    }
     if (this.#isDone()) return;
     yield atRest;
     this.#isCopied = true;
@@ -152,7 +163,7 @@ export class FollowedSource implements Source {
   async *#firstCopy(): AsyncIterable<Keys> {
     const { changed } = this.#options;
     let roundAtMs = performance.now();
-    for await (const page of this.#first.pages()) {
+    for await (const page of this.#listed()) {
       yield page;
       if (this.#isDone()) return;
       if (changed.count === 0 || performance.now() - roundAtMs < roundEveryMs) continue;
@@ -160,6 +171,11 @@ export class FollowedSource implements Source {
       if (changed.count !== Infinity) yield* this.#round();
       roundAtMs = performance.now();
     }
+  }
+
+  async *#listed(): AsyncIterable<Keys> {
+    const { ownKeys } = this.#options;
+    for await (const page of this.#first.pages()) yield ownKeys ? await ownKeys(page) : page;
   }
 
   #isDone(): boolean {
@@ -196,11 +212,11 @@ export class FollowedSource implements Source {
     const page = keysBuilder(Math.min(pageKeys, names.size));
     for (const name of names) {
       page.addKey(Buffer.from(name, 'latin1'));
-      if (page.count >= pageKeys) yield { ...page.take(), isAgain: true };
+      if (page.count >= pageKeys) yield await this.#again(page.take());
     }
-    if (page.count > 0) yield { ...page.take(), isAgain: true };
+    if (page.count > 0) yield await this.#again(page.take());
     if (everything !== undefined) {
-      for await (const listed of this.#first.pages()) yield { ...listed, isAgain: true };
+      for await (const listed of this.#listed()) yield { ...listed, isAgain: true };
     }
     if (!strays) return;
     try {
@@ -211,5 +227,10 @@ export class FollowedSource implements Source {
       await delay(patienceMs);
       this.#options.changed.noteStrays();
     }
+  }
+
+  async #again(page: Keys): Promise<Keys> {
+    const { ownKeys } = this.#options;
+    return { ...(ownKeys ? await ownKeys(page) : page), isAgain: true };
   }
 }

@@ -1,51 +1,40 @@
 /**
- * Follows one source from its first copy to the cutover: where that stands, and the cutover itself.
+ * Follows the sources from their first copy to the cutover: where that stands, and the cutover itself.
  *
  *   copying ─▶ catching-up ─▶ following ─▶ holding ─▶ cut-over
  *                                 ▲           │
  *                                 └───────────┘  too long, a failure, or `ctl release`
  *
  * Writes are held only while the last changes are copied and the clients are switched over. Whatever goes
- * wrong then, writes go on at the source, which has everything: nothing is lost, and following goes on.
+ * wrong then, writes go on at the sources, which have everything: nothing is lost, and following goes on.
+ *
+ * The cluster takes over from all sources at one moment: all of them hold their writes before the last change of
+ * any is looked for, and all of them let go if one of them fails.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
-import type { AskSource, Feed } from '../feed/feed.js';
-import type { Control } from '../redis/control.js';
-import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
-import type { ChangedKeys } from './changed-keys.js';
-import { createFence, type Fence, type SourceFence } from './fence.js';
-import type { FollowedSource, Round } from './followed-source.js';
+import type { FollowOptions } from '../options.js';
+import type { Cutover, FollowStatus, KeyFailure, Logger, Phase } from '../types.js';
+import type { FollowedDatabase } from './followed-database.js';
+import type { FollowedServer } from './followed-server.js';
+import type { Round } from './followed-source.js';
+import { HeldServer } from './held-server.js';
 import { Lag } from './lag.js';
 import { runOnCutover } from './on-cutover.js';
-import { SourceLine } from './source-line.js';
-import type { UnmovedKeys } from './unmoved-keys.js';
 
 export interface FollowerOptions {
-  readonly source: FollowedSource;
-  readonly changed: ChangedKeys;
-  readonly feed: Feed;
-  readonly fence: SourceFence;
-  /** Connects to the source, for the commands of a cutover. */
-  openControl(): Promise<Control>;
-  /**
-   * Where the fence holds all clients: from then on the source is read by another way, which is none of theirs.
-   * Called while nothing is under way.
-   */
-  enterBySideDoor(): Promise<void>;
-  leaveSideDoor(): void;
+  /** They have been joined. */
+  readonly servers: readonly FollowedServer[];
+  readonly options: Pick<FollowOptions, 'maxHoldMs' | 'onCutover' | 'cutover'>;
   /** While they are lifted, keys are copied as fast as it goes. */
   liftLimits(isLifted: boolean): void;
-  readonly maxHoldMs: number;
-  readonly onCutover: string | undefined;
-  /** Cut over as soon as the copy is complete and little waits. */
-  readonly isAutomatic: boolean;
+  /** @throws ImportError when keys are at servers that are not followed. */
+  checkSources(): Promise<void>;
   /** What has happened to the cluster's nodes since the last look, so that they may lack keys. */
   lookAtNodes(): Promise<string | undefined>;
   /** How many keys the cluster has. */
   clusterKeys(): Promise<number>;
-  readonly unmoved: UnmovedKeys;
   readonly logger: Logger;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
@@ -56,11 +45,11 @@ interface Hold {
   readonly heldFromMs: number;
   /** Clients write to the cluster already. */
   readonly hasSwitched: boolean;
-  /** How many gaps the feed had had when the last change was copied. */
+  /** How many gaps the feeds had had when the last change was copied. */
   readonly gaps: number;
 }
 
-/** With no more than that waiting at the end of a round, the source is followed closely. */
+/** With no more than that waiting at the end of a round, the sources are followed closely. */
 const closeKeys = 10_000;
 /** How long rounds go on before writes are held, so that little is left for the hold. */
 const quickRounds = 3;
@@ -70,56 +59,55 @@ const tryAgainMs = 10_000;
 
 export class Follower {
   readonly #options: FollowerOptions;
+  readonly #databases: readonly FollowedDatabase[];
   readonly #lag = new Lag();
+  /** How long a round takes, by database. */
+  readonly #roundMs = new Map<FollowedDatabase, number>();
   #isFollowing = false;
   #isHolding = false;
   #heldFromMs = 0;
   #isOver = false;
   #copiedAgain = 0;
   #deleted = 0;
-  #roundMs: number | undefined;
   #cutover: Cutover | null = null;
   #refused: string | null = null;
   #attempt: { readonly abort: AbortController; readonly outcome: Promise<void> } | undefined;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#databases = options.servers.flatMap(({ databases }) => databases);
   }
 
   get phase(): Phase {
     if (this.#cutover) return 'cut-over';
     if (this.#isHolding) return 'holding';
-    if (!this.#options.source.isCopied) return 'copying';
+    if (!this.#isCopied) return 'copying';
     return this.#isFollowing ? 'following' : 'catching-up';
   }
 
   get status(): FollowStatus {
-    const { changed, feed } = this.#options;
-    const { count, sinceMs } = changed;
+    const { servers } = this.#options;
+    const count = this.#waiting;
+    const roundMs = Math.max(...this.#roundMs.values());
     return {
       phase: this.phase,
-      feed: feed.kind,
-      changes: changed.heard,
+      feed: [...new Set(servers.map(({ feedName }) => feedName))].join(', '),
+      changes: this.#databases.reduce((sum, { changed }) => sum + changed.heard, 0),
       copiedAgain: this.#copiedAgain,
       deleted: this.#deleted,
-      gaps: feed.gaps,
+      gaps: this.#gaps,
       lagMs: {
         p50: Math.round(this.#lag.quantileMs(0.5)),
         p99: Math.round(this.#lag.quantileMs(0.99)),
         max: Math.round(this.#lag.maxMs),
       },
-      lagNowMs: Math.round(
-        Math.max(
-          sinceMs === undefined ? 0 : performance.now() - sinceMs,
-          feed.isUp ? 0 : Date.now() - feed.heardAtMs,
-        ),
-      ),
+      lagNowMs: Math.round(this.#lagNowMs()),
       heldMs:
         this.#cutover?.heldMs ??
         (this.#isHolding ? Math.round(performance.now() - this.#heldFromMs) : 0),
       changedKeys: count === Infinity ? null : count,
       expectedHoldMs:
-        !this.#isFollowing || this.#roundMs === undefined ? null : Math.ceil(2 * this.#roundMs),
+        !this.#isFollowing || !Number.isFinite(roundMs) ? null : Math.ceil(2 * roundMs),
       refused: this.#refused,
       cutover: this.#cutover,
     };
@@ -130,21 +118,21 @@ export class Follower {
     this.#deleted += deleted;
   }
 
-  roundEnded({ keys, tookMs, lagMs }: Round): void {
-    const { source, changed, tell } = this.#options;
-    if (!source.isCopied) return;
+  roundEnded(database: FollowedDatabase, { keys, tookMs, lagMs }: Round): void {
+    if (!database.source.isCopied) return;
     // What was left when the first copy was complete had to wait for that.
     if (this.#isFollowing && keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
-    this.#roundMs = this.#roundMs === undefined ? tookMs : (3 * this.#roundMs + tookMs) / 4;
-    if (this.#isFollowing || changed.count > closeKeys) return;
+    const before = this.#roundMs.get(database);
+    this.#roundMs.set(database, before === undefined ? tookMs : (3 * before + tookMs) / 4);
+    if (this.#isFollowing || !this.#isCopied || this.#waiting > closeKeys) return;
     this.#isFollowing = true;
-    tell('The first copy is complete, and the cluster follows the source.');
-    if (this.#options.isAutomatic) void this.cutOver().catch(() => undefined);
+    this.#options.tell('The first copy is complete, and the cluster follows the source.');
+    if (this.#isAutomatic) void this.cutOver().catch(() => undefined);
   }
 
   /**
    * Holds writes, copies what is left, switches the clients over, and ends the following.
-   * @throws ImportError in one sentence: writes go on at the source then.
+   * @throws ImportError in one sentence: writes go on at the sources then.
    */
   cutOver(): Promise<void> {
     if (this.#cutover) return Promise.resolve();
@@ -170,7 +158,7 @@ export class Follower {
   }
 
   /**
-   * Lets writes go on at the source, if they are held.
+   * Lets writes go on at the sources, if they are held.
    * @param why one clause in plain English.
    */
   async release(why: string): Promise<void> {
@@ -179,38 +167,67 @@ export class Follower {
     await outcome?.catch(() => undefined);
   }
 
+  get #isCopied(): boolean {
+    return this.#databases.every(({ source }) => source.isCopied);
+  }
+
+  /** How many keys wait to be copied; Infinity: all of a database. */
+  get #waiting(): number {
+    return this.#databases.reduce((sum, { changed }) => sum + changed.count, 0);
+  }
+
+  get #gaps(): number {
+    const feeds = this.#options.servers.flatMap((server) => server.feeds);
+    return feeds.reduce((sum, { gaps }) => sum + gaps, 0);
+  }
+
+  get #isAutomatic(): boolean {
+    return this.#options.options.cutover === 'auto';
+  }
+
+  #lagNowMs(): number {
+    const nowMs = performance.now();
+    const waits = this.#databases.map(({ changed }) =>
+      changed.sinceMs === undefined ? 0 : nowMs - changed.sinceMs,
+    );
+    const silences = this.#options.servers.flatMap(({ feeds }) =>
+      feeds.map((feed) => (feed.isUp ? 0 : Date.now() - feed.heardAtMs)),
+    );
+    return Math.max(0, ...waits, ...silences);
+  }
+
   async #tryToCutOver(abort: AbortController): Promise<void> {
-    const { source, feed, tell, warn, logger } = this.#options;
+    const { servers, tell, warn, logger } = this.#options;
+    const { maxHoldMs, onCutover } = this.#options.options;
     const { signal } = abort;
-    source.hurry(true);
+    for (const { source } of this.#databases) source.hurry(true);
     // Every key that waits is one that writes are held for.
     this.#options.liftLimits(true);
     let timer: NodeJS.Timeout | undefined;
-    const line = new SourceLine(() => this.#options.openControl());
-    const fence = createFence(this.#options.fence, line);
+    const held = servers.map((server) => new HeldServer(server));
     let hasSwitched = false;
     try {
       // What has to be looked for takes its time while writes go on.
-      await feed.caughtUp((work) => line.use(work), signal);
-      for (let round = 0; round < quickRounds; round++)
-        await unlessAborted(source.nextRound(), signal);
-      if (this.#options.fence.holdsAll) await this.#enterBySideDoor(line, signal);
+      await each(held, (one) => one.caughtUp(signal));
+      for (let round = 0; round < quickRounds; round++) {
+        await unlessAborted(this.#nextRound(), signal);
+      }
+      await each(held, (one) => enterBySideDoor(one, signal));
       const atMs = Date.now();
       const heldFromMs = performance.now();
       this.#heldFromMs = heldFromMs;
       this.#isHolding = true;
       timer = setTimeout(() => {
-        const words = `writes were held for ${String(this.#options.maxHoldMs)} ms (--max-hold), and let go`;
+        const words = `writes were held for ${String(maxHoldMs)} ms (--max-hold), and let go`;
         abort.abort(new ImportError(words));
-      }, this.#options.maxHoldMs);
-      await this.#copyTheRest(line, fence, signal);
-      const { gaps } = feed;
+      }, maxHoldMs);
+      await this.#copyTheRest(held, signal);
+      const gaps = this.#gaps;
       const [sourceKeys, clusterKeys] = await unlessAborted(
-        Promise.all([line.use((control) => control.call('DBSIZE')), this.#options.clusterKeys()]),
+        Promise.all([each(held, (one) => one.countKeys()), this.#options.clusterKeys()]),
         signal,
       );
-      const keys = { source: Number(sourceKeys), cluster: clusterKeys };
-      const { onCutover } = this.#options;
+      const keys = { source: sum(sourceKeys), cluster: clusterKeys };
       if (onCutover !== undefined) {
         await runOnCutover(onCutover, signal);
         hasSwitched = true;
@@ -218,27 +235,30 @@ export class Follower {
       signal.throwIfAborted();
       clearTimeout(timer);
       // From here on the cluster counts: nothing is taken back any more.
-      const end = await this.#end(line, fence, { heldFromMs, hasSwitched, gaps });
-      const cutover = { at: new Date(atMs).toISOString(), fence: fence.name, keys, ...end };
+      const end = await this.#end(held, { heldFromMs, hasSwitched, gaps });
+      const fence = [...new Set(held.map((one) => one.fence.name))].join(', ');
+      const cutover = { at: new Date(atMs).toISOString(), fence, keys, ...end };
       this.#cutover = cutover;
       logger.info({ ...cutover }, 'cut over');
       tell(`Cut over: writes were held for ${String(cutover.heldMs)} ms.`);
-      source.end();
+      for (const { source } of this.#databases) source.end();
     } catch (error) {
       clearTimeout(timer);
       const reason: unknown = signal.aborted ? signal.reason : error;
-      if (this.#isHolding) await this.#letGo(fence);
+      if (this.#isHolding) await each(held, (one) => this.#letGo(one));
       this.#isHolding = false;
-      if (this.#options.fence.holdsAll) this.#options.leaveSideDoor();
-      source.thaw();
-      source.hurry(false);
+      for (const server of servers) if (server.fence.holdsAll) server.leaveSideDoor();
+      for (const { source } of this.#databases) {
+        source.thaw();
+        source.hurry(false);
+      }
       this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
       warn(this.#refused);
-      if (this.#options.isAutomatic) this.#tryAgainLater();
+      if (this.#isAutomatic) this.#tryAgainLater();
       throw new ImportError(this.#refused, { cause: reason });
     } finally {
       this.#options.liftLimits(false);
-      line.close();
+      for (const one of held) one.close();
     }
   }
 
@@ -249,114 +269,176 @@ export class Follower {
     timer.unref();
   }
 
-  async #enterBySideDoor(line: SourceLine, signal: AbortSignal): Promise<void> {
-    const { source } = this.#options;
-    await unlessAborted(source.freeze(), signal);
-    await unlessAborted(this.#options.enterBySideDoor(), signal);
-    line.renew();
-    source.thaw();
-  }
-
-  /** Copies until nothing is left of what the source has acknowledged, and lets nothing of it come afterwards. */
-  async #copyTheRest(line: SourceLine, fence: Fence, signal: AbortSignal): Promise<void> {
-    const { feed, changed, source, unmoved } = this.#options;
-    const askSource: AskSource = (work) => line.use(work);
-    let comparedMs: number | undefined;
+  /** Copies until nothing is left of what the sources have acknowledged, and lets nothing of it come afterwards. */
+  async #copyTheRest(held: readonly HeldServer[], signal: AbortSignal): Promise<void> {
+    const comparedMs = new Map<HeldServer, number>();
     for (let isFirst = true; ; isFirst = false) {
-      await unlessAborted(fence.hold(), signal);
+      await unlessAborted(
+        each(held, ({ fence }) => fence.hold()),
+        signal,
+      );
       // What their clients' writes have kept from being read stands still now.
-      if (isFirst) unmoved.tryNow();
-      if (feed.kind === 'none' && (comparedMs === undefined || !fence.hasHeldSince(comparedMs))) {
-        comparedMs = performance.now();
-        changed.noteEverything('nobody has told of what was changed');
+      if (isFirst) for (const { unmoved } of this.#databases) unmoved.tryNow();
+      for (const one of held) {
+        if (one.server.feedName !== 'none') continue;
+        const lastMs = comparedMs.get(one);
+        if (lastMs !== undefined && one.fence.hasHeldSince(lastMs)) continue;
+        comparedMs.set(one, performance.now());
+        for (const { changed } of one.server.databases) {
+          changed.noteEverything('nobody has told of what was changed');
+        }
       }
-      await feed.caughtUp(askSource, signal);
-      await unlessAborted(source.nextRound(), signal);
-      const { count, first } = unmoved;
-      if (first) {
-        const which = count === 1 ? 'a key' : `${String(count)} keys`;
-        throw new ImportError(`${which} could not be copied (${first.message})`);
-      }
+      await each(held, (one) => one.caughtUp(signal));
+      await unlessAborted(this.#nextRound(), signal);
+      this.#refuseUnmoved();
+      await unlessAborted(this.#options.checkSources(), signal);
       const why = await unlessAborted(this.#options.lookAtNodes(), signal);
-      if (why !== undefined) changed.noteEverything(why);
+      if (why !== undefined) {
+        for (const { changed } of this.#databases) changed.noteEverything(why);
+      }
       // A write may have slipped through a fence that refuses, or that was out of force for a moment.
       const nowMs = performance.now();
-      await feed.caughtUp(askSource, signal);
-      // Whoever writes in the cluster from now on must not be undone by what expires at the source.
-      await unlessAborted(source.freeze(), signal);
-      if (changed.count === 0 && fence.hasHeldSince(nowMs)) return;
-      source.thaw();
+      await each(held, (one) => one.caughtUp(signal));
+      // Whoever writes in the cluster from now on must not be undone by what expires at a source.
+      await unlessAborted(
+        each(this.#databases, ({ source }) => source.freeze()),
+        signal,
+      );
+      if (this.#waiting === 0 && held.every(({ fence }) => fence.hasHeldSince(nowMs))) return;
+      for (const { source } of this.#databases) source.thaw();
     }
+  }
+
+  async #nextRound(): Promise<void> {
+    await each(this.#databases, ({ source }) => source.nextRound());
+  }
+
+  /** @throws ImportError where keys could not be copied. */
+  #refuseUnmoved(): void {
+    const count = this.#databases.reduce((total, { unmoved }) => total + unmoved.count, 0);
+    const first = this.#databases
+      .map(({ unmoved }) => unmoved.first)
+      .find((failure): failure is KeyFailure => failure !== undefined);
+    if (!first) return;
+    const which = count === 1 ? 'a key' : `${String(count)} keys`;
+    throw new ImportError(`${which} could not be copied (${first.message})`);
   }
 
   /**
-   * Leaves the source so that it takes no more writes, where that can be had.
-   * @throws ConnectionError when the source can't be reached, unless the clients have been switched over.
+   * Leaves the sources so that they take no more writes, where that can be had.
+   * @throws ConnectionError when one can't be reached, unless the clients have been switched over.
    */
   async #end(
-    line: SourceLine,
-    fence: Fence,
+    held: readonly HeldServer[],
     { heldFromMs, hasSwitched, gaps }: Hold,
   ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
-    const { changed, feed, warn } = this.#options;
-    let reason = 'it does not let us (CONFIG SET min-replicas-to-write)';
-    const replicasBefore = await fence.shut().catch((error: unknown) => {
-      if (!hasSwitched) throw error;
-      reason = messageOf(error);
-      return undefined;
-    });
-    const isRefusing = replicasBefore !== undefined;
-    await fence.unpause().catch(() => undefined);
+    const { warn } = this.#options;
+    const replicasBefore = await each(held, ({ server, fence }) =>
+      fence.shut().then(
+        (before) => {
+          if (before === undefined) {
+            tellWritable(server, 'it does not let us (CONFIG SET min-replicas-to-write)');
+          }
+          return before;
+        },
+        (error: unknown) => {
+          if (!hasSwitched) throw error;
+          tellWritable(server, messageOf(error));
+          return undefined;
+        },
+      ),
+    );
+    await each(held, ({ fence }) => fence.unpause().catch(() => undefined));
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
-    // All that was heard before has been copied.
-    const { names, everything } = changed.take();
-    const late = [...names];
-    const found = await line.use((control) => countThere(control, late)).catch(() => late.length);
-    // Of a script or FLUSHALL it is not known which keys it wrote to.
-    // A feed that was lost meanwhile, and can't go on, has heard of none.
-    const isLate = everything !== undefined && feed.gaps === gaps;
-    const lateWrites = isLate ? Math.max(1, found) : found;
-    if (!isRefusing) {
-      warn(`The source could not be made to refuse writes (${reason}): keep its clients off.`);
-    }
-    if (isLate) {
-      warn(
-        `The source was written to after the cutover (${everything}), which is not in the cluster: some client still writes there.`,
-      );
-    } else if (lateWrites > 0) {
-      warn(
-        `The source took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
-      );
-    }
+    const lateWrites = sum(await each(held, (one) => this.#lateWrites(one, gaps)));
     return {
       heldMs,
       lateWrites,
-      source: isRefusing ? 'refuses writes' : 'writable',
-      minReplicasToWrite: replicasBefore ?? null,
+      source: replicasBefore.includes(undefined) ? 'writable' : 'refuses writes',
+      minReplicasToWrite: replicasOf(held, replicasBefore),
     };
+
+    function tellWritable(server: FollowedServer, reason: string): void {
+      const which = held.length === 1 ? 'The source' : server.address;
+      warn(`${which} could not be made to refuse writes (${reason}): keep its clients off.`);
+    }
   }
 
-  async #letGo(fence: Fence): Promise<void> {
+  /** What was heard of since: all before that has been copied. */
+  async #lateWrites(one: HeldServer, gaps: number): Promise<number> {
+    const { warn } = this.#options;
+    const { server } = one;
+    const which = this.#options.servers.length === 1 ? 'The source' : server.address;
+    let lateWrites = 0;
+    let unknown: string | undefined;
+    for (const database of server.databases) {
+      const { names, everything } = database.changed.take();
+      const late = [...names];
+      lateWrites += await one.countThere(database, late).catch(() => late.length);
+      unknown ??= everything;
+    }
+    // Of a script or FLUSHALL it is not known which keys it wrote to.
+    // A feed that was lost meanwhile, and can't go on, has heard of none.
+    if (unknown !== undefined && this.#gaps === gaps) {
+      warn(
+        `${which} was written to after the cutover (${unknown}), which is not in the cluster: some client still writes there.`,
+      );
+      return Math.max(1, lateWrites);
+    }
+    if (lateWrites > 0) {
+      warn(
+        `${which} took writes to ${String(lateWrites)} keys after the cutover, which are not in the cluster: some client still writes there.`,
+      );
+    }
+    return lateWrites;
+  }
+
+  async #letGo({ server, fence }: HeldServer): Promise<void> {
     const { warn } = this.#options;
     try {
       await fence.release();
     } catch (error) {
+      const which = this.#options.servers.length === 1 ? 'The source' : server.address;
       const way =
         fence.name === 'pause'
           ? 'they go on within 3 s'
           : 'set its min-replicas-to-write back by hand';
-      warn(`The source could not be told to let writes go on (${messageOf(error)}): ${way}.`);
+      warn(`${which} could not be told to let writes go on (${messageOf(error)}): ${way}.`);
     }
   }
 }
 
-/**
- * How many of these keys the source has, of the first thousand: those that it has not have expired, which
- * they do in the cluster as well.
- */
-async function countThere(control: Control, names: readonly string[]): Promise<number> {
-  const keys = names.slice(0, 1000).map((name) => Buffer.from(name, 'latin1'));
-  const there = await Promise.all(keys.map((key) => control.call('EXISTS', key)));
-  return there.filter((count) => count === 1).length;
+/** Where the fence holds all clients: the source is read by another way then, which is none of theirs. */
+async function enterBySideDoor(held: HeldServer, signal: AbortSignal): Promise<void> {
+  const { server } = held;
+  if (!server.fence.holdsAll) return;
+  const sources = server.databases.map(({ source }) => source);
+  await unlessAborted(
+    each(sources, (source) => source.freeze()),
+    signal,
+  );
+  await unlessAborted(held.enterBySideDoor(), signal);
+  for (const source of sources) source.thaw();
+}
+
+/** How many replicas each wanted: the number of the one, or all by address. */
+function replicasOf(
+  held: readonly HeldServer[],
+  before: readonly (number | undefined)[],
+): Cutover['minReplicasToWrite'] {
+  if (held.length === 1) return before[0] ?? null;
+  const known = held.flatMap(({ server }, index) => {
+    const count = before[index];
+    return count === undefined ? [] : [[server.address, count] as const];
+  });
+  return known.length === 0 ? null : Object.fromEntries(known);
+}
+
+function each<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  return Promise.all(all.map(work));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -1,5 +1,5 @@
 /**
- * Keys that the cluster has and the source has not. Where changes were missed nobody has told of their
+ * Keys that the cluster has and no source has. Where changes were missed nobody has told of their
  * deletion, so both sides are asked.
  */
 import { askNumbers } from '../compare/ask-many.js';
@@ -15,19 +15,21 @@ export interface StraysOptions {
   readonly topology: ClusterTopology;
   /** Opens a connection, which is closed here. */
   connectNode(node: Node): Promise<Connection>;
-  openSource(): Promise<Connection>;
-  /** Whether a value stands under this name only until it is whole. */
-  isTemporary(name: Buffer): boolean;
+  /** Opens a connection to each source that may have the keys; they are closed here. */
+  openSources(): Promise<readonly Connection[]>;
+  /** The key that is called so in the cluster; undefined: it is none that a source may have. */
+  keyOf(name: Buffer): Buffer | undefined;
 }
 
 /**
  * Goes through all nodes, and once more where slots have moved meanwhile: keys that went along may not have
  * been listed.
+ * @returns pages of keys, as the sources call them.
  * @throws ConnectionError when a server is lost, RefusedError when a node refuses SCAN.
  */
 export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
   const { topology } = options;
-  const source = await options.openSource();
+  const sources = await options.openSources();
   try {
     for (;;) {
       await topology.refresh();
@@ -36,8 +38,9 @@ export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
         const connection = await options.connectNode(node);
         try {
           for await (const names of listNames(connection, pageKeys)) {
-            const lasting = names.filter((name) => !options.isTemporary(name));
-            yield await absentAt(source, keysOf(lasting));
+            let keys = keysOf(names.flatMap((name) => options.keyOf(name) ?? []));
+            for (const source of sources) keys = await absentAt(source, keys);
+            yield keys;
           }
         } finally {
           connection.close();
@@ -47,7 +50,7 @@ export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
       if (topology.owners.every((owner, slot) => owner === before[slot])) return;
     }
   } finally {
-    source.close();
+    for (const source of sources) source.close();
   }
 }
 

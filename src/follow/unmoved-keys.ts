@@ -8,12 +8,13 @@ import type { ChangedKeys } from './changed-keys.js';
 const tryAgainMs = 1000;
 
 export class UnmovedKeys {
-  readonly #changed: Pick<ChangedKeys, 'note'>;
+  readonly #changedOf: (name: string) => Pick<ChangedKeys, 'note'>;
   readonly #failures = new Map<string, KeyFailure>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(changed: Pick<ChangedKeys, 'note'>) {
-    this.#changed = changed;
+  /** @param changedOf among which changed keys a key waits for its next try, by its name in latin1. */
+  constructor(changedOf: (name: string) => Pick<ChangedKeys, 'note'>) {
+    this.#changedOf = changedOf;
   }
 
   /** Of those that nobody tries at this moment. */
@@ -39,6 +40,14 @@ export class UnmovedKeys {
     };
   }
 
+  /** It is tried again after a while. */
+  add(failure: KeyFailure): void {
+    this.#failures.set(failure.key.toString('latin1'), failure);
+    this.#timer ??= setTimeout(() => {
+      this.#tryAgain();
+    }, tryAgainMs);
+  }
+
   /** Lets those that wait be tried at once. */
   tryNow(): void {
     clearTimeout(this.#timer);
@@ -52,10 +61,7 @@ export class UnmovedKeys {
   #keep(outcome: Outcome): Outcome {
     const { failures } = outcome;
     if (failures.length === 0) return outcome;
-    for (const failure of failures) this.#failures.set(failure.key.toString('latin1'), failure);
-    this.#timer ??= setTimeout(() => {
-      this.#tryAgain();
-    }, tryAgainMs);
+    for (const failure of failures) this.add(failure);
     // They are counted when they have been copied, as those that are copied again.
     const repeated = outcome.repeated + failures.length;
     return { ...outcome, repeated, conflicting: 0, failed: 0, failures: [] };
@@ -65,6 +71,6 @@ export class UnmovedKeys {
     this.#timer = undefined;
     const names = [...this.#failures.keys()];
     this.#failures.clear();
-    for (const name of names) this.#changed.note(name);
+    for (const name of names) this.#changedOf(name).note(name);
   }
 }

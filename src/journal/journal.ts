@@ -35,7 +35,7 @@ interface Done {
   readonly moved: number;
   readonly bytes: number;
   readonly scans: Readonly<Record<string, ScanPosition>>;
-  readonly follow: FollowCheckpoint | null;
+  readonly follow: Readonly<Record<string, FollowCheckpoint>> | null;
 }
 
 interface Troubles {

@@ -49,8 +49,8 @@ export interface JournalState {
   readonly selection: string;
   /** Where copying scans stood, by source: every key before that is in the cluster. */
   readonly scans: Readonly<Record<string, ScanPosition>>;
-  /** From where following goes on; null: not before all keys have been compared. */
-  readonly follow?: FollowCheckpoint | null;
+  /** From where following goes on, by database; one that is not in there has to be compared first. */
+  readonly follow?: Readonly<Record<string, FollowCheckpoint>> | null;
 }
 
 export const format = 'cluster-import journal';
@@ -84,10 +84,15 @@ const checks = {
   scans: (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(isPosition),
   // Journals of versions that could not follow lack it.
-  follow: (value) => value === undefined || value === null || isFollowCheckpoint(value),
+  follow: (value) => value === undefined || value === null || areCheckpoints(value),
 } satisfies Checks;
 
-function isFollowCheckpoint(value: unknown): boolean {
+function areCheckpoints(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.values(value).every(isCheckpoint);
+}
+
+function isCheckpoint(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
   const { position, datasets } = value as Partial<Record<string, unknown>>;
   if (typeof position !== 'object' || position === null) return false;
   if (typeof datasets !== 'object' || datasets === null) return false;

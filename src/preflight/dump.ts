@@ -5,7 +5,8 @@ import type { EndpointOptions, ImportOptions } from '../options.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
-import { headerBytes, RdbReader, versionIn } from '../sources/rdb/rdb-reader.js';
+import { headBytes, versionIn } from '../sources/rdb/file-version.js';
+import { RdbReader } from '../sources/rdb/rdb-reader.js';
 import { readDatabases } from './origins.js';
 import { jobOfFile } from './dump-names.js';
 import type { Loading } from './scratch.js';
@@ -60,7 +61,7 @@ export async function openDump(
 async function checkHead(file: string, path: string): Promise<void> {
   if (!(await stat(file)).isFile()) return;
   try {
-    versionIn(await headOfDump(file, headerBytes), path);
+    versionIn(await headOfDump(file, headBytes), path);
   } catch (error) {
     if (!(error instanceof RdbError)) throw error;
     throw new PreflightError(`--from ${error.message}`, { cause: error });
@@ -122,6 +123,7 @@ async function checkSoundness(
       `${path} is cut off: what is there is imported, though its checksum, which stood at the end, can't be compared.`,
     );
   }
+  if (found.kind === 'unknown') throw new PreflightError(`--from ${found.finding}.`);
   if (found.kind !== 'damaged' && found.kind !== 'goes on') return;
   if (damaged) {
     warn(`${found.finding}. What stands before that is imported (--damaged), and may be wrong.`);

@@ -13,6 +13,7 @@ import type {
 } from '../options.js';
 import type { Control } from '../redis/control.js';
 import { measureRoundTrip } from '../redis/ask.js';
+import { dumpsIn } from './dump-names.js';
 
 const ownTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
 /** Modules name theirs as they like, with capitals and dashes mostly. */
@@ -61,7 +62,7 @@ export function checkFollow(
     SelectionOptions &
     Pick<ImportOptions, 'onlyKeys' | 'mover' | 'verify'>,
 ): void {
-  const { follow, from, db, mover } = options;
+  const { follow, from, mover } = options;
   if (!follow) {
     const alone = [
       ['--on-cutover', options.onCutover !== undefined],
@@ -75,11 +76,8 @@ export function checkFollow(
   }
   const others = [
     ['--replace and --no-replace', options.replace !== undefined],
-    ['--match', options.match.length > 0],
-    ['--exclude', options.exclude.length > 0],
     ['--type', options.type.length > 0],
     ['--min-ttl', options.minTtlMs > 0],
-    ['--key-prefix', options.keyPrefix !== undefined],
     ['--only-keys', options.onlyKeys !== undefined],
     ['--dry-run', options.dryRun],
     ['--verify', options.verify],
@@ -89,11 +87,10 @@ export function checkFollow(
   if (flag !== undefined) {
     throw new UsageError(`--follow and ${flag} do not go together: leave one of them out.`);
   }
-  if (from.length === 1 && options.fromCluster === undefined && db.length <= 1 && db[0] !== 'all') {
-    if (!/[,-]/.test(db[0] ?? '')) return;
-  }
+  const [dump] = dumpsIn({ from });
+  if (dump === undefined) return;
   throw new UsageError(
-    '--follow takes one database of one server: pass one --from, and no more than one number in --db.',
+    `--follow is for servers, and ${dump} is a file: import it by a command of its own.`,
   );
 }
 

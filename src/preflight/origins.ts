@@ -10,6 +10,7 @@ import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { databasesIn } from '../redis/keyspace.js';
 import { parseNat } from '../redis/nat.js';
 import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
@@ -171,7 +172,7 @@ async function databasesOf(
 
 /** The databases that hold keys; the first one if none does, so that there is something to name. */
 async function usedDatabases(control: Control): Promise<readonly number[]> {
-  const used = filledIn(await control.info('keyspace'));
+  const used = databasesIn(await control.info('keyspace'));
   return used.length === 0 ? [0] : used;
 }
 
@@ -195,15 +196,6 @@ export function readDatabases(given: readonly string[]): readonly number[] | 'al
     throw new UsageError('--db must be numbers with commas between them, as in 0,3, or all.');
   }
   return [...new Set(words.map(Number))];
-}
-
-/** The databases that hold keys, by INFO keyspace. */
-export function filledIn(keyspace: ReadonlyMap<string, string>): readonly number[] {
-  const numbers = [...keyspace.keys()].flatMap((name) => {
-    const [, digits] = /^db(\d+)$/.exec(name) ?? [];
-    return digits === undefined ? [] : [Number(digits)];
-  });
-  return numbers.sort((one, other) => one - other);
 }
 
 /**

@@ -17,13 +17,8 @@ import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './op
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
-import {
-  lackingModules,
-  modulesOf,
-  payloadRefusal,
-  rdbVersionOf,
-  versionOfDump,
-} from './payloads.js';
+import { lackingModules, modulesOf, rdbVersionOf, versionOfDump } from './payloads.js';
+import { tryPayloads } from './payload-trial.js';
 import { checkRoom } from './room.js';
 import { checkNodeElements, checkSourceElements, type RightsOptions } from './rights.js';
 import {
@@ -210,19 +205,20 @@ async function meet(
   if (lacking !== undefined) warn(lacking);
   const tooFar = await limitBelowDistance(source.control, options.maxSourceLatencyMs);
   if (tooFar !== undefined) warn(tooFar);
-  const refusal = options.byElements
-    ? 'as asked for'
-    : await payloadRefusal(
+  const payloads = options.byElements
+    ? { payloadRefusal: 'as asked for', payloadRewrite: undefined }
+    : await tryPayloads(
         source.control,
         masters.map(({ node }) => node),
         topology,
         options.timeoutMs,
       );
+  const refusal = payloads.payloadRefusal;
   if (!options.dryRun && (refusal !== undefined || mayTravelInSlices(source, options))) {
     await checkSourceElements(source.endpoint, source.has, options);
     for (const { node } of masters) await checkNodeElements(topology.endpointOf(node), options);
   }
-  return { ...source, has: { ...source.has, migrate: mayMigrate }, payloadRefusal: refusal };
+  return { ...source, has: { ...source.has, migrate: mayMigrate }, ...payloads };
 }
 
 /** Whether it was asked for that values travel element by element from some size on. */

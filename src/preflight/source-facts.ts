@@ -2,12 +2,15 @@
 import { PreflightError, RefusedError } from '../errors.js';
 import { fenceFor } from '../follow/fence.js';
 import type { FollowOptions, ImportOptions, JobOptions } from '../options.js';
+import type { PayloadRewrite } from '../movers/relay/payload-rewrite.js';
 import type { Control } from '../redis/control.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
+import { databasesIn, keysOfAll } from '../redis/keyspace.js';
+import { masterOf } from '../redis/master-of.js';
 import { bytesOfKeys } from '../redis/memory.js';
 import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
-import { filledIn, type Origin } from './origins.js';
+import type { Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
 import { checkFenceRights, checkSourceRights, type RightsOptions } from './rights.js';
 
@@ -54,12 +57,14 @@ export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
   readonly payloadRefusal: string | undefined;
+  /** How these payloads must be changed, so that the nodes take them; undefined: that can't be done. */
+  readonly payloadRewrite: PayloadRewrite | undefined;
   /** Left open for the run; whoever asked for the checks closes it. */
   readonly control: Control;
 }
 
 /** What is known of a server before both sides are known together. */
-export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal'>;
+export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal' | 'payloadRewrite'>;
 
 export function isServer(source: SourceFacts): source is ServerSourceFacts {
   return source.kind === 'server';
@@ -95,24 +100,15 @@ export async function readSource(
     job,
     isFile: file !== undefined,
     inCluster,
-    filled: filledIn(keyspace),
+    filled: databasesIn(keyspace),
     keys,
     isEmpty: keys === 0,
     bytes:
-      (bytesOfKeys(await control.info('memory')) * keys) / Math.max(1, keys, allKeys(keyspace)),
+      (bytesOfKeys(await control.info('memory')) * keys) / Math.max(1, keys, keysOfAll(keyspace)),
     expiringKeys: database === '' ? 0 : Number(/expires=(\d+)/.exec(database)?.[1] ?? 1),
     migratesOverTls: await readTlsCluster(control),
     control,
   };
-}
-
-/** Keys of all the server's databases. */
-function allKeys(keyspace: ReadonlyMap<string, string>): number {
-  return [...keyspace].reduce(
-    (sum, [name, value]) =>
-      /^db\d+$/.test(name) ? sum + Number(/keys=(\d+)/.exec(value)?.[1] ?? 0) : sum,
-    0,
-  );
 }
 
 /** How a database of a file is named. */
@@ -154,10 +150,24 @@ export async function checkSource(
   }
   const has = await checkSourceRights(source.endpoint, source.has, options);
   if (options.follow) {
-    await checkFenceRights(source.endpoint, fenceFor(options.fence, source.versionNumber), options);
+    const fence = fenceFor(options.fence, source.versionNumber);
+    await checkFenceRights(await whereWritesAreHeld(source, options), fence, options);
   }
   await checkState(source.control, has, options);
   return { ...source, has };
+}
+
+/** A replica is read in its master's place, to which the clients write. @throws PreflightError */
+async function whereWritesAreHeld(
+  { endpoint, role, version, versionNumber }: FoundServer,
+  { timeoutMs }: Pick<ImportOptions, 'timeoutMs'>,
+): Promise<Endpoint> {
+  if (role !== 'slave') return endpoint;
+  // Up to 3.2 a replica counts its own changes, by offsets that mean nothing to its master.
+  if (versionNumber >= 40_000) return masterOf(endpoint, timeoutMs);
+  throw new PreflightError(
+    `${printable(endpoint)} is a replica, and Redis ${version} does not pass its master's offsets on: give the master in --from to follow it.`,
+  );
 }
 
 /** That it takes what the run needs now: by a command that changes nothing. @throws RefusedError */

@@ -13,7 +13,7 @@ import { dumpSource } from '../sources/dump/source.js';
 import { nameFilter } from '../sources/glob.js';
 import type { Selection } from '../sources/selection.js';
 import type { Entry } from '../sources/rdb/entry.js';
-import { valueTypes } from '../sources/rdb/value-types.js';
+import { typeNameOf } from '../sources/rdb/value-types.js';
 import { type Extras, noting, type Part, type Shared } from './assemble.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
@@ -30,6 +30,7 @@ const batchBytes = 256 * 1024;
 /** Nothing was listed before: names are unique in a database. */
 const nothingListed: ListingRecord = {
   noted: () => false,
+  has: () => false,
   bytes: new Uint8Array(0),
   recall: () => undefined,
 };
@@ -81,7 +82,7 @@ export function assembleDump(
   const counting = countBrought({
     ...{ ...aside, census, large, hasKeys: masters.some(({ keys }) => keys > 0) },
     isNoted: noting(names),
-    typeName: (type) => valueTypes.get(type)?.name ?? 'unknown',
+    typeName: typeNameOf,
   });
   const mover = {
     ...(options.dryRun ? counting : restoring),
@@ -142,7 +143,7 @@ function wantedBy(
       return false;
     }
     if (minTtlMs > 0 && deadlineMs >= 0 && deadlineMs - Date.now() < minTtlMs) return false;
-    if (types.size > 0 && !types.has(valueTypes.get(entry.type)?.name ?? '')) return false;
+    if (types.size > 0 && !types.has(entry.valueType.name)) return false;
     // Without globs no key has to be cut out for them.
     if (match.length + exclude.length === 0) return true;
     return isNameWanted(entry.key.subarray(entry.keyFrom, entry.keyEnd));

@@ -20,7 +20,7 @@ import { createSourceHealth, type SourceHealth } from '../redis/source-health.js
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource, selectedSource, selectsAll } from '../sources/selection.js';
 import { scanSource } from '../sources/scan.js';
-import type { FollowCheckpoint, Logger, Mover, ScanPosition } from '../types.js';
+import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { type ChoiceOptions, chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
@@ -28,7 +28,7 @@ import { createDistance } from '../limits/distance.js';
 import { createLimits } from '../limits/limits.js';
 import type { EvictionWatch } from './eviction.js';
 import type { KnownLibraries } from './functions.js';
-import { Following, type FollowingOptions } from './following.js';
+import type { Following } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { Ready } from '../preflight/preflight.js';
@@ -45,8 +45,6 @@ export interface Part {
   readonly settledPosition: ScanPosition | undefined;
   /** What `--dry-run` has counted. */
   readonly census: Census;
-  /** How the source is followed; undefined: it is not. */
-  readonly following?: Following | undefined;
   /** Runs until the source is done, or the signal. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -58,8 +56,6 @@ export interface Extras {
   readonly moved?: MovedKeys | undefined;
   /** Where an earlier run's scan had come to. */
   readonly startAt?: ScanPosition | undefined;
-  /** From where an earlier run's following goes on. */
-  readonly followAt?: FollowCheckpoint | undefined;
   /** Just these keys, instead of all that the source has. */
   readonly onlyKeys?: KeysFile | undefined;
 }
@@ -82,9 +78,8 @@ export interface Shared {
   readonly libraries: KnownLibraries;
   /** For `--dry-run` of several sources: the names that they have in the cluster. */
   readonly names: ListingRecord | undefined;
-  /** Whether an earlier run of the job had begun. */
-  readonly goesOn: boolean;
-  readonly voice: Pick<FollowingOptions, 'tell' | 'warn'>;
+  /** How the sources are followed; undefined: they are not. */
+  readonly following: Following | undefined;
 }
 
 /** Of names that several sources may have. */
@@ -98,9 +93,9 @@ export function assemble(
   shared: Shared,
   /** How much may be under way at the source's server. */
   allowance: Allowance,
-  { moved, startAt, followAt, onlyKeys }: Extras = {},
+  { moved, startAt, onlyKeys }: Extras = {},
 ): Part {
-  const { options, logger, throttle, eviction, record, movedEarlier, names } = shared;
+  const { options, logger, throttle, eviction, record, movedEarlier, names, following } = shared;
   const choice = options.dryRun ? undefined : chooseMover(ready, options);
   const { topology } = ready.target;
   const { timeoutMs, retryForMs, copy } = options;
@@ -110,7 +105,7 @@ export function assemble(
   const opening = createLink(ready.source.endpoint, {
     timeoutMs,
     retryForMs,
-    through: () => following?.sideDoor,
+    through: () => followed?.sideDoor,
     mustBeWritable: !copy,
   });
   const link: Link = {
@@ -142,30 +137,26 @@ export function assemble(
     startAt,
   });
   const all = onlyKeys ? keysFileSource(onlyKeys, ready.source.name) : scan;
-  const wanted = selectsAll(options) ? all : selectedSource(all, link, health, options);
   const prefix = keyPrefix(options, ready.source);
-  const named = prefix === undefined ? wanted : renamedSource(wanted, prefix);
-  const following: Following | undefined = options.follow
-    ? new Following(named, {
-        ready,
-        options,
-        limits,
-        logger,
-        goesOn: shared.goesOn,
-        resumeAt: followAt,
-        openSource: async () => (await opening.open()).connection,
-        renewSource: () => {
-          connections.losing(() => {
-            opening.renew();
-          });
-        },
-        tell: shared.voice.tell,
-        warn: shared.voice.warn,
-      })
-    : undefined;
-  const source = following?.source ?? named;
+  const followed = following?.add({
+    source: all,
+    server: { ...ready.source, isReplica: ready.source.role === 'slave' },
+    endpoint: ready.source.endpoint,
+    keyCount: ready.source.keys,
+    prefix,
+    limits,
+    openSource: async () => (await opening.open()).connection,
+    renewSource: () => {
+      connections.losing(() => {
+        opening.renew();
+      });
+    },
+  });
+  const listed = followed?.database.source ?? all;
+  const wanted = selectsAll(options) ? listed : selectedSource(listed, link, health, options);
+  const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const checkpoints =
-    copy && !onlyKeys && !following ? createCheckpoints(() => scan.position, startAt) : undefined;
+    copy && !onlyKeys && !followed ? createCheckpoints(() => scan.position, startAt) : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
@@ -197,7 +188,6 @@ export function assemble(
     tally,
     mover,
     census,
-    following,
     get settledPosition() {
       return checkpoints?.last;
     },
@@ -209,7 +199,7 @@ export function assemble(
         runPipeline({
           source,
           topology,
-          mover: following?.retrying(waiting) ?? waiting,
+          mover: followed?.database.retrying(waiting) ?? waiting,
           tally,
           signal,
           logger,
@@ -221,10 +211,9 @@ export function assemble(
           retryForMs,
           checkpoint: checkpoints,
         });
-      await (following ? following.during(work, tally, signal) : work());
+      await (followed ? followed.during(work, tally, signal) : work());
     },
     close() {
-      following?.close();
       connections.close();
       mover.close();
       opening.close();

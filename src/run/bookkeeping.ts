@@ -69,7 +69,7 @@ export async function openBooks(
     const isOnly = onlyKeys !== undefined;
     const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
     const plan = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
-    const followAt = plan.goesOn && options.follow ? (earlier?.follow ?? undefined) : undefined;
+    const followAt = plan.goesOn && options.follow ? (earlier?.follow ?? {}) : {};
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);
     const positions =
       plan.goesOn && copy && earlier?.selection === job.selection ? earlier.scans : {};
@@ -81,13 +81,14 @@ export async function openBooks(
         plan,
         moved: plan.keepsMoved ? journal?.moved : undefined,
         movedBefore: plan.goesOn ? (earlier?.moved ?? 0) : 0,
-        of: (source) => ({ startAt: positions[source], followAt, onlyKeys }),
+        followAt,
+        of: (source) => ({ startAt: positions[source], onlyKeys }),
       },
       earlier: plan.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
       async begin(run, stop) {
         const done = () => {
           const { moved, bytes } = run.tally.snapshot();
-          const follow = run.follow?.checkpoint ?? null;
+          const follow = run.follow?.checkpoints ?? null;
           return { moved, bytes, scans: isFinished ? {} : run.positions(), follow };
         };
         // Some keys by name are not the job: they neither begin nor end it.
@@ -132,6 +133,7 @@ export function noBooks(): Books {
     given: {
       plan: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
       movedBefore: 0,
+      followAt: {},
       of: () => ({}),
     },
     earlier: undefined,

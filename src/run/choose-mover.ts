@@ -70,7 +70,10 @@ export function riskOfMigrate(
 
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(ready: Ready, options: ChoiceOptions): string | undefined {
-  const { has, version, payloadRefusal } = ready.source;
+  const { has, version, payloadRefusal, payloadRewrite } = ready.source;
+  if (payloadRewrite) {
+    return `payloads are passed on as version ${String(payloadRewrite.version)}, which MIGRATE can't do (${payloadRefusal ?? ''})`;
+  }
   if (payloadRefusal !== undefined) {
     return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;
   }

@@ -1,220 +1,271 @@
-/** Puts the following of one source together: its feed, what was changed, the rounds, the cutover. */
-import { messageOf, PreflightError, RefusedError } from '../errors.js';
-import type { Feed } from '../feed/feed.js';
-import { NoFeed } from '../feed/no-feed.js';
-import { openFeed } from '../feed/open-feed.js';
-import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
-import { ChangedKeys } from '../follow/changed-keys.js';
-import { NodeWatch } from '../follow/node-watch.js';
-import {
-  canPause,
-  fenceFor,
-  leftBefore,
-  letWrite,
-  mayRefuseWrites,
-  type SourceFence,
-} from '../follow/fence.js';
+/** Puts the following of a run's sources together: servers and their databases, the nodes, the cutover. */
+import { Gate } from '../async.js';
+import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
+import { FollowedDatabase } from '../follow/followed-database.js';
+import { FollowedServer, type ServerToFollow } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
-import { FollowedSource } from '../follow/followed-source.js';
-import { openSideDoor, type SideDoor } from '../follow/side-door.js';
+import { OwnKeys } from '../follow/key-owners.js';
+import { NodeWatch } from '../follow/node-watch.js';
+import { SourceSlots } from '../follow/source-slots.js';
 import { strays } from '../follow/strays.js';
-import { UnmovedKeys } from '../follow/unmoved-keys.js';
-import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { Limits } from '../limits/limits.js';
+import type { Throttle } from '../limits/throttle.js';
+import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { FollowOptions, PatienceOptions } from '../options.js';
-import type { Ready } from '../preflight/preflight.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { type Control, openControl } from '../redis/control.js';
-import type { Endpoint } from '../redis/endpoint.js';
-import { locate } from '../redis/sentinel.js';
+import { type Endpoint, printable } from '../redis/endpoint.js';
+import { openControl } from '../redis/control.js';
+import { keyAt } from '../redis/keys.js';
+import type { NatRule } from '../redis/nat.js';
+import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,
   FollowCheckpoint,
   FollowStatus,
+  Keys,
   Logger,
-  Mover,
   Node,
   Source,
   Tally,
 } from '../types.js';
 
 const lookEveryMs = 1000;
+/** How many databases are copied for the first time at once. */
+const copiesAtOnce = 4;
+const noPrefix = Buffer.alloc(0);
+
+/** From where an earlier run's following goes on, by database. */
+export type FollowCheckpoints = Readonly<Record<string, FollowCheckpoint>>;
 
 export interface FollowingOptions {
-  readonly ready: Ready;
   readonly options: FollowOptions & PatienceOptions;
-  readonly limits: Pick<Limits, 'page' | 'lift'>;
+  /** Of the target. */
+  readonly topology: ClusterTopology;
+  /** How announced addresses of a source cluster are reached from here. */
+  readonly nat: readonly NatRule[];
+  /** The sources are the masters of one cluster: keys may move from one to the other. */
+  readonly areOfCluster: boolean;
+  /** Whether two sources may have keys that are of one name in the cluster. */
+  readonly mayShareNames: boolean;
+  /** How many keys the sources have, about. */
+  readonly keyCount: number;
+  readonly throttle: Pick<Throttle, 'lift'>;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
-  /** From where its changes are heard of; undefined: nobody knows what has changed since. */
-  readonly resumeAt: FollowCheckpoint | undefined;
-  openSource(): Promise<Connection>;
-  /** Closes the connections to the source: others are opened as they are needed. */
-  renewSource(): void;
+  /** Where that one had come to; what is not in there has to be compared. */
+  readonly resumeAt: FollowCheckpoints;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
 }
 
-export class Following {
-  readonly source: FollowedSource;
-  readonly #given: FollowingOptions;
-  readonly #changed = new ChangedKeys();
-  readonly #unmoved = new UnmovedKeys(this.#changed);
-  readonly #nodes: NodeWatch;
-  #feed: Feed | undefined;
-  /** Where the feed was when the present round took what waited. */
-  #roundAt: FeedPosition | undefined;
-  #checkpoint: FollowCheckpoint | undefined;
-  #follower: Follower | undefined;
-  #door: SideDoor | undefined;
-  #scripts: ScriptEffects['putBack'];
-  #isWarnedOfScripts = false;
+/** A database that is to be followed, and how it is reached. */
+export interface DatabaseToFollow {
+  readonly source: Source;
+  readonly server: Omit<ServerToFollow, 'endpoint'> & { readonly runId: string };
+  readonly endpoint: Endpoint;
+  readonly keyCount: number;
+  /** Put ahead of its keys' names in the cluster; undefined: nothing is. */
+  readonly prefix: Buffer | undefined;
+  readonly limits: Pick<Limits, 'page'>;
+  openSource(): Promise<Connection>;
+  /** Closes the connections to the source: others are opened as they are needed. */
+  renewSource(): void;
+}
 
-  constructor(first: Source, given: FollowingOptions) {
+/** One database of the run, for those who copy it. */
+export interface Followed {
+  readonly database: FollowedDatabase;
+  /** By which its server is read where it holds all of its clients; undefined: it holds none. */
+  readonly sideDoor: Endpoint | undefined;
+  /** Follows while this works. @param work the pipeline over the database's source. */
+  during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void>;
+}
+
+export class Following {
+  readonly #given: FollowingOptions;
+  readonly #servers = new Map<string, FollowedServer>();
+  readonly #databases: FollowedDatabase[] = [];
+  readonly #reached = new Map<FollowedDatabase, DatabaseToFollow>();
+  readonly #nodes: NodeWatch;
+  /** Names that were taken for strays in the present round, by the database that does so. */
+  readonly #strays = new Map<FollowedDatabase, string[]>();
+  /** Of the cluster that the sources are masters of; undefined: they stand alone. */
+  #slots: SourceSlots | undefined;
+  readonly #claimed: ListingRecord | undefined;
+  readonly #checkpoints = new Map<FollowedDatabase, FollowCheckpoint>();
+  readonly #copies = new Gate();
+  #copying = 0;
+  #looking: NodeJS.Timeout | undefined;
+  #follower: Follower | undefined;
+
+  constructor(given: FollowingOptions) {
     this.#given = given;
+    const datasets = commonDatasets(Object.values(given.resumeAt));
     this.#nodes = new NodeWatch(
-      {
-        topology: given.ready.target.topology,
-        connectNode: (node) => this.#connectNode(node),
-      },
-      given.resumeAt?.datasets,
+      { topology: given.topology, connectNode: (node) => this.#connectNode(node) },
+      datasets,
     );
-    this.source = new FollowedSource(first, {
-      changed: this.#changed,
-      isCopied: given.resumeAt !== undefined,
-      roundBegins: () => {
-        this.#roundAt = this.#feed?.position;
-      },
-      pageKeys: () => given.limits.page(),
-      strays: () =>
-        strays({
-          topology: given.ready.target.topology,
-          connectNode: (node) => this.#connectNode(node),
-          openSource: () => given.openSource(),
-          isTemporary: (name) =>
-            name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix,
-        }),
-      roundEnded: (round) => {
-        this.#noteCheckpoint();
-        this.#follower?.roundEnded(round);
-        if (this.#feed instanceof NoFeed && round.keys === Infinity) {
-          this.#feed.passEnded(round.tookMs);
-        }
-      },
-    });
+    this.#claimed = given.mayShareNames ? listingRecord(given.keyCount, 'sparse') : undefined;
   }
 
-  /** Undefined until the feed has been joined. */
+  /** Undefined until the feeds have been joined. */
   get status(): FollowStatus | undefined {
     return this.#follower?.status;
-  }
-
-  /** Undefined until the first copy is complete. */
-  get checkpoint(): FollowCheckpoint | undefined {
-    return this.#checkpoint;
   }
 
   get follower(): Follower | undefined {
     return this.#follower;
   }
 
-  /** By which a source is read that holds all of its clients; undefined: it holds none. */
-  get sideDoor(): Endpoint | undefined {
-    return this.#door?.endpoint;
+  /** Of the databases whose first copy is complete. */
+  get checkpoints(): FollowCheckpoints {
+    const known = [...this.#checkpoints].map(([{ job }, checkpoint]) => [job, checkpoint] as const);
+    return Object.fromEntries(known);
+  }
+
+  /** To be called for each database, ahead of `join`. */
+  add(given: DatabaseToFollow): Followed {
+    const { endpoint } = given;
+    const server = this.#serverOf(given);
+    const job = endpoint.sentinels
+      ? `${endpoint.sentinels.name}/${String(endpoint.db)}`
+      : printable(endpoint);
+    const database: FollowedDatabase = new FollowedDatabase({
+      first: given.source,
+      db: endpoint.db,
+      job,
+      isCopied: this.#resumeAt(job) !== undefined,
+      own: this.#claimed && new OwnKeys(this.#claimed, listingRecord(given.keyCount, 'sparse')),
+      pageKeys: () => given.limits.page(),
+      turn: (isOver) => this.#turn(isOver),
+      openSource: () => given.openSource(),
+      renewSource: () => {
+        given.renewSource();
+      },
+      strays: () => this.#straysOf(database),
+      feedPosition: () => server.position,
+      ownerOf: (name) => this.#slots?.ownerOf(Buffer.from(name, 'latin1'))?.changed,
+      reached: (position) => {
+        this.#checkpoints.set(database, { position, datasets: this.#nodes.datasets });
+      },
+      roundEnded: (round) => {
+        this.#tellOthersOfStrays(database);
+        this.#follower?.roundEnded(database, round);
+        if (round.keys === Infinity) server.passEnded(round.tookMs);
+      },
+    });
+    this.#databases.push(database);
+    this.#reached.set(database, given);
+    server.add(database);
+    return {
+      database,
+      get sideDoor() {
+        return server.sideDoor;
+      },
+      during: (work, tally, signal) => this.#during(work, tally, signal),
+    };
   }
 
   /**
-   * Joins the feed: from then on no change is missed.
+   * Joins the feeds: from then on no change is missed.
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(): Promise<void> {
-    const fence = await this.#openFence();
+    const { options, goesOn, logger, tell, warn, throttle } = this.#given;
+    const servers = [...this.#servers.values()];
+    await this.#learnSlots();
+    const nodesWhy = await this.#nodes.look();
+    for (const server of servers) await this.#join(server);
+    for (const database of this.#databases) {
+      const { changed } = database;
+      if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
+      // All keys are copied once more, but for those that were deleted since the earlier run.
+      if (goesOn && !this.#resumeAt(database.job)) changed.noteStrays();
+    }
+    this.#follower = new Follower({
+      servers,
+      options,
+      liftLimits: (isLifted) => {
+        throttle.lift(isLifted);
+      },
+      checkSources: async () => this.#slots?.check(),
+      clusterKeys: () => this.#nodes.countKeys(),
+      lookAtNodes: () => this.#nodes.look(),
+      logger,
+      tell,
+      warn,
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#looking);
+    for (const { unmoved } of this.#databases) unmoved.close();
+    for (const server of this.#servers.values()) server.close();
+    this.#nodes.close();
+  }
+
+  #serverOf({ server, endpoint }: DatabaseToFollow): FollowedServer {
+    const { options, goesOn, logger, warn } = this.#given;
+    const id = server.runId === '' ? printable({ ...endpoint, db: 0 }) : server.runId;
+    let known = this.#servers.get(id);
+    if (!known) {
+      known = new FollowedServer({
+        server: { ...server, endpoint },
+        options,
+        goesOn,
+        mayLook: () => this.#follower?.phase === 'following',
+        logger,
+        warn,
+      });
+      this.#servers.set(id, known);
+    }
+    return known;
+  }
+
+  async #learnSlots(): Promise<void> {
+    const { areOfCluster, options, nat } = this.#given;
+    const [any] = this.#reached.values();
+    if (!areOfCluster || !any) return;
+    const seed = await openControl(any.endpoint, { side: 'from', timeoutMs: options.timeoutMs });
     try {
-      await this.#listen(fence);
-    } catch (error) {
-      await this.#putBackScripts();
-      throw error;
+      const { timeoutMs } = options;
+      const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
+      this.#slots = new SourceSlots(topology);
+      for (const [database, { endpoint }] of this.#reached) this.#slots.add(endpoint, database);
+    } finally {
+      seed.close();
     }
   }
 
-  async #listen(fence: SourceFence): Promise<void> {
-    const { ready, options, logger, goesOn, resumeAt } = this.#given;
-    const { endpoint } = ready.source;
-    const changed = this.#changed;
-    const nodesWhy = await this.#nodes.look();
-    const feed = await openFeed({
-      name: options.feed,
-      endpoint,
-      listener: {
-        changed(db, name) {
-          if (db === endpoint.db) changed.note(name);
-        },
-        everything(db, why) {
-          if (db !== undefined && db !== endpoint.db) return;
-          logger.info({ why }, 'all keys are compared again');
-          changed.noteEverything(why);
-        },
-      },
-      logger,
-      timeoutMs: options.timeoutMs,
-      retryForMs: options.retryForMs,
-      resumeAt: resumeAt?.position,
-      prepare: () => this.#passOnEffects(),
-      mayLook: () => this.#follower?.phase === 'following',
-      warn: this.#given.warn,
-    });
-    this.#feed = feed;
-    if (feed.position) this.#checkpoint = resumeAt;
-    else if (resumeAt) changed.noteEverything('nobody has told of what has changed since');
-    if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
-    // All keys are copied once more, but for those that were deleted since the earlier run.
-    if (goesOn && !resumeAt) changed.noteStrays();
-    feed.ended.catch((error: unknown) => {
-      this.source.fail(error as Error);
-      void this.#follower?.end('the source was lost');
-    });
-    this.#follower = new Follower({
-      source: this.source,
-      changed,
-      feed,
-      fence: this.#besides(feed, fence),
-      openControl: () => this.#openControl(this.sideDoor),
-      enterBySideDoor: () => this.#enterBySideDoor(),
-      leaveSideDoor: () => {
-        this.#leaveSideDoor();
-      },
-      liftLimits: (isLifted) => {
-        this.#given.limits.lift(isLifted);
-      },
-      maxHoldMs: options.maxHoldMs,
-      onCutover: options.onCutover,
-      isAutomatic: options.cutover === 'auto',
-      clusterKeys: () => this.#nodes.countKeys(),
-      lookAtNodes: () => this.#nodes.look(),
-      unmoved: this.#unmoved,
-      logger,
-      tell: this.#given.tell,
-      warn: this.#given.warn,
-    });
+  /** Where keys of one name may be of several sources, only a first copy tells whose they are. */
+  #resumeAt(job: string): FollowCheckpoint | undefined {
+    return this.#given.mayShareNames ? undefined : this.#given.resumeAt[job];
   }
 
-  /** The same mover, none of whose failures is for good. */
-  retrying(mover: Mover): Mover {
-    return this.#unmoved.retrying(mover);
+  async #join(server: FollowedServer): Promise<void> {
+    const { databases } = server;
+    const resumeAt = earliest(databases.map(({ job }) => this.#resumeAt(job)?.position));
+    const isHeard = await server.join(resumeAt, (error) => {
+      for (const { source } of databases) source.fail(error);
+      void this.#endAll('the source was lost');
+    });
+    for (const database of databases) {
+      const checkpoint = this.#resumeAt(database.job);
+      if (!checkpoint) continue;
+      if (isHeard) this.#checkpoints.set(database, checkpoint);
+      else database.changed.noteEverything('nobody has told of what has changed since');
+    }
   }
 
-  /** Follows while this works. @param work the pipeline over `source`. */
-  async during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
-    const stop = (): void => {
-      this.source.end();
-      void this.#follower?.end('the run was stopped');
-    };
+  /** The run of one database: when one ends, none of the others could come to the cutover. */
+  async #during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
+    const stop = (): void => void this.#endAll('the run was stopped');
     tally.onBatch(({ outcome }) => {
       const deleted = outcome.deleted ?? 0;
       this.#follower?.noteCopies(Math.max(0, outcome.repeated - deleted), deleted);
     });
-    const looking = setInterval(() => {
+    this.#looking ??= setInterval(() => {
       // A node that does not answer now is looked at the next time, and before the cutover.
       this.#lookAtNodes().catch(() => undefined);
     }, lookEveryMs);
@@ -223,162 +274,103 @@ export class Following {
     try {
       await work();
     } finally {
-      clearInterval(looking);
       signal.removeEventListener('abort', stop);
-      await this.#follower?.end('the run ended');
-      await this.#putBackScripts();
+      clearInterval(this.#looking);
+      await this.#endAll('the run ended');
     }
   }
 
-  close(): void {
-    this.#unmoved.close();
-    this.#feed?.close();
-    this.#nodes.close();
-    this.#door?.close();
+  async #endAll(why: string): Promise<void> {
+    for (const { source } of this.#databases) source.end();
+    this.#copies.check();
+    await this.#follower?.end(why);
+    for (const server of this.#servers.values()) await server.putBackScripts();
   }
 
-  async #enterBySideDoor(): Promise<void> {
-    this.#door = await openSideDoor(
-      this.#given.ready.source.endpoint,
-      this.#given.options.timeoutMs,
-    );
-    this.#given.renewSource();
+  async #turn(isOver: () => boolean): Promise<() => void> {
+    await this.#copies.until(() => this.#copying < copiesAtOnce || isOver());
+    this.#copying++;
+    return () => {
+      this.#copying--;
+      this.#copies.check();
+    };
   }
 
-  #leaveSideDoor(): void {
-    const door = this.#door;
-    this.#door = undefined;
-    this.#given.renewSource();
-    door?.close();
+  /** Keys that the cluster has under names of this database, and no source has them any more. */
+  async *#straysOf(database: FollowedDatabase): AsyncIterable<Keys> {
+    const { topology, mayShareNames } = this.#given;
+    const prefix = this.#reached.get(database)?.prefix ?? noPrefix;
+    const others = this.#databases.filter((other) => mayShareNames && other !== database);
+    const found = strays({
+      topology,
+      connectNode: (node) => this.#connectNode(node),
+      openSources: () =>
+        Promise.all(
+          [database, ...others].map((one) =>
+            (this.#reached.get(one) as DatabaseToFollow).openSource(),
+          ),
+        ),
+      keyOf: (name) => {
+        if (name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix)
+          return undefined;
+        if (!name.subarray(0, prefix.length).equals(prefix)) return undefined;
+        const key = name.subarray(prefix.length);
+        return this.#slots && this.#slots.ownerOf(key) !== database ? undefined : key;
+      },
+    });
+    for await (const page of found) {
+      if (mayShareNames) this.#noteStrays(database, page);
+      yield page;
+    }
   }
 
-  /** What waited when the round began is where it should be, and so is what was heard of before. */
-  #noteCheckpoint(): void {
-    const position = this.#roundAt;
-    if (!position || !this.source.isCopied || this.#unmoved.count > 0) return;
-    if (!this.#changed.isOfFeed) return;
-    this.#checkpoint = { position, datasets: this.#nodes.datasets };
+  #noteStrays(database: FollowedDatabase, page: Keys): void {
+    const names = this.#strays.get(database) ?? [];
+    for (let index = 0; index < page.count; index++) {
+      names.push(keyAt(page, index).toString('latin1'));
+    }
+    this.#strays.set(database, names);
+  }
+
+  /** Another source may have got a key while its copy was taken for a stray, and deleted. */
+  #tellOthersOfStrays(database: FollowedDatabase): void {
+    const names = this.#strays.get(database) ?? [];
+    this.#strays.delete(database);
+    for (const { changed } of this.#databases.filter((other) => other !== database)) {
+      for (const name of names) changed.note(name);
+    }
   }
 
   async #lookAtNodes(): Promise<void> {
     const why = await this.#nodes.look();
     if (why === undefined) return;
     this.#given.logger.info({ why }, 'all keys are compared again');
-    this.#changed.noteEverything(why);
+    for (const { changed } of this.#databases) changed.noteEverything(why);
   }
 
   #connectNode(node: Node): Promise<Connection> {
-    const { ready, options } = this.#given;
-    return connect(ready.target.topology.endpointOf(node), { timeoutMs: options.timeoutMs });
+    const { topology, options } = this.#given;
+    return connect(topology.endpointOf(node), { timeoutMs: options.timeoutMs });
   }
+}
 
-  /** Finds out how writes can be held, while nothing has been copied. */
-  async #openFence(): Promise<SourceFence> {
-    const { goesOn, warn } = this.#given;
-    return this.#withControl(async (control) => {
-      const left = await leftBefore(control);
-      // After a cutover clients of the cluster have written there since: what the source has is old.
-      if (left === 'shut' || (left === 'held' && !goesOn)) {
-        throw new PreflightError(
-          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to 0 if it is to be followed once more, by an empty cluster.`,
-        );
-      }
-      if (left === 'held') {
-        await letWrite(control);
-        warn(`${control.address} refused writes, as the earlier run had left it: they go on.`);
-      }
-      if (!(await mayRefuseWrites(control))) {
-        warn(
-          `${control.address} does not let us make it refuse writes after the cutover (CONFIG SET min-replicas-to-write): its clients have to be kept off.`,
-        );
-      }
-      return this.#chooseFence();
-    });
-  }
+/** Where a server's feed has to go on for all of its databases; undefined: it can't. */
+function earliest(positions: readonly (FeedPosition | undefined)[]): FeedPosition | undefined {
+  return positions.reduce((one, other) => {
+    if (!one || one.replicationId !== other?.replicationId) return undefined;
+    return other.offset < one.offset ? other : one;
+  }, positions[0]);
+}
 
-  async #passOnEffects(): Promise<void> {
-    if (this.#given.ready.source.versionNumber >= effectsOnlySince) return;
-    await this.#withControl(async (control) => {
-      const { putBack, why } = await passOnEffects(control, this.#given.ready.source);
-      this.#scripts ??= putBack;
-      if (why === undefined || this.#isWarnedOfScripts) return;
-      this.#isWarnedOfScripts = true;
-      this.#given.warn(
-        `${control.address} passes scripts on as they were called (${why}), and which keys they write to is not known: each one makes all keys be compared again. Let none run when the cutover is to come.`,
-      );
-    });
-  }
-
-  async #putBackScripts(): Promise<void> {
-    const words = this.#scripts;
-    if (!words) return;
-    this.#scripts = undefined;
-    try {
-      await this.#withControl((control) => control.call(...words));
-    } catch (error) {
-      this.#given.warn(
-        `The source could not be told ${words.join(' ')}, as it was before: ${messageOf(error)}`,
-      );
+/** Which data sets the nodes had when each of these was noted: where they differ, none that there is. */
+function commonDatasets(
+  checkpoints: readonly FollowCheckpoint[],
+): Readonly<Record<string, string>> {
+  const common: Record<string, string> = {};
+  for (const { datasets } of checkpoints) {
+    for (const [address, dataset] of Object.entries(datasets)) {
+      common[address] = (common[address] ?? dataset) === dataset ? dataset : '';
     }
   }
-
-  async #chooseFence(): Promise<SourceFence> {
-    const { ready, options } = this.#given;
-    const { versionNumber, endpoint } = ready.source;
-    const fence = fenceFor(options.fence, versionNumber);
-    if (!fence.holdsAll) return fence;
-    if (!canPause(versionNumber)) {
-      throw new PreflightError(
-        `Redis ${ready.source.version} can't hold writes: CLIENT PAUSE came with 3.0. Pass --fence refuse.`,
-      );
-    }
-    const door = await openSideDoor(endpoint, options.timeoutMs);
-    try {
-      (await this.#openControl(door.endpoint)).close();
-      return fence;
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      return this.#refuseInstead(
-        `Before 6.2 a source that holds writes holds all of its clients but those that have asked for MONITOR, which it refuses (${error.reply})`,
-        'allow it, or pass another --fence',
-      );
-    } finally {
-      door.close();
-    }
-  }
-
-  /** Who hears of changes as a client does is held with all of them. */
-  #besides(feed: Feed, fence: SourceFence): SourceFence {
-    if (!fence.holdsAll || feed.kind === 'replication' || feed.kind === 'none') return fence;
-    return this.#refuseInstead(
-      `Before 6.2 a source that holds writes holds all clients, --feed ${feed.kind} among them`,
-      'pass --fence refuse',
-    );
-  }
-
-  /** @throws PreflightError where a pause was asked for. */
-  #refuseInstead(why: string, wayOut: string): SourceFence {
-    const { ready, options, warn } = this.#given;
-    if (options.fence === 'pause') throw new PreflightError(`${why}: ${wayOut}.`);
-    warn(`${why}: writes are refused at the cutover instead, and scripts are not up to 5.0.`);
-    return fenceFor('refuse', ready.source.versionNumber);
-  }
-
-  async #withControl<T>(work: (control: Control) => Promise<T>): Promise<T> {
-    const control = await this.#openControl();
-    try {
-      return await work(control);
-    } finally {
-      control.close();
-    }
-  }
-
-  async #openControl(door?: Endpoint): Promise<Control> {
-    const { ready, options } = this.#given;
-    const { timeoutMs } = options;
-    return openControl(door ?? (await locate(ready.source.endpoint, timeoutMs)), {
-      side: 'from',
-      timeoutMs,
-    });
-  }
+  return common;
 }

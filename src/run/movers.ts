@@ -82,11 +82,12 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
 function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts): Mover {
   const replicas = createReplicas(ready.target.masters, options, parts.connectNode);
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
-  const { has, endpoint, expiringKeys, payloadRefusal, inCluster } = ready.source;
+  const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = ready.source;
+  const allByElements = payloadRefusal !== undefined && !payloadRewrite;
   const word = has.unlink ? 'UNLINK' : 'DEL';
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it. Where it
   // is followed, what was written to is copied again.
-  const checked = payloadRefusal !== undefined && options.copy && !options.follow;
+  const checked = allByElements && options.copy && !options.follow;
   const guarded = options.guard && (!options.copy || checked);
   const spared = (removal: Removal): Removal => sparing(parts.eviction, removal);
   const openSource = async () => {
@@ -131,7 +132,7 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
     elements: new Elements(connectNode, (node) =>
       elementAbilities(ready.source, factsOf(ready, node)),
     ),
-    sizes: sizesOf(ready.source, options, payloadRefusal !== undefined),
+    sizes: sizesOf(ready.source, options, allByElements),
     connectNode,
     connectionsPerNode: waitsForReplicas(ready, options) ? lanesWhenWaiting : 1,
     commandsFor: wordsByNode(ready),
@@ -143,7 +144,8 @@ function relayOf({ ready, options, link, aside, limits, ...parts }: MoverParts):
       ),
     expiry: new Expiry(endpoint.db, expiringKeys),
     window: new AskWindow(() => limits.asked()),
-    shapes: new ValueShapes(payloadRefusal !== undefined),
+    shapes: new ValueShapes(allByElements),
+    rewrite: payloadRewrite,
     sameSlot: inCluster,
     confirmation: options.verify ? confirmation(ready, options) : undefined,
   });

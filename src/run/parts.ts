@@ -16,20 +16,23 @@ import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type Throttle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import type { EndpointOptions } from '../options.js';
+import type { AccessOptions } from '../access.js';
+import type { EndpointOptions, SelectionOptions } from '../options.js';
 import { addressOf } from '../redis/endpoint.js';
+import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { assemble, type Extras, type Part, type PartOptions } from './assemble.js';
 import { assembleDump } from './assemble-dump.js';
 import type { Plan } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
-import type { Following, FollowingOptions } from './following.js';
+import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import { filledPrefix } from '../preflight/options-checks.js';
+import { isServer, type SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
-import type { FollowedServer } from './source-latency.js';
+import type { ProbedServer } from './source-latency.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
 const serversAtOnce = 4;
@@ -51,7 +54,7 @@ export interface Parts {
   readonly throttle: Throttle;
   /** How the source is followed; undefined: it is not. */
   readonly follow: Following | undefined;
-  readonly servers: readonly FollowedServer[];
+  readonly servers: readonly ProbedServer[];
   /** By source. */
   positions(): Readonly<Record<string, ScanPosition>>;
   /** Runs until all sources are done, or the signal; what stops one part stops no other. */
@@ -64,15 +67,17 @@ export interface Given extends Pick<Extras, 'moved'> {
   /** How many keys they have moved. */
   readonly movedBefore: number;
   readonly plan: Pick<Plan, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
+  /** Where an earlier run's following had come to. */
+  readonly followAt: FollowCheckpoints;
   readonly of: (source: string) => Omit<Extras, 'moved'>;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function assembleParts(
   { sources, target }: Facts,
-  options: PartOptions & Pick<EndpointOptions, 'db'>,
+  options: PartOptions & Pick<EndpointOptions, 'db'> & Pick<AccessOptions, 'nat'>,
   logger: Logger,
-  { plan, moved, movedBefore, of }: Given,
+  { plan, moved, movedBefore, followAt, of }: Given,
   eviction: EvictionWatch,
   voice: Pick<FollowingOptions, 'tell' | 'warn'>,
 ): Parts {
@@ -92,8 +97,24 @@ export function assembleParts(
   const common = newRecord();
   const movedEarlier = plan.recallsMoved ? newRecord() : undefined;
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
-  const servers = new Map<string, FollowedServer>();
+  const servers = new Map<string, ProbedServer>();
   const libraries: KnownLibraries = new Map();
+  const following = options.follow
+    ? new Following({
+        options,
+        topology: target.topology,
+        nat: options.nat.map(parseNat),
+        areOfCluster: sources.some((source) => source.kind === 'server' && source.inCluster),
+        mayShareNames: mayShareNames(sources, options),
+        keyCount,
+        throttle,
+        logger,
+        goesOn: plan.goesOn,
+        resumeAt: followAt,
+        tell: voice.tell,
+        warn: voice.warn,
+      })
+    : undefined;
   const all = sources.map((source) => {
     const rules = {
       target,
@@ -104,8 +125,7 @@ export function assembleParts(
     };
     const record = several && !inTurn ? listingRecord(source.keys, density) : common;
     const limits = { throttle, eviction };
-    const { goesOn } = plan;
-    const job = { options, logger, voice, goesOn };
+    const job = { options, logger, following };
     const shared = { ...limits, ...job, record, movedEarlier, names, libraries };
     if (source.kind === 'dump') {
       return assembleDump({ source, ...rules }, { ...shared, several }, of(source.name));
@@ -143,7 +163,7 @@ export function assembleParts(
   return {
     all,
     throttle,
-    follow: all[0]?.following,
+    follow: following,
     servers: [...servers.values()],
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, running),
@@ -158,6 +178,8 @@ export function assembleParts(
         throttle.release();
       });
       if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
+      // What is followed has no end before that of all others.
+      if (following) return Promise.all(all.map((part) => runPart(part, signal)));
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
       const ends = byServer(all).map((parts) =>
         limit(async () => {
@@ -169,9 +191,25 @@ export function assembleParts(
       return (await Promise.all(ends)).flat();
     },
     close() {
+      following?.close();
       for (const part of all) part.close();
     },
   };
+}
+
+/** Whether a key of one source may be called in the cluster as one of another source is. */
+function mayShareNames(
+  sources: readonly SourceFacts[],
+  { keyPrefix }: Pick<SelectionOptions, 'keyPrefix'>,
+): boolean {
+  const servers = sources.filter(isServer);
+  if (servers.length < 2 || servers.every(({ inCluster }) => inCluster)) return false;
+  const prefixes = servers.map(({ endpoint }) =>
+    filledPrefix(keyPrefix ?? '', endpoint.db, addressOf(endpoint)).toString('latin1'),
+  );
+  return prefixes.some((one, index) =>
+    prefixes.some((other, at) => at !== index && other.startsWith(one)),
+  );
 }
 
 function byServer(all: readonly Part[]): readonly Part[][] {

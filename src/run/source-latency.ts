@@ -24,15 +24,15 @@ export interface SourceLatency {
 }
 
 /** A server that keys are taken from, whatever its databases. */
-export interface FollowedServer {
+export interface ProbedServer {
   /** Any of its databases. */
   readonly source: ServerSourceFacts;
   readonly allowance: Allowance;
 }
 
 /** @param tell is told of the server whose clients wait longest. */
-export function followServers(
-  servers: readonly FollowedServer[],
+export function probeServers(
+  servers: readonly ProbedServer[],
   timeoutMs: number,
   tell: (seconds: number) => void,
 ): SourceLatency {

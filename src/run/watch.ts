@@ -19,7 +19,7 @@ import { type ControlSocket, listenForOrders } from '../watch/control-socket.js'
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { Parts } from './parts.js';
-import { followServers } from './source-latency.js';
+import { probeServers } from './source-latency.js';
 import { createSteering, type Steering } from './steer.js';
 import { announce, type Voice } from './voice.js';
 import type { Facts } from '../preflight/preflight.js';
@@ -89,7 +89,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
   const progress =
     voice.screen && !options.quiet ? showProgress(sampler, screenOf(voice.screen)) : undefined;
-  const latency = followServers(parts.servers, options.timeoutMs, (seconds) => {
+  const latency = probeServers(parts.servers, options.timeoutMs, (seconds) => {
     sampler.noteLatency(seconds);
   });
   if (options.measureLatency || metrics) latency.begin();

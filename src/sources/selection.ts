@@ -58,6 +58,7 @@ export function selectedSource(
   }
 
   async function filtered(page: Keys): Promise<Keys> {
+    if (page.count === 0) return page;
     const places = Array.from({ length: page.count }, (_, place) => place);
     let keys = chosen(
       page,
@@ -75,7 +76,7 @@ export function selectedSource(
       const lives = (reply: Reply): boolean => reply === -1 || Number(reply) >= selection.minTtlMs;
       keys = chosen(keys, placesOf(replies, lives));
     }
-    return keys;
+    return { ...keys, ...(page.isAgain === true && { isAgain: true }) };
   }
 
   return changed(source, filtered, () => undefined);
@@ -110,6 +111,7 @@ function changed(
   return {
     name: source.name,
     isReplayable: source.isReplayable,
+    isFollowed: source.isFollowed,
     remaining: source.remaining,
     release: source.release,
     estimatedKeys: source.estimatedKeys,

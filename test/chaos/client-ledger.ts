@@ -29,6 +29,8 @@ export interface KeyFault {
 /** A value, or undefined where the key may be absent. */
 type Value = string | undefined;
 
+/** Of these, clients bring values back that were there before; a list's elements and a stream's ids are new each time. */
+const returning: readonly Kind[] = ['counter', 'set', 'hash'];
 const mostValues = 32;
 const mostAnswers = 16;
 
@@ -48,8 +50,9 @@ export class KeyLedger {
   isDoubtful = true;
   readonly faults: KeyFault[] = [];
   /**
-   * Clients of the cluster have brought a counter back to what a copy of it was. By its value it can't be told
-   * then from one that nobody has touched: what was written at the source may take its place.
+   * Clients of the cluster have brought a key back to what a copy of it was: a counter up and down, a set with a member
+   * more and then less. By its value it can't be told then from one that nobody has touched: what was written at the
+   * source may take its place.
    */
   cameBack = false;
   /** It was found with the source's value since. */
@@ -137,7 +140,7 @@ export class KeyLedger {
   }
 
   #noteReturn(value: Value): void {
-    if (!this.isTouched || !this.isStaleBase || this.kind !== 'counter') return;
+    if (!this.isTouched || !this.isStaleBase || !returning.includes(this.kind)) return;
     if (value === undefined || !this.isCopy(value)) return;
     this.cameBack = true;
     this.cluster = either(this.cluster ?? [], this.source);

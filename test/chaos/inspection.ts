@@ -118,7 +118,7 @@ export async function inspect(played: Played): Promise<Inspection> {
     counts[verdict === 'lost' ? 'lost' : 'doubled']++;
     complaints.push(
       `${key}: ${reason || `the cluster has a ${leftover ?? ''} copy`}; found at the source: ${stateText(found.source)}, ` +
-        `in the cluster: ${stateText(found.cluster)}; book: ${JSON.stringify(
+        `in the cluster: ${stateText(found.cluster)}; reported: ${reportsOf(key, runs)}; book: ${JSON.stringify(
           worlds.map(({ alive, moved, history, lastWrite }) => ({
             alive: stateText(alive),
             moved: moved.map(stateText),
@@ -272,4 +272,10 @@ function wrongEnd({ code, report, stderr }: Run, left: number): readonly string[
   // Keys may expire between the report and our look.
   if (left <= conflicting + failed) return [];
   return [`${String(left)} keys are left, and ${String(conflicting + failed)} were reported`];
+}
+
+/** What each run has reported of a key. */
+function reportsOf(key: string, runs: readonly Run[]): string {
+  const said = runs.map(({ report }) => report?.failures.find((failure) => failure.key === key));
+  return said.map((one) => (one ? `${one.class} (${one.message})` : 'nothing')).join(', then ');
 }

@@ -10,7 +10,8 @@ import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options.js';
 import { readEndpoint } from '../../preflight/endpoints.js';
 import { type MasterFacts, readLargestBytes } from '../../preflight/master-facts.js';
-import { lackingModules, modulesOf, payloadRefusal } from '../../preflight/payloads.js';
+import { lackingModules, modulesOf } from '../../preflight/payloads.js';
+import { type PayloadFacts, tryPayloads } from '../../preflight/payload-trial.js';
 import { checkNodeRights } from '../../preflight/rights.js';
 import { readSource } from '../../preflight/source-facts.js';
 import { type Control, openControl } from '../../redis/control.js';
@@ -57,12 +58,12 @@ export async function meetTarget(source: SourceSide, options: AssessOptions): Pr
     const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
     const masters: Master[] = [];
     for (const node of topology.masters) masters.push(await readMaster(node, topology, options));
-    const { plan, refusal } = await planOf(source, masters, topology, options);
+    const { plan, payloads } = await planOf(source, masters, topology, options);
     return {
       to: seed.address,
       nodes: masters.map((master) => nodeOf(master, topology, source)),
       plan,
-      findings: findingsOf(source, masters, refusal),
+      findings: findingsOf(source, masters, payloads),
     };
   } finally {
     seed.close();
@@ -114,16 +115,16 @@ async function planOf(
   masters: readonly Master[],
   topology: ClusterTopology,
   options: AssessOptions,
-): Promise<{ readonly plan: Plan; readonly refusal: string | undefined }> {
+): Promise<{ readonly plan: Plan; readonly payloads: PayloadFacts }> {
   const { timeoutMs } = options;
   const { endpoint } = control;
   const facts = await readSource(control, { endpoint, inCluster: false, job: '' });
   const nodes = masters.map(({ node }) => node);
-  const refusal = await payloadRefusal(control, nodes, topology, timeoutMs);
+  const payloads = await tryPayloads(control, nodes, topology, timeoutMs);
   const mayMigrate = facts.has.migrate && masters.every((master) => master.takesMigrate);
   const { name: mover, reason } = chooseMover(
     {
-      source: { ...facts, has: { ...facts.has, migrate: mayMigrate }, payloadRefusal: refusal },
+      source: { ...facts, has: { ...facts.has, migrate: mayMigrate }, ...payloads },
       target: { name: '', topology, masters, nodeIds: undefined },
       replace: false,
       ownsTarget: false,
@@ -132,7 +133,7 @@ async function planOf(
     importOptions(options),
   );
   const estimate = await estimateTime(endpoint, sample, keys, timeoutMs);
-  return { plan: { mover, reason, ...(estimate && { estimate }) }, refusal };
+  return { plan: { mover, reason, ...(estimate && { estimate }) }, payloads };
 }
 
 function nodeOf(
@@ -157,17 +158,17 @@ function nodeOf(
 function findingsOf(
   { sample, modules, functions }: SourceSide,
   masters: readonly Master[],
-  refusal: string | undefined,
+  { payloadRefusal: refusal, payloadRewrite: rewrite }: PayloadFacts,
 ): readonly Finding[] {
   const findings: Finding[] = [];
   const add = (blocking: boolean, message: string): void =>
     void findings.push({ blocking, message });
   for (const { obstacle } of masters) if (obstacle !== undefined) add(true, obstacle);
   if (refusal !== undefined) {
-    add(
-      false,
-      `The cluster does not take the source's payloads (${refusal}): values travel element by element, which takes longer.`,
-    );
+    const way = rewrite
+      ? `they are passed on as version ${String(rewrite.version)}, and values of types that it does not know travel element by element`
+      : 'values travel element by element, which takes longer';
+    add(false, `The cluster does not take the source's payloads (${refusal}): ${way}.`);
   }
   const lacking = lackingModules(
     modules,

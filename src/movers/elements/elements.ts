@@ -15,6 +15,7 @@ import { type Durability, shortfallOver } from '../relay/durability.js';
 import { NodePool } from '../relay/node-pool.js';
 import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { Abilities } from './passage.js';
+import { transferSmall } from './small-values.js';
 import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';
 
@@ -69,10 +70,16 @@ async function transferAll(
   abilities: Abilities,
 ): Promise<readonly Transferred[]> {
   const names = namesOf(keys);
-  const results: Transferred[] = [];
+  // A slot on its way takes no transactions, and a copy that is watched is watched over another connection.
+  const goTogether = !asking && typeof trace === 'string';
+  const isTraced = trace === 'payload';
+  const results: (Transferred | undefined)[] = goTogether
+    ? await transferSmall({ source, node, keys, overwrite, abilities, isTraced })
+    : Array.from({ length: keys.count });
+  const rest = [...results.keys()].filter((index) => results[index] === undefined);
   let next = 0;
   const work = async (): Promise<void> => {
-    for (let index = next++; index < keys.count; index = next++) {
+    for (let index = rest[next++]; index !== undefined; index = rest[next++]) {
       const key = keyAt(keys, index);
       const name = keyAt(names, index);
       const temporary = temporaryNameFor(name);
@@ -80,8 +87,8 @@ async function transferAll(
       results[index] = await transfer(one);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(keysAtOnce, keys.count) }, work));
-  return results;
+  await Promise.all(Array.from({ length: Math.min(keysAtOnce, rest.length) }, work));
+  return results as readonly Transferred[];
 }
 
 const nothing: Passed = {

@@ -6,7 +6,7 @@
  * under way at a time, so nothing can get between the pieces of a command; that is why the connections
  * to nodes are its own.
  */
-import { BulksReader } from '../../redis/bulks.js';
+import { BulksReader, type FrameSink } from '../../redis/bulks.js';
 import type { Connection } from '../../redis/connection.js';
 import { commandHead, keyCommandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
@@ -16,6 +16,7 @@ import { leaseMs } from '../elements/temporary.js';
 import { AckReader, type Refusal } from './acks.js';
 import type { Durability } from './durability.js';
 import type { NodePool } from './node-pool.js';
+import { type PayloadRewrite, RewritingSink } from './payload-rewrite.js';
 import type { Removal } from './removal.js';
 import type { SentValues } from './sent-values.js';
 import { Splice, type Spliced } from './splice.js';
@@ -27,6 +28,8 @@ export interface ValuesToPass {
   readonly target: Connection;
   readonly form: Form;
   readonly commands: StoreCommands;
+  /** How payloads must be changed for the node; undefined: it takes them as they are. */
+  readonly rewrite: PayloadRewrite | undefined;
   readonly ttls: Float64Array | undefined;
   /** The names are temporary: what has no deadline gets one. */
   readonly isTemporary?: boolean;
@@ -64,6 +67,8 @@ export interface Passed {
   readonly refusals: readonly Refusal[];
   /** Indexes of values larger than one command may carry. */
   readonly oversized?: readonly number[] | undefined;
+  /** Indexes of values of types that the node does not know; they were not sent. */
+  readonly foreign?: readonly number[] | undefined;
   readonly unmovable?: readonly Unmovable[];
   readonly payloads?: readonly StoredPayload[];
   /** The node was lost before it had answered all. */
@@ -127,6 +132,7 @@ export class RelayConnection implements GuardedSource {
           refusedBySource: read.refused,
           refusals: acks.refusals,
           oversized: read.oversized,
+          foreign: read.foreign,
           lost,
           undurable,
           bytes: read.bytes,
@@ -183,20 +189,21 @@ export class RelayConnection implements GuardedSource {
           reject(error);
         },
       });
-      ask(source, keys, values.form, sink);
+      const { rewrite } = values;
+      if (form === 'value') askValues(source, keys, sink);
+      else askPayloads(source, keys, rewrite ? new RewritingSink(sink, rewrite) : sink);
     });
   }
 }
 
-function ask(source: Connection, keys: Keys, form: Form, sink: Splice): void {
-  const { out } = source;
-  if (form === 'value') {
-    out.append(commandHead(keys.count, 'MGET'));
-    out.append(keys.bytes);
-    source.expect(new BulksReader(sink, keys.count, 'array'));
-    return;
-  }
-  out.askEach(dumpHead, keys);
+function askValues(source: Connection, keys: Keys, sink: FrameSink): void {
+  source.out.append(commandHead(keys.count, 'MGET'));
+  source.out.append(keys.bytes);
+  source.expect(new BulksReader(sink, keys.count, 'array'));
+}
+
+function askPayloads(source: Connection, keys: Keys, sink: FrameSink): void {
+  source.out.askEach(dumpHead, keys);
   source.expect(new BulksReader(sink, keys.count));
 }
 
@@ -210,12 +217,14 @@ export function storedBy(
 
 /** The keys that are neither absent nor refused. */
 export function storedOf(keys: Keys, passed: Passed): Keys {
-  const { absent, refusals, oversized = [], unmovable = [] } = passed;
-  const others = absent.length + refusals.length + oversized.length + unmovable.length;
+  const { absent, refusals, oversized = [], foreign = [], unmovable = [] } = passed;
+  const unsent = oversized.length + foreign.length;
+  const others = absent.length + refusals.length + unsent + unmovable.length;
   if (others === 0) return keys;
   const out = new Uint8Array(keys.count);
   for (const index of absent) out[index] = 1;
   for (const index of oversized) out[index] = 1;
+  for (const index of foreign) out[index] = 1;
   for (const { index } of refusals) out[index] = 1;
   for (const { index } of unmovable) out[index] = 1;
   const indexes: number[] = [];

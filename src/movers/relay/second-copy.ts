@@ -28,13 +28,14 @@ import { askDeadlines, isNear } from './deadlines.js';
 import { shortfallOver } from './durability.js';
 import type { Attempt, KnownKeys } from './attempt.js';
 import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
+import { isRewritable, type PayloadRewrite, rewritten } from './payload-rewrite.js';
 import type { Kept } from './removal.js';
 import { type SentValue, sentValueOf, valueRecord, withSentValues } from './sent-values.js';
 import type { StoreOptions } from './store.js';
 
 export type SecondCopyOptions = Pick<
   StoreOptions,
-  'job' | 'compare' | 'present' | 'remove' | 'commandsFor' | 'durabilityOf' | 'shapes'
+  'job' | 'compare' | 'present' | 'remove' | 'commandsFor' | 'durabilityOf' | 'shapes' | 'rewrite'
 > & {
   /** What replaces a copy must be compared as well. */
   readonly confirmation: unknown;
@@ -80,7 +81,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   const begun = new Set<number>();
   const done = new Set<number>();
   try {
-    const readings = await readAgain(connection.source, keys);
+    const readings = await readAgain(connection.source, keys, options.rewrite);
     for (const [index, reading] of readings.entries()) {
       const sent = sentValueOf(keys, index);
       if (!sent) unknown.push(index);
@@ -191,7 +192,7 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     }
     const isSameTime = isNear(now.deadlineMs, sent.deadlineMs);
     // What goes element by element is stored as if for the first time.
-    const isAnew = options.shapes.payloadsRefused && now.form === 'payload';
+    const isAnew = !isTaken(now);
     const isSame = (temporary: Buffer): Promise<boolean> => isSameAtSource(index, temporary);
     const done = await there.replace(sent, isAnew ? undefined : now, {
       isSameAtSource: async (temporary) => isSameTime && (await isSame(temporary)),
@@ -211,6 +212,13 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
     else if (done !== 'absent') notDone(index, done);
     else if (isSure && !hasExpired(sent)) leaveBoth(chosen(keys, [index]), 'deleted');
     else await storeAgain(index, sent, now, there);
+  }
+
+  /** Whether the node takes a value in one piece. */
+  function isTaken({ form, bytes }: SentValue): boolean {
+    if (form === 'value') return true;
+    const { rewrite, shapes } = options;
+    return !shapes.payloadsRefused && (!rewrite || isRewritable(rewrite, bytes));
   }
 
   function beginAnew(index: number, sent: SentValue, discarded: Done): void {
@@ -253,8 +261,8 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
   }
 
   async function store(index: number, now: SentValue, there: NodeCopy): Promise<void> {
-    if (options.confirmation !== undefined) {
-      // What has to be compared goes as if for the first time, and overwrites nothing.
+    if (options.confirmation !== undefined || !isTaken(now)) {
+      // What has to be compared, or goes element by element, goes as if for the first time, and overwrites nothing.
       const one = { ...chosen(keys, [index]), values: undefined };
       const message = `${node.address} does not have it`;
       const mayBeMoved: Copy = { state: 'may-be-moved', sourceRun };
@@ -388,7 +396,12 @@ export async function moveAgain(options: SecondCopyOptions, attempt: Attempt): P
 }
 
 /** Asks for values in the form in which they were sent, and for their deadlines. */
-async function readAgain(source: Connection, keys: Keys, tries = 3): Promise<Reading[]> {
+async function readAgain(
+  source: Connection,
+  keys: Keys,
+  rewrite: PayloadRewrite | undefined,
+  tries = 3,
+): Promise<Reading[]> {
   const deadlines = askDeadlines(source, keys);
   const ask = (word: string, index: number): Promise<Reply> =>
     askAt(source, [word, keyAt(keys, index)]);
@@ -400,7 +413,9 @@ async function readAgain(source: Connection, keys: Keys, tries = 3): Promise<Rea
     }),
   );
   // A line that is always slow gets by with what is as good as it is.
-  if (!deadlines.areSure && tries > 1) return readAgain(source, keys, tries - 1);
+  if (!deadlines.areSure && tries > 1) {
+    return readAgain(source, keys, rewrite, tries - 1);
+  }
   return Promise.all(
     replies.map(async (reply, index): Promise<Reading> => {
       let form = forms[index] ?? 'payload';
@@ -413,7 +428,9 @@ async function readAgain(source: Connection, keys: Keys, tries = 3): Promise<Rea
       if (answer instanceof ErrorReply) return answer;
       if (!Buffer.isBuffer(answer)) return 'absent';
       const deadlineMs = deadlines.byKey[index] as number;
-      return { form, deadlineMs, bytes: answer, frame: frame(answer) };
+      const isChanged = form === 'payload' && rewrite && isRewritable(rewrite, answer);
+      const bytes = isChanged ? rewritten(rewrite, answer) : answer;
+      return { form, deadlineMs, bytes, frame: frame(bytes) };
     }),
   );
 }

@@ -31,6 +31,8 @@ export interface Spliced {
   readonly refused: string | undefined;
   /** Values that no command can carry; they were not sent. */
   readonly oversized: number[] | undefined;
+  /** Values that were left out, because the node does not know their types. */
+  readonly foreign: number[] | undefined;
   readonly bytes: number;
 }
 
@@ -76,6 +78,7 @@ export class Splice implements FrameSink {
   readonly #absent: number[] = [];
   #refused: string | undefined;
   #oversized: number[] | undefined;
+  #foreign: number[] | undefined;
   #dropping = false;
   #index = 0;
   #bytes = 0;
@@ -183,6 +186,11 @@ export class Splice implements FrameSink {
     this.#absent.push(this.#index++);
   }
 
+  /** The next value is not sent. */
+  leaveOut(): void {
+    (this.#foreign ??= []).push(this.#index++);
+  }
+
   refused(text: string): void {
     this.#refused ??= text;
     this.#absent.push(this.#index++);
@@ -196,6 +204,7 @@ export class Splice implements FrameSink {
       absent: this.#absent,
       refused: this.#refused,
       oversized: this.#oversized,
+      foreign: this.#foreign,
       bytes: this.#bytes,
     });
   }

@@ -162,6 +162,7 @@ class StoringPieces extends Storing {
               target,
               form: as,
               commands: this.#commands,
+              rewrite: this.options.rewrite,
               ttls,
               isTemporary: stage !== undefined,
               asking,
@@ -182,6 +183,15 @@ class StoringPieces extends Storing {
     const { options } = this;
     const { whole, unfit } = await this.settle(keys, passed, as);
     const wholes = [whole];
+    if (passed.foreign && passed.lost === undefined && passed.undurable === undefined) {
+      const foreign = chosen(keys, passed.foreign);
+      // A copy is guarded only over there, where they go one by one.
+      if (options.job.mode === 'copy') this.byElements.push(foreign);
+      else {
+        await options.window.enter(foreign.count);
+        wholes.push(await this.#storeAs('elements', foreign, undefined));
+      }
+    }
     for (const refused of unfit) {
       // What is moved aside is deleted aside, which the guard of this connection takes for a stranger's
       // writes. So only what is large goes that way, and copies, whose guard is another one there.

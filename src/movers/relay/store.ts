@@ -26,6 +26,7 @@ import type { Attempt } from './attempt.js';
 import type { AskWindow } from './ask-window.js';
 import type { Expiry } from './deadlines.js';
 import type { Durability } from './durability.js';
+import type { PayloadRewrite } from './payload-rewrite.js';
 import { type Passed, storedOf } from './relay-connection.js';
 import { valueRecord } from './sent-values.js';
 import type { Form, StoreCommands } from './store-commands.js';
@@ -39,6 +40,8 @@ export interface StoreOptions extends ExistingOptions {
   readonly expiry: Expiry;
   readonly window: AskWindow;
   readonly shapes: ValueShapes;
+  /** How payloads must be changed for the nodes; undefined: not at all. */
+  readonly rewrite: PayloadRewrite | undefined;
   readonly elements: Elements;
   /** One command of the source's takes keys of one slot only: it is a node of a cluster. */
   readonly sameSlot: boolean;
@@ -143,7 +146,7 @@ export class Storing {
   }
 
   countBytes(keys: Keys, passed: Passed): void {
-    const sent = keys.count - passed.absent.length;
+    const sent = keys.count - passed.absent.length - (passed.foreign?.length ?? 0);
     // What each value weighed is not kept: those that were refused count as average ones.
     const taken = passed.lost ? 0 : sent - passed.refusals.length;
     this.outcome.bytes += sent === 0 ? 0 : Math.round((passed.bytes * taken) / sent);

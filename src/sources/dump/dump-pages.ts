@@ -6,7 +6,7 @@ import type { Keys } from '../../types.js';
 import { Crc64 } from '../rdb/crc64.js';
 import type { Entry, RdbSink } from '../rdb/entry.js';
 import { encodings, length, takeString, takeStringHead, text } from '../rdb/lengths.js';
-import { stringType, valueTypes } from '../rdb/value-types.js';
+import { stringType, type ValueType } from '../rdb/value-types.js';
 import type { LargeKeeper } from './large.js';
 
 const pageKeys = 512;
@@ -81,8 +81,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
   }
 
   /** The two bytes of the version and the checksum over all, which `sum` has up to them. */
-  function finishTrailer(type: number): void {
-    const { since = 1 } = valueTypes.get(type) ?? {};
+  function finishTrailer({ since }: ValueType): void {
     trailer.writeUInt16LE(Math.max(since, payloadVersion), 0);
     sum.update(trailer, 0, 2);
     sum.write(trailer, 2);
@@ -100,7 +99,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
     entry(entry) {
       if (!wants(entry)) return;
       addKey(entry);
-      const { type, value, valueFrom, valueEnd, idleSeconds, frequency } = entry;
+      const { type, valueType, value, valueFrom, valueEnd, idleSeconds, frequency } = entry;
       const isHinted = idleSeconds >= 0 || frequency >= 0;
       if (type === stringType && !isHinted && value[valueFrom] !== compressedByte) {
         const head = writeHead(forms.value, entry);
@@ -117,7 +116,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
       sum.reset();
       sum.update(typeByte, 0, 1);
       sum.update(value, valueFrom, valueEnd);
-      finishTrailer(type);
+      finishTrailer(valueType);
       openFrame(writeHead(forms.payload, entry), 1 + valueEnd - valueFrom + trailerBytes);
       values.piece(typeByte, 0, 1);
       values.piece(value, valueFrom, valueEnd);
@@ -128,7 +127,7 @@ export function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOpti
     large(entry, extent) {
       // What is not wanted has been spooled as well: taken out at once.
       sum.hex = extent.sum;
-      finishTrailer(entry.type);
+      finishTrailer(entry.valueType);
       const id = large.keep(extent, Buffer.from([entry.type]), Buffer.from(trailer));
       if (!wants(entry)) large.done(id);
       else {

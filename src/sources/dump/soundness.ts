@@ -5,11 +5,11 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { Crc64 } from '../rdb/crc64.js';
+import { fileVersionOf, headerBytes } from '../rdb/file-version.js';
 import { type FoundWrong, RdbError } from '../rdb/rdb-errors.js';
 import { RdbReader } from '../rdb/rdb-reader.js';
 
 const pieceBytes = 4 * 1024 * 1024;
-const headerBytes = 9;
 const sumBytes = 8;
 const endOpcode = 255;
 /** From this version on files have a checksum. */
@@ -29,17 +29,21 @@ export async function soundnessOf(
 ): Promise<Soundness> {
   const { size } = await file.stat();
   const head = await bytesAt(file, 0, headerBytes);
-  const version = Number(/^REDIS(\d{4})$/.exec(head.toString('latin1'))?.[1] ?? Number.NaN);
+  const version = fileVersionOf(head.toString('latin1'));
   // Its reader reports what it is instead.
-  if (Number.isNaN(version)) return { kind: 'sound' };
-  if (version < firstSummed) return { kind: 'unsummed' };
+  if (!version) return { kind: 'sound' };
+  if (version.number < firstSummed) return { kind: 'unsummed' };
   const tail = await bytesAt(file, size - sumBytes - 1, sumBytes + 1);
   const hasEnd = tail[0] === endOpcode;
   const wanted = tail.subarray(1);
-  if (hasEnd && wanted.every((byte) => byte === 0)) return { kind: 'unsummed' };
-  const sum = await sumOf(file, size - sumBytes, signal);
-  if (signal.aborted || (hasEnd && sum.equals(wanted))) return { kind: 'sound' };
-  return whatIsWrong(file, path, hasEnd);
+  const isUnsummed = hasEnd && wanted.every((byte) => byte === 0);
+  const isSound =
+    isUnsummed || (hasEnd && (await sumOf(file, size - sumBytes, signal)).equals(wanted));
+  if (signal.aborted) return { kind: 'sound' };
+  // There may be something in it that is not known, and is better found before anything is imported.
+  const found = isSound && !version.isNewer ? undefined : await whatIsWrong(file, path, hasEnd);
+  if (found && (!isSound || found.kind === 'unknown')) return found;
+  return { kind: isUnsummed ? 'unsummed' : 'sound' };
 }
 
 async function bytesAt(file: FileHandle, at: number, count: number): Promise<Buffer> {

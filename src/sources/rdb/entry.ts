@@ -1,9 +1,11 @@
 /** What an RDB reader finds, and the sink that it is given to. */
+import type { ValueType } from './value-types.js';
 
 /** A key and its value. One object is used for all of a file: it is valid during the call only. */
 export interface Entry {
-  /** Of the value; one of `valueTypes`. */
+  /** Of the value, as the file says. */
   type: number;
+  valueType: ValueType;
   db: number;
   /** The key, decoded, is `key[keyFrom .. keyEnd)`. */
   key: Buffer;
@@ -45,10 +47,13 @@ export interface RdbSink {
   skipped(what: string): void;
 }
 
+const noType: ValueType = { name: 'none', since: 1, parts: [] };
+
 export function newEntry(): Entry {
   const none = Buffer.alloc(0);
   return {
     type: 0,
+    valueType: noType,
     db: 0,
     key: none,
     keyFrom: 0,

@@ -23,6 +23,14 @@ export function damage(name: string, at: number, expected: string): RdbError {
   return new RdbError('damaged', finding, importedBefore);
 }
 
+/** @param writer by what it was written. @param code of a value's type, or of what stands between keys. */
+export function unknownPart(name: string, writer: string, code: number, at: number): RdbError {
+  return new RdbError(
+    'unknown',
+    `${name} (${writer}) has something of type ${String(code)} at byte ${String(at)}, which is not known here: start a server on it, and give that in --from`,
+  );
+}
+
 /** @param end of the file. @param begun where what is not whole begins. */
 export function cutOff(name: string, end: number, begun: number): RdbError {
   return new RdbError(

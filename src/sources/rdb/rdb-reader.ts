@@ -9,8 +9,9 @@
 import { Crc64 } from './crc64.js';
 import { type Entry, newEntry, type RdbSink } from './entry.js';
 import { Extent } from './extent.js';
-import { takeAside } from './side-records.js';
-import { cutOff, damage, goesOn, RdbError, wrongSum } from './rdb-errors.js';
+import { type FileVersion, headBytes, headerBytes, versionIn, writtenBy } from './file-version.js';
+import { takeAhead, takeAside } from './side-records.js';
+import { cutOff, damage, goesOn, type RdbError, unknownPart, wrongSum } from './rdb-errors.js';
 import {
   expectedString,
   length,
@@ -20,21 +21,16 @@ import {
   takeString,
   text,
 } from './lengths.js';
-import { type ValueType, valueTypes } from './value-types.js';
+import { type ValueType, valueTypesOf } from './value-types.js';
 import { type ByteInput, Window } from './byte-window.js';
-
-/** The newest version that is known (Redis 7.4). */
-const newestVersion = 12;
 
 /** Values beyond this are not held. */
 const largeBytes = 256 * 1024;
-/** The magic and the version. */
-export const headerBytes = 9;
 const sumBytes = 8;
 /** From this version on files end with a checksum. */
 const firstSummed = 5;
 
-/** The lowest opcode; types of values are below. */
+/** The lowest opcode of all products; types of values are below, and opcodes of some. */
 const firstOpcode = 244;
 const ahead = { idle: 248, frequency: 249, deadlineMs: 252, deadlineSeconds: 253 } as const;
 const databaseOpcode = 254;
@@ -50,10 +46,12 @@ export interface RdbPosition {
 
 export class RdbReader {
   /** Of the file; known once `begin` has read it. */
-  version = 0;
+  version: FileVersion = { number: 0, product: 'Redis', isNewer: false };
   /** It had no checksum; known once all was read. */
   isUnsummed = false;
   readonly #window: Window;
+  #types = valueTypesOf('Redis');
+  #writtenBy = '';
   readonly #entry: Entry = newEntry();
   readonly #extent = new Extent();
   readonly #valueSum = new Crc64();
@@ -90,8 +88,10 @@ export class RdbReader {
   async begin(from?: RdbPosition): Promise<void> {
     const window = this.#window;
     while (window.end < headerBytes && (await window.refill()));
-    const head = window.bytes.toString('latin1', 0, Math.min(window.end, headerBytes));
+    const head = window.bytes.toString('latin1', 0, Math.min(window.end, headBytes));
     this.version = versionIn(head, this.name);
+    this.#types = valueTypesOf(this.version.product);
+    this.#writtenBy = writtenBy(head);
     window.at = headerBytes;
     if (!from) return;
     if (!(await window.skipTo(from.offset, from.sum))) throw this.#truncated();
@@ -147,7 +147,13 @@ export class RdbReader {
     for (;;) {
       if (at >= end) return -1;
       const opcode = bytes[at] as number;
-      if (opcode < firstOpcode) return this.#takeEntry(sink, at);
+      if (opcode < firstOpcode) {
+        const valueType = this.#types.get(opcode);
+        if (valueType) return this.#takeEntry(sink, at, valueType);
+        at = this.#takeAhead(sink, opcode, at);
+        if (at === -1) return -1;
+        continue;
+      }
       switch (opcode) {
         case ahead.deadlineMs:
           if (at + 9 > end) return -1;
@@ -177,20 +183,32 @@ export class RdbReader {
     }
   }
 
-  #takeEntry(sink: RdbSink, at: number): number {
+  /** What some products put ahead of keys, or between them. */
+  #takeAhead(sink: RdbSink, opcode: number, at: number): number {
+    const { bytes, end } = this.#window;
+    const next = takeAhead(sink, this.version.product, opcode, bytes, at + 1, end);
+    if (next !== undefined) return next;
+    const { number, product, isNewer } = this.version;
+    // No server of a version that is known writes it.
+    if (!isNewer && !isOfEnterprise(opcode)) {
+      throw new Malformed(at, `a type of value that is known (not ${String(opcode)})`);
+    }
+    const writer = isNewer
+      ? `RDB version ${String(number)} of ${product}${this.#writtenBy}`
+      : 'Redis Enterprise';
+    throw unknownPart(this.name, writer, opcode, this.#window.offsetOf(at));
+  }
+
+  #takeEntry(sink: RdbSink, at: number, valueType: ValueType): number {
     const { bytes, end } = this.#window;
     const entry = this.#entry;
-    const type = bytes[at] as number;
-    const valueType = valueTypes.get(type);
-    if (!valueType) {
-      throw new Malformed(at, `a type of value that is known (not ${String(type)})`);
-    }
     const valueAt = takeString(bytes, at + 1, end);
     if (valueAt === -1) return -1;
     entry.key = text.bytes;
     entry.keyFrom = text.from;
     entry.keyEnd = text.end;
-    entry.type = type;
+    entry.type = bytes[at] as number;
+    entry.valueType = valueType;
     entry.db = this.#db;
     this.#valueType = valueType;
     this.#valueAt = valueAt;
@@ -244,7 +262,7 @@ export class RdbReader {
 
   async #checkSum(): Promise<void> {
     const window = this.#window;
-    if (this.version < firstSummed) return;
+    if (this.version.number < firstSummed) return;
     window.settleSum();
     const found = window.sum.hex;
     while (window.end - window.at < sumBytes) {
@@ -278,27 +296,9 @@ export class RdbReader {
   }
 }
 
-/**
- * The version of an RDB file, from its first bytes.
- * @param name of the file, for errors. @throws RdbError when they are not those of a file that is known.
- */
-export function versionIn(head: string, name: string): number {
-  const [, magic, digits] = /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d+)/.exec(head) ?? [];
-  if (digits === undefined) {
-    throw new RdbError(
-      'unknown',
-      /^(\*\d|#TS:)/.test(head)
-        ? `${name} is an append-only file, which can be read only as a plain file: unpack it, or save it, and give that in --from`
-        : `${name} is neither a dump (RDB) nor an append-only file`,
-    );
-  }
-  const version = Number(digits);
-  if (magic === 'REDIS' && version >= 1 && version <= newestVersion) return version;
-  const which = magic === 'REDIS' ? `version ${String(version)}` : 'a newer Valkey';
-  throw new RdbError(
-    'unknown',
-    `${name} is an RDB file of ${which}, and ${String(newestVersion)} is the newest that is known: start a server on it, and give that in --from`,
-  );
+/** Opcodes of which it is known only that they exist (librdb's defines.h). */
+function isOfEnterprise(opcode: number): boolean {
+  return opcode === 101 || opcode === 102;
 }
 
 /** What lies before the epoch is over as well; and servers take no later times than this. */

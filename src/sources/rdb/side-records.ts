@@ -1,6 +1,7 @@
 /** The records of an RDB file that are neither keys nor tell which database the keys are of. */
 import { moduleTypeAt } from '../../redis/value-record.js';
 import type { RdbSink } from './entry.js';
+import type { Product } from './file-version.js';
 import { Extent } from './extent.js';
 import { length, takeCount, takeString, text } from './lengths.js';
 
@@ -17,6 +18,48 @@ const opcodes = {
 const moduleAuxParts = ['length', 'length', 'length', 'module values'] as const;
 
 const extent = new Extent();
+
+/** What only one product writes, below the opcodes of all. */
+const ahead = {
+  /** Of Redis Enterprise: how lately a key was used, and the slot of the keys behind it. Each is a number. */
+  enterpriseUse: 107,
+  enterpriseSlot: 121,
+  /** Of Redis since 8.6: what modules have attached to the key behind it. Of Valkey: slots that are coming in. */
+  keyMetadataOrSlotImport: 243,
+} as const;
+
+/** So many classes: four bytes of its name and flags, and what the module wrote. */
+const keyMetadataParts = [[4, 'module values']] as const;
+/** Its name; so many ranges of slots. */
+const slotImportParts = ['string', ['length', 'length']] as const;
+
+/**
+ * Takes what stands behind an opcode of one product.
+ * @returns where that ends; -1: not all of it is here; undefined: there is no such opcode.
+ */
+export function takeAhead(
+  sink: RdbSink,
+  product: Product,
+  opcode: number,
+  bytes: Buffer,
+  at: number,
+  end: number,
+): number | undefined {
+  if (opcode === ahead.keyMetadataOrSlotImport) {
+    const isOfRedis = product === 'Redis';
+    extent.begin(isOfRedis ? keyMetadataParts : slotImportParts);
+    const next = extent.take(bytes, at, end);
+    if (!extent.done) return -1;
+    sink.skipped(
+      isOfRedis
+        ? 'metadata of modules that belongs to keys'
+        : 'a note of slots that were coming in',
+    );
+    return next;
+  }
+  const isOfEnterprise = opcode === ahead.enterpriseUse || opcode === ahead.enterpriseSlot;
+  return isOfEnterprise && product === 'Redis' ? takeCount(bytes, at, end) : undefined;
+}
 
 /** Takes what stands behind the opcode. @returns where that ends; -1: not all of it is here. */
 export function takeAside(

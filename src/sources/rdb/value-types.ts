@@ -3,8 +3,10 @@
  * it, and what its bytes are made of (rdb.h and rdbLoadObject in Redis' rdb.c).
  *
  * RDB versions: 6 came with Redis 2.6, 7 with 3.2, 8 with 4.0, 9 with 5.0, 10 with 7.0, 11 with
- * 7.2, 12 with 7.4.
+ * 7.2, 12 with Redis 7.4, 80 with Valkey 9.0.
  */
+
+import type { Product } from './file-version.js';
 
 /** A part of a value. */
 export type Part =
@@ -51,7 +53,8 @@ const row = (name: string, since: number, ...parts: readonly Part[]): ValueType 
 const moduleType = 7;
 export const stringType = 0;
 
-export const valueTypes: ReadonlyMap<number, ValueType> = new Map([
+/** Up to 21, both products mean the same by a number. */
+const commonTypes: readonly (readonly [number, ValueType])[] = [
   [stringType, row('string', 1, 'string')],
   [1, row('list', 1, ['string'])],
   [2, row('set', 1, ['string'])],
@@ -73,9 +76,28 @@ export const valueTypes: ReadonlyMap<number, ValueType> = new Map([
   [19, row('stream', 10, ...stream(2))],
   [20, row('set', 11, 'string')],
   [21, row('stream', 11, ...stream(3))],
+];
+
+const ofRedis: ReadonlyMap<number, ValueType> = new Map([
+  ...commonTypes,
   // Deadlines of fields: as release candidates of 7.4 wrote them, then as 7.4 does.
   [22, row('hash', 12, ['length', 'string', 'string'])],
   [23, row('hash', 12, 'string')],
   [24, row('hash', 12, milliseconds, ['length', 'string', 'string'])],
   [25, row('hash', 12, milliseconds, 'string')],
 ]);
+
+const ofValkey: ReadonlyMap<number, ValueType> = new Map([
+  ...commonTypes,
+  // Fields with their deadlines, -1 for none.
+  [22, row('hash', 80, ['string', 'string', milliseconds])],
+]);
+
+export function valueTypesOf(product: Product): ReadonlyMap<number, ValueType> {
+  return product === 'Redis' ? ofRedis : ofValkey;
+}
+
+/** What TYPE calls a type of either product. */
+export function typeNameOf(type: number): string {
+  return ofRedis.get(type)?.name ?? 'unknown';
+}

@@ -27,7 +27,7 @@ const files: readonly (readonly [string, string | Buffer, RegExp])[] = [
     /of version 99, and 12 is the newest that is known: .*--from\.$/,
   ],
   ['no version', 'REDIS0000', /of version 0/],
-  ['a newer Valkey', 'VALKEY080', /of a newer Valkey/],
+  ['no version of Valkey', 'VALKEY079', /of version 79 of Valkey, and 80 is the newest/],
 ];
 
 it.each(files)('a file: %s', async (_, content, sentence) => {

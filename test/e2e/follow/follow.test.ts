@@ -1,54 +1,32 @@
 /** Following a live source, and cutting over to the cluster while its clients write. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
-import type { State } from '../../../src/watch/orders.js';
 import { type Application, startApplication } from '../../support/application.js';
 import { fillMixed } from '../../support/bulk.js';
-import { type CliRun, runCli, startCli } from '../../support/cli.js';
+import { runCli } from '../../support/cli.js';
 import { isWell } from '../../support/cluster.js';
 import { snapshot } from '../../support/compare.js';
+import { followingRuns } from '../../support/following.js';
 import { reportOf } from '../../support/reports.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
+const runs = followingRuns();
+const { ctl, env, status, until } = runs;
 const cli = findRedis('redis-cli') ?? '';
-let runtime = '';
-const runs: CliRun[] = [];
 let application: Application | undefined;
 
-beforeEach(() => {
-  runtime = mkdtempSync(join(tmpdir(), 'cluster-import-run-'));
-});
 afterEach(async () => {
   await application?.stop();
   application = undefined;
-  for (const run of runs) run.signal('SIGKILL');
-  await Promise.all(runs.splice(0).map((run) => run.done));
-  rmSync(runtime, { recursive: true });
   // A cutover leaves it refusing writes.
   await stage.source.client.config('SET', 'min-replicas-to-write', 0);
 });
 
-const env = () => ({ XDG_RUNTIME_DIR: runtime });
-const ctl = (...words: string[]) => runCli(['ctl', ...words], env());
-
-function follow(...words: string[]): CliRun {
-  const run = startCli([...stage.endpoints, '--follow', '--json', '--quiet', ...words], env());
-  runs.push(run);
-  return run;
-}
-
-async function status(): Promise<State | undefined> {
-  const { code, stdout } = await ctl('status', '--json');
-  return code === 0 ? (JSON.parse(stdout) as State) : undefined;
-}
-
-const until = (phase: string) =>
-  waitFor(`the phase ${phase}`, async () => (await status())?.follow?.phase === phase);
+const follow = (...words: string[]) => runs.start(stage.endpoints, ...words);
 
 /** Everything that the source has acknowledged is in the cluster, and nothing else. */
 async function expectEqual(): Promise<void> {
@@ -93,7 +71,7 @@ describe('a run with --follow', () => {
   it('cuts over when it is told to, and waits for the command that switches the clients', async () => {
     await fillMixed(stage.source, 2000);
     application = startApplication(stage.source);
-    const mark = join(runtime, 'switched');
+    const mark = join(runs.folder, 'switched');
     const run = follow('--on-cutover', `test ! -e ${mark} && echo once > ${mark} && exit 3`);
     await until('following');
     // The first time the command fails: writes go on, and so does following.
@@ -155,6 +133,33 @@ describe('a run with --follow', () => {
     expect([code, report.status]).toEqual([0, 'complete']);
     await application.ended;
     await expectEqual();
+  });
+
+  it('puts back what an earlier run has set that was killed while writes were refused', async () => {
+    await fillMixed(stage.source, 100);
+    const { client } = stage.source;
+    // With this, no number of replicas keeps the source from taking writes.
+    await client.config('SET', 'min-replicas-max-lag', 0);
+    await client.config('SET', 'min-replicas-to-write', 3);
+    const rule = async () => (await client.config('GET', 'min-replicas-*')) as string[];
+    const asFound = await rule();
+    const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--fence', 'refuse');
+    await until('following');
+    void ctl('cutover');
+    await until('holding');
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    killed.signal('SIGKILL');
+    await killed.done;
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    const again = follow();
+    await until('following');
+    expect(await rule()).toEqual(asFound);
+    expect(await client.set('taken', 'x')).toBe('OK');
+    expect((await ctl('cutover')).code).toBe(0);
+    const { code, report } = reportOf(await again.done);
+    expect([code, report.follow?.cutover?.minReplicasToWrite]).toEqual([0, 3]);
+    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    await client.config('SET', 'min-replicas-max-lag', 10);
   });
 
   it('goes on where it was stopped, and copies only what has changed since', async () => {
@@ -453,9 +458,9 @@ describe('a run with --follow whose source it may not join', () => {
 
 describe('a run with --follow that can not be', () => {
   it.each([
-    [['--match', 'a*'], '--follow and --match do not go together'],
+    [['--type', 'hash'], '--follow and --type do not go together'],
     [['--dry-run'], '--follow and --dry-run do not go together'],
-    [['--db', '0,1'], '--follow takes one database of one server'],
+    [['--from', 'package.json'], '--follow is for servers, and package.json is a file'],
   ])('refuses %j', async (words, sentence) => {
     const { code, stderr } = await runCli([...stage.endpoints, '--follow', ...words], env());
     expect(code).toBe(2);

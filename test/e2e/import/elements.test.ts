@@ -100,6 +100,31 @@ describe.each([
   });
 });
 
+it('stores each small value with one transaction, and without a name that could be seen', async () => {
+  const { client } = stage.source;
+  const filling = client.pipeline();
+  for (let at = 0; at < 300; at++) {
+    filling.hset(`hash:${String(at)}`, 'field', at, 'other', 'value');
+    if (at % 3 === 0) filling.pexpire(`hash:${String(at)}`, 3_600_000 + at);
+  }
+  await filling.exec();
+  const before = await snapshot(client);
+  const nodes = stage.cluster.masters;
+  await Promise.all(nodes.map((node) => node.client.config('RESETSTAT')));
+  expect((await run()).keys).toMatchObject({ scanned: 300, moved: 300 });
+  const stats = (await Promise.all(nodes.map((node) => node.client.info('commandstats')))).join('');
+  const calls = (word: string): number =>
+    [...stats.matchAll(new RegExp(`cmdstat_${word}:calls=(\\d+)`, 'g'))].reduce(
+      (sum, [, count]) => sum + Number(count),
+      0,
+    );
+  expect([calls('exec'), calls('hmset'), calls('renamenx')]).toEqual([300, 300, 300]);
+  // The lease of a temporary name.
+  expect(calls('pexpire')).toBe(0);
+  expect(await missing(before)).toEqual([]);
+  expect(await leftAside()).toEqual([]);
+});
+
 it('moves a stream with entries that were deleted while pending', async () => {
   const { client } = stage.source;
   for (const id of [1, 2, 3, 4]) await client.xadd('s', `${String(id)}-0`, 'at', id);

@@ -81,6 +81,7 @@ async function tryToMove(keys: Keys, copy: Copy): Promise<ReturnType<Attempt['ou
     job,
     commandsFor: () => words,
     durabilityOf: () => undefined,
+    rewrite: undefined,
     shapes: new ValueShapes(false),
     confirmation: undefined,
     datasetOf: () => readDataset(to),

@@ -118,6 +118,6 @@ test('says what is no RDB file, and what is newer than it knows', async () => {
   await expect(readAll(Buffer.from('hello, I am no dump'))).rejects.toThrow('neither a dump');
   await expect(readAll(Buffer.from('*3\r\n$3\r\nSET'))).rejects.toThrow('a plain file');
   await expect(readAll(Buffer.from('REDIS0000'))).rejects.toThrow('version 0');
-  await expect(readAll(Buffer.from('REDIS0013'))).rejects.toThrow('12 is the newest');
-  await expect(readAll(Buffer.from('VALKEY080'))).rejects.toThrow('newer Valkey');
+  await expect(readAll(Buffer.from('REDIS0080'))).rejects.toThrow('12 is the newest');
+  await expect(readAll(Buffer.from('VALKEY079'))).rejects.toThrow('version 79 of Valkey');
 });

@@ -105,3 +105,13 @@ it('asks over another connection from the moment at which it is told to', async 
   expect(await who()).toBe('connection 2');
   expect(opened).toContain('end of connection 1');
 });
+
+it('puts back what a hold is still setting when it is let go', async () => {
+  const { asked, line } = mockSource();
+  const fence = createFence(fenceFor('refuse', 70_000), line);
+  const holding = fence.hold();
+  await fence.release();
+  await holding;
+  // Reads what it was, sets it, and sets it back.
+  expect(asked.filter((words) => words === 'CONFIG SET')).toHaveLength(2);
+});

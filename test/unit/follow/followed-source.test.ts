@@ -29,6 +29,8 @@ function follow(first: Source, strays: string[] = [], isCopied = false, failures
   const source = new FollowedSource(first, {
     changed,
     pageKeys: () => 2,
+    turn: () => Promise.resolve(() => undefined),
+    ownKeys: undefined,
     async *strays() {
       await Promise.resolve();
       if (failures-- > 0) throw new ConnectionError('a node is away');

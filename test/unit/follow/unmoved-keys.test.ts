@@ -28,7 +28,7 @@ function moverFor(...failing: string[]): Mover {
 
 it('lets keys be tried again at once, and only once', async () => {
   const noted: string[] = [];
-  const unmoved = new UnmovedKeys({ note: (name) => noted.push(name) });
+  const unmoved = new UnmovedKeys(() => ({ note: (name) => noted.push(name) }));
   await unmoved.retrying(moverFor('a')).move(batchOf(keysOf('a'), {}));
   unmoved.tryNow();
   expect([noted, unmoved.count]).toEqual([['a'], 0]);
@@ -38,7 +38,7 @@ it('lets keys be tried again at once, and only once', async () => {
 
 it('counts no failure for good, and lets each key be tried again', async () => {
   const noted: string[] = [];
-  const unmoved = new UnmovedKeys({ note: (name) => noted.push(name) });
+  const unmoved = new UnmovedKeys(() => ({ note: (name) => noted.push(name) }));
   const keys = keysOf('a', 'b', 'c');
   const outcome = await unmoved.retrying(moverFor('a', 'b')).move(batchOf(keys, {}));
   expect(outcome).toMatchObject({ moved: 1, repeated: 2, failed: 0, conflicting: 0, failures: [] });

@@ -1,0 +1,122 @@
+/**
+ * Between the system's Redis, Redis 8 and Valkey 9, which refuse each other's payloads: every type
+ * arrives, by whichever way.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findRedis } from '../../../scripts/find-redis.mjs';
+import { fillMixed } from '../../support/bulk.js';
+import { startCluster, type TestCluster } from '../../support/cluster.js';
+import { differences } from '../../support/compare.js';
+import { fillEveryType } from '../../support/every-type.js';
+import { runJson, verifyJson } from '../../support/reports.js';
+import { type Server, startServer } from '../../support/servers.js';
+import { forgetRuns } from '../../support/state.js';
+import { withTools } from '../../support/tools.js';
+import { contentsOf } from '../../matrix/contents.js';
+import { fieldOf } from '../../matrix/version.js';
+
+const hour = 3_600_000;
+
+withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
+  const programs: Readonly<Record<string, string>> = {
+    ...tools,
+    "the system's": findRedis('redis-server') ?? '',
+  };
+
+  describe.each([
+    ['redis-8', 'valkey-9'],
+    ['valkey-9', 'redis-8'],
+    ['redis-8', "the system's"],
+    ['valkey-9', "the system's"],
+    ["the system's", 'valkey-9'],
+    ["the system's", 'redis-8'],
+  ])('from %s to %s', (from, to) => {
+    let source: Server;
+    let cluster: TestCluster;
+
+    beforeAll(async () => {
+      source = await startServer({ binary: programs[from] ?? '' });
+      cluster = await startCluster({ binary: programs[to] ?? '', masters: 2 });
+    });
+    afterAll(() => Promise.all([source.stop(), cluster.stop()]));
+    beforeEach(async () => {
+      forgetRuns();
+      // A cutover leaves it refusing writes.
+      await source.client.config('SET', 'min-replicas-to-write', 0);
+      await Promise.all([source.client.flushall(), cluster.flush()]);
+    });
+
+    const ends = (): string[] => ['--from', source.address, '--to', cluster.seed];
+    /** How often the nodes were asked for a command since they were last asked for this. */
+    async function calls(word: string): Promise<number> {
+      const counts = await Promise.all(
+        cluster.masters.map((node) => fieldOf(node, 'commandstats', `cmdstat_${word}`)),
+      );
+      return counts.reduce((sum, text) => sum + Number(/calls=(\d+)/.exec(text)?.[1] ?? 0), 0);
+    }
+
+    it.each([[[]], [['--verify']], [['--copy']], [['--split-above', '1kb']]])(
+      'every type arrives (%j)',
+      async (flags) => {
+        const count = await fillEveryType(source.client, 'older');
+        const before = await contentsOf([source]);
+        const { code, report } = await runJson([...ends(), '--mover', 'relay', ...flags]);
+        expect(report.failures).toEqual([]);
+        expect(report.keys).toMatchObject({ scanned: count, moved: count });
+        expect(code).toBe(0);
+        expect(differences(before, await contentsOf(cluster.masters))).toEqual([]);
+        expect(await source.client.dbsize()).toBe(flags.includes('--copy') ? count : 0);
+      },
+    );
+
+    it('payloads pass where the types are known, and are called equal', async () => {
+      if ([from, to].includes("the system's")) return;
+      await fillMixed(source, 3000);
+      await Promise.all(cluster.masters.map(({ client }) => client.config('RESETSTAT')));
+      const { report } = await runJson([...ends(), '--copy']);
+      expect(report).toMatchObject({ status: 'complete', mover: 'relay', failures: [] });
+      expect(report.moverReason).toContain('payloads are passed on as version 11');
+      expect(await calls('restore')).toBeGreaterThanOrEqual(2500);
+      for (const word of ['hset', 'hmset', 'rpush', 'sadd', 'zadd', 'xadd', 'renamenx']) {
+        expect(await calls(word), word).toBe(0);
+      }
+      const { code, report: verified } = await verifyJson(ends());
+      expect(verified).toMatchObject({ status: 'equal', keys: { compared: 3000 } });
+      expect(code).toBe(0);
+    });
+
+    it('is followed until it is cut over', async () => {
+      await fillMixed(source, 1000);
+      const running = runJson([...ends(), '--follow', '--cutover', 'auto']);
+      for (let at = 0; at < 200; at++) {
+        await source.client.hset(`late:${String(at)}`, 'field', at).catch(() => undefined);
+      }
+      const { code, report } = await running;
+      expect(report).toMatchObject({ status: 'complete', mode: 'follow', failures: [] });
+      expect(code).toBe(0);
+      const held = await contentsOf([source]);
+      expect(differences(held, await contentsOf(cluster.masters))).toEqual([]);
+    });
+
+    it('fields keep their deadlines, or their hash is named and stays', async () => {
+      if (from === "the system's") return;
+      await source.client.hset('plain', 'a', '1');
+      await source.client.hset('fields', 'a', '1', 'b', '2');
+      await source.client.call('HPEXPIRE', 'fields', hour, 'FIELDS', 1, 'a');
+      const { report } = await runJson(ends());
+      if (to === "the system's") {
+        expect(report.keys).toMatchObject({ scanned: 2, moved: 1, failed: 1 });
+        expect(report.failures).toEqual([
+          expect.objectContaining({ key: 'fields', class: 'version' }),
+        ]);
+        expect(await source.client.keys('*')).toEqual(['fields']);
+        return;
+      }
+      expect(report.keys).toMatchObject({ scanned: 2, moved: 2 });
+      const at = cluster.clientFor('fields');
+      const [a, b] = (await at.call('HPTTL', 'fields', 'FIELDS', 2, 'a', 'b')) as number[];
+      expect(a).toBeGreaterThan(hour - 60_000);
+      expect(b).toBe(-1);
+    });
+  });
+});

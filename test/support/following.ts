@@ -1,0 +1,55 @@
+/** Runs with --follow: started, looked at and told by `ctl`, and ended with the test. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach } from 'vitest';
+import type { State } from '../../src/watch/orders.js';
+import { type CliRun, runCli, startCli } from './cli.js';
+import { waitFor } from './wait.js';
+
+export interface FollowingRuns {
+  /** A folder of the test's own. */
+  readonly folder: string;
+  env: () => { readonly XDG_RUNTIME_DIR: string };
+  /** Starts one. @param endpoints `--from … --to …` */
+  start: (endpoints: readonly string[], ...words: string[]) => CliRun;
+  ctl: (...words: string[]) => ReturnType<typeof runCli>;
+  status: () => Promise<State | undefined>;
+  until: (phase: string) => Promise<void>;
+}
+
+/** To be called at the top of a test file. */
+export function followingRuns(): FollowingRuns {
+  let folder = '';
+  const runs: CliRun[] = [];
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cluster-import-run-'));
+  });
+  afterEach(async () => {
+    for (const run of runs) run.signal('SIGKILL');
+    await Promise.all(runs.splice(0).map((run) => run.done));
+    rmSync(folder, { recursive: true });
+  });
+  const env = () => ({ XDG_RUNTIME_DIR: folder });
+  const ctl = (...words: string[]) => runCli(['ctl', ...words], env());
+  async function status(): Promise<State | undefined> {
+    const { code, stdout } = await ctl('status', '--json');
+    return code === 0 ? (JSON.parse(stdout) as State) : undefined;
+  }
+  return {
+    get folder() {
+      return folder;
+    },
+    env,
+    start(endpoints, ...words) {
+      const run = startCli([...endpoints, '--follow', '--json', '--quiet', ...words], env());
+      runs.push(run);
+      return run;
+    },
+    ctl,
+    status,
+    async until(phase) {
+      await waitFor(`the phase ${phase}`, async () => (await status())?.follow?.phase === phase);
+    },
+  };
+}
