@@ -19,7 +19,7 @@ const middle = [
   'journal',
   'report',
 ];
-const ground = '^src/(options|access|rows|errors|types|async)\\.ts$';
+const ground = '^src/(options|access|rows|nearest|errors|types|async)\\.ts$';
 
 /** The files of some of the middle layer's parts, be they folders or single files. */
 const parts = (names) => `^src/(${names.join('|')})(/|\\.ts$)`;

@@ -13,9 +13,11 @@ import {
   stoppedWith,
 } from './cli/process.js';
 import type { Shell, Verb } from './cli/verb.js';
+import { printRefusal } from './cli/refusal.js';
 import { verbs } from './cli/verbs.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
 import { version } from './installed.js';
+import { nearest } from './nearest.js';
 import type { Rows } from './rows.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -122,9 +124,21 @@ function shellOf(words: readonly string[]): Shell {
 function complain(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   if (isDebugging()) console.error(error);
+  const exitCode = error instanceof CommanderError ? 2 : exitCodeFor(error, stoppedWith());
+  const words = sentenceOf(error, argv);
+  process.stderr.write(`cluster-import: ${words}\n`);
+  if (argv.includes('--json')) printRefusal(words, exitCode);
+  return exitCode;
+}
+
+/** What was typed can't be done, or came to nothing: in words of one line. */
+function sentenceOf(error: unknown, argv: readonly string[]): string {
   const words = messageOf(error);
+  if (argv.length <= 2) {
+    return 'pass --from <endpoint> and --to <endpoint>, or a verb; see cluster-import --help';
+  }
   if (error instanceof CommanderError) {
-    const sentence = (unknownVerb(error, argv) ?? words)
+    const sentence = (unknownVerb(error, argv) ?? withoutFlags(error, argv) ?? words)
       .replace(/^error: /, '')
       // What was meant for a flag that is not there may be a secret.
       .replace(/^(unknown option '[^'=]*)=.*'/s, "$1'")
@@ -132,18 +146,29 @@ function complain(error: unknown, argv: readonly string[]): number {
       .replace(/\.$/, '');
     const named = verbs.find(({ name }) => name === argv[2]);
     const program = named ? `cluster-import ${named.name}` : 'cluster-import';
-    process.stderr.write(`cluster-import: ${sentence}; see ${program} --help\n`);
-    return 2;
+    return `${sentence}${sentence.endsWith('?') ? ' See' : '; see'} ${program} --help`;
   }
-  process.stderr.write(`cluster-import: ${words}\n`);
-  return exitCodeFor(error, stoppedWith());
+  return words;
 }
 
 /** A word in the place of a verb; what looks like more than a word is not repeated. */
 function unknownVerb({ code }: CommanderError, [, , word = '']: readonly string[]) {
   if (code !== 'commander.excessArguments' || !/^[a-z]{2,12}$/i.test(word)) return undefined;
   if (verbs.some(({ name }) => name === word)) return undefined;
-  return `there is no verb "${word}", only ${verbs.map(({ name }) => name).join(', ')}`;
+  const names = verbs.map(({ name }) => name);
+  const meant = nearest(word, names);
+  const hint = meant === undefined ? `only ${names.join(', ')}` : `did you mean ${meant}?`;
+  return `there is no verb "${word}", ${hint}`;
+}
+
+/** Two endpoints as they are for other tools: they may hold passwords, and are repeated only without. */
+function withoutFlags({ code }: CommanderError, [, , ...words]: readonly string[]) {
+  const [from = '', to = '', ...others] = words;
+  if (code !== 'commander.excessArguments' || others.length > 0) return undefined;
+  if (verbs.some(({ name }) => name === from)) return undefined;
+  const isPlain = [from, to].every((word) => /^[\w.-]+:\d+$/.test(word));
+  const [source, target] = isPlain ? [from, to] : ['<endpoint>', '<endpoint>'];
+  return `endpoints have flags: write --from ${source} --to ${target}`;
 }
 
 function isDebugging(): boolean {

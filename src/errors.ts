@@ -31,8 +31,23 @@ export class StoppedError extends ImportError {
 
 /** What was thrown, in words: by our own code, by Node, or by whatever else can throw anything. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' && syscall?.startsWith('spawn')) return 'there is no such program';
+  return systemWords.get(code ?? '') ?? error.message;
 }
+
+/** What the system says of files and ports; of connections `redis/sentences.ts` knows more. */
+const systemWords: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'permission denied'],
+  ['EADDRINUSE', 'the port is in use'],
+  ['EISDIR', 'it is a folder'],
+  ['ENOENT', 'no such file or folder'],
+  ['ENOSPC', 'no space is left'],
+  ['ENOTDIR', 'a part of the path is no folder'],
+  ['EPERM', 'it is not permitted'],
+  ['EROFS', 'it can only be read there'],
+]);
 
 /** What was thrown, as an error: anything can be thrown. */
 export function errorOf(error: unknown): Error {

@@ -15,6 +15,7 @@ import {
   type Given,
   given,
   list,
+  longDuration,
   optionalBytes,
   optionalChoice,
   optionalCount,
@@ -133,7 +134,7 @@ const followRows = {
     'auto',
   ),
   /** How long writes may be held. */
-  maxHoldMs: duration(
+  maxHoldMs: longDuration(
     {
       flag: '--max-hold <ms>',
       help: 'how long writes may be held; then they are let go, and following goes on',
@@ -158,7 +159,7 @@ const selectionRows = {
   /** Only keys of these types, as TYPE names them. */
   type: list({ flag: '--type <type>', help: 'only keys of this type; may be repeated' }),
   /** No keys that expire sooner. */
-  minTtlMs: duration(
+  minTtlMs: longDuration(
     { flag: '--min-ttl <ms>', help: 'leave out keys that expire sooner' },
     { fallback: 0, min: 0, max: 315_360_000_000 },
   ),
@@ -195,12 +196,12 @@ export type TransferOptions = Values<typeof transferRows>;
 /** How long servers are waited for. */
 const patienceRows = {
   /** How long a server may be silent before its connection counts as lost. */
-  timeoutMs: duration(
+  timeoutMs: longDuration(
     { flag: '--timeout <ms>', help: 'how long a server may be silent (500, 500ms, 10s, 2m)' },
     { fallback: 10_000, min: 1, max: 3_600_000 },
   ),
   /** How long a server that fails is tried again before it is given up. */
-  retryForMs: duration(
+  retryForMs: longDuration(
     { flag: '--retry-for <ms>', help: 'how long to go on trying a server that fails' },
     { fallback: 60_000, min: 0, max: 86_400_000 },
   ),

@@ -4,6 +4,7 @@
  * takes both.
  */
 import { UsageError } from './errors.js';
+import { nearest } from './nearest.js';
 
 /**
  * @typeParam T what reading gives.
@@ -165,7 +166,11 @@ export function choice<const Word extends string>(
     read(value) {
       const found = choices.find((word) => word === value);
       if (found !== undefined) return found;
-      throw new UsageError(`${flagName(words)} must be one of ${choices.join(', ')}.`);
+      const meant = nearest(String(value), choices);
+      const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
+      throw new UsageError(
+        `${flagName(words)} must be one of ${choices.join(', ')}${hint === '' ? '.' : hint}`,
+      );
     },
   };
 }
@@ -218,14 +223,34 @@ export function duration(words: Words, bounds: Bounds): Row<number, Duration> {
   return measure(words, bounds, durationUnits, '500ms, 10s or 2m', ' ms');
 }
 
+/** The same for what is never so short: a number below 100 without a unit was meant as seconds. */
+export function longDuration(words: Words, bounds: Bounds): Row<number, Duration> {
+  const row = duration(words, bounds);
+  return {
+    ...row,
+    read(value) {
+      const read = row.read(value);
+      if (read === 0 || read >= shortestMs || !/^\d+$/.test(String(value))) return read;
+      if (typeof value === 'number') return read;
+      throw new UsageError(
+        `${flagName(words)} ${String(read)} is ${String(read)} ms: give its unit, as in ${String(read)}s or ${String(read)}ms.`,
+      );
+    },
+  };
+}
+
+const shortestMs = 100;
+
 /** Bytes; as text with or without a unit (`4096`, `64kb`, `16mb`, `1gb`). */
 export function bytes(words: Words, bounds: Bounds): Row<number, Bytes> {
   return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb', ' bytes');
 }
 
+const wholeNumber = 'a whole number, as in 60000';
+
 /** A whole number. */
 export function count(words: Words, bounds: Bounds): Row<number> {
-  return measure(words, bounds, { '': 1 }, 'a whole number', '');
+  return measure(words, bounds, { '': 1 }, wholeNumber, '');
 }
 
 /** A whole number that may be left out. */
@@ -233,7 +258,7 @@ export function optionalCount(
   words: Words,
   bounds: Omit<Bounds, 'fallback'>,
 ): Row<number | undefined, number> {
-  const row = measure(words, { ...bounds, fallback: 0 }, { '': 1 }, 'a whole number', '');
+  const row = measure(words, { ...bounds, fallback: 0 }, { '': 1 }, wholeNumber, '');
   return { ...row, help: words.help, fallback: () => undefined };
 }
 
@@ -286,7 +311,8 @@ function measure(
     read(value) {
       const amount = typeof value === 'number' ? value : inUnits(value, units);
       if (Number.isSafeInteger(amount) && amount >= min && amount <= max) return amount;
-      const range = `from ${String(min)} to ${String(max)}${unit}`;
+      const end = max === Number.MAX_SAFE_INTEGER ? `${unit} up` : ` to ${String(max)}${unit}`;
+      const range = `from ${String(min)}${end}`;
       throw new UsageError(`${flagName(words)} must be ${range}, written as ${examples}.`);
     },
   };

@@ -109,7 +109,8 @@ async function ask(
       ...node,
       view: undefined,
       own: undefined,
-      trouble: `${error.message}${hint}`,
+      // Only the seed is what --to named.
+      trouble: `${flags.has('myself') ? error.message : error.message.replace(', or correct --to', '')}${hint}`,
       state: 'unknown',
       masterLink: undefined,
       strays: [],

@@ -99,9 +99,8 @@ async function choose(pid: number | undefined): Promise<string> {
   }
   const whose =
     pid === undefined ? 'No run of yours is up' : `No run of yours has the pid ${String(pid)}`;
-  throw new UsageError(
-    `${whose} on this machine: \`cluster-import ctl list\` names those that are.`,
-  );
+  const way = runs.length === 0 ? 'start one' : '`cluster-import ctl list` lists those that are';
+  throw new UsageError(`${whose} on this machine: ${way}.`);
 }
 
 const doing = {

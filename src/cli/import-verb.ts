@@ -15,6 +15,7 @@ import {
 import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
+import { printRefusal } from './refusal.js';
 import type { Shell, Verb } from './verb.js';
 
 const groups = [
@@ -141,6 +142,7 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     if (!forMachines) throw error;
     const exitCode = exitCodeFor(error, stop.exitCode);
     logger.error({ exitCode }, messageOf(error));
+    if (json) printRefusal(messageOf(error), exitCode);
     return exitCode;
   }
 }

@@ -1,5 +1,5 @@
 /** Files that are either the old one or the new one, whatever happens while they are written. */
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -19,8 +19,26 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
   await syncFolder(dirname(path));
 }
 
+/** The folder that a file is to be in. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolders(dirname(path));
+}
+
+/** Level by level: Node's own way goes round for ever where a folder can't be made, as in /proc. */
+async function makeFolders(folder: string): Promise<void> {
+  if (await isFolder(folder)) return;
+  if (dirname(folder) !== folder) await makeFolders(dirname(folder));
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!(await isFolder(folder))) throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() === true;
 }
 
 /** So that the new name outlives a power cut too; not every system lets folders be synced. */

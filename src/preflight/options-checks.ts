@@ -3,6 +3,7 @@
  * refuse, and defaults that depend on what servers have.
  */
 import { UsageError } from '../errors.js';
+import { nearest } from '../nearest.js';
 import type {
   EndpointOptions,
   FollowOptions,
@@ -20,11 +21,18 @@ const ofModules = /[^a-z]|^vectorset$/;
 
 /**
  * Whether `--type` names what servers know: a slip selects nothing, and looks like a success.
- * @returns what to tell of names that are most likely slips; undefined: there are none.
+ * @returns what to tell of names that may be slips; undefined: there are none.
+ * @throws UsageError where it is plain what was meant.
  */
 export function unknownTypes(types: readonly string[]): string | undefined {
   const unknown = types.filter((type) => !ownTypes.includes(type) && !ofModules.test(type));
   if (unknown.length === 0) return undefined;
+  for (const type of unknown) {
+    const meant = nearest(type, ownTypes);
+    if (meant !== undefined) {
+      throw new UsageError(`--type ${type} is no type of Redis: did you mean ${meant}?`);
+    }
+  }
   return `--type ${unknown.join(', ')}: no Redis has such a type; they are ${ownTypes.join(', ')}, and those of modules.`;
 }
 

@@ -122,5 +122,9 @@ function readPort(text: string, flag: string): number {
 function readDb(text: string, flag: string): number {
   if (text === '') return 0;
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError(`${flag} has a database that is not a number: write it as in host:port/3.`);
+  throw new UsageError(
+    /^\d{0,9}[?#]/.test(text)
+      ? `${flag} has something behind its database: write it as in host:port/3.`
+      : `${flag} has a database that is not a number: write it as in host:port/3.`,
+  );
 }

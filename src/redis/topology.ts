@@ -125,7 +125,7 @@ async function readRanges(
   }
   const ranges = parseSlots(await control.call('CLUSTER', 'SLOTS'), control.endpoint.host);
   const gaps = uncoveredSlots(ranges);
-  const repair = `repair it first: redis-cli --cluster check ${address} says more`;
+  const repair = `\`cluster-import check --to ${address}\` shows what is wrong; repair that first`;
   const [gap] = gaps;
   if (gap) {
     const count = gaps.reduce((sum, [first, last]) => sum + last - first + 1, 0);

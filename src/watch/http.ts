@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { UsageError } from '../errors.js';
+import { messageOf, UsageError } from '../errors.js';
 import { pageFile } from '../installed.js';
 import { addressOf } from '../redis/endpoint.js';
 
@@ -58,7 +58,7 @@ export async function serve(routes: Routes, where: string): Promise<Served> {
     server.once('error', (error) => {
       reject(
         new UsageError(
-          `--metrics can't listen at ${where} (${error.message}): choose another port.`,
+          `--metrics can't listen at ${where} (${messageOf(error)}): choose another port.`,
         ),
       );
     });

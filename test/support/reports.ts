@@ -33,7 +33,7 @@ export interface Verified {
 /** Runs `verify` with `--json`. */
 export async function verifyJson(args: readonly string[]): Promise<Verified> {
   const { code, stdout, stderr } = await runCli(['verify', ...args, '--json', '--quiet']);
-  if (stdout === '') throw new Error(stderr);
+  if (code === 2) throw new Error(stderr);
   return { code, report: JSON.parse(stdout) as VerifyReport };
 }
 

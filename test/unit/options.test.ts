@@ -42,11 +42,31 @@ describe('durations', () => {
   );
 });
 
+describe('a time without a unit', () => {
+  it.each(['5', '60', '99'])('%s is asked back where it is most likely seconds', (timeoutMs) => {
+    expect(() => readOptions({ ...pair, timeoutMs })).toThrow(
+      `--timeout ${timeoutMs} is ${timeoutMs} ms: give its unit, as in ${timeoutMs}s or ${timeoutMs}ms.`,
+    );
+  });
+
+  it('is taken as it is where it says what it is, from programs, and where it is short by nature', () => {
+    expect(readOptions({ ...pair, timeoutMs: '5ms' }).timeoutMs).toBe(5);
+    expect(readOptions({ ...pair, timeoutMs: 5 }).timeoutMs).toBe(5);
+    expect(readOptions({ ...pair, retryForMs: '0' }).retryForMs).toBe(0);
+    expect(readOptions({ ...pair, maxSourceLatencyMs: '5' }).maxSourceLatencyMs).toBe(5);
+  });
+});
+
 describe('what it refuses, naming the flag', () => {
   it.each([
     [{ from: 'a:1' }, /^--to is missing/],
     [{ from: '', to: 'b:2' }, /^--from is empty/],
-    [{ ...pair, mover: 'carrier-pigeon' }, /^--mover must be one of auto, relay, migrate/],
+    [{ ...pair, mover: 'carrier-pigeon' }, /^--mover must be one of auto, relay, migrate\.$/],
+    [
+      { ...pair, mover: 'rely' },
+      /^--mover must be one of auto, relay, migrate: did you mean relay\?$/,
+    ],
+    [{ ...pair, maxBandwidth: 'much' }, /^--max-bandwidth must be from 0 bytes up, written as/],
     [{ ...pair, copy: 'yes' }, /^--copy is true or false/],
     [{ ...pair, replace: 1 }, /^--replace is true or false/],
     [{ ...pair, speed: 9 }, /no option named speed/],

@@ -44,13 +44,24 @@ it.each(files)('a file: %s', async (_, content, sentence) => {
       expect(stderr.trim()).toMatch(sentence);
       expect(stderr).toContain(`--from ${file} is`);
       expect(stderr.trim().split('\n')).toHaveLength(1);
-      expect(stdout).toBe('');
+      if (more.includes('--json')) expectRefusal(stdout, stderr);
+      else expect(stdout).toBe('');
       expect(code).toBe(2);
     }
   }
   expect([journal, `${journal}.lock`].filter(existsSync)).toEqual([]);
   expect(await stage.cluster.size()).toBe(1);
 });
+
+/** What programs read is the sentence that people read. */
+function expectRefusal(stdout: string, stderr: string): void {
+  const { status, error } = JSON.parse(stdout) as {
+    readonly status: string;
+    readonly error: string;
+  };
+  expect(status).toBe('refused');
+  expect(stderr.trim()).toBe(`cluster-import: ${error}`);
+}
 
 /** Runs with these bytes on standard input. */
 async function runPiped(content: string | Buffer, ...args: readonly string[]) {
@@ -69,7 +80,7 @@ it.each(files)('standard input: %s', async (_, content, sentence) => {
   const { code, stdout, stderr } = await runPiped(content, '--quiet', '--json');
   expect(stderr.trim()).toMatch(sentence);
   expect(stderr.trim().split('\n')).toHaveLength(1);
-  expect(stdout).toBe('');
+  expectRefusal(stdout, stderr);
   expect(code).toBe(2);
   expect(await stage.cluster.size()).toBe(0);
 });
@@ -90,6 +101,6 @@ it('keeps what others of several sources have brought', async () => {
   // Whichever was faster: the sentence is said, and nothing is called moved that is not there.
   expect(stdout + stderr).toMatch(/neither a dump \(RDB\) nor an append-only file/);
   expect([2, 3]).toContain(code);
-  const report = stdout === '' ? undefined : (JSON.parse(stdout) as { keys: { moved: number } });
-  expect(await stage.cluster.size()).toBe(report?.keys.moved ?? 0);
+  const report = JSON.parse(stdout) as { keys?: { moved: number } };
+  expect(await stage.cluster.size()).toBe(report.keys?.moved ?? 0);
 });

@@ -141,7 +141,7 @@ describe('a run with --follow', () => {
     // With this, no number of replicas keeps the source from taking writes.
     await client.config('SET', 'min-replicas-max-lag', 0);
     await client.config('SET', 'min-replicas-to-write', 3);
-    const rule = async () => (await client.config('GET', 'min-replicas-*')) as string[];
+    const rule = async () => await client.config('GET', 'min-replicas-*');
     const asFound = await rule();
     const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--fence', 'refuse');
     await until('following');

@@ -48,6 +48,12 @@ describe('words', () => {
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--mover', 'teleport'], /--mover/],
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', 'surplus'], /argument/],
     [['imprt', '--from', '127.0.0.1:1'], /no verb "imprt"/],
+    [['asses', '--from', '127.0.0.1:1'], /no verb "asses", did you mean assess\?/],
+    [[], /pass --from <endpoint> and --to <endpoint>, or a verb; see cluster-import --help/],
+    [['127.0.0.1:1', '127.0.0.1:2'], /write --from 127\.0\.0\.1:1 --to 127\.0\.0\.1:2; see/],
+    [['redis://u:secret@h', '127.0.0.1:2'], /write --from <endpoint> --to <endpoint>; see/],
+    [['--from', 'redis://h:1/0?x=1', '--to', 'h:1'], /something behind its database/],
+    [['--from', 'h:1', '--to', 'h:1', '--timeout', '5'], /--timeout 5 is 5 ms: give its unit/],
     [['--form=redis://u:secret@h'], /'--form'; see/],
     [['--pass=pass word %41/@:{}'], /'--pass'/],
     [['--from', 'h', '--to', 'h', '--nat', 'redis://u:secret@h'], /--nat is not/],
@@ -56,6 +62,26 @@ describe('words', () => {
   ])('%j', async (args, sentence) => {
     await expectRefusal(args, sentence);
   });
+});
+
+describe('for programs', () => {
+  it.each([
+    [['--from', 'nonsense', '--to', '127.0.0.1:1']],
+    [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--nope']],
+    [['verify', '--from', 'nonsense', '--to', '127.0.0.1:1']],
+    [['--from', 'nonsense', '--to', '127.0.0.1:1', '--log-format', 'json']],
+  ])('%j is refused in JSON as well', async (args) => {
+    const { code, stdout, stderr } = await runCli([...args, '--json']);
+    expect(code).toBe(2);
+    const { error, ...rest } = JSON.parse(stdout) as Readonly<Record<string, string>>;
+    expect(rest).toMatchObject({ status: 'refused', exitCode: 2 });
+    expect(stderr).toContain(error);
+  });
+});
+
+it('a journal that can not be made is refused, and nothing hangs', async () => {
+  const state = '/proc/no-such-folder/x/journal.json';
+  await expectRefusal([...stage.endpoints, '--state', state], /journal|--state/);
 });
 
 describe('addresses', () => {

@@ -28,6 +28,11 @@ describe('a type', () => {
   });
 
   it('that is a slip is told', () => {
-    expect(unknownTypes(['hash', 'sting'])).toMatch(/^--type sting: no Redis has such a type/);
+    expect(unknownTypes(['hash', 'teststuff'])).toMatch(
+      /^--type teststuff: no Redis has such a type/,
+    );
+    expect(() => unknownTypes(['hash', 'sting'])).toThrow(
+      '--type sting is no type of Redis: did you mean string?',
+    );
   });
 });
