@@ -61,7 +61,12 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
     [mode === 'move' ? 'moved' : 'copied', keys.moved, formatBytes(bytes)],
     ['gone', keys.gone, 'expired or deleted at the source meanwhile'],
     ['conflicting', keys.conflicting, 'left alone: the cluster has them already'],
-    ['failed', keys.failed, 'still at the source'],
+    // A file keeps all that it has.
+    [
+      'failed',
+      keys.failed,
+      rest.mover === 'restore' ? 'not in the cluster' : 'still at the source',
+    ],
   ];
   const counts = rows.filter(([, count], index) => index === 0 || count > 0);
   const seconds = Math.max(durationMs, 1) / 1000;

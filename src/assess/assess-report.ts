@@ -18,6 +18,7 @@ export interface Finding {
 
 export interface TargetNode {
   readonly address: string;
+  readonly product: 'Redis' | 'Valkey';
   readonly version: string;
   /** Share of the sample that would go there; of the slots, where nothing was sampled. */
   readonly share: number;
@@ -66,7 +67,7 @@ export interface AssessReport {
   readonly to?: string;
   /** When it was begun, as ISO 8601. */
   readonly takenAt: string;
-  readonly source: { readonly version: string };
+  readonly source: { readonly product: 'Redis' | 'Valkey'; readonly version: string };
   /** Since the server's start. */
   readonly commandStats: readonly CommandCount[];
   readonly watch?: WatchReport;

@@ -52,15 +52,17 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...dataSections(report),
     {
       title: 'Where the keys would go',
-      rows: nodes.map(({ address, version, share, expectedBytes, freeBytes, evictionPolicy }) => [
-        address,
-        `Redis ${version}`,
-        percent(share),
-        `about ${formatBytes(expectedBytes)}`,
-        freeBytes === undefined
-          ? 'no maxmemory'
-          : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
-      ]),
+      rows: nodes.map(
+        ({ address, product, version, share, expectedBytes, freeBytes, evictionPolicy }) => [
+          address,
+          `${product} ${version}`,
+          percent(share),
+          `about ${formatBytes(expectedBytes)}`,
+          freeBytes === undefined
+            ? 'no maxmemory'
+            : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
+        ],
+      ),
     },
     { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
   ];

@@ -83,7 +83,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
       {
         from: printable(from),
         takenAt,
-        source: { version: facts.version },
+        source: { product: facts.product, version: facts.version },
         commandStats: seen?.commandStats ?? counted,
         data: { ...data, modules: [...modules], functions },
         ...(seen && { watch: seen.watch }),

@@ -54,7 +54,8 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
   if (found.size === 0 && !path.endsWith('.rdb'))
     return { ...common, memoryBytes, dump: undefined };
   // A field of the dump says 1 there; dumps of their own say 0.
-  if (!head.startsWith('REDIS') || !/aof-(?:preamble|base)\xc0\x01/.test(head)) return undefined;
+  if (!/^(REDIS|VALKEY)\d/.test(head) || !/aof-(?:preamble|base)\xc0\x01/.test(head))
+    return undefined;
   const end = await dumpEnd(path);
   return {
     ...common,
@@ -66,7 +67,7 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
 /** A dump as what a server loads: for what can't be done while reading it once. */
 export async function dumpAt(path: string): Promise<AppendOnly> {
   const found = await stat(path);
-  const isPlain = (await headOf(path)).startsWith('REDIS');
+  const isPlain = /^(REDIS|VALKEY)\d/.test(await headOf(path));
   const size = found.size * (isPlain ? 1 : packedRatio);
   const memoryBytes = memoryOf(await headOfDump(path, looked), size);
   const identity = identityOf(found);

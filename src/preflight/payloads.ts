@@ -1,28 +1,30 @@
 /** What the nodes can make sense of: files of which version, and types of which modules. */
 import type { Control } from '../redis/control.js';
+import type { ServerFacts } from '../redis/server.js';
 import type { ReportedFailure } from '../report.js';
 import { headOfDump } from '../sources/dump/input.js';
-import { fileVersionOf, headerBytes } from '../sources/rdb/file-version.js';
+import { type FileVersion, fileVersionOf, headerBytes } from '../sources/rdb/file-version.js';
 
-/** The RDB version of servers from a version on (rdb.h). */
-const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
-  [70400, 12],
-  [70200, 11],
-  [70000, 10],
-  [50000, 9],
-  [40000, 8],
-  [30200, 7],
-];
-const oldestRdbVersion = 6;
+/** What both products read: whatever it is told to be of, a file's value is understood if its type is known. */
+const newestCommonVersion = 11;
 
-/** The newest that a server of this version takes. */
-export function rdbVersionOf(versionNumber: number): number {
-  return rdbVersions.find(([since]) => versionNumber >= since)?.[1] ?? oldestRdbVersion;
+/** Under which version values of files are sent that are of no type that only one product has. */
+export function payloadVersionFor(rdbVersion: number): number {
+  return Math.min(rdbVersion, newestCommonVersion);
 }
 
-/** @returns 0 where it does not stand at the file's head, or that can be read only once (a pipe). */
-export async function versionOfDump(path: string): Promise<number> {
-  return fileVersionOf(await headOfDump(path, headerBytes))?.number ?? 0;
+/** Whether a server reads files of that version: Redis and Valkey count theirs apart. */
+export function readsFile(
+  { product, rdbVersion }: Pick<ServerFacts, 'product' | 'rdbVersion'>,
+  file: FileVersion,
+): boolean {
+  if (file.number <= newestCommonVersion) return file.number <= rdbVersion;
+  return file.product === product && file.number <= rdbVersion;
+}
+
+/** @returns undefined where it does not stand at the file's head, or that can be read only once (a pipe). */
+export async function versionOfDump(path: string): Promise<FileVersion | undefined> {
+  return fileVersionOf(await headOfDump(path, headerBytes));
 }
 
 /**
@@ -35,7 +37,8 @@ export async function modulesOf(control: Control): Promise<ReadonlySet<string>> 
   const names = (Array.isArray(rows) ? rows : []).flatMap((row) =>
     Array.isArray(row) ? [String(row[row.indexOf('name') + 1])] : [],
   );
-  return new Set(names);
+  // Valkey's script engine, which has no types.
+  return new Set(names.filter((name) => name !== 'lua'));
 }
 
 /** What to say when not all nodes have what the source has; undefined: nothing. */

@@ -17,7 +17,7 @@ import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './op
 import { openFiles } from './files.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
-import { lackingModules, modulesOf, rdbVersionOf, versionOfDump } from './payloads.js';
+import { lackingModules, modulesOf, readsFile, versionOfDump } from './payloads.js';
 import { tryPayloads } from './payload-trial.js';
 import { checkRoom } from './room.js';
 import { checkNodeElements, checkSourceElements, type RightsOptions } from './rights.js';
@@ -153,8 +153,11 @@ async function loadedDumps(
     return () => Promise.resolve(false);
   const seed = await openControl(to, { side: 'to', timeoutMs });
   try {
-    const taken = rdbVersionOf((await readServerFacts(seed)).versionNumber);
-    return async (dump) => dump !== '-' && (await versionOfDump(dump)) > taken;
+    const facts = await readServerFacts(seed);
+    return async (dump) => {
+      const version = dump === '-' ? undefined : await versionOfDump(dump);
+      return version !== undefined && !readsFile(facts, version);
+    };
   } finally {
     seed.close();
   }

@@ -8,7 +8,7 @@ import { type Endpoint, printable } from '../redis/endpoint.js';
 import { databasesIn, keysOfAll } from '../redis/keyspace.js';
 import { masterOf } from '../redis/master-of.js';
 import { bytesOfKeys } from '../redis/memory.js';
-import { type Features, readServerFacts, type ServerFacts } from '../redis/server.js';
+import { type Features, nameOf, readServerFacts, type ServerFacts } from '../redis/server.js';
 import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-health.js';
 import type { Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
@@ -140,7 +140,7 @@ export async function checkSource(
   if (source.clusterEnabled) await checkForeign(source, seed);
   if (!source.has.scan) {
     throw new PreflightError(
-      `${address} has no command SCAN (Redis ${source.version}): it must be 2.8 or newer, and must not rename SCAN.`,
+      `${address} has no command SCAN (${nameOf(source)}): it must be 2.8 or newer, and must not rename SCAN.`,
     );
   }
   if (source.readOnly && !options.copy) {

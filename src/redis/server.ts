@@ -42,10 +42,13 @@ const abilities = {
 export type Features = Readonly<Record<keyof typeof commands | keyof typeof abilities, boolean>>;
 
 export interface ServerFacts {
-  /** `7.0.15`, as the server says. */
+  readonly product: 'Redis' | 'Valkey';
+  /** `7.0.15`, as the server says; of Valkey its own. */
   readonly version: string;
-  /** 70015 for 7.0.15; 0 when the version can't be read. */
+  /** 70015 for 7.0.15; 0 when the version can't be read. Of Valkey, that of the Redis that it stands for: 7.2.4. */
   readonly versionNumber: number;
+  /** The newest RDB version that it reads. */
+  readonly rdbVersion: number;
   /** standalone, sentinel or cluster. */
   readonly mode: string;
   readonly role: 'master' | 'slave';
@@ -63,11 +66,14 @@ export interface ServerFacts {
 
 export async function readServerFacts(control: Control): Promise<ServerFacts> {
   const info = await control.info();
-  const version = info.get('redis_version') ?? '';
-  const versionNumber = parseVersion(version);
+  const redisVersion = info.get('redis_version') ?? '';
+  const valkeyVersion = info.get('valkey_version');
+  const versionNumber = parseVersion(redisVersion);
   return {
-    version,
+    product: valkeyVersion === undefined ? 'Redis' : 'Valkey',
+    version: valkeyVersion ?? redisVersion,
     versionNumber,
+    rdbVersion: rdbVersionOf(versionNumber, parseVersion(valkeyVersion ?? '')),
     mode: info.get('redis_mode') ?? 'standalone',
     role: info.get('role') === 'slave' ? 'slave' : 'master',
     clusterEnabled: info.get('cluster_enabled') === '1',
@@ -79,6 +85,34 @@ export async function readServerFacts(control: Control): Promise<ServerFacts> {
     has: await readFeatures(control, versionNumber),
     clockSkewMs: await readClockSkew(control),
   };
+}
+
+/** The RDB version of servers from a version on (rdb.h). */
+const rdbVersions: readonly (readonly [since: number, rdb: number])[] = [
+  [70400, 12],
+  [70200, 11],
+  [70000, 10],
+  [50000, 9],
+  [40000, 8],
+  [30200, 7],
+];
+const rdbVersionsOfValkey: typeof rdbVersions = [
+  [90200, 81],
+  [90000, 80],
+];
+const oldestRdbVersion = 6;
+
+/** @param valkeyNumber 0 of a server that is none. */
+function rdbVersionOf(versionNumber: number, valkeyNumber: number): number {
+  const known =
+    rdbVersionsOfValkey.find(([since]) => valkeyNumber >= since) ??
+    rdbVersions.find(([since]) => versionNumber >= since);
+  return known?.[1] ?? oldestRdbVersion;
+}
+
+/** What a server is called: `Valkey 9.1.2`. */
+export function nameOf({ product, version }: Pick<ServerFacts, 'product' | 'version'>): string {
+  return `${product} ${version}`;
 }
 
 /** `7.0.15` → 70015. */

@@ -9,6 +9,7 @@ import type {
   TransferOptions,
 } from '../options.js';
 import { mayEvict } from '../redis/memory.js';
+import { nameOf } from '../redis/server.js';
 import type { SourcePlan } from '../preflight/preflight.js';
 import type { WaitOptions } from '../preflight/options-checks.js';
 import { waitsForReplicas } from './replicas.js';
@@ -70,12 +71,13 @@ export function riskOfMigrate(
 
 /** Why MIGRATE can't do what was asked for between these servers. */
 function obstacleToMigrate(plan: SourcePlan, options: ChoiceOptions): string | undefined {
-  const { has, version, payloadRefusal, payloadRewrite } = plan.source;
+  const { has, payloadRefusal, payloadRewrite } = plan.source;
+  const name = nameOf(plan.source);
   if (payloadRewrite) {
     return `payloads are passed on as version ${String(payloadRewrite.version)}, which MIGRATE can't do (${payloadRefusal ?? ''})`;
   }
   if (payloadRefusal !== undefined) {
-    return `values travel element by element, because payloads of Redis ${version} are refused (${payloadRefusal})`;
+    return `values travel element by element, because payloads of ${name} are refused (${payloadRefusal})`;
   }
   if (options.verify) return 'MIGRATE deletes before anything could be compared (--verify)';
   if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
@@ -83,9 +85,8 @@ function obstacleToMigrate(plan: SourcePlan, options: ChoiceOptions): string | u
   if (plan.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';
   if (plan.source.readOnly) return 'a read-only replica refuses MIGRATE';
   if (!has.migrate) return 'it has no command MIGRATE, or does not let us use it';
-  if (options.copy && !has.migrateCopy) return `MIGRATE of Redis ${version} can't copy`;
-  if (options.replace === true && !has.migrateCopy)
-    return `MIGRATE of Redis ${version} can't overwrite`;
+  if (options.copy && !has.migrateCopy) return `MIGRATE of ${name} can't copy`;
+  if (options.replace === true && !has.migrateCopy) return `MIGRATE of ${name} can't overwrite`;
   const { tls, username, password } = plan.target.topology.endpointOf({ host: '', port: 0 });
   if (tls !== plan.source.migratesOverTls) {
     return tls
@@ -93,13 +94,13 @@ function obstacleToMigrate(plan: SourcePlan, options: ChoiceOptions): string | u
       : 'it is set to "tls-cluster yes", so its MIGRATE would speak TLS to nodes that don\'t';
   }
   if (password !== undefined && !has.migrateAuth) {
-    return `MIGRATE of Redis ${version} can't give the nodes a password`;
+    return `MIGRATE of ${name} can't give the nodes a password`;
   }
   if (username !== undefined && username !== 'default' && !has.migrateAuth2) {
-    return `MIGRATE of Redis ${version} can't log in to the nodes as user ${username}`;
+    return `MIGRATE of ${name} can't log in to the nodes as user ${username}`;
   }
   if (options.mover === 'auto' && !has.migrateKeys) {
-    return `MIGRATE of Redis ${version} moves one key at a time`;
+    return `MIGRATE of ${name} moves one key at a time`;
   }
   return undefined;
 }

@@ -5,12 +5,12 @@ import { openControl } from '../redis/control.js';
 import type { MasterFacts } from '../preflight/master-facts.js';
 import type { SourcePlan } from '../preflight/preflight.js';
 import type { DumpFacts } from '../preflight/source-facts.js';
-import { rdbVersionOf } from '../preflight/payloads.js';
+import { payloadVersionFor } from '../preflight/payloads.js';
 import { checkNode, clashOf, type KnownLibraries } from './functions.js';
 
 /** Which version all nodes take: a payload may say so, whatever wrote it. */
 export function payloadVersionOf(masters: readonly MasterFacts[]): number {
-  return Math.min(...masters.map(({ versionNumber }) => rdbVersionOf(versionNumber)));
+  return payloadVersionFor(Math.min(...masters.map(({ rdbVersion }) => rdbVersion)));
 }
 
 const nameOf = (code: Buffer): string =>

@@ -1,6 +1,8 @@
 /**
- * Moves from and to other versions than the system's, where somebody has them: an opt-in, since
- * nobody's machine has them all.
+ * `npm run test:matrix`: moves between the system's Redis, Redis 8, Valkey 8 and Valkey 9 (`npm run setup:tools` gets
+ * those), in both directions. What came of it is written into docs/compatibility.md.
+ *
+ * Other versions are an opt-in, since nobody's machine has them all; of these nothing is written:
  *
  *   REDIS_SERVERS=/opt/redis-2.8/redis-server:/opt/redis-6.2/redis-server npm run test:matrix
  *
@@ -11,6 +13,8 @@
  * WAYS=none,TLS), and VERBOSE=1 tells what differs.
  */
 import { delimiter } from 'node:path';
+import { findRedis } from '../../scripts/find-redis.mjs';
+import { findTool } from '../../scripts/find-tools.mjs';
 import { createAuthority } from '../support/certificates.js';
 import { runCli } from '../support/cli.js';
 import { stringValue } from '../support/bulk.js';
@@ -22,9 +26,15 @@ import type { Report } from '../../src/report.js';
 import { contentsOf } from './contents.js';
 import { fieldOf, versionOf } from './version.js';
 import { type Way, waysOf } from './ways.js';
+import { type Cells, writeCompatibility } from './compatibility.js';
 
-const binaries = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
-const targetServer = process.env['TARGET_SERVER'];
+const named = (process.env['REDIS_SERVERS'] ?? '').split(delimiter).filter(Boolean);
+const todays = (['redis-8', 'valkey-8', 'valkey-9'] as const).map(findTool);
+const own = [findRedis('redis-server'), ...todays].filter((program) => program !== undefined);
+const isOwn = named.length === 0;
+const binaries = isOwn ? own : named;
+const targets = isOwn ? own : [process.env['TARGET_SERVER'] ?? findRedis('redis-server') ?? ''];
+const rows: Cells[] = [];
 const keyCount = Number(process.env['KEYS'] ?? 20_000);
 const listed = (name: string): readonly string[] | undefined => process.env[name]?.split(',');
 
@@ -90,24 +100,24 @@ async function moveFromAll(cluster: TestCluster, way: Way): Promise<void> {
           String(error),
         ]);
         console.log(`| ${[version, target, mover, way.name, ...cells].join(' | ')} |`);
+        const [outcome = '', , , by = ''] = cells;
+        rows.push({ source: version, target, mover, way: way.name, outcome, by });
       }
     });
   }
 }
 
-if (binaries.length === 0) {
-  console.error('REDIS_SERVERS names no redis-server: see the top of test/matrix/run.ts.');
-  process.exit(2);
-}
 const authority = await createAuthority();
 const ways = waysOf(authority, await authority.sign(['127.0.0.1']));
 console.log('| source | target | mover | auth, TLS | outcome | rate | sockets to each node | by |');
 console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
 for (const way of ways) {
   if (listed('WAYS')?.includes(way.name) === false) continue;
-  const binary = targetServer !== undefined && { binary: targetServer };
-  await using(startCluster({ ...binary, ...way.nodes.options }), (cluster) =>
-    moveFromAll(cluster, way),
-  );
+  for (const binary of targets) {
+    await using(startCluster({ binary, ...way.nodes.options }), (cluster) =>
+      moveFromAll(cluster, way),
+    );
+  }
 }
+if (isOwn) writeCompatibility(rows);
 process.exit();

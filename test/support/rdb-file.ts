@@ -38,10 +38,12 @@ export interface Record {
   /** Its deadline as it stands in the file: in seconds (32 bits) or milliseconds (64 bits). */
   readonly seconds?: number;
   readonly ms?: number;
+  /** What else stands ahead of it. */
+  readonly notes?: Buffer;
 }
 
-function recordBytes({ type, key, value, seconds, ms }: Record): Buffer {
-  const ahead: Buffer[] = [];
+function recordBytes({ type, key, value, seconds, ms, notes }: Record): Buffer {
+  const ahead: Buffer[] = notes ? [notes] : [];
   if (seconds !== undefined) {
     const deadline = Buffer.alloc(5, 253);
     deadline.writeInt32LE(seconds, 1);

@@ -137,7 +137,7 @@ async function planOf(
 }
 
 function nodeOf(
-  { node, version, memory }: Master,
+  { node, product, version, memory }: Master,
   topology: ClusterTopology,
   { bytes, sample }: SourceSide,
 ): TargetNode {
@@ -147,6 +147,7 @@ function nodeOf(
   const free = freeBytes(memory);
   return {
     address: node.address,
+    product,
     version,
     share,
     expectedBytes: Math.round(bytes * share),

@@ -5,7 +5,7 @@ import { type Control, openControl } from '../../redis/control.js';
 import { addressOf, type Endpoint, printable } from '../../redis/endpoint.js';
 import { createLink } from '../../redis/link.js';
 import { parseNat } from '../../redis/nat.js';
-import { readServerFacts } from '../../redis/server.js';
+import { nameOf, readServerFacts } from '../../redis/server.js';
 import { openTopology } from '../../redis/topology.js';
 import { renamedSource, selectedSource, selectsAll } from '../../sources/selection.js';
 import { createSourceHealth, trialWords } from '../../redis/source-health.js';
@@ -163,7 +163,7 @@ async function readSide(control: Control, db: number, mayBeNode: boolean) {
   }
   if (!facts.has.scan) {
     throw new PreflightError(
-      `${control.address} has no command SCAN (Redis ${facts.version}): it must be 2.8 or newer, and must not rename SCAN.`,
+      `${control.address} has no command SCAN (${nameOf(facts)}): it must be 2.8 or newer, and must not rename SCAN.`,
     );
   }
   await tryReading(control);

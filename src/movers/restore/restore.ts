@@ -41,7 +41,7 @@ export interface RestoreOptions {
 
 const moduleType = 7;
 const wayOfNewer =
-  ' (a redis-server as new as the file, named in --redis-server, gets it across if the node can hold it)';
+  ' (a server as new as the file, named in --redis-server, gets it across if the node can hold it)';
 
 export function restore(options: RestoreOptions): Mover {
   const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);

@@ -98,6 +98,22 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
       expect(differences(held, await contentsOf(cluster.masters))).toEqual([]);
     });
 
+    it('vector sets stay, and are named', async () => {
+      if (from !== 'redis-8') return;
+      await source.client.call('VADD', 'vectors', 'VALUES', 3, '1', '2', '3', 'element');
+      await source.client.set('usual', 'value');
+      const { report } = await runJson(ends());
+      expect(report.keys).toMatchObject({ scanned: 2, moved: 1, failed: 1 });
+      expect(report.failures).toEqual([
+        expect.objectContaining({
+          key: 'vectors',
+          class: 'version',
+          message: expect.stringContaining('its type is vectorset') as unknown,
+        }),
+      ]);
+      expect(await source.client.keys('*')).toEqual(['vectors']);
+    });
+
     it('fields keep their deadlines, or their hash is named and stays', async () => {
       if (from === "the system's") return;
       await source.client.hset('plain', 'a', '1');
@@ -118,5 +134,21 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
       expect(a).toBeGreaterThan(hour - 60_000);
       expect(b).toBe(-1);
     });
+  });
+
+  it('vector sets go from one Redis 8 to another', async () => {
+    const binary = tools['redis-8'];
+    const source = await startServer({ binary });
+    const cluster = await startCluster({ binary, masters: 1 });
+    try {
+      await source.client.call('VADD', 'vectors', 'VALUES', 3, '1', '2', '3', 'element');
+      const before = await source.client.call('VEMB', 'vectors', 'element');
+      const { report } = await runJson(['--from', source.address, '--to', cluster.seed]);
+      expect(report).toMatchObject({ status: 'complete', keys: { moved: 1 } });
+      const after = await cluster.clientFor('vectors').call('VEMB', 'vectors', 'element');
+      expect(after).toEqual(before);
+    } finally {
+      await Promise.all([source.stop(), cluster.stop()]);
+    }
   });
 });

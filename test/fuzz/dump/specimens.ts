@@ -1,6 +1,6 @@
 /**
  * The dumps that are mutated: one of each RDB version that servers write (`specimens/`, of Redis 2.8 to
- * 7.4, with every type and encoding of theirs), and what none of these writes any more, or only with a
+ * 7.4 and Valkey 9, with every type and encoding of theirs), and what none of these writes any more, or only with a
  * module.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -18,6 +18,8 @@ const written = readdirSync(folder)
   .sort()
   .map((name): Specimen => ({ name, file: readFileSync(new URL(name, folder)) }));
 
+const now = 1_700_000_000_000;
+
 /** The codes that stand ahead of what a module writes: number, double, string, and the end. */
 const ofModule: Record = {
   type: 7,
@@ -29,6 +31,19 @@ const ofModule: Record = {
   ],
 };
 
+/** How lately a key was used, and its slot, as Redis Enterprise notes them; then metadata of modules, as 8.6 does. */
+const ofEnterprise = [Buffer.from([121]), rdbLength(900), Buffer.from([107]), rdbLength(70_000)];
+const metadata = [
+  Buffer.from([243]),
+  rdbLength(1),
+  Buffer.from('mod1'),
+  Buffer.from([2, 7, 5, 2, 104, 105, 0]),
+];
+const noted = (notes: readonly Buffer[]): readonly Record[] =>
+  oldRecords(now).map((record, at) =>
+    at % 2 ? record : { ...record, notes: Buffer.concat(notes) },
+  );
+
 const long: Record = { type: 0, key: 'larger than the window', value: ['x'.repeat(400_000)] };
 const longList: Record = {
   type: 1,
@@ -36,10 +51,11 @@ const longList: Record = {
   value: [rdbLength(40_000), ...Array<string>(40_000).fill('an item')],
 };
 
-const now = 1_700_000_000_000;
 export const specimens: readonly Specimen[] = [
   ...written,
   { name: 'by hand, version 3', file: rdbFile(3, oldRecords(now)) },
+  { name: 'by hand, of Enterprise', file: rdbFile(11, noted(ofEnterprise)) },
+  { name: 'by hand, with metadata', file: rdbFile(13, noted(metadata)) },
   { name: 'by hand, of a module', file: rdbFile(9, [...oldRecords(now), ofModule]) },
 ];
 
