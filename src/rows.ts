@@ -96,7 +96,7 @@ export function given(words: Words): Row<string> {
   return {
     ...words,
     fallback() {
-      throw new UsageError(`${flagName(words)} is missing: say ${words.flag} (${words.help}).`);
+      throw new UsageError(`${flagName(words)} is missing: pass ${words.flag} (${words.help}).`);
     },
     read: (value) => readText(value, flagName(words)),
   };

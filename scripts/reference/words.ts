@@ -9,7 +9,7 @@ export const forms = [
   },
   {
     title: 'Times',
-    text: 'are numbers of milliseconds, or have a unit: `500`, `500ms`, `10s`, `2m`, `1h`.',
+    text: 'are numbers of milliseconds, or have a unit: `500`, `500ms`, `10s`, `2m`, `1h`. Where seconds are the rule (`--timeout`, `--retry-for`, `--max-hold`, `--min-ttl`), a number below 100 needs its unit.',
   },
   { title: 'Sizes', text: 'are numbers of bytes, or have a unit: `4096`, `64kb`, `16mb`, `1gb`.' },
 ] as const;

@@ -16,7 +16,7 @@ const { json, askPassword } = cliRows;
 
 const afterHelp = `
 Both directions are looked at: keys that the cluster lacks, and keys that no source has. Type, value
-and TTL are compared. What is compared is the source as it is now: after a move, say a copy of it.
+and TTL are compared. What is compared is the source as it is now: after a move, name a copy of it.
 
 Examples:
   $ cluster-import verify --from 10.0.0.5:6379 --to 10.0.1.1:7000

@@ -58,7 +58,7 @@ const sayings: readonly (readonly [RegExp, Saying])[] = [
   [
     /does not match certificate's altnames|ERR_TLS_CERT_ALTNAME/i,
     ({ address, side, endpoint }, words) =>
-      `The certificate of ${address} is for another name than ${endpoint.trust?.servername ?? endpoint.host} (${words}): say with --${side}-tls-servername which one it must be for.`,
+      `The certificate of ${address} is for another name than ${endpoint.trust?.servername ?? endpoint.host} (${words}): pass the name that it must be for in --${side}-tls-servername.`,
   ],
   [
     /certificate (has expired|is not yet valid)/i,
