@@ -143,19 +143,21 @@ const injections: Readonly<Record<Injectable, Injection>> = {
     const all = [servers.source, ...(await servers.masters())];
     const setTimeouts = (seconds: number): Promise<unknown> =>
       Promise.all(all.map((server) => configure(server, 'timeout', seconds)));
+    const pid = await waitFor('a run', () => importer.pid);
+    const order = (word: string): ReturnType<typeof runCli> =>
+      runCli(['ctl', word, '--pid', String(pid)]);
+    const { code, stderr } = await order('pause');
+    trace(`paused: ${code === 0 ? 'yes' : stderr}`);
+    if (code !== 0) return;
+    // What is in flight is finished first: a connection that is lost under it leaves keys in doubt.
+    await sleep(500);
     await setTimeouts(1);
     try {
-      const pid = await waitFor('a run', () => importer.pid);
-      const order = (word: string): ReturnType<typeof runCli> =>
-        runCli(['ctl', word, '--pid', String(pid)]);
-      const { code, stderr } = await order('pause');
-      trace(`paused: ${code === 0 ? 'yes' : stderr}`);
-      if (code !== 0) return;
       await sleep(2500);
-      await order('resume');
     } finally {
       await setTimeouts(0);
     }
+    await order('resume');
   },
 
   async 'refuse-writes'({ servers }, random) {
