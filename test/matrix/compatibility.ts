@@ -32,13 +32,13 @@ since 9.0) towards servers that know none, vector sets and other types of module
 
 ## Files
 
-| file                                     | what is read                                                                        |
-| ---------------------------------------- | ----------------------------------------------------------------------------------- |
-| dumps of Redis, RDB 1 to 12 (7.4 to 8.4) | everything                                                                          |
-| dumps of Redis, RDB 13 and later (8.6)   | as far as it is known: a type that is not is named before anything is imported      |
-| dumps of Valkey 9.0 and 9.1 (RDB 80)     | everything                                                                          |
-| dumps of Valkey 9.2 and later            | as far as it is known, in the same way                                              |
-| dumps of Redis Enterprise                | everything; notes of how lately a key was used, and of slots, are left out           |
+| file                                     | what is read                                                                   |
+| ---------------------------------------- | ------------------------------------------------------------------------------ |
+| dumps of Redis, RDB 1 to 12 (7.4 to 8.4) | everything                                                                     |
+| dumps of Redis, RDB 13 and later (8.6)   | as far as it is known: a type that is not is named before anything is imported |
+| dumps of Valkey 9.0 and 9.1 (RDB 80)     | everything                                                                     |
+| dumps of Valkey 9.2 and later            | as far as it is known, in the same way                                         |
+| dumps of Redis Enterprise                | everything; notes of how lately a key was used, and of slots, are left out     |
 
 Values of types that nodes don't know (fields with deadlines of the other product) need a server that has written such
 files: \`--redis-server\` takes a redis-server or a valkey-server.
