@@ -15,6 +15,7 @@ import { openDump } from './dump.js';
 import { dumpsIn } from './dump-names.js';
 import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
 import { openFiles } from './files.js';
+import { foreignValues } from './foreign-values.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump } from './payloads.js';
@@ -121,6 +122,11 @@ export async function preflight(
     const checked: FoundServer[] = [];
     for (const source of found) checked.push(await checkSource(source, asked, options));
     const target = await readTarget(seed, known, options);
+    for (const [at, { name, databases }] of dumps.entries()) {
+      const file = { name, file: files.read[at]?.file ?? '-' };
+      const sentence = await foreignValues(file, databases, target.masters, signal);
+      if (sentence !== undefined) warn(sentence);
+    }
     const servers: ServerSourceFacts[] = [];
     for (const source of checked) servers.push(await meet(source, target, options, warn));
     const sources: readonly SourceFacts[] = [...dumps, ...servers];

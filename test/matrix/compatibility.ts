@@ -1,5 +1,5 @@
 /** What the matrix has found, as docs/compatibility.md shows it: rows that are alike stand together. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export interface Cells {
@@ -15,36 +15,10 @@ export interface Cells {
 
 const file = fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url));
 
-const opening = `# Compatibility
+const begin = '<!-- matrix: begin -->\n\n';
+const end = '\n\n<!-- matrix: end -->';
 
-Written by \`npm run test:matrix\`, which moves one key of every type and encoding, and thousands of strings, from each of
-these servers to clusters of each, and compares what arrived: values, deadlines, groups and what is pending.
-
-Redis and Valkey refuse each other's payloads (DUMP) for their version alone. Where the nodes know the type of a
-payload, the relay passes it on under a version that they take; all else travels element by element. So between
-them the relay carries everything, and MIGRATE nothing: \`--mover migrate\` says so before the start.
-
-`;
-
-const moreAbout = `
-What only one of two servers has stays at the source, and is named: fields with deadlines (Redis since 7.4, Valkey
-since 9.0) towards servers that know none, vector sets and other types of modules.
-
-## Files
-
-| file                                     | what is read                                                                        |
-| ---------------------------------------- | ----------------------------------------------------------------------------------- |
-| dumps of Redis, RDB 1 to 12 (7.4 to 8.4) | everything                                                                          |
-| dumps of Redis, RDB 13 and later (8.6)   | as far as it is known: a type that is not is named before anything is imported      |
-| dumps of Valkey 9.0 and 9.1 (RDB 80)     | everything                                                                          |
-| dumps of Valkey 9.2 and later            | as far as it is known, in the same way                                              |
-| dumps of Redis Enterprise                | everything; notes of how lately a key was used, and of slots, are left out           |
-
-Values of types that nodes don't know (fields with deadlines of the other product) need a server that has written such
-files: \`--redis-server\` takes a redis-server or a valkey-server.
-`;
-
-/** Writes the page. */
+/** Writes the table into the page. */
 export function writeCompatibility(rows: readonly Cells[]): void {
   const groups = new Map<string, { readonly first: Cells; readonly ways: Set<string> }>();
   for (const row of rows) {
@@ -67,7 +41,9 @@ export function writeCompatibility(rows: readonly Cells[]): void {
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
   const table = [line(head), rule, ...lines.map(line)].join('\n');
-  writeFileSync(file, `${opening}${table}\n${moreAbout}`);
+  const page = readFileSync(file, 'utf8');
+  const from = page.indexOf(begin) + begin.length;
+  writeFileSync(file, page.slice(0, from) + table + page.slice(page.indexOf(end)));
 }
 
 /** Without what differs from run to run. */

@@ -18,7 +18,13 @@ const watch: WatchReport = {
 
 function verdict(known: Partial<Known>) {
   return buildAssessReport({
-    ...{ from: 'a:1', takenAt: '', source: { product: 'Redis', version: '7.0.15' }, commandStats: [], data },
+    ...{
+      from: 'a:1',
+      takenAt: '',
+      source: { product: 'Redis', version: '7.0.15' },
+      commandStats: [],
+      data,
+    },
     ...{ version: '1', ...known },
   });
 }
