@@ -28,6 +28,11 @@ const reasons = {
     class: 'recreated',
     message: 'written again at the source after it was moved; the cluster has a copy of its own',
   },
+  'in-doubt': {
+    class: 'recreated',
+    message:
+      'a connection was lost while the source was to delete it: it was written to afterwards, whether it had left or not; the cluster has the copy of before',
+  },
   diverged: {
     class: 'diverged',
     message:

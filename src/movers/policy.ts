@@ -10,7 +10,7 @@
  *                                            untouched                               conflict
  *   stored         only if untouched         its copy is deleted, if   done          diverged
  *                                            untouched
- *   may-be-moved   no                        moved, if the node has    done          recreated
+ *   may-be-moved   no                        moved, if the node has    done          in-doubt
  *                                            it
  *   moved          no                        counted already           recreated     recreated
  *
@@ -109,7 +109,14 @@ export function onEqual(job: JobPolicy, { copy, listedBefore }: Known): Equal {
 }
 
 /** `copied-again`: it goes round again as stored, and is overwritten then. */
-export type Different = 'conflict' | 'recreated' | 'diverged' | 'repeated' | 'copied-again';
+export type Different =
+  | 'conflict'
+  | 'recreated'
+  /** Whether it had been moved is not known: it is reported as if it had. */
+  | 'in-doubt'
+  | 'diverged'
+  | 'repeated'
+  | 'copied-again';
 
 /** What it means that both sides have a key, with values that differ, and neither may give way. */
 export function onDifferent(job: JobPolicy, { copy, listedBefore }: Known): Different {
@@ -117,8 +124,9 @@ export function onDifferent(job: JobPolicy, { copy, listedBefore }: Known): Diff
   if (job.mode === 'copy' && listedBefore) return 'repeated';
   switch (copy.state) {
     case 'moved':
-    case 'may-be-moved':
       return 'recreated';
+    case 'may-be-moved':
+      return 'in-doubt';
     case 'stored':
       return 'diverged';
     case 'may-be-stored':

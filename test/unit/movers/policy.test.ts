@@ -127,7 +127,7 @@ describe('the policy, over all combinations', () => {
         unknown: 'conflict',
         'may-be-stored': job.clusterStartedEmpty ? 'diverged' : 'conflict',
         stored: 'diverged',
-        'may-be-moved': 'recreated',
+        'may-be-moved': 'in-doubt',
         moved: 'recreated',
       }[known.copy.state];
       const isRepeated = job.mode === 'copy' && known.listedBefore;
