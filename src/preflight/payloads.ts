@@ -49,7 +49,7 @@ export function lackingModules(
   const lacking = [...source].filter((name) => nodes.some(({ modules }) => !modules.has(name)));
   if (lacking.length === 0) return undefined;
   const where = nodes.filter(({ modules }) => lacking.some((name) => !modules.has(name)));
-  return `The source has ${lacking.length === 1 ? 'a module' : 'modules'} that ${where.map(({ address }) => address).join(', ')} ${where.length === 1 ? 'lacks' : 'lack'}: ${lacking.join(', ')}. Keys of ${lacking.length === 1 ? 'its' : 'their'} types can't be restored there, and stay at the source.`;
+  return `The source has ${lacking.length === 1 ? 'a module' : 'modules'} that ${where.map(({ address }) => address).join(', ')} ${where.length === 1 ? 'lacks' : 'lack'}: ${lacking.join(', ')}. Keys of ${lacking.length === 1 ? 'its' : 'their'} types, if there are any, can't be restored there, and stay at the source.`;
 }
 
 /** The failures, with the type of each value that a node could make no sense of. */
