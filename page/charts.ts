@@ -1,4 +1,4 @@
-/** The two charts, in the colours of the page, light or dark. */
+/** The charts, in the colours of the page, light or dark. */
 import uPlot from 'uplot';
 import { formatBytes, formatCount } from '../src/format.js';
 import type { Course } from '../src/watch/history.js';
@@ -21,6 +21,7 @@ interface Line {
 const height = 220;
 const perSecond: Format = (value) => `${formatCount(value)} keys/s`;
 const bytesPerSecond: Format = (value) => `${formatBytes(value)}/s`;
+const keys: Format = (value) => `${formatCount(value)} keys`;
 const ms: Format = (value) => `${value >= 10 ? formatCount(value) : value.toFixed(1)} ms`;
 
 const throughputLines: readonly Line[] = [
@@ -31,7 +32,19 @@ const latencyLines: readonly Line[] = [
   { label: 'longest wait for a PING', colour: '--second', scale: 'main', format: ms },
 ];
 
-export function createCharts(throughput: HTMLElement, latency: HTMLElement): Charts {
+const followLines: readonly Line[] = [
+  { label: 'lag', colour: '--accent', fill: '--accent-soft', scale: 'main', format: ms },
+  { label: 'changed keys that wait', colour: '--second', scale: 'second', format: keys },
+];
+
+/** Where the charts stand. */
+export interface Places {
+  readonly throughput: HTMLElement;
+  readonly latency: HTMLElement;
+  readonly follow: HTMLElement;
+}
+
+export function createCharts({ throughput, latency, follow }: Places): Charts {
   let shown: Course | undefined;
   const charts = [
     chart(throughput, throughputLines, ({ keysPerSecond, bytesPerSecond: bytes }) => [
@@ -39,6 +52,7 @@ export function createCharts(throughput: HTMLElement, latency: HTMLElement): Cha
       bytes,
     ]),
     chart(latency, latencyLines, ({ latencyMs }) => [latencyMs]),
+    chart(follow, followLines, ({ lagMs, changedKeys }) => [lagMs, changedKeys]),
   ];
 
   function renew(): void {
@@ -89,7 +103,7 @@ function settings(lines: readonly Line[], width: number): uPlot.Options {
     ...(scale === 'second' && { side: 1 }),
     size: 78,
     grid: { show: scale === 'main', stroke: colour('--rule'), width: 1 },
-    values: (_, ticks) => ticks.map((tick) => format(tick).replace(' keys/s', '')),
+    values: (_, ticks) => ticks.map((tick) => format(tick).replace(/ keys(\/s)?$/, '')),
   }));
   const fromZero = (room: number): uPlot.Scale => ({
     range: (_, __, most: number | null) => [0, Math.max(most ?? 0, 1) * room],

@@ -8,7 +8,11 @@ import { showState } from './state.js';
 import { byId } from './dom.js';
 
 const everyMs = 1000;
-const charts = createCharts(byId('throughput'), byId('latency'));
+const charts = createCharts({
+  throughput: byId('throughput'),
+  latency: byId('latency'),
+  follow: byId('follow'),
+});
 const notice = byId('notice');
 let answeredAtMs = Date.now();
 let last: Live | undefined;
@@ -20,6 +24,7 @@ async function ask(): Promise<void> {
   answeredAtMs = Date.now();
   notice.hidden = true;
   showState(last);
+  byId('follow-section').hidden = last.follow === null;
   charts.show(last.course);
 }
 

@@ -1,5 +1,5 @@
 /** The run's state as text, numbers and tables. */
-import { formatBytes, formatCount, formatDuration } from '../src/format.js';
+import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../src/format.js';
 import type { Live } from '../src/watch/live.js';
 import { harmless, quoteKey } from '../src/quote.js';
 import { byId, element, meter } from './dom.js';
@@ -30,8 +30,10 @@ export function showState(live: Live): void {
     `Mover: ${report.mover} (${harmless(why)}) · cluster-import ${report.version}`;
 }
 
-function leftWords({ report, leftMs, sourceKeysLeft, paused }: Live): string {
+function leftWords({ report, leftMs, sourceKeysLeft, paused, follow }: Live): string {
   if (report.status !== 'running') return report.error ?? '';
+  if (follow && !hasEnd(follow))
+    return `${paused ? 'paused · ' : ''}${harmless(followWords(follow))}`;
   const time = paused ? 'paused' : `${leftMs === null ? '–' : formatDuration(leftMs)} left`;
   const keys = report.mode === 'move' ? ` · ${formatCount(sourceKeysLeft)} keys at the source` : '';
   return `${time}${keys}`;

@@ -16,6 +16,10 @@ export interface Course {
   readonly bytesPerSecond: readonly number[];
   /** The longest since the point before; null: not heard of. */
   readonly latencyMs: readonly (number | null)[];
+  /** How far the cluster was behind a source that is followed, the most since the point before; null: it is not. */
+  readonly lagMs: readonly (number | null)[];
+  /** Changed keys that waited to be copied, the most since the point before; null: all of them, or none is followed. */
+  readonly changedKeys: readonly (number | null)[];
 }
 
 export interface History {
@@ -24,28 +28,41 @@ export interface History {
   course(): Course;
 }
 
-interface Point {
+/** What counts is the worst of them since the point before. */
+interface Worst {
+  readonly latencyMs: number | null;
+  readonly lagMs: number | null;
+  readonly changedKeys: number | null;
+}
+
+interface Point extends Worst {
   readonly atMs: number;
   readonly keys: number;
   readonly bytes: number;
-  readonly latencyMs: number | null;
 }
+
+const nothing: Worst = { latencyMs: null, lagMs: null, changedKeys: null };
 
 export function createHistory(limit = defaultLimit): History {
   let points: Point[] = [];
   let everyMs = firstEveryMs;
-  let longestMs: number | null = null;
+  let worst = nothing;
 
   return {
-    note({ atMs, snapshot, latencySeconds }) {
+    note({ atMs, snapshot, latencySeconds, facts }) {
       if (points.length === 0) {
-        points.push({ atMs: snapshot.startedAtMs, keys: 0, bytes: 0, latencyMs: null });
+        points.push({ atMs: snapshot.startedAtMs, keys: 0, bytes: 0, ...nothing });
       }
-      if (latencySeconds !== undefined) longestMs = longest(longestMs, latencySeconds * 1000);
+      const follow = facts.follow?.();
+      worst = worstOf(worst, {
+        latencyMs: latencySeconds === undefined ? null : latencySeconds * 1000,
+        lagMs: follow?.lagNowMs ?? null,
+        changedKeys: follow?.changedKeys ?? null,
+      });
       // Timers are a little early or late: a point is due when most of the time has gone by.
       if (atMs - (points.at(-1)?.atMs ?? 0) < everyMs * 0.9) return;
-      points.push({ atMs, keys: snapshot.moved, bytes: snapshot.bytes, latencyMs: longestMs });
-      longestMs = null;
+      points.push({ atMs, keys: snapshot.moved, bytes: snapshot.bytes, ...worst });
+      worst = nothing;
       if (points.length <= limit) return;
       points = thinned(points);
       everyMs *= 2;
@@ -62,21 +79,31 @@ export function createHistory(limit = defaultLimit): History {
         keysPerSecond: places.map((at) => Math.round(rate(at, ({ keys }) => keys))),
         bytesPerSecond: places.map((at) => Math.round(rate(at, ({ bytes }) => bytes))),
         latencyMs: places.map((at) => rounded(points[at]?.latencyMs ?? null)),
+        lagMs: places.map((at) => points[at]?.lagMs ?? null),
+        changedKeys: places.map((at) => points[at]?.changedKeys ?? null),
       };
     },
   };
 }
 
-/** The first point stays, and then every second one, with the longest latency of the two. */
+/** The first point stays, and then every second one, with the worst of the two. */
 function thinned(points: readonly Point[]): Point[] {
   return points.flatMap((point, at) => {
     if (at === 0) return [point];
     if (at % 2 === 1) return [];
-    return [{ ...point, latencyMs: longest(points[at - 1]?.latencyMs ?? null, point.latencyMs) }];
+    return [{ ...point, ...worstOf(points[at - 1] ?? nothing, point) }];
   });
 }
 
-function longest(one: number | null, other: number | null): number | null {
+function worstOf(one: Worst, other: Worst): Worst {
+  return {
+    latencyMs: most(one.latencyMs, other.latencyMs),
+    lagMs: most(one.lagMs, other.lagMs),
+    changedKeys: most(one.changedKeys, other.changedKeys),
+  };
+}
+
+function most(one: number | null, other: number | null): number | null {
   if (one === null || other === null) return one ?? other;
   return Math.max(one, other);
 }

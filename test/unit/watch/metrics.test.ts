@@ -1,3 +1,4 @@
+import type { FollowStatus } from '../../../src/types.js';
 import { describe, expect, it } from 'vitest';
 import { createHistory } from '../../../src/watch/history.js';
 import { createMetrics } from '../../../src/watch/metrics.js';
@@ -69,6 +70,20 @@ describe('the history', () => {
     expect(new Set(keysPerSecond)).toEqual(new Set([1000]));
     expect(new Set(bytesPerSecond)).toEqual(new Set([64_000]));
     expect(Math.max(...latencyMs.map(Number))).toBe(99);
+  });
+
+  it('keeps the worst of how far a followed source was ahead', () => {
+    const history = createHistory(4);
+    for (let second = 1; second <= 20; second++) {
+      const lagNowMs = second === 7 ? 900 : second;
+      const follow = () => ({ lagNowMs, changedKeys: 2 * lagNowMs }) as FollowStatus;
+      const sample = sampleOf({ atMs: second * 1000, snapshot: at(second) });
+      history.note({ ...sample, facts: { ...sample.facts, follow } });
+    }
+    const { lagMs, changedKeys } = history.course();
+    expect([Math.max(...lagMs.map(Number)), Math.max(...changedKeys.map(Number))]).toEqual([
+      900, 1800,
+    ]);
   });
 
   it('has a point each second at first', () => {
