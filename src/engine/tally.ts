@@ -73,6 +73,8 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
    * keys that were dealt with counts too, as far as it is known how many there are.
    */
   function progress(): number {
+    // What is copied again behind the first copy is none of what was to be done.
+    if (source.isFollowed === true && source.progress === 1) return 1;
     const done = sum.moved + sum.gone + sum.conflicting + sum.failed;
     const expected = Math.max(sum.scanned, source.expectedKeys ?? 0);
     const ours = expected === 0 ? 1 : Math.min(1, done / expected);

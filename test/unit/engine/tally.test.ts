@@ -91,6 +91,12 @@ describe('the tally', () => {
     expect(tally.snapshot().progress).toBe(1);
   });
 
+  it('is done with a followed source once the first copy is, whatever is copied again', () => {
+    const tally = createTally({ ...sourceOf(100), progress: 1, isFollowed: true }, 'copy');
+    tally.started(batchOf(someKeys(10), { node: { address: 'a:1', host: '', port: 0 } }));
+    expect(tally.snapshot().progress).toBe(1);
+  });
+
   it('is not done while keys are in flight', () => {
     const tally = createTally({ ...sourceOf(100), progress: 1, expectedKeys: 1 }, 'move');
     const batch = batchOf(someKeys(10));
