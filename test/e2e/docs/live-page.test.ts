@@ -11,7 +11,10 @@ import { findRedis } from '../../../scripts/find-redis.mjs';
 import { fillMixed } from '../../support/bulk.js';
 import { type CliRun, program, runCli, startCli } from '../../support/cli.js';
 import { freePort } from '../../support/ports.js';
+import { startCluster } from '../../support/cluster.js';
+import { startServer, using } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
+import { forgetRuns } from '../../support/state.js';
 import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
@@ -118,8 +121,30 @@ it('names every command that there is below', () => {
   const page = readFileSync(new URL('../../../docs/live.md', import.meta.url), 'utf8');
   const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, heading = '']) => heading);
   expect(headings.map((heading) => commands(heading).length)).toEqual([
-    2, 0, 1, 4, 4, 4, 0, 2, 0, 0, 0,
+    2, 0, 3, 0, 1, 4, 4, 4, 0, 2, 0, 0, 0,
   ]);
+});
+
+it('follows several sources', async () => {
+  await using(startServer(), async (other) => {
+    await using(startCluster(), async (cluster) => {
+      await stage.source.client.set('here', 'x');
+      await other.client.set('there', 'x');
+      await cluster.clientFor('in the cluster').set('in the cluster', 'x');
+      for (const line of commands('Several sources')) {
+        const there = line
+          .replaceAll('10.0.0.6:6379', other.address)
+          .replaceAll('10.0.2.1:7000', cluster.seed);
+        await follow(there);
+        expect((await runCli(['ctl', 'cutover'], env())).code).toBe(0);
+        expect((await run?.done)?.code).toBe(0);
+        expect(await stage.cluster.size()).toBe(there.includes(other.address) ? 2 : 1);
+        await stage.cluster.flush();
+        await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+        forgetRuns();
+      }
+    });
+  });
 });
 
 it('lets the user of the page follow the source', async () => {
