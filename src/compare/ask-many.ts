@@ -119,16 +119,20 @@ export function askReplies(
   });
 }
 
-function writeEach(
+function writeEach(connection: Connection, keys: Keys, around: Around): void {
+  for (let place = 0; place < keys.count; place++) writeOne(connection, keys, place, around);
+}
+
+/** Sends the question about the key at this place. */
+export function writeOne(
   { out }: Connection,
-  { bytes, starts, count }: Keys,
+  { bytes, starts }: Keys,
+  place: number,
   { head, tail }: Around,
 ): void {
-  for (let place = 0; place < count; place++) {
-    out.copy(head, 0, head.length);
-    out.copy(bytes, starts[place] as number, starts[place + 1] as number);
-    if (tail.length > 0) out.copy(tail, 0, tail.length);
-  }
+  out.copy(head, 0, head.length);
+  out.copy(bytes, starts[place] as number, starts[place + 1] as number);
+  if (tail.length > 0) out.copy(tail, 0, tail.length);
 }
 
 function linesReader(

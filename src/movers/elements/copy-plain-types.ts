@@ -80,7 +80,8 @@ function parted(pairs: Keys): { others: Keys; negativeZeros?: Keys } {
   };
 }
 
-const negativeZero = Buffer.from('-0');
+/** A score that small sorted sets lose the sign of. */
+export const negativeZero = Buffer.from('-0');
 
 /** What HPEXPIRETIME says of a field without one, and of a field that is not there. */
 const noDeadline = -1;

@@ -6,24 +6,16 @@
  * Whatever is not as usual goes the long way (transfer.ts) afterwards, which tells why: values of more elements,
  * streams, strings, hashes that may have fields with deadlines, and what a server refuses.
  */
-import { askTypes } from '../../compare/ask-many.js';
+import { type Around, askTypes, wordsAround, writeOne } from '../../compare/ask-many.js';
 import type { Connection } from '../../redis/connection.js';
 import { ProtocolError } from '../../errors.js';
-import {
-  command,
-  commandHead,
-  CR,
-  headerEnd,
-  headerLength,
-  MINUS,
-  PLUS,
-} from '../../redis/frames.js';
+import { CR, frame, headerEnd, headerLength, MINUS, PLUS } from '../../redis/frames.js';
 import { keysBuilder, keyStart, namesOf, slice } from '../../redis/keys.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
 import { slotOf } from '../../redis/slot.js';
 import type { Keys } from '../../types.js';
 import { askDeadlines } from '../relay/deadlines.js';
-import { swapPairs } from './copy-plain-types.js';
+import { negativeZero, swapPairs } from './copy-plain-types.js';
 import type { Abilities } from './passage.js';
 import { type HeldPage, HeldPagesReader, type Shape } from './held-pages.js';
 import { sliceBytes } from './reading.js';
@@ -49,25 +41,11 @@ const mostElements = 512;
 const partKeys = 64;
 const partsAtOnce = 4;
 
-/** What stands ahead of a key in a question, and behind it. */
-interface Question {
-  readonly head: Buffer;
-  readonly tail: Buffer;
-}
-
-function question(words: readonly string[], tail: readonly (string | number)[]): Question {
-  const whole = command(...tail);
-  return {
-    head: commandHead(1 + tail.length, ...words),
-    tail: whole.subarray(whole.indexOf('\r\n') + 2),
-  };
-}
-
-const scan = (word: string): Question => question([word], ['0', 'COUNT', pageElements]);
+const scan = (word: string): Around => wordsAround([word], ['0', 'COUNT', pageElements]);
 
 /** How values of a type are read, and with which command they are written. */
 interface SmallType {
-  readonly by: Question;
+  readonly by: Around;
   readonly shape: Shape;
   readonly word: string;
 }
@@ -78,12 +56,12 @@ const questions: ReadonlyMap<string, SmallType> = new Map<string, SmallType>([
   ['set', { by: scan('SSCAN'), shape: 'page', word: 'SADD' }],
   ['zset', { by: scan('ZSCAN'), shape: 'page', word: 'ZADD' }],
   // One more than that: then it is not all of it.
-  ['list', { by: question(['LRANGE'], [0, longestList]), shape: 'array', word: 'RPUSH' }],
+  ['list', { by: wordsAround(['LRANGE'], [0, longestList]), shape: 'array', word: 'RPUSH' }],
 ]);
-const encodingQuestion = question(['OBJECT', 'ENCODING'], []);
+const encodingQuestion = wordsAround(['OBJECT', 'ENCODING'], []);
 
 /** Small sorted sets lose its sign, so it comes last (copy-plain-types.ts). */
-const negativeZero = Buffer.from('$2\r\n-0\r\n');
+const negativeZeroFrame = frame(negativeZero);
 
 /** A whole value, and the command that writes it. */
 interface SmallValue {
@@ -154,10 +132,10 @@ async function readValues(
   for (const at of indexes) {
     const type = types[at] ?? '';
     const { by, shape } = questions.get(type) as SmallType;
-    write(source, keys, at, by);
+    writeOne(source, keys, at, by);
     shapes.push(shape);
     if (!mayHaveDeadlines(type, abilities)) continue;
-    write(source, keys, at, encodingQuestion);
+    writeOne(source, keys, at, encodingQuestion);
     shapes.push('one');
   }
   const pages = await new Promise<readonly HeldPage[]>((resolve, reject) => {
@@ -175,7 +153,7 @@ async function readValues(
     const isSmall = count > 0 && count <= most && page.end - page.from <= mostBytes;
     if (isPartial || !isSmall || (encoding && !isPlain(encoding))) continue;
     const items = bytes.subarray(page.from, page.end);
-    if (type === 'zset' && items.includes(negativeZero)) continue;
+    if (type === 'zset' && items.includes(negativeZeroFrame)) continue;
     values.push({
       index: from + at,
       word: (questions.get(type) as SmallType).word,
@@ -207,17 +185,6 @@ function swapped(items: Buffer, count: number): Buffer {
     at = next;
   }
   return swapPairs(builder.take()).bytes;
-}
-
-function write(
-  { out }: Connection,
-  { bytes, starts }: Keys,
-  at: number,
-  { head, tail }: Question,
-): void {
-  out.append(head);
-  out.copy(bytes, starts[at] as number, starts[at + 1] as number);
-  if (tail.length > 0) out.append(tail);
 }
 
 /** What was sent of a value: so many commands in a transaction, and which of them matter. */
