@@ -3,6 +3,9 @@
  * No runtime code stands here.
  */
 
+/** Who made a server, or wrote a file. */
+export type Product = 'Redis' | 'Valkey';
+
 /**
  * Some keys as they stand on the wire: RESP bulk strings (`$3\r\nfoo\r\n`), one behind the other.
  * The same bytes serve as the arguments of MGET, MIGRATE, UNLINK and EVAL, so they are

@@ -1,4 +1,5 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
+import type { Product } from '../types.js';
 import type { DataFacts } from './data.js';
 import type { Pattern, Patterns } from './patterns.js';
 import type { CommandCount } from './stats.js';
@@ -18,7 +19,7 @@ export interface Finding {
 
 export interface TargetNode {
   readonly address: string;
-  readonly product: 'Redis' | 'Valkey';
+  readonly product: Product;
   readonly version: string;
   /** Share of the sample that would go there; of the slots, where nothing was sampled. */
   readonly share: number;
@@ -67,7 +68,7 @@ export interface AssessReport {
   readonly to?: string;
   /** When it was begun, as ISO 8601. */
   readonly takenAt: string;
-  readonly source: { readonly product: 'Redis' | 'Valkey'; readonly version: string };
+  readonly source: { readonly product: Product; readonly version: string };
   /** Since the server's start. */
   readonly commandStats: readonly CommandCount[];
   readonly watch?: WatchReport;

@@ -1,6 +1,7 @@
 /** An assessment in sections of rows, which its text and its page both show. */
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
+import { nameOf } from '../redis/server.js';
 import { percent } from './findings.js';
 import { timesReading } from './time-estimate.js';
 import type { AssessReport, Plan, WatchReport } from './assess-report.js';
@@ -52,17 +53,15 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...dataSections(report),
     {
       title: 'Where the keys would go',
-      rows: nodes.map(
-        ({ address, product, version, share, expectedBytes, freeBytes, evictionPolicy }) => [
-          address,
-          `${product} ${version}`,
-          percent(share),
-          `about ${formatBytes(expectedBytes)}`,
-          freeBytes === undefined
-            ? 'no maxmemory'
-            : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
-        ],
-      ),
+      rows: nodes.map(({ address, share, expectedBytes, freeBytes, evictionPolicy, ...server }) => [
+        address,
+        nameOf(server),
+        percent(share),
+        `about ${formatBytes(expectedBytes)}`,
+        freeBytes === undefined
+          ? 'no maxmemory'
+          : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
+      ]),
     },
     { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
   ];

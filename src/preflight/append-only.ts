@@ -54,8 +54,7 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
   if (found.size === 0 && !path.endsWith('.rdb'))
     return { ...common, memoryBytes, dump: undefined };
   // A field of the dump says 1 there; dumps of their own say 0.
-  if (!/^(REDIS|VALKEY)\d/.test(head) || !/aof-(?:preamble|base)\xc0\x01/.test(head))
-    return undefined;
+  if (!isDumpHead(head) || !/aof-(?:preamble|base)\xc0\x01/.test(head)) return undefined;
   const end = await dumpEnd(path);
   return {
     ...common,
@@ -64,10 +63,12 @@ export async function appendOnlyAt(path: string): Promise<AppendOnly | undefined
   };
 }
 
+const isDumpHead = (head: string): boolean => /^(REDIS|VALKEY)\d/.test(head);
+
 /** A dump as what a server loads: for what can't be done while reading it once. */
 export async function dumpAt(path: string): Promise<AppendOnly> {
   const found = await stat(path);
-  const isPlain = /^(REDIS|VALKEY)\d/.test(await headOf(path));
+  const isPlain = isDumpHead(await headOf(path));
   const size = found.size * (isPlain ? 1 : packedRatio);
   const memoryBytes = memoryOf(await headOfDump(path, looked), size);
   const identity = identityOf(found);

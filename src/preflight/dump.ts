@@ -1,14 +1,14 @@
 /** A dump as a source of a run: what is found out about it before the start. */
 import { stat } from 'node:fs/promises';
-import { StoppedError, PreflightError, SourceError, UsageError } from '../errors.js';
+import { StoppedError, PreflightError, UsageError } from '../errors.js';
 import type { EndpointOptions, ImportOptions } from '../options.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
 import { soundnessOf } from '../sources/dump/soundness.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { headBytes, versionIn } from '../sources/rdb/file-version.js';
-import { RdbReader } from '../sources/rdb/rdb-reader.js';
 import { readDatabases } from './origins.js';
 import { jobOfFile } from './dump-names.js';
+import { lookThrough } from './look-through.js';
 import type { Loading } from './scratch.js';
 import type { DumpFacts } from './source-facts.js';
 
@@ -74,35 +74,15 @@ async function holdsKeys(
   databases: readonly number[] | 'all',
   signal: AbortSignal,
 ): Promise<boolean> {
-  const input = await openInput(file);
-  let isFound = false;
-  const note = ({ db }: { readonly db: number }): void => {
-    isFound ||= databases === 'all' || databases.includes(db);
-  };
-  const ignore = (): void => undefined;
-  try {
-    const reader = new RdbReader(input, file);
-    await reader.begin();
-    await reader.read({
-      get isFull() {
-        return isFound || signal.aborted;
-      },
-      entry: note,
-      large: (entry) => {
-        note(entry);
-        return Promise.resolve();
-      },
-      announced: ignore,
-      library: () => (isFound = true),
-      skipped: () => (isFound = true),
-    });
-    return isFound;
-  } catch (error) {
-    if (error instanceof RdbError || error instanceof SourceError) return true;
-    throw error;
-  } finally {
-    await input.close();
-  }
+  const found = await lookThrough(
+    file,
+    {
+      entry: ({ db }) => databases === 'all' || databases.includes(db),
+      other: () => true,
+    },
+    signal,
+  );
+  return found !== 'to the end';
 }
 
 /** @throws PreflightError when it is damaged, and nobody has said that it is to be imported all the same. */

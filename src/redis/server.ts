@@ -4,6 +4,7 @@
  * Whether a command exists is asked of the server (it may be renamed or forbidden); which
  * arguments a command takes follows only from its version.
  */
+import type { Product } from '../types.js';
 import type { Control, ControlReply } from './control.js';
 
 /** Commands that not every server has, or that people rename; each with its first version. */
@@ -42,7 +43,7 @@ const abilities = {
 export type Features = Readonly<Record<keyof typeof commands | keyof typeof abilities, boolean>>;
 
 export interface ServerFacts {
-  readonly product: 'Redis' | 'Valkey';
+  readonly product: Product;
   /** `7.0.15`, as the server says; of Valkey its own. */
   readonly version: string;
   /** 70015 for 7.0.15; 0 when the version can't be read. Of Valkey, that of the Redis that it stands for: 7.2.4. */

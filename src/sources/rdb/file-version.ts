@@ -3,9 +3,8 @@
  * versions apart since Valkey 9.0: `REDIS0012`, `VALKEY080`. What is newer than all that is known is read as far as it
  * is known: a type of value, or an opcode, never changes its meaning within a product.
  */
+import type { Product } from '../../types.js';
 import { RdbError } from './rdb-errors.js';
-
-export type Product = 'Redis' | 'Valkey';
 
 export interface FileVersion {
   readonly number: number;
@@ -24,12 +23,19 @@ const newest: Readonly<Record<Product, number>> = { Redis: 12, Valkey: 80 };
 /** Which numbers belong to whom (rdb.h of Valkey). */
 const firstOfValkey = 80;
 
+/** Whose magic a file begins with, and the digits behind it; undefined: none. */
+function magicOf(head: string): { readonly product: Product; readonly digits: string } | undefined {
+  const [, magic, digits] = /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d+)/.exec(head) ?? [];
+  if (digits === undefined) return undefined;
+  return { product: magic === 'REDIS' ? 'Redis' : 'Valkey', digits };
+}
+
 /** @returns undefined if that is not the head of an RDB file, or of no version that can be. */
 export function fileVersionOf(head: string): FileVersion | undefined {
-  const [, magic, digits] = /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d{3,4})/.exec(head) ?? [];
-  if (magic === undefined) return undefined;
-  const number = Number(digits);
-  const product = magic === 'REDIS' ? 'Redis' : 'Valkey';
+  const magic = magicOf(head);
+  if (!magic) return undefined;
+  const { product } = magic;
+  const number = Number(magic.digits.slice(0, 4));
   const isOfProduct = product === 'Redis' ? number < firstOfValkey : number >= firstOfValkey;
   if (number < 1 || !isOfProduct) return undefined;
   return { number, product, isNewer: number > newest[product] };
@@ -42,8 +48,8 @@ export function fileVersionOf(head: string): FileVersion | undefined {
 export function versionIn(head: string, name: string): FileVersion {
   const version = fileVersionOf(head);
   if (version) return version;
-  const [, magic, digits] = /^(REDIS(?=\d{4})|VALKEY(?=\d{3}))(\d+)/.exec(head) ?? [];
-  if (digits === undefined) {
+  const magic = magicOf(head);
+  if (!magic) {
     throw new RdbError(
       'unknown',
       /^(\*\d|#TS:)/.test(head)
@@ -51,8 +57,8 @@ export function versionIn(head: string, name: string): FileVersion {
         : `${name} is neither a dump (RDB) nor an append-only file`,
     );
   }
-  const product = magic === 'REDIS' ? 'Redis' : 'Valkey';
-  const which = `version ${String(Number(digits))}${product === 'Valkey' ? ' of Valkey' : ''}`;
+  const { product } = magic;
+  const which = `version ${String(Number(magic.digits))}${product === 'Valkey' ? ' of Valkey' : ''}`;
   throw new RdbError(
     'unknown',
     `${name} is an RDB file of ${which}${writtenBy(head)}, and ${String(newest[product])} is the newest that is known: start a server on it, and give that in --from`,

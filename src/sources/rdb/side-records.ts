@@ -1,7 +1,7 @@
 /** The records of an RDB file that are neither keys nor tell which database the keys are of. */
 import { moduleTypeAt } from '../../redis/value-record.js';
 import type { RdbSink } from './entry.js';
-import type { Product } from './file-version.js';
+import type { Product } from '../../types.js';
 import { Extent } from './extent.js';
 import { length, takeCount, takeString, text } from './lengths.js';
 

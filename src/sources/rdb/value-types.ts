@@ -6,7 +6,7 @@
  * 7.2, 12 with Redis 7.4, 80 with Valkey 9.0.
  */
 
-import type { Product } from './file-version.js';
+import type { Product } from '../../types.js';
 
 /** A part of a value. */
 export type Part =
