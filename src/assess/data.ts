@@ -1,5 +1,6 @@
 /** What a source holds, from a sample of its keys: types, deadlines, sizes, and where they would go. */
 import type { Control, ControlReply } from '../redis/control.js';
+import { databasesIn, expiringOfDatabase, keysOfDatabase } from '../redis/keyspace.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import { type Collisions, findCollisions } from './collisions.js';
 import { type SampledKey, sampleKeys } from './key-sample.js';
@@ -150,14 +151,11 @@ function loaded(rows: readonly SampledKey[], count: number): DataFacts['loadedSl
 }
 
 function databasesOf(info: ReadonlyMap<string, string>): DataFacts['databases'] {
-  return [...info].flatMap(([name, value]) => {
-    const [, db] = /^db(\d+)$/.exec(name) ?? [];
-    if (db === undefined) return [];
-    const [keys, expiring] = [/keys=(\d+)/, /expires=(\d+)/].map((one) =>
-      Number(one.exec(value)?.[1] ?? 0),
-    );
-    return [{ db: Number(db), keys: keys ?? 0, expiring: expiring ?? 0 }];
-  });
+  return databasesIn(info).map((db) => ({
+    db,
+    keys: keysOfDatabase(info, db),
+    expiring: expiringOfDatabase(info, db) ?? 0,
+  }));
 }
 
 /** Names of function libraries (7.0); none where it may not be asked. */

@@ -57,7 +57,7 @@ export class FollowedDatabase {
       isCopied: options.isCopied,
       pageKeys: () => options.pageKeys(),
       turn: (isOver) => options.turn(isOver),
-      ownKeys: own ? (page) => this.#ownKeys(page, own) : undefined,
+      ownKeys: (page) => (own ? this.#ownKeys(page, own) : page),
       strays: () => options.strays(),
       roundBegins: () => {
         this.#roundAt = options.feedPosition();

@@ -32,8 +32,8 @@ export interface FollowedSourceOptions {
   readonly isCopied: boolean;
   /** Waits until the first copy may begin. @returns what to call at its end. */
   turn(isOver: () => boolean): Promise<() => void>;
-  /** Leaves out keys that are another source's; undefined: there are none. */
-  readonly ownKeys: ((page: Keys) => Promise<Keys>) | undefined;
+  /** Leaves out keys that are another source's. */
+  ownKeys(page: Keys): Keys | Promise<Keys>;
   /** Hears that a round takes what waits. */
   roundBegins(): void;
   /** Hears of the end of each round. */
@@ -174,8 +174,7 @@ export class FollowedSource implements Source {
   }
 
   async *#listed(): AsyncIterable<Keys> {
-    const { ownKeys } = this.#options;
-    for await (const page of this.#first.pages()) yield ownKeys ? await ownKeys(page) : page;
+    for await (const page of this.#first.pages()) yield await this.#options.ownKeys(page);
   }
 
   #isDone(): boolean {
@@ -230,7 +229,6 @@ export class FollowedSource implements Source {
   }
 
   async #again(page: Keys): Promise<Keys> {
-    const { ownKeys } = this.#options;
-    return { ...(ownKeys ? await ownKeys(page) : page), isAgain: true };
+    return { ...(await this.#options.ownKeys(page)), isAgain: true };
   }
 }

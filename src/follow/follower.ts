@@ -92,7 +92,7 @@ export class Follower {
     return {
       phase: this.phase,
       feed: [...new Set(servers.map(({ feedName }) => feedName))].join(', '),
-      changes: this.#databases.reduce((sum, { changed }) => sum + changed.heard, 0),
+      changes: sum(this.#databases.map(({ changed }) => changed.heard)),
       copiedAgain: this.#copiedAgain,
       deleted: this.#deleted,
       gaps: this.#gaps,
@@ -173,12 +173,11 @@ export class Follower {
 
   /** How many keys wait to be copied; Infinity: all of a database. */
   get #waiting(): number {
-    return this.#databases.reduce((sum, { changed }) => sum + changed.count, 0);
+    return sum(this.#databases.map(({ changed }) => changed.count));
   }
 
   get #gaps(): number {
-    const feeds = this.#options.servers.flatMap((server) => server.feeds);
-    return feeds.reduce((sum, { gaps }) => sum + gaps, 0);
+    return sum(this.#options.servers.flatMap(({ feeds }) => feeds.map(({ gaps }) => gaps)));
   }
 
   get #isAutomatic(): boolean {
@@ -291,8 +290,10 @@ export class Follower {
       await each(held, (one) => one.caughtUp(signal));
       await unlessAborted(this.#nextRound(), signal);
       this.#refuseUnmoved();
-      await unlessAborted(this.#options.checkSources(), signal);
-      const why = await unlessAborted(this.#options.lookAtNodes(), signal);
+      const [why] = await unlessAborted(
+        Promise.all([this.#options.lookAtNodes(), this.#options.checkSources()]),
+        signal,
+      );
       if (why !== undefined) {
         for (const { changed } of this.#databases) changed.noteEverything(why);
       }
@@ -309,13 +310,18 @@ export class Follower {
     }
   }
 
+  /** How a sentence about it begins. */
+  #whichOf(server: FollowedServer): string {
+    return this.#options.servers.length === 1 ? 'The source' : server.address;
+  }
+
   async #nextRound(): Promise<void> {
     await each(this.#databases, ({ source }) => source.nextRound());
   }
 
   /** @throws ImportError where keys could not be copied. */
   #refuseUnmoved(): void {
-    const count = this.#databases.reduce((total, { unmoved }) => total + unmoved.count, 0);
+    const count = sum(this.#databases.map(({ unmoved }) => unmoved.count));
     const first = this.#databases
       .map(({ unmoved }) => unmoved.first)
       .find((failure): failure is KeyFailure => failure !== undefined);
@@ -333,21 +339,24 @@ export class Follower {
     { heldFromMs, hasSwitched, gaps }: Hold,
   ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
     const { warn } = this.#options;
-    const replicasBefore = await each(held, ({ server, fence }) =>
-      fence.shut().then(
-        (before) => {
-          if (before === undefined) {
-            tellWritable(server, 'it does not let us (CONFIG SET min-replicas-to-write)');
-          }
-          return before;
-        },
-        (error: unknown) => {
-          if (!hasSwitched) throw error;
-          tellWritable(server, messageOf(error));
-          return undefined;
-        },
-      ),
-    );
+    const tellWritable = (server: FollowedServer, reason: string): void => {
+      warn(
+        `${this.#whichOf(server)} could not be made to refuse writes (${reason}): keep its clients off.`,
+      );
+    };
+    const replicasBefore = await each(held, async ({ server, fence }) => {
+      try {
+        const before = await fence.shut();
+        if (before === undefined) {
+          tellWritable(server, 'it does not let us (CONFIG SET min-replicas-to-write)');
+        }
+        return before;
+      } catch (error) {
+        if (!hasSwitched) throw error;
+        tellWritable(server, messageOf(error));
+        return undefined;
+      }
+    });
     await each(held, ({ fence }) => fence.unpause().catch(() => undefined));
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);
@@ -358,18 +367,13 @@ export class Follower {
       source: replicasBefore.includes(undefined) ? 'writable' : 'refuses writes',
       minReplicasToWrite: replicasOf(held, replicasBefore),
     };
-
-    function tellWritable(server: FollowedServer, reason: string): void {
-      const which = held.length === 1 ? 'The source' : server.address;
-      warn(`${which} could not be made to refuse writes (${reason}): keep its clients off.`);
-    }
   }
 
   /** What was heard of since: all before that has been copied. */
   async #lateWrites(one: HeldServer, gaps: number): Promise<number> {
     const { warn } = this.#options;
     const { server } = one;
-    const which = this.#options.servers.length === 1 ? 'The source' : server.address;
+    const which = this.#whichOf(server);
     let lateWrites = 0;
     let unknown: string | undefined;
     for (const database of server.databases) {
@@ -399,12 +403,13 @@ export class Follower {
     try {
       await fence.release();
     } catch (error) {
-      const which = this.#options.servers.length === 1 ? 'The source' : server.address;
       const way =
         fence.name === 'pause'
           ? 'they go on within 3 s'
           : 'set its min-replicas-to-write back by hand';
-      warn(`${which} could not be told to let writes go on (${messageOf(error)}): ${way}.`);
+      warn(
+        `${this.#whichOf(server)} could not be told to let writes go on (${messageOf(error)}): ${way}.`,
+      );
     }
   }
 }

@@ -4,8 +4,8 @@ import { fenceFor } from '../follow/fence.js';
 import type { FollowOptions, ImportOptions, JobOptions } from '../options.js';
 import type { PayloadRewrite } from '../movers/relay/payload-rewrite.js';
 import type { Control } from '../redis/control.js';
-import { type Endpoint, printable } from '../redis/endpoint.js';
-import { databasesIn, keysOfAll } from '../redis/keyspace.js';
+import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { databasesIn, expiringOfDatabase, keysOfAll } from '../redis/keyspace.js';
 import { masterOf } from '../redis/master-of.js';
 import { bytesOfKeys } from '../redis/memory.js';
 import { type Features, nameOf, readServerFacts, type ServerFacts } from '../redis/server.js';
@@ -70,6 +70,13 @@ export function isServer(source: SourceFacts): source is ServerSourceFacts {
   return source.kind === 'server';
 }
 
+/** Which server, or file, a source is of: an address may be one of several. */
+export function serverIdOf(source: SourceFacts): string {
+  if (source.kind === 'dump') return source.name;
+  const { runId, endpoint } = source;
+  return runId === '' ? addressOf(endpoint) : runId;
+}
+
 /** Whether some of the keys may have a TTL. */
 export function mayExpire(source: SourceFacts): boolean {
   return source.kind === 'dump' || source.expiringKeys > 0;
@@ -89,7 +96,6 @@ export async function readSource(
 ): Promise<FoundServer> {
   const facts = await readServerFacts(control);
   const keyspace = await control.info('keyspace');
-  const database = keyspace.get(`db${String(endpoint.db)}`) ?? '';
   const keys = Number(await control.call('DBSIZE'));
   return {
     ...facts,
@@ -105,7 +111,7 @@ export async function readSource(
     isEmpty: keys === 0,
     bytes:
       (bytesOfKeys(await control.info('memory')) * keys) / Math.max(1, keys, keysOfAll(keyspace)),
-    expiringKeys: database === '' ? 0 : Number(/expires=(\d+)/.exec(database)?.[1] ?? 1),
+    expiringKeys: expiringOfDatabase(keyspace, endpoint.db) ?? 1,
     migratesOverTls: await readTlsCluster(control),
     control,
   };

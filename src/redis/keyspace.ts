@@ -8,6 +8,14 @@ export function keysOfDatabase(keyspace: Keyspace, db: number): number {
   return Number(/keys=(\d+)/.exec(keyspace.get(`db${String(db)}`) ?? '')?.[1] ?? 0);
 }
 
+/** How many of them have a TTL; undefined: it does not tell. */
+export function expiringOfDatabase(keyspace: Keyspace, db: number): number | undefined {
+  const database = keyspace.get(`db${String(db)}`);
+  if (database === undefined) return 0;
+  const [, expiring] = /expires=(\d+)/.exec(database) ?? [];
+  return expiring === undefined ? undefined : Number(expiring);
+}
+
 /** The databases that hold keys, in ascending order. */
 export function databasesIn(keyspace: Keyspace): readonly number[] {
   const numbers = [...keyspace.keys()].flatMap((name) => {

@@ -62,7 +62,9 @@ export interface FollowingOptions {
 /** A database that is to be followed, and how it is reached. */
 export interface DatabaseToFollow {
   readonly source: Source;
-  readonly server: Omit<ServerToFollow, 'endpoint'> & { readonly runId: string };
+  /** Databases of one server share it. */
+  readonly serverId: string;
+  readonly server: Omit<ServerToFollow, 'endpoint'>;
   readonly endpoint: Endpoint;
   readonly keyCount: number;
   /** Put ahead of its keys' names in the cluster; undefined: nothing is. */
@@ -85,8 +87,7 @@ export interface Followed {
 export class Following {
   readonly #given: FollowingOptions;
   readonly #servers = new Map<string, FollowedServer>();
-  readonly #databases: FollowedDatabase[] = [];
-  readonly #reached = new Map<FollowedDatabase, DatabaseToFollow>();
+  readonly #databases = new Map<FollowedDatabase, DatabaseToFollow>();
   readonly #nodes: NodeWatch;
   /** Names that were taken for strays in the present round, by the database that does so. */
   readonly #strays = new Map<FollowedDatabase, string[]>();
@@ -155,8 +156,7 @@ export class Following {
         if (round.keys === Infinity) server.passEnded(round.tookMs);
       },
     });
-    this.#databases.push(database);
-    this.#reached.set(database, given);
+    this.#databases.set(database, given);
     server.add(database);
     return {
       database,
@@ -177,7 +177,7 @@ export class Following {
     await this.#learnSlots();
     const nodesWhy = await this.#nodes.look();
     for (const server of servers) await this.#join(server);
-    for (const database of this.#databases) {
+    for (const database of this.#databases.keys()) {
       const { changed } = database;
       if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
       // All keys are copied once more, but for those that were deleted since the earlier run.
@@ -200,15 +200,14 @@ export class Following {
 
   close(): void {
     clearInterval(this.#looking);
-    for (const { unmoved } of this.#databases) unmoved.close();
+    for (const { unmoved } of this.#databases.keys()) unmoved.close();
     for (const server of this.#servers.values()) server.close();
     this.#nodes.close();
   }
 
-  #serverOf({ server, endpoint }: DatabaseToFollow): FollowedServer {
+  #serverOf({ serverId, server, endpoint }: DatabaseToFollow): FollowedServer {
     const { options, goesOn, logger, warn } = this.#given;
-    const id = server.runId === '' ? printable({ ...endpoint, db: 0 }) : server.runId;
-    let known = this.#servers.get(id);
+    let known = this.#servers.get(serverId);
     if (!known) {
       known = new FollowedServer({
         server: { ...server, endpoint },
@@ -218,21 +217,21 @@ export class Following {
         logger,
         warn,
       });
-      this.#servers.set(id, known);
+      this.#servers.set(serverId, known);
     }
     return known;
   }
 
   async #learnSlots(): Promise<void> {
     const { areOfCluster, options, nat } = this.#given;
-    const [any] = this.#reached.values();
+    const [any] = this.#databases.values();
     if (!areOfCluster || !any) return;
     const seed = await openControl(any.endpoint, { side: 'from', timeoutMs: options.timeoutMs });
     try {
       const { timeoutMs } = options;
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
       this.#slots = new SourceSlots(topology);
-      for (const [database, { endpoint }] of this.#reached) this.#slots.add(endpoint, database);
+      for (const [database, { endpoint }] of this.#databases) this.#slots.add(endpoint, database);
     } finally {
       seed.close();
     }
@@ -281,7 +280,7 @@ export class Following {
   }
 
   async #endAll(why: string): Promise<void> {
-    for (const { source } of this.#databases) source.end();
+    for (const { source } of this.#databases.keys()) source.end();
     this.#copies.check();
     await this.#follower?.end(why);
     for (const server of this.#servers.values()) await server.putBackScripts();
@@ -299,17 +298,14 @@ export class Following {
   /** Keys that the cluster has under names of this database, and no source has them any more. */
   async *#straysOf(database: FollowedDatabase): AsyncIterable<Keys> {
     const { topology, mayShareNames } = this.#given;
-    const prefix = this.#reached.get(database)?.prefix ?? noPrefix;
-    const others = this.#databases.filter((other) => mayShareNames && other !== database);
+    const given = this.#databases.get(database) as DatabaseToFollow;
+    const prefix = given.prefix ?? noPrefix;
+    // Each of them may have the keys.
+    const asked = mayShareNames ? [...this.#databases.values()] : [given];
     const found = strays({
       topology,
       connectNode: (node) => this.#connectNode(node),
-      openSources: () =>
-        Promise.all(
-          [database, ...others].map((one) =>
-            (this.#reached.get(one) as DatabaseToFollow).openSource(),
-          ),
-        ),
+      openSources: () => Promise.all(asked.map((one) => one.openSource())),
       keyOf: (name) => {
         if (name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix)
           return undefined;
@@ -336,8 +332,8 @@ export class Following {
   #tellOthersOfStrays(database: FollowedDatabase): void {
     const names = this.#strays.get(database) ?? [];
     this.#strays.delete(database);
-    for (const { changed } of this.#databases.filter((other) => other !== database)) {
-      for (const name of names) changed.note(name);
+    for (const other of this.#databases.keys()) {
+      if (other !== database) for (const name of names) other.changed.note(name);
     }
   }
 
@@ -345,7 +341,7 @@ export class Following {
     const why = await this.#nodes.look();
     if (why === undefined) return;
     this.#given.logger.info({ why }, 'all keys are compared again');
-    for (const { changed } of this.#databases) changed.noteEverything(why);
+    for (const { changed } of this.#databases.keys()) changed.noteEverything(why);
   }
 
   #connectNode(node: Node): Promise<Connection> {

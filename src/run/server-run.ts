@@ -31,7 +31,7 @@ import type { Following } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { SourcePlan } from '../preflight/preflight.js';
-import { type SourceFacts, trialOf } from '../preflight/source-facts.js';
+import { serverIdOf, type SourceFacts, trialOf } from '../preflight/source-facts.js';
 
 const batchBytes = 1024 * 1024;
 
@@ -133,6 +133,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
   const prefix = keyPrefix(options, plan.source);
   const followed = following?.add({
     source: all,
+    serverId: serverIdOf(plan.source),
     server: { ...plan.source, isReplica: plan.source.role === 'slave' },
     endpoint: plan.source.endpoint,
     keyCount: plan.source.keys,
@@ -236,7 +237,7 @@ function patient(mover: Mover, health: SourceHealth): Mover {
 }
 
 /** The prefix with its placeholders filled in. */
-function keyPrefix(
+export function keyPrefix(
   options: Pick<SelectionOptions, 'keyPrefix'>,
   { endpoint }: SourcePlan['source'],
 ): Buffer | undefined {

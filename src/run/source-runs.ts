@@ -18,10 +18,9 @@ import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { AccessOptions } from '../access.js';
 import type { EndpointOptions, SelectionOptions } from '../options.js';
-import { addressOf } from '../redis/endpoint.js';
 import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
-import { createServerRun, type SourceRun, type SourceRunOptions } from './server-run.js';
+import { createServerRun, keyPrefix, type SourceRun, type SourceRunOptions } from './server-run.js';
 import type { KeysFile } from '../sources/keys-file.js';
 import type { MovedKeys } from '../journal/moved.js';
 import { createDumpRun } from './dump-run.js';
@@ -31,8 +30,7 @@ import { type FollowCheckpoints, Following, type FollowingOptions } from './foll
 import type { KnownLibraries } from './functions.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
-import { filledPrefix } from '../preflight/options-checks.js';
-import { isServer, type SourceFacts } from '../preflight/source-facts.js';
+import { isServer, serverIdOf, type SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import type { ProbedServer } from './source-latency.js';
 
@@ -136,11 +134,11 @@ export function createSourceRuns(
     if (source.kind === 'dump') {
       return createDumpRun({ source, ...rules }, { ...parts, several, libraries });
     }
-    const server = servers.get(serverOf(source)) ?? {
+    const server = servers.get(serverIdOf(source)) ?? {
       source,
       allowance: createAllowance(options.maxSourceLatencyMs),
     };
-    servers.set(serverOf(source), server);
+    servers.set(serverIdOf(source), server);
     return createServerRun(
       { source, ...rules },
       { ...parts, allowance: server.allowance, movedEarlier, moved, following, onlyKeys },
@@ -208,13 +206,11 @@ export function createSourceRuns(
 /** Whether a key of one source may be called in the cluster as one of another source is. */
 function mayShareNames(
   sources: readonly SourceFacts[],
-  { keyPrefix }: Pick<SelectionOptions, 'keyPrefix'>,
+  options: Pick<SelectionOptions, 'keyPrefix'>,
 ): boolean {
   const servers = sources.filter(isServer);
   if (servers.length < 2 || servers.every(({ inCluster }) => inCluster)) return false;
-  const prefixes = servers.map(({ endpoint }) =>
-    filledPrefix(keyPrefix ?? '', endpoint.db, addressOf(endpoint)).toString('latin1'),
-  );
+  const prefixes = servers.map((server) => keyPrefix(options, server)?.toString('latin1') ?? '');
   return prefixes.some((one, index) =>
     prefixes.some((other, at) => at !== index && other.startsWith(one)),
   );
@@ -223,17 +219,10 @@ function mayShareNames(
 function byServer(all: readonly SourceRun[]): readonly SourceRun[][] {
   const groups = new Map<string, SourceRun[]>();
   for (const run of all) {
-    const server = serverOf(run.plan.source);
+    const server = serverIdOf(run.plan.source);
     groups.set(server, [...(groups.get(server) ?? []), run]);
   }
   return [...groups.values()];
-}
-
-/** Who answers there: an address may be one of several. */
-function serverOf(source: SourceFacts): string {
-  if (source.kind === 'dump') return source.name;
-  const { runId, endpoint } = source;
-  return runId === '' ? addressOf(endpoint) : runId;
 }
 
 /** The mover of the run that has moved most; the reasons of all. */

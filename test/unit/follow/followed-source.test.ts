@@ -30,7 +30,7 @@ function follow(first: Source, strays: string[] = [], isCopied = false, failures
     changed,
     pageKeys: () => 2,
     turn: () => Promise.resolve(() => undefined),
-    ownKeys: undefined,
+    ownKeys: (page) => page,
     async *strays() {
       await Promise.resolve();
       if (failures-- > 0) throw new ConnectionError('a node is away');
