@@ -219,12 +219,17 @@ export interface Outcome {
   readonly failures: readonly KeyFailure[];
 }
 
-/** What a batch's end looks like to those who watch. */
+/** What a batch's end looks like to those who watch: plain JSON, whichever process it came to its end in. */
 export interface BatchEvent {
   readonly mover: MoverName;
-  readonly node: Node;
-  readonly outcome: Outcome;
+  /** `host:port` */
+  readonly node: string;
   readonly durationMs: number;
+  /** How many keys failed, conflicted or go round again, by class. */
+  readonly troubles: readonly (readonly [FailureClass, keys: number])[];
+  /** As in the outcome. */
+  readonly repeated: number;
+  readonly deleted: number;
 }
 
 /** The run in numbers, at one moment. */

@@ -14,7 +14,8 @@ import { type Ending, reportOf } from '../run/ending.js';
 import { riskOfMigrate } from '../run/choose-mover.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
-import { createSourceRuns, type SourceEnd, type SourceRuns } from '../run/source-runs.js';
+import type { SourceEnd } from '../run/source-run.js';
+import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
 import { preflight } from '../preflight/preflight.js';
 import { announce, createReporter, type Reporter } from '../run/reporter.js';
 import type { Steering } from '../run/steer.js';
@@ -88,7 +89,9 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   let files: JobFiles | undefined;
   let eviction: EvictionWatch | undefined;
   try {
-    files = options.dryRun ? noJobFiles() : await openJobFiles(facts, options, reporter.logger);
+    files = options.dryRun
+      ? noJobFiles(facts, options)
+      : await openJobFiles(facts, options, reporter.logger);
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
@@ -151,8 +154,8 @@ async function run(
 
 /** In the terms of the report: with several sources, a failure names its own. */
 function hearFailures({ all }: SourceRuns, hear: (failure: ReportedFailure) => void): void {
-  for (const { plan, tally } of all) {
-    const from = all.length > 1 ? { from: plan.source.name } : {};
+  for (const { source, tally } of all) {
+    const from = all.length > 1 ? { from: source.name } : {};
     tally.onFailure((failure) => {
       hear({ ...from, ...reportedFailure(failure) });
     });

@@ -108,7 +108,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       }
       keep(outcome.failures);
       for (const listener of batchListeners) {
-        listener({ mover, node: batch.node, outcome, durationMs });
+        listener(eventOf(batch.node.address, mover, outcome, durationMs));
       }
     },
     givenUp(retry, ended) {
@@ -134,6 +134,15 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
           : Math.max(0, source.estimatedKeys - sum.moved - sum.gone),
     }),
   };
+}
+
+function eventOf(node: string, mover: MoverName, outcome: Outcome, durationMs: number): BatchEvent {
+  const { failures, retries, repeated, deleted = 0 } = outcome;
+  const troubles = [
+    ...failures.map((failure) => [failure.class, 1] as const),
+    ...retries.map((retry) => [retry.class, retry.keys.count] as const),
+  ];
+  return { mover, node, durationMs, troubles, repeated, deleted };
 }
 
 function assertSum(batch: Batch, outcome: Outcome): void {

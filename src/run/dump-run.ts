@@ -15,7 +15,8 @@ import type { Selection } from '../sources/selection.js';
 import type { Entry } from '../sources/rdb/entry.js';
 import { typeNameOf } from '../sources/rdb/value-types.js';
 import type { KnownLibraries } from './functions.js';
-import { noting, type SourceRun, type SourceRunParts } from './server-run.js';
+import { noting, type SourceRunParts } from './server-run.js';
+import type { SourceRun } from './source-run.js';
 import { createCheckpoints } from './checkpoints.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance } from '../limits/distance.js';
@@ -89,7 +90,10 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
   const isUnique = !several && databases !== 'all' && databases.length === 1;
 
   return {
-    ...{ plan, tally, mover, census },
+    source: plan.source,
+    tally,
+    mover,
+    census,
     get settledPosition() {
       return checkpoints.last;
     },

@@ -3,7 +3,8 @@ import type { JobOptions } from '../options.js';
 import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
 import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
-import type { SourceEnd, SourceRuns } from './source-runs.js';
+import type { SourceEnd } from './source-run.js';
+import type { SourceRuns } from './source-runs.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer, type SourceFacts } from '../preflight/source-facts.js';
 import { jobModeOf } from '../preflight/options-checks.js';
@@ -39,7 +40,7 @@ export async function reportOf(
   };
   const reports = await Promise.all(
     ends.map(async ({ run, error: words }) => {
-      const { source } = run.plan;
+      const { source } = run;
       const { name } = source;
       const identity = { mover: run.mover.name, moverReason: run.mover.reason };
       const end = { ...common, ...identity, from: [name], cut: cutOf(words) };
@@ -50,12 +51,12 @@ export async function reportOf(
   const [only] = reports;
   const several = reports.length > 1;
   const errors = ends.flatMap(({ run, error: words }) =>
-    words === undefined ? [] : [several ? `${run.plan.source.name}: ${words}` : words],
+    words === undefined ? [] : [several ? `${run.source.name}: ${words}` : words],
   );
   const whole = buildReport(runs.tally.snapshot(), {
     ...common,
     ...more,
-    from: runs.all.map(({ plan }) => plan.source.name),
+    from: runs.all.map(({ source }) => source.name),
     mover: mover.name,
     moverReason: mover.reason,
     cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),

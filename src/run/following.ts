@@ -260,9 +260,8 @@ export class Following {
   /** The run of one database: when one ends, none of the others could come to the cutover. */
   async #during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
     const stop = (): void => void this.#endAll('the run was stopped');
-    tally.onBatch(({ outcome }) => {
-      const deleted = outcome.deleted ?? 0;
-      this.#follower?.noteCopies(Math.max(0, outcome.repeated - deleted), deleted);
+    tally.onBatch(({ repeated, deleted }) => {
+      this.#follower?.noteCopies(Math.max(0, repeated - deleted), deleted);
     });
     this.#looking ??= setInterval(() => {
       // A node that does not answer now is looked at the next time, and before the cutover.

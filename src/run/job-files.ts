@@ -8,12 +8,18 @@ import { type ImportError, messageOf, UsageError } from '../errors.js';
 import { failedKeys, type KeyOrigin } from '../failed-keys.js';
 import { openJournal } from '../journal/journal.js';
 import { defaultStatePath } from '../journal/state-folder.js';
-import type { BookkeepingOptions, JobOptions, SelectionOptions } from '../options.js';
+import type {
+  BookkeepingOptions,
+  EndpointOptions,
+  JobOptions,
+  SelectionOptions,
+} from '../options.js';
 import type { Report } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
 import type { Logger } from '../types.js';
 import { decide } from './decide.js';
 import type { JobSoFar, SourceRuns } from './source-runs.js';
+import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
 import { jobModeOf } from '../preflight/options-checks.js';
 
@@ -38,7 +44,7 @@ export interface JobFiles {
  */
 export async function openJobFiles(
   facts: Facts,
-  options: BookkeepingOptions & SelectionOptions & JobOptions,
+  options: BookkeepingOptions & SelectionOptions & JobOptions & Pick<EndpointOptions, 'db'>,
   logger: Logger,
 ): Promise<JobFiles> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
@@ -78,6 +84,7 @@ export async function openJobFiles(
 
     return {
       soFar: {
+        isOnlySource: isAlone(facts, options),
         decision,
         moved: decision.keepsMoved ? journal?.moved : undefined,
         movedBefore: decision.goesOn ? (earlier?.moved ?? 0) : 0,
@@ -99,8 +106,8 @@ export async function openJobFiles(
           isKept = true;
         }
         failed?.begin();
-        for (const { plan, tally } of run.all) {
-          const { name, db } = plan.source;
+        for (const { source, tally } of run.all) {
+          const { name, db } = source;
           const origin: KeyOrigin = {
             db,
             ...(run.all.length > 1 && { from: name }),
@@ -129,10 +136,16 @@ export async function openJobFiles(
   }
 }
 
+/** Of all databases, an earlier run may have emptied all but one. */
+function isAlone({ sources }: Facts, { db }: Pick<EndpointOptions, 'db'>): boolean {
+  return sources.length === 1 && readDatabases(db) !== 'all';
+}
+
 /** A dry run keeps none. */
-export function noJobFiles(): JobFiles {
+export function noJobFiles(facts: Facts, options: Pick<EndpointOptions, 'db'>): JobFiles {
   return {
     soFar: {
+      isOnlySource: isAlone(facts, options),
       decision: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
       movedBefore: 0,
       followAt: {},

@@ -6,7 +6,7 @@
 import type { Allowance } from '../limits/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
-import { createTally, type EngineTally } from '../engine/tally.js';
+import { createTally } from '../engine/tally.js';
 import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../watch/sampler.js';
@@ -31,23 +31,10 @@ import type { Following } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { SourcePlan } from '../preflight/preflight.js';
-import { serverIdOf, type SourceFacts, trialOf } from '../preflight/source-facts.js';
+import { serverIdOf, trialOf } from '../preflight/source-facts.js';
+import type { SourceRun } from './source-run.js';
 
 const batchBytes = 1024 * 1024;
-
-/** The import of one source. */
-export interface SourceRun {
-  readonly plan: SourcePlan<SourceFacts>;
-  readonly tally: EngineTally;
-  readonly mover: MoverInUse;
-  /** Of a scan: before it, every key is where it should be. */
-  readonly settledPosition: ScanPosition | undefined;
-  /** What `--dry-run` has counted. */
-  readonly census: Census;
-  /** Runs until the source is done, or the signal. */
-  run(signal: AbortSignal): Promise<void>;
-  close(): void;
-}
 
 /** What the import of one source reads. */
 export type SourceRunOptions = ChoiceOptions & SelectionOptions & FollowOptions & PatienceOptions;
@@ -178,7 +165,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
       };
 
   return {
-    plan,
+    source: plan.source,
     tally,
     mover,
     census,

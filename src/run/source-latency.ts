@@ -16,10 +16,18 @@ const toldOverMs = 1000;
 const unlimitedAfterMs = 500;
 
 export interface SourceLatency {
+  /** What a client may have to wait; undefined: nobody minds. */
+  readonly limitMs: number | undefined;
+  /** How many keys may be under way at the sources for that; undefined: as many as there are. */
+  readonly allowedKeys: number | undefined;
+  /** There are clients that could wait: of files there are none. */
+  readonly hasServers: boolean;
   /** From now on this is the most; undefined: nobody minds. */
   limit(latencyMs: number | undefined): void;
   /** Somebody wants to be told, though there is no limit. */
   begin(): void;
+  /** Calls back with the longest wait of the last moment, at the server whose clients wait longest. */
+  onTold(listener: (seconds: number) => void): void;
   stop(): void;
 }
 
@@ -30,18 +38,14 @@ export interface ProbedServer {
   readonly allowance: Allowance;
 }
 
-/** @param tell is told of the server whose clients wait longest. */
-export function probeServers(
-  servers: readonly ProbedServer[],
-  timeoutMs: number,
-  tell: (seconds: number) => void,
-): SourceLatency {
+export function probeServers(servers: readonly ProbedServer[], timeoutMs: number): SourceLatency {
   const endpoints = servers.map(({ source }) => source.endpoint);
   const last = servers.map((): number[] => []);
   const isLimited = (): boolean => servers.some(({ allowance }) => allowance.limitMs !== undefined);
   let probe: Probe | undefined;
   let later: NodeJS.Timeout | undefined;
   let isStopped = false;
+  const listeners: ((seconds: number) => void)[] = [];
   if (isLimited()) start();
 
   function start(): void {
@@ -57,11 +61,21 @@ export function probeServers(
       const waits = last[place] ?? [];
       waits.push(longestMs);
       if (waits.length > toldOver) waits.shift();
-      tell(Math.max(...last.flat()) / 1000);
+      const longest = Math.max(...last.flat()) / 1000;
+      for (const listener of listeners) listener(longest);
     });
   }
 
   return {
+    get limitMs() {
+      return servers[0]?.allowance.limitMs;
+    },
+    get allowedKeys() {
+      const keys = servers.reduce((sum, { allowance }) => sum + allowance.keys, 0);
+      return keys === Infinity ? undefined : keys;
+    },
+    hasServers: servers.length > 0,
+    onTold: (listener) => listeners.push(listener),
     limit(latencyMs) {
       const wasLimited = isLimited();
       for (const { allowance } of servers) allowance.limit(latencyMs);

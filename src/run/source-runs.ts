@@ -13,14 +13,14 @@ import pLimit from 'p-limit';
 import { createAllowance } from '../limits/allowance.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { joinTallies } from '../engine/tally.js';
-import { createThrottle, type Throttle } from '../limits/throttle.js';
+import { createThrottle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { AccessOptions } from '../access.js';
-import type { EndpointOptions, SelectionOptions } from '../options.js';
+import type { SelectionOptions } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
-import { createServerRun, keyPrefix, type SourceRun, type SourceRunOptions } from './server-run.js';
+import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
 import type { KeysFile } from '../sources/keys-file.js';
 import type { MovedKeys } from '../journal/moved.js';
 import { createDumpRun } from './dump-run.js';
@@ -28,33 +28,25 @@ import type { JobDecision } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
-import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer, serverIdOf, type SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
-import type { ProbedServer } from './source-latency.js';
+import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
+import type { SteeredThrottle } from './steer.js';
+import type { SourceEnd, SourceRun, SourceView } from './source-run.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
 const serversAtOnce = 4;
 
-/** How the import of one source came to its end: why it had to stop midway, if it had to. */
-export interface SourceEnd {
-  readonly run: SourceRun;
-  readonly error: string | undefined;
-  /** It would stop there each time. */
-  readonly isFinal?: boolean;
-  /** It is no file that can be read, which of a pipe shows only when its first bytes come. */
-  readonly isUnknown?: boolean;
-}
-
 export interface SourceRuns {
-  readonly all: readonly SourceRun[];
+  readonly all: readonly SourceView[];
   readonly tally: Tally;
   readonly mover: MoverInUse;
-  readonly throttle: Throttle;
+  readonly throttle: SteeredThrottle;
   /** How the source is followed; undefined: it is not. */
   readonly follow: Following | undefined;
-  readonly servers: readonly ProbedServer[];
+  /** How long clients of the sources wait. */
+  readonly latency: SourceLatency;
   /** By source. */
   positions(): Readonly<Record<string, ScanPosition>>;
   /** Runs until all sources are done, or the signal; what stops one of them stops no other. */
@@ -62,8 +54,10 @@ export interface SourceRuns {
   close(): void;
 }
 
-/** What the job's files say: of earlier runs, and which keys are wanted. */
+/** What the run of a job goes by: what its files say of earlier runs, and which keys are wanted. */
 export interface JobSoFar {
+  /** No other source of the job may have keys of the same names. */
+  readonly isOnlySource: boolean;
   readonly decision: Pick<JobDecision, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
   /** Where moved keys are kept, and those of earlier runs recalled from; undefined: they are not kept. */
   readonly moved: MovedKeys | undefined;
@@ -80,14 +74,13 @@ export interface JobSoFar {
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function createSourceRuns(
   { sources, target }: Facts,
-  options: SourceRunOptions & Pick<EndpointOptions, 'db'> & Pick<AccessOptions, 'nat'>,
+  options: SourceRunOptions & Pick<AccessOptions, 'nat'>,
   logger: Logger,
-  { decision, moved, movedBefore, startAts, followAt, onlyKeys }: JobSoFar,
+  { isOnlySource, decision, moved, movedBefore, startAts, followAt, onlyKeys }: JobSoFar,
   eviction: EvictionWatch,
   reporter: Pick<FollowingOptions, 'tell' | 'warn'>,
 ): SourceRuns {
-  // Of all databases, an earlier run may have emptied all but one.
-  const several = sources.length > 1 || readDatabases(options.db) === 'all';
+  const several = !isOnlySource;
   const replacesOthers = decision.overwrites && !decision.startedEmpty;
   const inTurn = several && replacesOthers;
   const throttle = createThrottle({
@@ -144,7 +137,8 @@ export function createSourceRuns(
       { ...parts, allowance: server.allowance, movedEarlier, moved, following, onlyKeys },
     );
   });
-  const running = new Set<SourceRun>();
+  const latency = probeServers([...servers.values()], options.timeoutMs);
+  const running = new Set<SourceView>();
 
   async function runToEnd(run: SourceRun, signal: AbortSignal): Promise<SourceEnd> {
     if (signal.aborted) return { run, error: undefined };
@@ -170,13 +164,13 @@ export function createSourceRuns(
     all,
     throttle,
     follow: following,
-    servers: [...servers.values()],
+    latency,
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, running),
     positions: () =>
       Object.fromEntries(
-        all.flatMap(({ plan, settledPosition }) =>
-          settledPosition ? [[plan.source.name, settledPosition]] : [],
+        all.flatMap(({ source, settledPosition }) =>
+          settledPosition ? [[source.name, settledPosition]] : [],
         ),
       ),
     async run(signal) {
@@ -197,6 +191,7 @@ export function createSourceRuns(
       return (await Promise.all(ends)).flat();
     },
     close() {
+      latency.stop();
       following?.close();
       for (const run of all) run.close();
     },
@@ -216,20 +211,24 @@ function mayShareNames(
   );
 }
 
+/** The runs of one server are together. */
 function byServer(all: readonly SourceRun[]): readonly SourceRun[][] {
   const groups = new Map<string, SourceRun[]>();
   for (const run of all) {
-    const server = serverIdOf(run.plan.source);
+    const server = serverIdOf(run.source);
     groups.set(server, [...(groups.get(server) ?? []), run]);
   }
   return [...groups.values()];
 }
 
 /** The mover of the run that has moved most; the reasons of all. */
-function joinMovers(all: readonly SourceRun[], running: ReadonlySet<SourceRun>): MoverInUse {
-  const [first] = all as readonly [SourceRun, ...SourceRun[]];
+export function joinMovers(
+  all: readonly SourceView[],
+  running: ReadonlySet<SourceView>,
+): MoverInUse {
+  const [first] = all as readonly [SourceView, ...SourceView[]];
   if (all.length === 1) return first.mover;
-  const moved = ({ tally }: SourceRun): number => tally.snapshot().moved;
+  const moved = ({ tally }: SourceView): number => tally.snapshot().moved;
   return {
     get name() {
       return all.reduce((most, run) => (moved(run) > moved(most) ? run : most), first).mover.name;
@@ -238,7 +237,7 @@ function joinMovers(all: readonly SourceRun[], running: ReadonlySet<SourceRun>):
       const reasons = new Set(all.map(({ mover }) => mover.reason));
       if (reasons.size === 1) return first.mover.reason;
       return all
-        .map(({ plan, mover }) => `${plan.source.name} by ${mover.name}: ${mover.reason}`)
+        .map(({ source, mover }) => `${source.name} by ${mover.name}: ${mover.reason}`)
         .join('; ');
     },
     get measuring() {

@@ -2,10 +2,10 @@
  * Holding a run back while it lasts: what SIGUSR2 and `cluster-import ctl` do to it, and what those
  * who watch it are told of that.
  */
-import type { Allowance } from '../limits/allowance.js';
 import type { Throttle } from '../limits/throttle.js';
 import type { Steered } from '../watch/sampler.js';
 import { UsageError } from '../errors.js';
+import type { SourceLatency } from './source-latency.js';
 import type { Orders } from '../watch/orders.js';
 
 export interface Steering {
@@ -25,18 +25,18 @@ const nothingToSteer =
 /** How often the process is woken while it is paused; only that it has something to wait for counts. */
 const holdMs = 60_000;
 
+/** What can be done to a throttle from outside. */
+export type SteeredThrottle = Pick<Throttle, 'isPaused' | 'pause' | 'resume' | 'limits' | 'limit'>;
+
 export interface Steerable {
-  readonly throttle: Throttle;
-  /** One for each server that keys are taken from. */
-  readonly allowances: readonly Allowance[];
-  /** Sets their limit, and watches for it. */
-  readonly limitLatency: (latencyMs: number | undefined) => void;
+  readonly throttle: SteeredThrottle;
+  readonly latency: Pick<SourceLatency, 'limitMs' | 'allowedKeys' | 'hasServers' | 'limit'>;
   /** Hears of each change. */
   readonly announce: (sentence: string) => void;
 }
 
 export function createSteering(steerable: Steerable): Steering {
-  const { throttle, allowances, announce } = steerable;
+  const { throttle, latency, announce } = steerable;
 
   let hasEnded = false;
   let hold: NodeJS.Timeout | undefined;
@@ -66,7 +66,7 @@ export function createSteering(steerable: Steerable): Steering {
   }
 
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
-    if (maxSourceLatency && allowances.length === 0) {
+    if (maxSourceLatency && !latency.hasServers) {
       throw new UsageError(
         'The run reads files, which have no clients that could wait: --max-source-latency is for servers.',
       );
@@ -78,7 +78,7 @@ export function createSteering(steerable: Steerable): Steering {
         bytesPerSecond: bandwidth === undefined ? bytesPerSecond : (bandwidth ?? undefined),
       });
     }
-    if (maxSourceLatency !== undefined) steerable.limitLatency(maxSourceLatency ?? undefined);
+    if (maxSourceLatency !== undefined) latency.limit(maxSourceLatency ?? undefined);
   }
 
   return {
@@ -93,11 +93,10 @@ export function createSteering(steerable: Steerable): Steering {
         return throttle.limits.bytesPerSecond;
       },
       get sourceLatencyMs() {
-        return allowances[0]?.limitMs;
+        return latency.limitMs;
       },
       get allowedKeys() {
-        const keys = allowances.reduce((sum, allowance) => sum + allowance.keys, 0);
-        return keys === Infinity ? undefined : keys;
+        return latency.allowedKeys;
       },
     },
     get isPaused() {

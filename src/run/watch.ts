@@ -19,7 +19,6 @@ import { type ControlSocket, listenForOrders } from '../watch/control-socket.js'
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
-import { probeServers } from './source-latency.js';
 import { createSteering, type Steering } from './steer.js';
 import { announce, type Reporter } from './reporter.js';
 import type { Facts } from '../preflight/preflight.js';
@@ -57,10 +56,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   const from = facts.sources.map(({ name }) => name);
   const steering = createSteering({
     throttle: runs.throttle,
-    allowances: runs.servers.map(({ allowance }) => allowance),
-    limitLatency: (latencyMs) => {
-      latency.limit(latencyMs);
-    },
+    latency: runs.latency,
     announce: (sentence) => {
       announce(reporter, sentence, {});
     },
@@ -91,7 +87,8 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     reporter.screen && !options.quiet
       ? showProgress(sampler, screenOf(reporter.screen))
       : undefined;
-  const latency = probeServers(runs.servers, options.timeoutMs, (seconds) => {
+  const { latency } = runs;
+  latency.onTold((seconds) => {
     sampler.noteLatency(seconds);
   });
   if (options.measureLatency || metrics) latency.begin();

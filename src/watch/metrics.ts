@@ -145,11 +145,10 @@ function addBatchMetrics(tally: Tally, registry: Registry): void {
     words('errors_total', 'Keys that failed, conflicted or are tried again', registry, 'class'),
   );
   for (const name of Object.keys(classes)) errors.inc({ class: name }, 0);
-  tally.onBatch(({ mover, node, outcome, durationMs }: BatchEvent) => {
-    batches.inc({ mover, node: node.address });
-    durations.observe({ mover, node: node.address }, durationMs / 1000);
-    for (const failure of outcome.failures) errors.inc({ class: failure.class });
-    for (const retry of outcome.retries) errors.inc({ class: retry.class }, retry.keys.count);
+  tally.onBatch(({ mover, node, durationMs, troubles }: BatchEvent) => {
+    batches.inc({ mover, node });
+    durations.observe({ mover, node }, durationMs / 1000);
+    for (const [name, keys] of troubles) errors.inc({ class: name }, keys);
   });
 }
 

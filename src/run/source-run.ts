@@ -1,0 +1,33 @@
+/** The import of one source: what those see of it who watch it, wherever it runs, and what it can do. */
+import type { ScanPosition, Tally } from '../types.js';
+import type { MoverInUse } from '../watch/sampler.js';
+import type { Census } from '../movers/counting.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
+
+/** The import of one source, as others see it. */
+export interface SourceView {
+  readonly source: SourceFacts;
+  readonly tally: Tally;
+  readonly mover: MoverInUse;
+  /** Of a scan: before it, every key is where it should be. */
+  readonly settledPosition: ScanPosition | undefined;
+  /** What `--dry-run` has counted. */
+  readonly census: Census;
+}
+
+/** The import of one source in this process. */
+export interface SourceRun extends SourceView {
+  /** Runs until the source is done, or the signal. */
+  run(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** How the import of one source came to its end: why it had to stop midway, if it had to. */
+export interface SourceEnd {
+  readonly run: SourceView;
+  readonly error: string | undefined;
+  /** It would stop there each time. */
+  readonly isFinal?: boolean;
+  /** It is no file that can be read, which of a pipe shows only when its first bytes come. */
+  readonly isUnknown?: boolean;
+}
