@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downward only,
  *
- *   cli → commands → run → preflight → { engine → limits, sources, follow → feed, movers, verify, check, assess, watch, journal, report } → compare → redis → { options, errors, types, async }
+ *   cli → commands → workers → run → preflight → { engine → limits, sources, follow → feed, movers, verify, check, assess, watch, journal, report } → compare → redis → { options, errors, types, async }
  *
  * and each outside package only where it belongs. Imports of types count as well: what a file has to
  * know is what matters here, not what is loaded.
@@ -58,13 +58,19 @@ module.exports = {
     forbid(
       'run-is-for-commands',
       'Runs are put together for the commands, and by nobody below.',
-      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|run/)' },
+      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|workers/|run/)' },
       { path: '^src/run/' },
+    ),
+    forbid(
+      'workers-are-for-commands',
+      'That a run is spread over processes only the commands know, which begin it.',
+      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|workers/)' },
+      { path: '^src/workers/' },
     ),
     forbid(
       'preflight-stands-on-the-middle',
       'What is found out before the start is asked for by commands and runs, never by the parts.',
-      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|run/|preflight/)' },
+      { path: '^src/', pathNot: '^src/(cli/|index\\.ts$|commands/|workers/|run/|preflight/)' },
       { path: '^src/preflight/' },
     ),
     forbid(

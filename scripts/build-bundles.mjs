@@ -58,6 +58,7 @@ async function bundleTypes(from, to) {
 }
 
 await bundle('cli.js', 'cli.bundle.js', whole);
+await bundle('workers/job-process.js', 'job-process.bundle.js', whole);
 await bundle('watch/probe-worker.js', 'probe-worker.bundle.js', whole);
 await bundle('index.js', 'library.js', { ...common, packages: 'external' });
 await bundleTypes('index.d.ts', 'library.d.ts');

@@ -12,5 +12,8 @@ export const version = manifest.version;
 /** The page that shows a run in a browser. */
 export const pageFile = new URL('../dist/page.html', import.meta.url);
 
+/** What runs a job of `--workers` or `cluster-import worker` in a process of its own. */
+export const jobProcessFile = new URL('../dist/job-process.bundle.js', import.meta.url);
+
 /** What runs on the thread that measures what a client of the source feels. */
 export const probeWorkerFile = new URL('../dist/probe-worker.bundle.js', import.meta.url);

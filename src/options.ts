@@ -10,6 +10,7 @@ import {
   bytes,
   choice,
   count,
+  countOrAuto,
   duration,
   flag,
   type Given,
@@ -285,6 +286,18 @@ const limitRows = {
 
 export type LimitOptions = Values<typeof limitRows>;
 
+/** How a run is spread. */
+const spreadRows = {
+  /** So many processes of this machine take the sources among them; 1: this one does. */
+  workers: countOrAuto(
+    {
+      flag: '--workers <n|auto>',
+      help: 'so many processes of this machine take the sources among them; auto: as many as cores',
+    },
+    { fallback: 1, min: 1, max: 256 },
+  ),
+} satisfies Rows;
+
 /** How people and programs watch a run, and steer it. */
 const watchingRows = {
   /** Serve Prometheus metrics there. */
@@ -349,6 +362,7 @@ export const importRows = {
   ...patienceRows,
   ...safetyRows,
   ...limitRows,
+  ...spreadRows,
   ...watchingRows,
   ...bookkeepingRows,
 } satisfies Rows;
@@ -381,6 +395,7 @@ export type ImportOptions = EndpointOptions &
   PatienceOptions &
   SafetyOptions &
   LimitOptions &
+  Values<typeof spreadRows> &
   WatchingOptions &
   BookkeepingOptions;
 export type CliOptions = Values<typeof cliRows>;

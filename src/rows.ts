@@ -253,6 +253,16 @@ export function count(words: Words, bounds: Bounds): Row<number> {
   return measure(words, bounds, { '': 1 }, wholeNumber, '');
 }
 
+/** A whole number, or `auto`. */
+export function countOrAuto(words: Words, bounds: Bounds): Row<number | 'auto', number | 'auto'> {
+  const row = measure(words, bounds, { '': 1 }, 'a whole number, or auto', '');
+  return {
+    ...row,
+    choices: ['auto'],
+    read: (value) => (value === 'auto' ? value : row.read(value)),
+  };
+}
+
 /** A whole number that may be left out. */
 export function optionalCount(
   words: Words,

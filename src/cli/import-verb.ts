@@ -36,7 +36,7 @@ const groups = [
     title: 'Speed',
     names: [
       ...['maxRate', 'maxBandwidth', 'maxSourceLatencyMs'],
-      ...['mover', 'splitAboveBytes', 'maxBlockMs'],
+      ...['mover', 'splitAboveBytes', 'maxBlockMs', 'workers'],
     ],
   },
   {

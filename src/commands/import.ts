@@ -2,6 +2,7 @@
  * The main job from its first check to its report: what the command line and the library
  * (start-import.ts) run.
  */
+import { availableParallelism } from 'node:os';
 import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, PreflightError, UsageError, messageOf } from '../errors.js';
 import { formatCount } from '../format.js';
@@ -16,11 +17,17 @@ import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
 import type { SourceEnd } from '../run/source-run.js';
 import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
-import { preflight } from '../preflight/preflight.js';
+import { type Facts, preflight } from '../preflight/preflight.js';
+import { serverIdOf } from '../preflight/source-facts.js';
 import { announce, createReporter, type Reporter } from '../run/reporter.js';
 import type { Steering } from '../run/steer.js';
 import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
+import { createProcessRunner } from '../workers/process-runner.js';
+import { type JobRunner } from '../workers/job-runner.js';
+import { secretsOf } from '../workers/source-job.js';
+import { refusingTakeover } from '../workers/takeover.js';
+import { createSpreadRuns } from '../workers/spread-runs.js';
 
 /** The live things that come with the options. All may be left out. */
 export interface ImportContext {
@@ -96,7 +103,14 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
-    const runs = createSourceRuns(facts, options, reporter.logger, files.soFar, eviction, told);
+    const { logger } = reporter;
+    if (isSpread(facts, options)) await tellTakeover(facts, options, warn);
+    const runs = isSpread(facts, options)
+      ? createSpreadRuns(facts, options, files.soFar, processesFor(facts, options), {
+          logger,
+          warn,
+        })
+      : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
     try {
       await runs.follow?.join();
       watch = await watchRun({ runs, facts, options, reporter, warnings, signal });
@@ -126,6 +140,38 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     await watch?.linger();
     watch?.close();
   }
+}
+
+/**
+ * Whether other processes import the sources. What is little, or needs all of them in one place, stays in
+ * this one.
+ */
+function isSpread(facts: Facts, { workers, dryRun, follow, onlyKeys }: ImportOptions): boolean {
+  if (workers === 1 || dryRun || follow || onlyKeys !== undefined) return false;
+  return serverCount(facts) > 1;
+}
+
+/** Where connections can't be closed, whoever takes a job over waits instead. */
+async function tellTakeover(
+  facts: Facts,
+  { timeoutMs }: Pick<ImportOptions, 'timeoutMs'>,
+  warn: (sentence: string) => void,
+): Promise<void> {
+  const refusing = await refusingTakeover(facts, timeoutMs);
+  if (refusing.length === 0) return;
+  warn(
+    `${refusing.join(', ')}: this user may not run CLIENT LIST, SETNAME and KILL there, by which whoever goes on after a process that died closes what connections it had: instead it waits until they are gone.`,
+  );
+}
+
+/** A file is a server of its own. */
+function serverCount({ sources }: Facts): number {
+  return new Set(sources.map(serverIdOf)).size;
+}
+
+function processesFor(facts: Facts, { workers }: Pick<ImportOptions, 'workers'>): JobRunner {
+  const most = workers === 'auto' ? availableParallelism() : workers;
+  return createProcessRunner(Math.min(most, serverCount(facts)), secretsOf(facts));
 }
 
 /**

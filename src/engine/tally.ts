@@ -182,7 +182,10 @@ export function joinTallies(tallies: readonly Tally[]): Tally {
   };
 }
 
-function joinSnapshots(parts: readonly TallySnapshot[]): Omit<TallySnapshot, 'latestFailures'> {
+/** Where some of them stand counts by how many keys they have. */
+export function joinSnapshots(
+  parts: readonly TallySnapshot[],
+): Omit<TallySnapshot, 'latestFailures'> {
   const sum = (read: (part: TallySnapshot) => number): number =>
     parts.reduce((total, part) => total + read(part), 0);
   const weight = ({ moved, gone, sourceKeysLeft }: TallySnapshot): number =>

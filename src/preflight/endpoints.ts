@@ -34,7 +34,22 @@ export async function readEndpoint(
 ): Promise<Endpoint> {
   const nat = options.nat.map(parseNat);
   const sentinels = flag === '--from' ? parseSentinels(text, flag, nat) : undefined;
-  const endpoint = sentinels ?? parseEndpoint(text, flag);
+  return withAccess(sentinels ?? parseEndpoint(text, flag), side, options, flag);
+}
+
+/**
+ * The endpoint with what the options say of passwords and certificates.
+ * @throws UsageError when a file that belongs to it can't be used.
+ */
+export async function withAccess(
+  endpoint: Endpoint,
+  side: Side,
+  options: AccessOptions & {
+    readonly from?: string | readonly string[];
+    readonly fromCluster?: string | undefined;
+  },
+  flag = `--${side}`,
+): Promise<Endpoint> {
   const access = accessTo(side, options);
   const password =
     access.passwordFile === undefined

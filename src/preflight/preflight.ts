@@ -10,7 +10,7 @@ import { parseNat } from '../redis/nat.js';
 import { readServerFacts } from '../redis/server.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
-import { leftOut, readOrigins } from './origins.js';
+import { leftOut, type Origin, readOrigins } from './origins.js';
 import { openDump } from './dump.js';
 import { dumpsIn } from './dump-names.js';
 import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
@@ -77,11 +77,14 @@ export interface Listener {
 const nobody = (): void => undefined;
 
 /**
+ * @param origins the databases to take, where they are known already, and the room in the cluster was
+ *   looked at for all sources together; undefined: the options name them.
  * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
  */
 export async function preflight(
   options: ImportOptions,
   { warn, tell = nobody, signal = new AbortController().signal }: Listener,
+  origins?: readonly Origin[],
 ): Promise<Facts> {
   const { timeoutMs } = options;
   checkPrefix(options.keyPrefix);
@@ -107,7 +110,7 @@ export async function preflight(
     for (const file of files.read) dumps.push(await openDump(file, options, { warn, signal }));
     const asServers = { servers: files.servers, dumps: files.read.length };
     const found: FoundServer[] = [];
-    for (const origin of await readOrigins(options, warn, asServers)) {
+    for (const origin of origins ?? (await readOrigins(options, warn, asServers))) {
       const control = opened(await openControl(origin.endpoint, { side: 'from', timeoutMs }));
       found.push(await readSource(control, origin));
     }
@@ -130,7 +133,7 @@ export async function preflight(
     const servers: ServerSourceFacts[] = [];
     for (const source of checked) servers.push(await meet(source, target, options, warn));
     const sources: readonly SourceFacts[] = [...dumps, ...servers];
-    await checkRoom(sources, target, options, warn);
+    if (!origins) await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, settled: () => files.settled(), close };
 

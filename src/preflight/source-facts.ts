@@ -47,6 +47,8 @@ export interface DumpFacts extends AnySourceFacts {
 export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
   readonly kind: 'server';
   readonly endpoint: Endpoint;
+  /** The file that the server was started for; undefined: it is a server of its own. */
+  readonly file: string | undefined;
   /** It is a master of a cluster: one command takes keys of one slot only. */
   readonly inCluster: boolean;
   /** The server's databases that hold keys, by number. */
@@ -104,6 +106,7 @@ export async function readSource(
     db: endpoint.db,
     name: file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db),
     job,
+    file,
     isFile: file !== undefined,
     inCluster,
     filled: databasesIn(keyspace),

@@ -11,6 +11,7 @@
 import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
+import { connectionName, type Identity, ownIdentity } from './identity.js';
 import { createOutput, type Output } from './output.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
 import { openSocket } from './socket.js';
@@ -67,7 +68,20 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
       throw new ConnectionError(`${address} refused the connection: ${reply.text}`);
     }
   }
+  const identity = ownIdentity();
+  if (identity) await identified(connection, identity);
   return connection;
+}
+
+/** Whether a server takes names was found out before the start: that is no reason to do without it now. */
+async function identified(connection: Connection, identity: Identity): Promise<void> {
+  try {
+    await connection.call('CLIENT', 'SETNAME', connectionName(identity));
+    await identity.confirm();
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
 }
 
 function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<Connection> {

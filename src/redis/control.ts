@@ -11,6 +11,7 @@
 import { Redis } from 'ioredis';
 import { ConnectionError, errorOf, type ImportError, RefusedError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
+import { connectionName, type Identity, ownIdentity } from './identity.js';
 import { nameOfCommand, type Side, sentence } from './sentences.js';
 import { tlsOptions } from './tls.js';
 
@@ -107,11 +108,24 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   try {
     await guarded('connect', () => client.connect());
     await logIn(control);
+    const identity = ownIdentity();
+    if (identity) await identified(control, identity);
     return control;
   } catch (error) {
     control.close();
     throw error;
   }
+}
+
+/** As those of the data plane are (connection.ts). */
+async function identified(control: Control, identity: Identity): Promise<void> {
+  await control.call('CLIENT', 'SETNAME', connectionName(identity)).catch(ifRefused);
+  await identity.confirm();
+}
+
+/** Whether a server takes names was found out before the start. */
+function ifRefused(error: unknown): void {
+  if (!(error instanceof RefusedError)) throw error;
 }
 
 async function logIn(control: Control): Promise<void> {

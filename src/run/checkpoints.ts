@@ -3,25 +3,34 @@
  * (One that moves has no need of that: what has been moved is not at the source any more.)
  */
 import type { Checkpoint } from '../engine/pipeline.js';
-import type { ScanPosition } from '../types.js';
+import type { ScanPosition, TallySnapshot } from '../types.js';
 
 const everyMs = 5000;
 /** When it was not to be had, some time passes: each try lets the flow run dry. */
 const pauseMs = 30_000;
 
+/** Where a scan stood when every key before that was where it should be. */
+export interface Settled {
+  readonly position: ScanPosition;
+  /** What this run had counted by then; undefined: an earlier run came so far. */
+  readonly tally: TallySnapshot | undefined;
+}
+
 export interface Checkpoints extends Checkpoint {
-  readonly last: ScanPosition | undefined;
+  readonly last: Settled | undefined;
 }
 
 /**
  * @param position where the scan is now.
+ * @param counted what has been counted so far.
  * @param startedAt where it began, if an earlier run had come so far.
  */
 export function createCheckpoints(
   position: () => ScanPosition | undefined,
+  counted: () => TallySnapshot,
   startedAt?: ScanPosition,
 ): Checkpoints {
-  let last = startedAt;
+  let last: Settled | undefined = startedAt && { position: startedAt, tally: undefined };
   let dueAtMs = performance.now() + everyMs;
   return {
     get last() {
@@ -29,8 +38,13 @@ export function createCheckpoints(
     },
     isDue: () => performance.now() >= dueAtMs,
     reached(isReached) {
-      if (isReached) last = position();
+      if (isReached) last = settledAt(position(), counted());
       dueAtMs = performance.now() + (isReached ? everyMs : pauseMs);
     },
   };
+}
+
+/** Where the scan has no position, nothing can be gone on with. */
+function settledAt(position: ScanPosition | undefined, tally: TallySnapshot): Settled | undefined {
+  return position && { position, tally };
 }

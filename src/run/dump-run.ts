@@ -65,7 +65,11 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
     prefixFor: prefixes(options, name),
     onLibraries: (codes) => loadLibraries(codes, plan, options, libraries, warn),
   });
-  const checkpoints = createCheckpoints(() => source.position, startAt);
+  const checkpoints = createCheckpoints(
+    () => source.position,
+    () => tally.snapshot(),
+    startAt,
+  );
   const tally = createTally(source, 'copy');
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
   const aside = createSideChannel(noSource, connectNode);
@@ -94,7 +98,7 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
     tally,
     mover,
     census,
-    get settledPosition() {
+    get settled() {
       return checkpoints.last;
     },
     async run(signal) {

@@ -137,7 +137,13 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
   const wanted = selectsAll(options) ? listed : selectedSource(listed, link, health, options);
   const source = prefix === undefined ? wanted : renamedSource(wanted, prefix);
   const checkpoints =
-    copy && !onlyKeys && !followed ? createCheckpoints(() => scan.position, startAt) : undefined;
+    copy && !onlyKeys && !followed
+      ? createCheckpoints(
+          () => scan.position,
+          () => tally.snapshot(),
+          startAt,
+        )
+      : undefined;
   const tally = createTally(source, copy ? 'copy' : 'move');
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
@@ -169,7 +175,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     tally,
     mover,
     census,
-    get settledPosition() {
+    get settled() {
       return checkpoints?.last;
     },
     async run(signal) {

@@ -1,16 +1,17 @@
 /** The import of one source: what those see of it who watch it, wherever it runs, and what it can do. */
-import type { ScanPosition, Tally } from '../types.js';
+import type { Tally } from '../types.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { Census } from '../movers/counting.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
+import type { Settled } from './checkpoints.js';
 
 /** The import of one source, as others see it. */
 export interface SourceView {
   readonly source: SourceFacts;
   readonly tally: Tally;
   readonly mover: MoverInUse;
-  /** Of a scan: before it, every key is where it should be. */
-  readonly settledPosition: ScanPosition | undefined;
+  /** How far its scan has come for good; undefined: it can't be gone on with there. */
+  readonly settled: Settled | undefined;
   /** What `--dry-run` has counted. */
   readonly census: Census;
 }

@@ -169,9 +169,7 @@ export function createSourceRuns(
     mover: joinMovers(all, running),
     positions: () =>
       Object.fromEntries(
-        all.flatMap(({ source, settledPosition }) =>
-          settledPosition ? [[source.name, settledPosition]] : [],
-        ),
+        all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
       ),
     async run(signal) {
       signal.addEventListener('abort', () => {

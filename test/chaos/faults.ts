@@ -7,6 +7,7 @@ import type { Proxy } from '../support/proxy.js';
 import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
+import type { State } from '../../src/watch/orders.js';
 import type { CurrentRun } from './importer.js';
 import { type FaultKind, longestStopMs, type PlannedFault } from './plan.js';
 import { everyMs, type Servers } from './servers.js';
@@ -144,13 +145,19 @@ const injections: Readonly<Record<Injectable, Injection>> = {
     const setTimeouts = (seconds: number): Promise<unknown> =>
       Promise.all(all.map((server) => configure(server, 'timeout', seconds)));
     const pid = await waitFor('a run', () => importer.pid);
-    const order = (word: string): ReturnType<typeof runCli> =>
-      runCli(['ctl', word, '--pid', String(pid)]);
+    const order = (...words: string[]): ReturnType<typeof runCli> =>
+      runCli(['ctl', ...words, '--pid', String(pid)]);
     const { code, stderr } = await order('pause');
     trace(`paused: ${code === 0 ? 'yes' : stderr}`);
     if (code !== 0) return;
     // What is in flight is finished first: a connection that is lost under it leaves keys in doubt.
-    await sleep(500);
+    const isAtRest = async (): Promise<boolean> => {
+      const { code: asked, stdout } = await order('status', '--json');
+      if (asked !== 0) return true;
+      const { nodes } = JSON.parse(stdout) as State;
+      return nodes.every(({ inflightKeys }) => inflightKeys === 0);
+    };
+    await waitFor('what is in flight to end', isAtRest);
     await setTimeouts(1);
     try {
       await sleep(2500);

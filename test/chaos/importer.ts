@@ -51,8 +51,7 @@ export class Starter implements CurrentRun {
     this.#current = startCli([...args, '--json', '--quiet']);
     const { code, stdout, stderr } = await this.#current.done;
     this.#current = undefined;
-    const report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
-    return { code, report, stderr, startedMs, endedMs: Date.now() };
+    return { code, report: reportIn(stdout), stderr, startedMs, endedMs: Date.now() };
   }
 
   async kill(): Promise<void> {
@@ -60,6 +59,13 @@ export class Starter implements CurrentRun {
     killed?.signal('SIGKILL');
     await killed?.done;
   }
+}
+
+/** What a run printed; undefined: it was refused, or killed. */
+function reportIn(stdout: string): Report | undefined {
+  if (!stdout.startsWith('{')) return undefined;
+  const printed = JSON.parse(stdout) as Partial<Report>;
+  return printed.keys === undefined ? undefined : (printed as Report);
 }
 
 /** @param listSource lists the source's keys. */

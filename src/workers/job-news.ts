@@ -1,0 +1,132 @@
+/**
+ * What whoever runs a job says while it lasts, and how it ended: plain JSON, so that it can come from
+ * anywhere. Everything in it is a state, but for events, which are those since the news before.
+ */
+import type { MoverInUse } from '../watch/sampler.js';
+import { joinSnapshots } from '../engine/tally.js';
+import type { BatchEvent, KeyFailure, ScanPosition, TallySnapshot } from '../types.js';
+
+/** A key that was left behind; its bytes are base64. */
+interface FailureOnWire extends Omit<KeyFailure, 'key'> {
+  readonly key: string;
+}
+
+type TallyOnWire = Omit<TallySnapshot, 'failures' | 'latestFailures'> & {
+  readonly failures: readonly FailureOnWire[];
+  readonly latestFailures: readonly FailureOnWire[];
+};
+
+/** How far the import of one source has come, all attempts together. */
+export interface SourceProgress {
+  readonly tally: TallyOnWire;
+  readonly mover: MoverInUse;
+  /** Before it every key is where it should be, and this is what the tally said there; null: nobody knows. */
+  readonly settled: { readonly position: ScanPosition; readonly tally: TallyOnWire } | null;
+}
+
+export interface JobNews {
+  /** By source. */
+  readonly sources: Readonly<Record<string, SourceProgress>>;
+  /** The batches that have ended. */
+  readonly batches: Readonly<Record<string, readonly BatchEvent[]>>;
+  readonly failures: Readonly<Record<string, readonly FailureOnWire[]>>;
+  readonly warnings: readonly string[];
+  readonly log: readonly LogLine[];
+  /** How long clients of the source had to wait in the last moment; null: it was not measured. */
+  readonly latencySeconds: number | null;
+}
+
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly fields: object;
+  readonly message: string;
+}
+
+/** How a job came to its end. */
+export type JobEnd =
+  | { readonly sources: Readonly<Record<string, EndOfSource>>; readonly news: JobNews }
+  /** It could not begin; nothing was moved. */
+  | { readonly refused: string };
+
+/** Why a source had to stop midway; `error` is null where it came to its end. */
+export interface EndOfSource {
+  readonly error: string | null;
+  readonly isFinal: boolean;
+}
+
+/** What a job is told while it lasts; null is no limit. */
+export interface JobOrders {
+  readonly keysPerSecond: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly sourceLatencyMs: number | null;
+  /** Somebody wants to know how long clients of the source wait. */
+  readonly measuresLatency: boolean;
+  readonly isPaused: boolean;
+}
+
+export function failureOnWire(failure: KeyFailure): FailureOnWire {
+  return { ...failure, key: failure.key.toString('base64') };
+}
+
+export function failureOf(failure: FailureOnWire): KeyFailure {
+  return { ...failure, key: Buffer.from(failure.key, 'base64') };
+}
+
+export function tallyOnWire(snapshot: TallySnapshot): TallyOnWire {
+  const { failures, latestFailures } = snapshot;
+  return {
+    ...snapshot,
+    failures: failures.map(failureOnWire),
+    latestFailures: latestFailures.map(failureOnWire),
+  };
+}
+
+export function tallyOf(wire: TallyOnWire): TallySnapshot {
+  const { failures, latestFailures } = wire;
+  return {
+    ...wire,
+    failures: failures.map(failureOf),
+    latestFailures: latestFailures.map(failureOf),
+  };
+}
+
+/**
+ * What still counts of a source's earlier attempts. Where a scan is gone on with, that is what was counted up
+ * to its position. Else all keys that are left are met again, those that failed among them: what counts is
+ * what has gone from the source, or, of a copy, nothing.
+ */
+export function countedBefore(
+  progress: SourceProgress | undefined,
+  copies: boolean,
+): TallySnapshot | undefined {
+  if (!progress) return undefined;
+  if (copies) return progress.settled ? atRest(tallyOf(progress.settled.tally)) : undefined;
+  const tally = atRest(tallyOf(progress.tally));
+  const { moved, gone } = tally;
+  return {
+    ...tally,
+    scanned: moved + gone,
+    conflicting: 0,
+    failed: 0,
+    failures: [],
+    latestFailures: [],
+  };
+}
+
+/** What was under way when its process died is not any more. */
+function atRest(tally: TallySnapshot): TallySnapshot {
+  return { ...tally, nodes: tally.nodes.map((node) => ({ ...node, inflightKeys: 0 })) };
+}
+
+/** The counts of earlier attempts and of this one; where it stands, this one says. */
+export function addCounts(before: TallySnapshot | undefined, now: TallySnapshot): TallySnapshot {
+  if (!before) return now;
+  const { progress, earlierShare, sourceKeysLeft, latestFailures } = now;
+  return {
+    ...joinSnapshots([before, now]),
+    progress,
+    earlierShare,
+    sourceKeysLeft,
+    latestFailures: latestFailures.length > 0 ? latestFailures : before.latestFailures,
+  };
+}

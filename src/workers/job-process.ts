@@ -1,0 +1,87 @@
+/**
+ * A process that runs one job for its parent (process-runner.ts), and ends with it. A process of its own for
+ * each job, so that none can take another one down with it, and what is left of it ends with it.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors.js';
+import { identifyAs, type Identity } from '../redis/identity.js';
+import type { JobEnd, JobNews, JobOrders } from './job-news.js';
+import { runJob } from './run-job.js';
+import type { JobSecrets, SourceJob } from './source-job.js';
+
+export type ToJob =
+  | {
+      readonly kind: 'begin';
+      readonly job: SourceJob;
+      readonly secrets: JobSecrets;
+      readonly orders: JobOrders;
+      /** How long what an attempt before had sent may be under way, where its connections can't be closed. */
+      readonly othersLastMs: number;
+    }
+  | { readonly kind: 'orders'; readonly orders: JobOrders }
+  | { readonly kind: 'stop' };
+
+export type FromJob =
+  | { readonly kind: 'news'; readonly news: JobNews }
+  | { readonly kind: 'end'; readonly end: JobEnd };
+
+const unexpectedErrorCode = 3;
+const stop = new AbortController();
+let obey: ((orders: JobOrders) => void) | undefined;
+let lastOrders: JobOrders | undefined;
+
+// A terminal sends these to all of its processes: the parent says what is to be done.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])
+  process.on(signal, () => undefined);
+// Without the parent nobody hears what becomes of keys. What is under way is as it would be after a kill.
+process.on('disconnect', () => {
+  process.exit(unexpectedErrorCode);
+});
+process.on('message', (message: ToJob) => {
+  if (message.kind === 'stop') stop.abort();
+  else if (message.kind === 'orders') {
+    lastOrders = message.orders;
+    obey?.(message.orders);
+  } else {
+    void begin(message);
+  }
+});
+
+async function begin(given: ToJob & { readonly kind: 'begin' }): Promise<void> {
+  const { job, secrets, orders, othersLastMs } = given;
+  let end: JobEnd;
+  try {
+    const identity: Identity = {
+      work: job.work,
+      attempt: randomUUID(),
+      // The parent ends the process of the attempt before.
+      confirm: () => Promise.resolve(),
+    };
+    identifyAs(identity);
+    end = await runJob(job, {
+      secrets,
+      identity,
+      othersAreGone: () => delay(othersLastMs),
+      orders,
+      signal: stop.signal,
+      tell: (news) => {
+        send({ kind: 'news', news });
+      },
+      onBegin(takesOrders) {
+        obey = takesOrders;
+        if (lastOrders) obey(lastOrders);
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`unexpected error: ${messageOf(error)}\n`);
+    process.exit(unexpectedErrorCode);
+  }
+  process.send?.({ kind: 'end', end } satisfies FromJob, () => {
+    process.exit(0);
+  });
+}
+
+function send(message: FromJob): void {
+  process.send?.(message);
+}

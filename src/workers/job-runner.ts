@@ -1,0 +1,28 @@
+/** Whoever runs jobs: processes of this machine, or workers anywhere. */
+import type { JobEnd, JobNews, JobOrders } from './job-news.js';
+import type { SourceJob } from './source-job.js';
+
+export interface JobRunner {
+  /** How many jobs it takes at one time. */
+  readonly atOnce: number;
+  /**
+   * Begins an attempt.
+   * @param orders what holds from the start.
+   * @param hear is called with what the attempt says, in its order, and not after it has ended.
+   */
+  begin(job: SourceJob, orders: JobOrders, hear: (news: JobNews) => void): RunningJob;
+  /** Ends what is left, at once. */
+  close(): void;
+}
+
+export interface RunningJob {
+  readonly ended: Promise<JobEnd | Death>;
+  obey(orders: JobOrders): void;
+  /** Lets it finish the batches in flight. */
+  stop(): void;
+}
+
+/** It ended without a word; the clause says how. */
+export interface Death {
+  readonly died: string;
+}

@@ -1,0 +1,84 @@
+/** The import of a source in another process, as those see it here who watch it. */
+import type { Census } from '../movers/counting.js';
+import type { SourceFacts } from '../preflight/source-facts.js';
+import type { Settled } from '../run/checkpoints.js';
+import type { SourceView } from '../run/source-run.js';
+import type { BatchEvent, KeyFailure, ScanPosition, Tally, TallySnapshot } from '../types.js';
+import type { MoverInUse } from '../watch/sampler.js';
+import { failureOf, type JobNews, type SourceProgress, tallyOf } from './job-news.js';
+
+export class RemoteSource implements SourceView {
+  readonly source: SourceFacts;
+  readonly tally: Tally;
+  /** Nothing is counted elsewhere: a dry run stays in one process. */
+  readonly census: Census = { types: new Map(), present: 0, shared: 0 };
+  #progress: SourceProgress | undefined;
+  #startAt: ScanPosition | undefined;
+  #isDone = false;
+  readonly #startedAtMs = Date.now();
+  readonly #batchListeners: ((event: BatchEvent) => void)[] = [];
+  readonly #failureListeners: ((failure: KeyFailure) => void)[] = [];
+
+  /** @param startAt where an earlier run's scan had come to. */
+  constructor(source: SourceFacts, startAt: ScanPosition | undefined) {
+    this.source = source;
+    this.#startAt = startAt;
+    this.tally = {
+      snapshot: () => this.#snapshot(),
+      onBatch: (listener) => this.#batchListeners.push(listener),
+      onFailure: (listener) => this.#failureListeners.push(listener),
+    };
+  }
+
+  /** What whoever runs it said last; undefined: nothing yet. */
+  get progress(): SourceProgress | undefined {
+    return this.#progress;
+  }
+
+  get mover(): MoverInUse {
+    return this.#progress?.mover ?? { name: 'relay', reason: 'it has not begun yet' };
+  }
+
+  get settled(): Settled | undefined {
+    const settled = this.#progress?.settled;
+    if (settled) return { position: settled.position, tally: tallyOf(settled.tally) };
+    return this.#startAt && { position: this.#startAt, tally: undefined };
+  }
+
+  hear({ sources, batches, failures }: JobNews): void {
+    const { name } = this.source;
+    this.#progress = sources[name] ?? this.#progress;
+    for (const event of batches[name] ?? []) {
+      for (const listener of this.#batchListeners) listener(event);
+    }
+    for (const failure of failures[name] ?? []) {
+      for (const listener of this.#failureListeners) listener(failureOf(failure));
+    }
+  }
+
+  /** It came to its end: nothing of it is under way any more. */
+  end(): void {
+    this.#isDone = true;
+  }
+
+  #snapshot(): TallySnapshot {
+    if (this.#progress) return tallyOf(this.#progress.tally);
+    return {
+      startedAtMs: this.#startedAtMs,
+      scanned: 0,
+      moved: 0,
+      gone: 0,
+      conflicting: 0,
+      failed: 0,
+      bytes: 0,
+      retries: 0,
+      redirects: 0,
+      nodes: [],
+      failures: [],
+      latestFailures: [],
+      progress: this.#isDone ? 1 : 0,
+      earlierShare: 0,
+      sourceKeysLeft: this.source.keys,
+    };
+  }
+}

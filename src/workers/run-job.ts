@@ -1,0 +1,259 @@
+/** Runs a job in this process, and says how it goes. */
+import { ImportError, StoppedError } from '../errors.js';
+import { withAccess } from '../preflight/endpoints.js';
+import type { Origin } from '../preflight/origins.js';
+import type { Identity } from '../redis/identity.js';
+import { type Facts, preflight } from '../preflight/preflight.js';
+import { type EvictionWatch, watchEviction } from '../run/eviction.js';
+import type { SourceEnd, SourceView } from '../run/source-run.js';
+import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
+import { untilStopped } from '../run/until-stopped.js';
+import type { BatchEvent, KeyFailure, Logger, TallySnapshot } from '../types.js';
+import {
+  addCounts,
+  countedBefore,
+  type EndOfSource,
+  failureOnWire,
+  type JobEnd,
+  type JobNews,
+  type JobOrders,
+  type LogLine,
+  type SourceProgress,
+  tallyOnWire,
+} from './job-news.js';
+import type { JobSecrets, SourceJob } from './source-job.js';
+import { closeOthersEverywhere } from './takeover.js';
+
+/** Often enough for what people look at. */
+const tellEveryMs = 200;
+
+export interface JobContext {
+  readonly secrets: JobSecrets;
+  /** What its connections carry. */
+  readonly identity: Identity;
+  /** Waits until nothing of an attempt before can still be under way, where its connections can't be closed. */
+  readonly othersAreGone: () => Promise<void>;
+  /** What holds from the start. */
+  readonly orders: JobOrders;
+  /** Once aborted, the batches in flight are finished. */
+  readonly signal: AbortSignal;
+  /** Takes what there is to say, several times a second. */
+  readonly tell: (news: JobNews) => void;
+  /** Is called once, with what takes orders from then on. */
+  readonly onBegin: (obey: (orders: JobOrders) => void) => void;
+}
+
+export async function runJob(job: SourceJob, context: JobContext): Promise<JobEnd> {
+  const { secrets, signal, tell } = context;
+  const options = { ...job.options, ...secrets };
+  const told = createTold();
+  let facts: Facts | undefined;
+  let eviction: EvictionWatch | undefined;
+  let runs: SourceRuns | undefined;
+  try {
+    const origins = await Promise.all(job.origins.map((origin) => reached(origin, options)));
+    // What the checks have to say was said before the run began.
+    const listener = { ...told, signal };
+    facts = await untilStopped(
+      preflight(options, listener, origins.length > 0 ? origins : undefined),
+      signal,
+    );
+    const refusing = await closeOthersEverywhere(facts, options.timeoutMs, context.identity);
+    if (refusing.length > 0 && job.attempt > 1) await context.othersAreGone();
+    eviction = watchEviction(facts, options);
+    runs = createSourceRuns(facts, options, told.logger, soFarOf(job), eviction, told);
+    const reports = runs.all.map((view) => createSourceReport(view, job));
+    const news = (): JobNews => ({
+      sources: Object.fromEntries(reports.map(({ name, progress }) => [name, progress()])),
+      batches: Object.fromEntries(reports.map(({ name, batches }) => [name, batches.splice(0)])),
+      failures: Object.fromEntries(
+        reports.map(({ name, failures }) => [name, failures.splice(0).map(failureOnWire)]),
+      ),
+      ...told.take(),
+    });
+    const { latency } = runs;
+    latency.onTold(told.noteLatency);
+    const obey = obeying(runs);
+    obey(context.orders);
+    context.onBegin(obey);
+    told.begin();
+    const telling = setInterval(() => {
+      tell(news());
+    }, tellEveryMs);
+    try {
+      const ends = await work(runs, eviction, signal);
+      if (ends.some(({ error }) => error !== undefined)) await facts.settled();
+      return { sources: Object.fromEntries(ends.map(endOnWire)), news: news() };
+    } finally {
+      clearInterval(telling);
+    }
+  } catch (error) {
+    if (error instanceof StoppedError) return nothingDone(job);
+    if (!(error instanceof ImportError)) throw error;
+    return { refused: error.message };
+  } finally {
+    runs?.close();
+    eviction?.close();
+    facts?.close();
+  }
+}
+
+/** Runs the sources to their end, or until a node evicts. */
+async function work(
+  runs: SourceRuns,
+  eviction: EvictionWatch,
+  signal: AbortSignal,
+): Promise<readonly SourceEnd[]> {
+  const stop = new AbortController();
+  eviction.begin(() => {
+    stop.abort();
+  });
+  const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
+  const { error } = await eviction.end();
+  return error === undefined ? ends : ends.map((end) => ({ ...end, error }));
+}
+
+async function reached(origin: Origin, options: SourceJob['options']): Promise<Origin> {
+  return { ...origin, endpoint: await withAccess(origin.endpoint, 'from', options) };
+}
+
+/** What was found out of the whole job holds for this part of it: there are other sources. */
+function soFarOf({ decision, startAts, before, options, attempt }: SourceJob) {
+  const positions = Object.entries(before).flatMap(([name, { settled }]) =>
+    settled ? [[name, settled.position] as const] : [],
+  );
+  return {
+    isOnlySource: false,
+    decision: {
+      startedEmpty: decision.startedEmpty,
+      goesOn: decision.goesOn || attempt > 1,
+      overwrites: false,
+      recallsMoved: false,
+    },
+    moved: undefined,
+    movedBefore: 0,
+    startAts: options.copy ? { ...startAts, ...Object.fromEntries(positions) } : {},
+    followAt: {},
+    onlyKeys: undefined,
+  };
+}
+
+interface SourceReport {
+  readonly name: string;
+  readonly batches: BatchEvent[];
+  readonly failures: KeyFailure[];
+  readonly progress: () => SourceProgress;
+}
+
+function createSourceReport(view: SourceView, { options, before }: SourceJob): SourceReport {
+  const { name } = view.source;
+  const earlier = countedBefore(before[name], options.copy);
+  const batches: BatchEvent[] = [];
+  const failures: KeyFailure[] = [];
+  view.tally.onBatch((event) => batches.push(event));
+  view.tally.onFailure((failure) => failures.push(failure));
+  const counts = (): TallySnapshot => addCounts(earlier, view.tally.snapshot());
+  return {
+    name,
+    batches,
+    failures,
+    progress() {
+      const { name: mover, reason, measuring } = view.mover;
+      const { settled } = view;
+      return {
+        tally: tallyOnWire(counts()),
+        mover: { name: mover, reason, ...(measuring !== undefined && { measuring }) },
+        settled: settled?.tally
+          ? { position: settled.position, tally: tallyOnWire(addCounts(earlier, settled.tally)) }
+          : (before[name]?.settled ?? null),
+      };
+    },
+  };
+}
+
+function obeying({ throttle, latency }: SourceRuns): (orders: JobOrders) => void {
+  return ({ keysPerSecond, bytesPerSecond, sourceLatencyMs, measuresLatency, isPaused }) => {
+    const next = {
+      keysPerSecond: keysPerSecond ?? undefined,
+      bytesPerSecond: bytesPerSecond ?? undefined,
+    };
+    const { limits } = throttle;
+    // Whoever waits for a turn begins to wait anew when a limit changes.
+    if (
+      limits.keysPerSecond !== next.keysPerSecond ||
+      limits.bytesPerSecond !== next.bytesPerSecond
+    ) {
+      throttle.limit(next);
+    }
+    if (isPaused) throttle.pause();
+    else throttle.resume();
+    const latencyMs = sourceLatencyMs ?? undefined;
+    if (latency.hasServers && latency.limitMs !== latencyMs) latency.limit(latencyMs);
+    if (measuresLatency) latency.begin();
+  };
+}
+
+function endOnWire({ run, error, isFinal }: SourceEnd): readonly [string, EndOfSource] {
+  return [run.source.name, { error: error ?? null, isFinal: isFinal ?? false }];
+}
+
+/** It was stopped before it began. */
+function nothingDone({ sources }: SourceJob): JobEnd {
+  return {
+    sources: Object.fromEntries(sources.map((name) => [name, { error: null, isFinal: false }])),
+    news: {
+      sources: {},
+      batches: {},
+      failures: {},
+      warnings: [],
+      log: [],
+      latencySeconds: null,
+    },
+  };
+}
+
+/** What is kept until it is taken along with the news. */
+interface Told {
+  readonly logger: Logger;
+  /** Heeds what is said from the start of the run on. */
+  readonly warn: (sentence: string) => void;
+  readonly tell: () => void;
+  readonly begin: () => void;
+  readonly noteLatency: (seconds: number) => void;
+  readonly take: () => Pick<JobNews, 'warnings' | 'log' | 'latencySeconds'>;
+}
+
+function createTold(): Told {
+  const warnings: string[] = [];
+  const log: LogLine[] = [];
+  let hasBegun = false;
+  let latencySeconds: number | null = null;
+  const line =
+    (level: LogLine['level']) =>
+    (fields: object, message: string): void => {
+      log.push({ level, fields, message });
+    };
+  return {
+    logger: {
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+    },
+    tell: () => undefined,
+    warn(sentence) {
+      if (hasBegun) warnings.push(sentence);
+    },
+    begin() {
+      hasBegun = true;
+    },
+    noteLatency(seconds) {
+      latencySeconds = seconds;
+    },
+    take() {
+      const known = latencySeconds;
+      latencySeconds = null;
+      return { warnings: warnings.splice(0), log: log.splice(0), latencySeconds: known };
+    },
+  };
+}

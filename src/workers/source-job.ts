@@ -1,0 +1,146 @@
+/**
+ * The import of one server, with all of its databases, or of one file: as plain data, which any process
+ * can run. The databases of a server stay together, because its write counter is the server's.
+ *
+ * It holds no secrets. Whoever runs it has them by other ways: a process of this machine is given them
+ * over its own channel, one of another machine reads them from its environment and its files.
+ */
+import { createHash } from 'node:crypto';
+import type { AccessOptions } from '../access.js';
+import type { ImportOptions } from '../options.js';
+import type { Origin } from '../preflight/origins.js';
+import type { Facts } from '../preflight/preflight.js';
+import { isServer, type ServerSourceFacts, serverIdOf } from '../preflight/source-facts.js';
+import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
+import type { JobSoFar } from '../run/source-runs.js';
+import type { SourceProgress } from './job-news.js';
+
+export interface SourceJob {
+  /** The address of the server, or the path of the file: names it among the jobs of its run. */
+  readonly name: string;
+  /** Its sources, as the report names them. */
+  readonly sources: readonly string[];
+  /** The databases of the server; none: the source is the file in `options.from`. */
+  readonly origins: readonly Origin[];
+  readonly options: ImportOptions;
+  readonly decision: Pick<JobSoFar['decision'], 'startedEmpty' | 'goesOn'>;
+  /** Where the scans of an earlier run had come to, by source. */
+  readonly startAts: JobSoFar['startAts'];
+  /** What its connections are called at servers, whoever has it; no blanks. */
+  readonly work: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** What attempts before this one have done, by source. */
+  readonly before: Readonly<Record<string, SourceProgress>>;
+}
+
+/** What a job needs besides itself to log in. */
+export type JobSecrets = Pick<AccessOptions, 'fromPassword' | 'toPassword' | 'sentinelPassword'>;
+
+/** @param soFar of the whole run. */
+export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): SourceJob[] {
+  const groups = new Map<string, Facts['sources'][number][]>();
+  for (const source of facts.sources) {
+    const id = serverIdOf(source);
+    groups.set(id, [...(groups.get(id) ?? []), source]);
+  }
+  const { startedEmpty, goesOn } = soFar.decision;
+  return [...groups.values()].map((sources) => {
+    const servers = sources.filter(isServer);
+    const names = sources.map(({ name }) => name);
+    const [first] = names as [string];
+    const name = servers[0] ? addressOf(servers[0].endpoint) : first;
+    return {
+      name,
+      work: `cluster-import:${digestOf(facts.target.name, name)}`,
+      sources: names,
+      origins: servers.map(originOf),
+      options: optionsOf(options, servers.length > 0 ? [] : names),
+      decision: { startedEmpty, goesOn },
+      startAts: Object.fromEntries(
+        Object.entries(soFar.startAts).filter(([name]) => names.includes(name)),
+      ),
+      attempt: 1,
+      before: {},
+    };
+  });
+}
+
+/** The secrets of each job, by its name. */
+export function secretsOf({ sources, target }: Facts): ReadonlyMap<string, JobSecrets> {
+  const [master] = target.masters;
+  const toPassword = master && target.topology.endpointOf(master.node).password;
+  return new Map(
+    sources.map((source): [string, JobSecrets] => {
+      if (!isServer(source)) {
+        return [source.name, { fromPassword: undefined, sentinelPassword: undefined, toPassword }];
+      }
+      const { endpoint } = source;
+      const secrets = {
+        fromPassword: endpoint.password,
+        sentinelPassword: endpoint.sentinels?.endpoints[0]?.password,
+        toPassword,
+      };
+      return [addressOf(endpoint), secrets];
+    }),
+  );
+}
+
+/** The same at each start of the run, and for each who takes the job. */
+function digestOf(...words: readonly string[]): string {
+  const bytes = createHash('sha256').update(JSON.stringify(words)).digest();
+  return bytes.toString('hex', 0, 8);
+}
+
+function originOf({ endpoint, inCluster, job, file }: ServerSourceFacts): Origin {
+  return {
+    endpoint: withoutSecrets(endpoint),
+    inCluster,
+    job: job ?? '',
+    ...(file !== undefined && { file }),
+  };
+}
+
+function withoutSecrets(endpoint: Endpoint): Endpoint {
+  const { host, port, socket, tls, username, db, sentinels } = endpoint;
+  return {
+    host,
+    port,
+    tls,
+    db,
+    ...(socket !== undefined && { socket }),
+    ...(username !== undefined && { username }),
+    ...(sentinels && {
+      sentinels: { ...sentinels, endpoints: sentinels.endpoints.map(withoutSecrets) },
+    }),
+  };
+}
+
+/** What only the whole run has, it does itself: files, what people look at, function libraries. */
+function optionsOf(options: ImportOptions, from: readonly string[]): ImportOptions {
+  const { tls, username, host, port } = parseEndpoint(options.to, '--to');
+  const user = username === undefined ? '' : `${encodeURIComponent(username)}@`;
+  return {
+    ...options,
+    from,
+    // From files nothing is ever deleted.
+    copy: options.copy || from.length > 0,
+    fromCluster: undefined,
+    to: `${tls ? 'rediss' : 'redis'}://${user}${addressOf({ host, port })}`,
+    fromPassword: undefined,
+    fromPasswordFile: undefined,
+    toPassword: undefined,
+    toPasswordFile: undefined,
+    sentinelPassword: undefined,
+    functions: options.functions && from.length > 0,
+    workers: 1,
+    metrics: undefined,
+    push: undefined,
+    control: false,
+    measureLatency: false,
+    quiet: true,
+    report: undefined,
+    failedKeys: undefined,
+    state: false,
+  };
+}

@@ -1,0 +1,295 @@
+/**
+ * The sources of a run, each imported by another process: what `createSourceRuns` is for one process. To
+ * those who watch, steer and report the run it is the same.
+ *
+ * A job whose process dies begins again in another one. What the dead one had sent may arrive still; so the
+ * next attempt goes about it as a run does that goes on after a kill: it overwrites nothing.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { joinTallies } from '../engine/tally.js';
+import { PreflightError } from '../errors.js';
+import type { ThrottleLimits } from '../limits/throttle.js';
+import type { ImportOptions } from '../options.js';
+import type { Facts } from '../preflight/preflight.js';
+import { isServer } from '../preflight/source-facts.js';
+import type { SourceLatency } from '../run/source-latency.js';
+import type { SourceEnd, SourceView } from '../run/source-run.js';
+import { joinMovers, type JobSoFar, type SourceRuns } from '../run/source-runs.js';
+import type { SteeredThrottle } from '../run/steer.js';
+import type { Logger } from '../types.js';
+import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
+import type { JobRunner, RunningJob } from './job-runner.js';
+import { shareOut } from './rate-shares.js';
+import { RemoteSource } from './remote-source.js';
+import { jobsOf, type SourceJob } from './source-job.js';
+
+/** A job whose process has died so often without getting anywhere is given up. */
+const mostDeaths = 5;
+const shareOutEveryMs = 1000;
+const againAfterMs = 1000;
+
+/** A job that is under way. */
+interface UnderWay {
+  readonly running: RunningJob;
+  /** Keys and bytes that it had moved when rates were shared out last. */
+  keys: number;
+  bytes: number;
+}
+
+export interface SpreadTold {
+  readonly logger: Logger;
+  readonly warn: (sentence: string) => void;
+}
+
+/** @throws PreflightError when the sources must be imported by one process. */
+export function createSpreadRuns(
+  facts: Facts,
+  options: ImportOptions,
+  soFar: JobSoFar,
+  runner: JobRunner,
+  { logger, warn }: SpreadTold,
+): SourceRuns {
+  checkSpread(soFar);
+  const jobs = jobsOf(facts, options, soFar);
+  const byName = new Map(
+    facts.sources.map((source) => [
+      source.name,
+      new RemoteSource(source, soFar.startAts[source.name]),
+    ]),
+  );
+  const all = [...byName.values()];
+  const underWay = new Map<SourceJob, UnderWay>();
+  const running = new Set<SourceView>();
+  const latencies = new Map<SourceJob, number>();
+  const latencyListeners: ((seconds: number) => void)[] = [];
+  let limits: ThrottleLimits = {
+    keysPerSecond: options.maxRate,
+    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
+  };
+  let isPaused = false;
+  let latencyMs = options.maxSourceLatencyMs;
+  let measuresLatency = false;
+  const hasServers = facts.sources.some(isServer);
+
+  const throttle: SteeredThrottle = {
+    get limits() {
+      return limits;
+    },
+    get isPaused() {
+      return isPaused;
+    },
+    limit(next) {
+      limits = next;
+      orderAll();
+    },
+    pause() {
+      isPaused = true;
+      orderAll();
+    },
+    resume() {
+      isPaused = false;
+      orderAll();
+    },
+  };
+  const latency: SourceLatency = {
+    get limitMs() {
+      return latencyMs;
+    },
+    allowedKeys: undefined,
+    hasServers,
+    limit(next) {
+      latencyMs = next;
+      orderAll();
+    },
+    begin() {
+      measuresLatency = true;
+      orderAll();
+    },
+    onTold: (listener) => latencyListeners.push(listener),
+    stop: () => undefined,
+  };
+
+  function movedBy(job: SourceJob): { readonly keys: number; readonly bytes: number } {
+    const snapshots = viewsOf(job).map(({ tally }) => tally.snapshot());
+    return {
+      keys: snapshots.reduce((sum, { moved }) => sum + moved, 0),
+      bytes: snapshots.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
+  }
+
+  function viewsOf(job: SourceJob): readonly RemoteSource[] {
+    return job.sources.flatMap((name) => byName.get(name) ?? []);
+  }
+
+  /** What a job is told, with its share of the limits. */
+  function ordersWith(keysPerSecond: number | null, bytesPerSecond: number | null): JobOrders {
+    return {
+      keysPerSecond,
+      bytesPerSecond,
+      sourceLatencyMs: latencyMs ?? null,
+      measuresLatency,
+      isPaused,
+    };
+  }
+
+  /** Equal shares, for so many jobs. */
+  function equalShare(count: number): JobOrders {
+    const { keysPerSecond, bytesPerSecond } = limits;
+    return ordersWith(
+      keysPerSecond === undefined ? null : Math.max(1, keysPerSecond / count),
+      bytesPerSecond === undefined ? null : Math.max(1, bytesPerSecond / count),
+    );
+  }
+
+  function orderAll(): void {
+    for (const one of underWay.values()) one.running.obey(equalShare(underWay.size));
+  }
+
+  /** Who does not use up their share leaves it to those who do. */
+  function shareOutAgain(elapsedMs: number): void {
+    const now = [...underWay].map(([job, one]) => ({ one, moved: movedBy(job) }));
+    const rate = (count: number): number => (count * 1000) / elapsedMs;
+    const keys = shareOut(
+      limits.keysPerSecond,
+      now.map(({ one, moved }) => rate(moved.keys - one.keys)),
+    );
+    const bytes = shareOut(
+      limits.bytesPerSecond,
+      now.map(({ one, moved }) => rate(moved.bytes - one.bytes)),
+    );
+    for (const [at, { one, moved }] of now.entries()) {
+      one.keys = moved.keys;
+      one.bytes = moved.bytes;
+      one.running.obey(ordersWith(keys[at] ?? null, bytes[at] ?? null));
+    }
+  }
+
+  function hear(job: SourceJob, news: JobNews): void {
+    for (const view of viewsOf(job)) view.hear(news);
+    for (const sentence of news.warnings) warn(sentence);
+    for (const { level, fields, message } of news.log) logger[level](fields, message);
+    if (news.latencySeconds === null) return;
+    latencies.set(job, news.latencySeconds);
+    const longest = Math.max(...latencies.values());
+    for (const listener of latencyListeners) listener(longest);
+  }
+
+  /** The job as its next attempt takes it. */
+  function nextAttempt(job: SourceJob, attempt: number): SourceJob {
+    if (attempt === 1) return job;
+    const before = viewsOf(job).flatMap(({ source, progress }) =>
+      progress ? [[source.name, progress] as const] : [],
+    );
+    return {
+      ...job,
+      attempt,
+      before: Object.fromEntries(before),
+      decision: { ...job.decision, goesOn: true },
+    };
+  }
+
+  async function runJob(job: SourceJob, signal: AbortSignal): Promise<readonly SourceEnd[]> {
+    const endWith = (end: EndOfSource): readonly SourceEnd[] =>
+      viewsOf(job).map((run) => endOf(run, end));
+    const isStopped = (): boolean => signal.aborted;
+    let deaths = 0;
+    let refusedUntilMs = 0;
+    for (let attempt = 1; !isStopped(); attempt++) {
+      const before = movedBy(job);
+      const begun = runner.begin(
+        nextAttempt(job, attempt),
+        equalShare(underWay.size + 1),
+        (news) => {
+          hear(job, news);
+        },
+      );
+      underWay.set(job, { running: begun, ...before });
+      for (const view of viewsOf(job)) running.add(view);
+      orderAll();
+      const stop = (): void => {
+        begun.stop();
+      };
+      signal.addEventListener('abort', stop);
+      if (isStopped()) stop();
+      const ended = await begun.ended;
+      signal.removeEventListener('abort', stop);
+      underWay.delete(job);
+      latencies.delete(job);
+      for (const view of viewsOf(job)) running.delete(view);
+      orderAll();
+      if ('refused' in ended && (attempt === 1 || performance.now() > refusedUntilMs)) {
+        return endWith({ error: ended.refused, isFinal: false });
+      }
+      if ('refused' in ended) {
+        // What was well before the start may be away for a moment now.
+        await delay(againAfterMs, undefined, { signal }).catch(() => undefined);
+        continue;
+      }
+      if ('sources' in ended) {
+        hear(job, ended.news);
+        return viewsOf(job).map((run) => {
+          run.end();
+          return endOf(run, ended.sources[run.source.name]);
+        });
+      }
+      refusedUntilMs = performance.now() + options.retryForMs;
+      const { keys } = movedBy(job);
+      deaths = keys > before.keys ? 1 : deaths + 1;
+      if (deaths >= mostDeaths) {
+        const times = `${String(deaths)} times`;
+        const error = `the process that imports it has died ${times} without moving a key (${ended.died})`;
+        return endWith({ error, isFinal: false });
+      }
+      if (isStopped()) break;
+      warn(
+        `The process that imports ${job.name} died (${ended.died}), and another one went on: keys that it had moved since it was last heard are not counted.`,
+      );
+    }
+    return endWith({ error: null, isFinal: false });
+  }
+
+  return {
+    all,
+    throttle,
+    latency,
+    follow: undefined,
+    tally: joinTallies(all.map(({ tally }) => tally)),
+    mover: joinMovers(all, running),
+    positions: () =>
+      Object.fromEntries(
+        all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
+      ),
+    async run(signal) {
+      const limit = pLimit(runner.atOnce);
+      let lookedAtMs = performance.now();
+      const sharing = setInterval(() => {
+        const nowMs = performance.now();
+        shareOutAgain(nowMs - lookedAtMs);
+        lookedAtMs = nowMs;
+      }, shareOutEveryMs);
+      try {
+        return (await Promise.all(jobs.map((job) => limit(() => runJob(job, signal))))).flat();
+      } finally {
+        clearInterval(sharing);
+      }
+    },
+    close() {
+      runner.close();
+    },
+  };
+}
+
+function endOf(run: SourceView, end: EndOfSource | undefined): SourceEnd {
+  const { error, isFinal } = end ?? { error: 'its process said nothing of it', isFinal: false };
+  return { run, error: error ?? undefined, isFinal };
+}
+
+/** @throws PreflightError */
+function checkSpread({ decision }: JobSoFar): void {
+  if (decision.overwrites && !decision.startedEmpty) {
+    throw new PreflightError(
+      '--workers: with --replace the sources take turns, because keys of one may be called as keys of another are; leave --workers out, or pass --no-replace.',
+    );
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Taking over what another process may still be at: its connections are closed first, at the source and at
+ * every node, so that nothing it has sent can arrive any more. That it can't open others is seen to by what
+ * each connection is confirmed by (redis/identity.ts).
+ */
+import { ConnectionError, RefusedError } from '../errors.js';
+import type { Facts } from '../preflight/preflight.js';
+import { isServer, serverIdOf } from '../preflight/source-facts.js';
+import { type Control, openControl } from '../redis/control.js';
+import { connectionName, type Identity } from '../redis/identity.js';
+import type { Node } from '../types.js';
+
+/**
+ * @returns the servers that do not let this user close connections.
+ * @throws ConnectionError when a server does not answer.
+ */
+export async function closeOthersEverywhere(
+  facts: Pick<Facts, 'sources' | 'target'>,
+  timeoutMs: number,
+  identity: Identity,
+): Promise<readonly string[]> {
+  const refusing: string[] = [];
+  await atEach(facts, timeoutMs, async (control) => {
+    try {
+      await closeOthers(control, identity);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      refusing.push(control.address);
+    }
+  });
+  return refusing;
+}
+
+/**
+ * Tries, before anything is begun, what a takeover needs: it changes nothing.
+ * @returns the servers that do not let this user do it.
+ */
+export async function refusingTakeover(
+  facts: Pick<Facts, 'sources' | 'target'>,
+  timeoutMs: number,
+): Promise<readonly string[]> {
+  const refusing: string[] = [];
+  await atEach(facts, timeoutMs, async (control) => {
+    // There is no client of that number, which is another error than not being allowed to ask.
+    for (const words of [['LIST'], ['SETNAME', 'cluster-import'], ['KILL', 'ID', '0']]) {
+      try {
+        await control.call('CLIENT', ...words);
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        if (!error.reply.startsWith('NOPERM')) continue;
+        refusing.push(control.address);
+        return;
+      }
+    }
+  });
+  return refusing;
+}
+
+/** At each source's server and each node; replicas that are away hold no connections. */
+async function atEach(
+  { sources, target }: Pick<Facts, 'sources' | 'target'>,
+  timeoutMs: number,
+  work: (control: Control) => Promise<void>,
+): Promise<void> {
+  const servers = new Map(
+    sources.filter(isServer).map((source) => [serverIdOf(source), source.control]),
+  );
+  const { topology } = target;
+  const atNode = async (node: Node): Promise<void> => {
+    const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
+    try {
+      await work(control);
+    } finally {
+      control.close();
+    }
+  };
+  await Promise.all([
+    ...[...servers.values()].map(work),
+    ...topology.masters.map(atNode),
+    ...topology.replicas.map((node) => atNode(node).catch(unlessAway)),
+  ]);
+}
+
+function unlessAway(error: unknown): void {
+  if (!(error instanceof ConnectionError)) throw error;
+}
+
+/** What a server has read of a connection and not run yet, it drops with it (freeClient, networking.c). */
+async function closeOthers(control: Control, identity: Identity): Promise<void> {
+  const lines = String(await control.call('CLIENT', 'LIST')).split('\n');
+  const others = lines
+    .map((line) => new Map(line.split(' ').map(fieldOf)))
+    .filter((fields) => {
+      const name = fields.get('name') ?? '';
+      return name.startsWith(`${identity.work}:`) && name !== connectionName(identity);
+    });
+  for (const fields of others) {
+    const id = fields.get('id');
+    // Before 2.8.12 they have no ids; and one that is gone by itself meanwhile is no trouble.
+    await (id === undefined
+      ? control.call('CLIENT', 'KILL', fields.get('addr') ?? '').catch(() => undefined)
+      : control.call('CLIENT', 'KILL', 'ID', id));
+  }
+}
+
+function fieldOf(text: string): [string, string] {
+  const at = text.indexOf('=');
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}
