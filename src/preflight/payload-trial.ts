@@ -17,8 +17,14 @@ import type { BinaryReply, Control, ControlReply } from '../redis/control.js';
 import { openControl } from '../redis/control.js';
 import { payloadTrailerBytes } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
-import { Crc64 } from '../sources/rdb/crc64.js';
+import { Crc64 } from '../redis/crc64.js';
+import { nameFilter } from '../sources/glob.js';
+import { nameLike } from '../sources/trial-names.js';
+import type { PatienceOptions } from '../options.js';
+import { slotOf } from '../redis/slot.js';
 import type { Node } from '../types.js';
+import { type NameOptions, namesAtNodes } from './rights.js';
+import { oldestPayloadVersion } from './payloads.js';
 import type { ServerSourceFacts } from './source-facts.js';
 
 export type PayloadFacts = Pick<ServerSourceFacts, 'payloadRefusal' | 'payloadRewrite'>;
@@ -26,6 +32,8 @@ export type PayloadFacts = Pick<ServerSourceFacts, 'payloadRefusal' | 'payloadRe
 /** How many pages of keys are looked at for one that is small, and how large a page is. */
 const pages = 8;
 const pageKeys = 32;
+/** Where only some are wanted, which may be few. */
+const selectedPageKeys = 4096;
 const smallBytes = 64 * 1024;
 const smallElements = 64;
 
@@ -46,7 +54,6 @@ const noType = 0xff;
 
 /** Redis and Valkey had the same versions up to this one, and the same types. */
 const lastCommonVersion = 11;
-const oldestVersion = 6;
 const firstOfValkey = 80;
 
 /**
@@ -79,13 +86,15 @@ export async function tryPayloads(
   source: Control,
   nodes: readonly Node[],
   topology: ClusterTopology,
-  timeoutMs: number,
+  options: NameOptions & Pick<PatienceOptions, 'timeoutMs'>,
 ): Promise<PayloadFacts> {
-  const version = await payloadVersion(source);
+  const { match, timeoutMs } = options;
+  const version = await payloadVersion(source, match);
   if (version === undefined) return { payloadRefusal: undefined, payloadRewrite: undefined };
   const trials = nodes.flatMap((node) => {
     const slot = topology.owners.indexOf(topology.nodes.indexOf(node));
-    return slot < 0 ? [] : [new NodeTrial(node, slot)];
+    const name = slot < 0 ? undefined : nameIn(slot, namesAtNodes(options));
+    return name === undefined ? [] : [new NodeTrial(node, name)];
   });
   try {
     await Promise.all(trials.map((trial) => trial.open(topology, timeoutMs)));
@@ -124,7 +133,7 @@ function olderVersions(version: number): readonly number[] {
   const versions: number[] = [];
   for (let other = version - 1; other >= firstOfProduct; other--) versions.push(other);
   const newest = Math.min(version - 1, lastCommonVersion);
-  for (let other = newest; other >= oldestVersion; other--) versions.push(other);
+  for (let other = newest; other >= oldestPayloadVersion; other--) versions.push(other);
   return versions;
 }
 
@@ -143,15 +152,36 @@ export function maskOf(version: number, other: number): Uint8Array {
   return mask;
 }
 
+/**
+ * A name that a user may use who is restricted to these; it may be temporary, since nothing is kept under it.
+ * @returns undefined: none of this slot is known, as where they all have one hash tag.
+ */
+function nameIn(slot: number, globs: readonly string[]): string | undefined {
+  const temporary = temporaryNameIn(slot);
+  if (globs.length === 0) return temporary;
+  const names = globs.flatMap((glob) => nameLike(glob, temporary) ?? []);
+  return names.find((name) => {
+    const bytes = Buffer.from(name);
+    return slotOf(bytes, 0, bytes.length) === slot;
+  });
+}
+
 /** As it stands at the end of the source's payloads; undefined where none can be had cheaply. */
-async function payloadVersion(source: Control): Promise<number | undefined> {
+async function payloadVersion(
+  source: Control,
+  match: readonly string[],
+): Promise<number | undefined> {
+  // Of those that are selected, a user may look at no others.
+  const isWanted = nameFilter({ match, exclude: [] });
+  const count = match.length > 0 ? selectedPageKeys : pageKeys;
   try {
     let cursor: BinaryReply = Buffer.from('0');
     for (let page = 0; page < pages; page++) {
-      const answer: BinaryReply = await source.callBinary('SCAN', cursor, 'COUNT', pageKeys);
+      const answer: BinaryReply = await source.callBinary('SCAN', cursor, 'COUNT', count);
       const [next, keys] = Array.isArray(answer) ? answer : [];
-      for (const key of Array.isArray(keys) ? keys.slice(0, pageKeys) : []) {
-        const version = Buffer.isBuffer(key) ? await versionIn(source, key) : undefined;
+      const names = (Array.isArray(keys) ? keys : []).filter((key) => Buffer.isBuffer(key));
+      for (const key of names.filter(isWanted).slice(0, pageKeys)) {
+        const version = await versionIn(source, key);
         if (version !== undefined) return version;
       }
       if (!Buffer.isBuffer(next) || next.toString() === '0') return undefined;
@@ -189,10 +219,10 @@ export function payloadOf(body: Buffer, version: number): Buffer {
 class NodeTrial {
   #control: Control | undefined;
 
-  /** @param slot one that it owns. */
+  /** @param name of a key that does not exist, in a slot that it owns. */
   constructor(
     readonly node: Node,
-    readonly slot: number,
+    readonly name: string,
   ) {}
 
   async open(topology: ClusterTopology, timeoutMs: number): Promise<void> {
@@ -222,8 +252,7 @@ class NodeTrial {
 
   async #restore(ttl: number, payload: Buffer, ...words: string[]): Promise<string> {
     try {
-      const name = temporaryNameIn(this.slot);
-      return String(await this.#control?.call('RESTORE', name, ttl, payload, ...words));
+      return String(await this.#control?.call('RESTORE', this.name, ttl, payload, ...words));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       return error.reply;

@@ -5,6 +5,9 @@ import type { ReportedFailure } from '../report.js';
 import { headOfDump } from '../sources/dump/input.js';
 import { type FileVersion, fileVersionOf, headerBytes } from '../sources/rdb/file-version.js';
 
+/** Of Redis 2.6; all but the oldest servers take payloads of older ones. */
+export const oldestPayloadVersion = 6;
+
 /** What both products read: whatever it is told to be of, a file's value is understood if its type is known. */
 const newestCommonVersion = 11;
 

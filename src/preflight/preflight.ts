@@ -21,7 +21,13 @@ import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump } from './payloads.js';
 import { tryPayloads } from './payload-trial.js';
 import { checkRoom } from './room.js';
-import { checkNodeElements, checkSourceElements, type RightsOptions } from './rights.js';
+import {
+  checkNodeElements,
+  checkSourceElements,
+  lacksTemporaryKeys,
+  type NameOptions,
+  type RightsOptions,
+} from './rights.js';
 import {
   checkSource,
   type DumpFacts,
@@ -130,6 +136,12 @@ export async function preflight(
       const sentence = await foreignValues(file, databases, target.masters, signal);
       if (sentence !== undefined) warn(sentence);
     }
+    const [first] = target.masters;
+    const untouched =
+      first && !options.follow
+        ? await lacksTemporaryKeys(target.topology.endpointOf(first.node), options)
+        : undefined;
+    if (untouched !== undefined) warn(untouched);
     const servers: ServerSourceFacts[] = [];
     for (const source of checked) servers.push(await meet(source, target, options, warn));
     const sources: readonly SourceFacts[] = [...dumps, ...servers];
@@ -206,6 +218,7 @@ async function meet(
   source: FoundServer,
   { masters, topology }: TargetFacts,
   options: TransferOptions &
+    NameOptions &
     Pick<ImportOptions, 'dryRun' | 'guard' | 'maxSourceLatencyMs' | 'timeoutMs'>,
   warn: (sentence: string) => void,
 ): Promise<ServerSourceFacts> {
@@ -223,7 +236,7 @@ async function meet(
         source.control,
         masters.map(({ node }) => node),
         topology,
-        options.timeoutMs,
+        options,
       );
   const refusal = payloads.payloadRefusal;
   if (!options.dryRun && (refusal !== undefined || mayTravelInSlices(source, options))) {

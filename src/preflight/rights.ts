@@ -2,7 +2,6 @@
  * Which commands a run needs of each side, and whether it may use them: found out before anything
  * has moved, because half-way through is no time to learn that keys can't be deleted.
  */
-import { randomUUID } from 'node:crypto';
 import { PreflightError } from '../errors.js';
 import type { SourceFence } from '../follow/fence.js';
 import { guardScript, guardScriptSha } from '../movers/relay/guard-by-counter.js';
@@ -11,20 +10,53 @@ import type {
   JobOptions,
   PatienceOptions,
   SafetyOptions,
+  SelectionOptions,
   TransferOptions,
 } from '../options.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+import { temporaryPrefix } from '../movers/elements/temporary.js';
+import { trialName, trialNames } from '../sources/trial-names.js';
 import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
-/** What decides which commands a run needs. */
-export type RightsOptions = JobOptions & SafetyOptions & TransferOptions & PatienceOptions;
+/** What the keys are called that a run uses; a user may be restricted to them. */
+export type NameOptions = Pick<SelectionOptions, 'match' | 'keyPrefix'>;
+
+/** What decides which commands a run needs, and for which keys. */
+export type RightsOptions = JobOptions &
+  SafetyOptions &
+  TransferOptions &
+  PatienceOptions &
+  NameOptions;
 
 interface Place {
   readonly endpoint: Endpoint;
   readonly side: Side;
+  /** Globs of the keys that the run uses there. */
+  readonly globs: readonly string[];
+}
+
+/** All that temporary keys are called. */
+const temporaryGlob = `${temporaryPrefix}*`;
+
+function sourcePlace(endpoint: Endpoint, { match }: Pick<NameOptions, 'match'>): Place {
+  return { endpoint, side: 'from', globs: match };
+}
+
+/** Keys may get other names in the cluster. */
+function nodePlace(endpoint: Endpoint, options: NameOptions): Place {
+  return { endpoint, side: 'to', globs: namesAtNodes(options) };
+}
+
+/** What keys may be called in the cluster, as globs; none: anything. */
+export function namesAtNodes({ match, keyPrefix = '' }: NameOptions): readonly string[] {
+  if (keyPrefix === '') return match;
+  const literal = keyPrefix.replace(/[*?[\\]/g, '\\$&');
+  // A database's number, or an address.
+  const prefix = literal.replaceAll('{db}', '*').replaceAll('{from}', '*');
+  return (match.length > 0 ? match : ['*']).map((glob) => prefix + glob);
 }
 
 /**
@@ -37,19 +69,19 @@ export async function checkSourceRights(
   has: Features,
   options: RightsOptions,
 ): Promise<Features> {
-  const place: Place = { endpoint, side: 'from' };
+  const place = sourcePlace(endpoint, options);
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
-  const key = trialKey();
+  const [key] = keysOf(place);
   try {
-    const reads: Words[] = [
+    const reads = (name: string): Words[] => [
       ['SCAN', 0, 'COUNT', 1],
-      ...readsOf(key),
-      ...(options.verify ? comparedBy(key) : []),
+      ...readsOf(name),
+      ...(options.verify ? comparedBy(name) : []),
     ];
-    await need(trial, place, reads);
+    await need(trial, place, keysOf(place).flatMap(reads));
     const [migrate] = await trial.verdictsOf([['MIGRATE', '127.0.0.1', 1, key, 0, 1]]);
-    const mayMigrate = has.migrate && migrate === 'allowed';
-    if (options.mover === 'migrate' && has.migrate && migrate !== 'allowed') {
+    const mayMigrate = has.migrate && isAllowed(place, migrate);
+    if (options.mover === 'migrate' && has.migrate && !mayMigrate) {
       await need(trial, place, [['MIGRATE', '127.0.0.1', 1, key, 0, 1]]);
     }
     if (options.copy) return { ...has, migrate: mayMigrate };
@@ -58,10 +90,11 @@ export async function checkSourceRights(
       ['UNLINK', key],
       ['DEL', key],
     ]);
-    if (unlink !== 'allowed' && del !== 'allowed') await need(trial, place, [['DEL', key]]);
+    const mayUnlink = isAllowed(place, unlink);
+    if (!mayUnlink && !isAllowed(place, del)) await need(trial, place, [['DEL', key]]);
     const scripts = await guardWorks(trial);
     if (!scripts && options.guard) await needWatch(trial, place, key);
-    return { ...has, migrate: mayMigrate, unlink: unlink === 'allowed', eval: scripts };
+    return { ...has, migrate: mayMigrate, unlink: mayUnlink, eval: scripts };
   } finally {
     trial.close();
   }
@@ -88,7 +121,7 @@ export async function checkFenceRights(
   try {
     const [verdict] = await trial.verdictsOf([words]);
     if (verdict === 'allowed') return;
-    const place: Place = { endpoint, side: 'from' };
+    const place = sourcePlace(endpoint, { match: [] });
     const { address, user } = who(place);
     const name = nameOfCommand(words);
     throw new PreflightError(
@@ -113,9 +146,11 @@ export async function checkNodeRights(
   options: RightsOptions,
 ): Promise<boolean> {
   const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
-  const key = trialKey();
+  const selected = nodePlace(endpoint, options);
+  // What is verified stands under temporary names first (movers/relay/verify-before-delete.ts).
+  const place = options.verify ? withTemporary(selected) : selected;
   try {
-    const stores: Words[] = [
+    const stores = (key: string): Words[] => [
       ['SET', key, '', 'XX'],
       ['RESTORE', key, 0, 'no payload'],
       ['DEL', key],
@@ -123,15 +158,37 @@ export async function checkNodeRights(
       ...waitsOf(replicasInSync, options),
       // What was stored is replaced only where nobody has touched it since (movers/relay/node-copy.ts).
       ...watchWords(key),
-      // What is verified stands under temporary names first (movers/relay/verify-before-delete.ts).
       ...(options.verify ? [...renamingWords(key), ...comparedBy(key)] : []),
     ];
-    await need(trial, { endpoint, side: 'to' }, stores);
+    await need(trial, place, keysOf(place).flatMap(stores));
     const [select] = await trial.verdictsOf([['SELECT', 0]]);
     if (options.mover === 'migrate' && select !== 'allowed') {
-      await need(trial, { endpoint, side: 'to' }, [['SELECT', 0]]);
+      await need(trial, place, [['SELECT', 0]]);
     }
     return select === 'allowed';
+  } finally {
+    trial.close();
+  }
+}
+
+/**
+ * What a run can't do that may store the keys of `--match` at a node, and no temporary ones: what is written to while
+ * it moves is compared with its copy under such a name (movers/relay/node-copy.ts).
+ * @returns what to say; undefined: nothing.
+ */
+export async function lacksTemporaryKeys(
+  endpoint: Endpoint,
+  options: RightsOptions,
+): Promise<string | undefined> {
+  if (options.match.length === 0 || options.copy || !options.guard) return undefined;
+  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
+  const place: Place = { endpoint, side: 'to', globs: [temporaryGlob] };
+  try {
+    const [key] = keysOf(place);
+    const [verdict] = await trial.verdictsOf([['RESTORE', key, 0, 'no payload']]);
+    if (verdict !== 'keys') return undefined;
+    const { address, user } = who(place);
+    return `${address} does not let ${user} use the keys ${temporaryGlob}, so what is written to at the source while it moves stays there, and is named: allow it with ACL SETUSER ${nameOf(place)} ~${temporaryGlob}, or see that nobody writes.`;
   } finally {
     trial.close();
   }
@@ -144,14 +201,18 @@ export async function checkNodeRights(
 export async function checkSourceElements(
   endpoint: Endpoint,
   has: Features,
-  options: Pick<ImportOptions, 'guard' | 'timeoutMs'>,
+  options: Pick<ImportOptions, 'guard' | 'timeoutMs' | 'match'>,
 ): Promise<void> {
-  const place: Place = { endpoint, side: 'from' };
+  const place = sourcePlace(endpoint, options);
   const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
-  const key = trialKey();
+  const [key] = keysOf(place);
   try {
-    const reads = [...elementReads(key), ...fieldDeadlineReads(has, key)];
-    await need(trial, place, [...reads, ...(await sizeWords(trial, has, key))], false);
+    const reads = (name: string): Words[] => [
+      ...elementReads(name),
+      ...fieldDeadlineReads(has, name),
+    ];
+    const sizes = await sizeWords(trial, place, has);
+    await need(trial, place, [...keysOf(place).flatMap(reads), ...sizes], false);
     if (options.guard) await need(trial, place, watchWords(key));
   } finally {
     trial.close();
@@ -161,21 +222,23 @@ export async function checkSourceElements(
 /** The same of a node. */
 export async function checkNodeElements(
   endpoint: Endpoint,
-  options: Pick<PatienceOptions, 'timeoutMs'>,
+  options: Pick<PatienceOptions, 'timeoutMs'> & NameOptions,
 ): Promise<void> {
   const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
-  const place: Place = { endpoint, side: 'to' };
+  // Large values are put together under temporary names (movers/elements/temporary.ts).
+  const place = withTemporary(nodePlace(endpoint, options));
   try {
     await need(trial, place, [['EXEC'], ['MULTI']]);
     // Queued from here on, and never run: rights are looked at before.
-    await need(trial, place, elementWrites(trialKey()), false);
+    await need(trial, place, keysOf(place).flatMap(elementWrites), false);
   } finally {
     trial.close();
   }
 }
 
 /** Sizes are told by MEMORY USAGE; where that may not be used, by the number of elements. */
-async function sizeWords(trial: Trial, has: Features, key: string): Promise<readonly Words[]> {
+async function sizeWords(trial: Trial, place: Place, has: Features): Promise<readonly Words[]> {
+  const [key] = keysOf(place);
   const memory: Words[] = has.memory ? [['MEMORY', 'USAGE', key]] : [];
   const lengths = ['STRLEN', 'LLEN', 'SCARD', 'ZCARD', 'HLEN', 'XLEN'].map((word): Words => [
     word,
@@ -183,13 +246,30 @@ async function sizeWords(trial: Trial, has: Features, key: string): Promise<read
   ]);
   for (const words of [memory, lengths]) {
     const verdicts = await trial.verdictsOf(words);
-    if (words.length > 0 && verdicts.every((verdict) => verdict === 'allowed')) return [];
+    if (words.length > 0 && verdicts.every((verdict) => isAllowed(place, verdict))) return [];
   }
   return has.memory ? memory : lengths;
 }
 
-function trialKey(): string {
-  return `cluster-import:trial:${randomUUID()}`;
+/** One key for each glob; where what they match may be keys, one that just any user may use. */
+function keysOf({ globs }: Place): readonly [string, ...string[]] {
+  const [first, ...others] = trialNames(globs);
+  return first === undefined ? [trialName()] : [first, ...others];
+}
+
+/** Whether the keys on which commands are tried are like those that will be used. */
+function areTrialsLike({ globs }: Place): boolean {
+  return trialNames(globs).length > 0 || globs.length === 0;
+}
+
+/** Where no key can be tried, it has to do that the command is allowed. */
+function isAllowed(place: Place, verdict: Verdict | undefined): boolean {
+  return verdict === 'allowed' || (verdict === 'keys' && !areTrialsLike(place));
+}
+
+/** The place, where temporary keys are used besides. */
+function withTemporary(place: Place): Place {
+  return place.globs.length === 0 ? place : { ...place, globs: [...place.globs, temporaryGlob] };
 }
 
 function readsOf(key: string): Words[] {
@@ -279,7 +359,7 @@ async function guardWorks(trial: Trial): Promise<boolean> {
 
 async function needWatch(trial: Trial, place: Place, key: string): Promise<void> {
   const verdicts = await trial.verdictsOf(watchWords(key));
-  if (verdicts.every((verdict) => verdict === 'allowed')) return;
+  if (verdicts.every((verdict) => isAllowed(place, verdict))) return;
   const { address, user } = who(place);
   throw new PreflightError(
     `${address} lets ${user} run neither scripts nor WATCH, so what is written while keys move could be lost: allow one with ACL SETUSER ${nameOf(place)} +evalsha +script|load, or +watch +unwatch +multi +exec; or pass --no-guard if nobody writes.`,
@@ -312,12 +392,15 @@ async function need(
     );
   }
   const forbidden = namesOf('forbidden');
-  const noKeys = verdicts.includes('keys');
+  const noKeys = verdicts.includes('keys') && areTrialsLike(place);
   if (forbidden.length === 0 && !noKeys) return;
-  const rules = [...forbidden.map(ruleFor), ...(noKeys ? ['~*'] : [])];
+  const { globs } = place;
+  const keyRules = globs.length === 0 ? ['~*'] : globs.map((glob) => `~${glob}`);
+  const rules = [...forbidden.map(ruleFor), ...(noKeys ? keyRules : [])];
+  const keys = globs.length === 0 ? 'use every key' : `use the keys ${globs.join(' and ')}`;
   const what = [
     ...(forbidden.length > 0 ? [`run ${forbidden.join(', ')}`] : []),
-    ...(noKeys ? ['use every key'] : []),
+    ...(noKeys ? [keys] : []),
   ];
   throw new PreflightError(
     `${address} does not let ${user} ${what.join(', or ')}: allow it with ACL SETUSER ${nameOf(place)} ${rules.join(' ')}.`,

@@ -13,6 +13,7 @@ import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-
 import type { Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
 import { checkFenceRights, checkSourceRights, type RightsOptions } from './rights.js';
+import { trialNameLike } from '../sources/trial-names.js';
 
 export type SourceFacts = ServerSourceFacts | DumpFacts;
 
@@ -180,8 +181,13 @@ async function whereWritesAreHeld(
 }
 
 /** That it takes what the run needs now: by a command that changes nothing. @throws RefusedError */
-async function checkState(control: Control, has: Features, options: TrialOptions): Promise<void> {
-  await tryOut(trialOf(has, options), async ([name, ...args]) => {
+async function checkState(
+  control: Control,
+  has: Features,
+  options: TrialOptions & Pick<ImportOptions, 'match'>,
+): Promise<void> {
+  const name = (): string => trialNameLike(options.match);
+  await tryOut(trialOf(has, options), name, async ([name, ...args]) => {
     try {
       await control.call(name, ...args);
       return undefined;

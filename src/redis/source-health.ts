@@ -6,7 +6,6 @@
  * full (OOM). That is no fault of the keys that were under way: they wait, nothing new is begun, and a
  * command that changes nothing is tried until the source takes it, for as long as `--retry-for` says.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionError, SourceError, StoppedError } from '../errors.js';
 import type { Logger } from '../types.js';
@@ -49,10 +48,11 @@ export function trialWords(need: 'UNLINK' | 'DEL' | 'MIGRATE' | 'EXISTS'): Trial
  */
 export async function tryOut(
   words: TrialWords,
+  name: () => string,
   send: (words: ReturnType<TrialWords>) => Promise<string | undefined>,
 ): Promise<string | undefined> {
   for (let tries = 1; ; tries++) {
-    const error = await send(words(`cluster-import:trial:${randomUUID()}`));
+    const error = await send(words(name()));
     const isElsewhere = error !== undefined && /^(MOVED|ASK) /.test(error);
     if (!isElsewhere || tries === namesAtMost) return error;
   }
@@ -76,13 +76,15 @@ export interface HealthOptions {
   /** The source, as errors name it. */
   readonly name: string;
   readonly trial: TrialWords;
+  /** Of keys that may be used, and do not exist: another one each time. */
+  readonly trialName: () => string;
   readonly retryForMs: number;
   readonly logger: Pick<Logger, 'warn' | 'info'>;
 }
 
 export function createSourceHealth(
   link: Pick<Link, 'open' | 'renew'>,
-  { name, trial, retryForMs, logger }: HealthOptions,
+  { name, trial, trialName, retryForMs, logger }: HealthOptions,
 ): SourceHealth {
   /** What it answered last; undefined: it takes commands, as far as is known. */
   let refusal: string | undefined;
@@ -110,7 +112,7 @@ export function createSourceHealth(
   async function trialRefusal(): Promise<string | undefined> {
     if (!connection || connection.lost) ({ connection } = await link.open());
     const tried = connection;
-    const error = await tryOut(trial, async (words) => {
+    const error = await tryOut(trial, trialName, async (words) => {
       const reply = await tried.call(...words).catch((error: unknown) => {
         if (error instanceof ConnectionError && refusal !== undefined)
           return new ErrorReply(refusal);

@@ -3,6 +3,7 @@ import type { Abilities } from '../movers/elements/passage.js';
 import { createSizes, type Sizes } from '../redis/sizes.js';
 import type { ImportOptions } from '../options.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
+import { oldestPayloadVersion, payloadVersionFor } from '../preflight/payloads.js';
 import type { ServerSourceFacts } from '../preflight/source-facts.js';
 
 /** Above, a value is moved by itself where all go element by element and nothing else was said. */
@@ -43,6 +44,7 @@ export function elementAbilities(
     takesStreamCounts: node?.has.streamCounts ?? false,
     createsConsumers: node?.has.createConsumer ?? false,
     unlinks: node?.has.unlink ?? false,
+    payloadVersion: payloadVersionFor(node?.rdbVersion ?? oldestPayloadVersion),
     largestBytes: node?.largestBytes ?? usualLargestBytes,
     nodeSkewMs: node?.clockSkewMs ?? 0,
     sourceSkewMs: source.clockSkewMs,

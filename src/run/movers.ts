@@ -84,6 +84,8 @@ function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): 
   const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
   const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = plan.source;
   const allByElements = payloadRefusal !== undefined && !payloadRewrite;
+  const commandsFor = wordsByNode(plan);
+  const expiry = new Expiry(endpoint.db, expiringKeys);
   const word = has.unlink ? 'UNLINK' : 'DEL';
   // What is read in slices is whole only if nobody wrote meanwhile: also where the source keeps it. Where it
   // is followed, what was written to is copied again.
@@ -129,20 +131,22 @@ function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): 
       return { source, sourceRun, removal: removalOver(source) };
     },
     scripts: has.eval && !checked,
-    elements: new Elements(connectNode, (node) =>
-      elementAbilities(plan.source, factsOf(plan, node)),
+    elements: new Elements(
+      connectNode,
+      (node) => elementAbilities(plan.source, factsOf(plan, node)),
+      { commandsFor, expiry },
     ),
     sizes: sizesOf(plan.source, options, allByElements),
     connectNode,
     connectionsPerNode: waitsForReplicas(plan, options) ? lanesWhenWaiting : 1,
-    commandsFor: wordsByNode(plan),
+    commandsFor,
     durabilityOf: (node) =>
       durability(
         replicas.toWaitFor(node),
         options.waitFsync,
         Math.min(1000, options.timeoutMs / 2),
       ),
-    expiry: new Expiry(endpoint.db, expiringKeys),
+    expiry,
     window: new AskWindow(() => limits.asked()),
     shapes: new ValueShapes(allByElements),
     rewrite: payloadRewrite,

@@ -32,6 +32,7 @@ import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../preflight/options-checks.js';
 import type { SourcePlan } from '../preflight/preflight.js';
 import { serverIdOf, trialOf } from '../preflight/source-facts.js';
+import { trialNameLike } from '../sources/trial-names.js';
 import type { SourceRun } from './source-run.js';
 
 const batchBytes = 1024 * 1024;
@@ -104,6 +105,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
       copy,
       mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
     }),
+    trialName: () => trialNameLike(options.match),
   });
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);

@@ -1,5 +1,5 @@
 /** Writes RDB files by hand: of versions and with encodings that no server writes any more. */
-import { Crc64 } from '../../src/sources/rdb/crc64.js';
+import { Crc64 } from '../../src/redis/crc64.js';
 
 const bytes = (...all: number[]): Buffer => Buffer.from(all);
 

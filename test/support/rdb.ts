@@ -1,7 +1,7 @@
 /** RDB files for tests: written by a real server, and read by the reader from memory. */
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Crc64 } from '../../src/sources/rdb/crc64.js';
+import { Crc64 } from '../../src/redis/crc64.js';
 import type { RdbSink } from '../../src/sources/rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../../src/sources/rdb/rdb-reader.js';
 import type { ByteInput } from '../../src/sources/rdb/byte-window.js';

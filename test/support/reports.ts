@@ -31,8 +31,12 @@ export interface Verified {
 }
 
 /** Runs `verify` with `--json`. */
-export async function verifyJson(args: readonly string[]): Promise<Verified> {
-  const { code, stdout, stderr } = await runCli(['verify', ...args, '--json', '--quiet']);
+export async function verifyJson(
+  args: readonly string[],
+  env?: Readonly<Record<string, string>>,
+): Promise<Verified> {
+  const words = ['verify', ...args, '--json', '--quiet'];
+  const { code, stdout, stderr } = await runCli(words, env);
   if (code === 2) throw new Error(stderr);
   return { code, report: JSON.parse(stdout) as VerifyReport };
 }

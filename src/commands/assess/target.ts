@@ -120,7 +120,7 @@ async function planOf(
   const { endpoint } = control;
   const facts = await readSource(control, { endpoint, inCluster: false, job: '' });
   const nodes = masters.map(({ node }) => node);
-  const payloads = await tryPayloads(control, nodes, topology, timeoutMs);
+  const payloads = await tryPayloads(control, nodes, topology, importOptions(options));
   const mayMigrate = facts.has.migrate && masters.every((master) => master.takesMigrate);
   const { name: mover, reason } = chooseMover(
     {

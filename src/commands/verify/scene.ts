@@ -21,6 +21,9 @@ import { checkPrefix, filledPrefix } from '../../preflight/options-checks.js';
 import { type Origin, readOrigins } from '../../preflight/origins.js';
 import { databaseIn } from '../../preflight/source-facts.js';
 import type { Sample, VerifyOptions } from './verify-options.js';
+import { matchesGlob } from '../../sources/glob.js';
+import { namesAtNodes } from '../../preflight/rights.js';
+import { trialNameLike } from '../../sources/trial-names.js';
 
 const pageKeys = 1000;
 
@@ -61,12 +64,18 @@ export async function openVerify(
     for (const one of closing) one.close();
   };
 
-  const listing = (endpoint: Endpoint, name: string, estimatedKeys: number) => {
+  const listing = (
+    endpoint: Endpoint,
+    name: string,
+    estimatedKeys: number,
+    globs: readonly string[],
+  ) => {
     const link = kept(createLink(endpoint, { ...patience, mustBeWritable: false }));
     const health = createSourceHealth(link, {
       name,
       retryForMs,
       trial: trialWords('EXISTS'),
+      trialName: () => trialNameLike(globs),
       logger: {
         warn(_, sentence) {
           warn(sentence);
@@ -89,7 +98,10 @@ export async function openVerify(
       const endpoint = topology.endpointOf(node);
       const facts = await look({ endpoint, inCluster: false }, 'to');
       expires ||= facts.expires;
-      masters.push({ of: node, keys: listing(endpoint, node.address, facts.keys).scan });
+      masters.push({
+        of: node,
+        keys: listing(endpoint, node.address, facts.keys, namesAtNodes(options)).scan,
+      });
     }
     const files = await openFiles(options, { timeoutMs, signal, tell: warn, warn }, () =>
       Promise.resolve(true),
@@ -106,7 +118,7 @@ export async function openVerify(
       const name = file === undefined ? printable(endpoint) : databaseIn(file, endpoint.db);
       const facts = await look(origin, 'from');
       expires ||= facts.expires;
-      const { link, health, scan } = listing(endpoint, name, facts.keys);
+      const { link, health, scan } = listing(endpoint, name, facts.keys, options.match);
       const wanted = selectsAll(options) ? scan : selectedSource(scan, link, health, options);
       const prefix =
         options.keyPrefix === undefined
@@ -147,14 +159,20 @@ export async function openVerify(
   ) {
     const control = await openControl(endpoint, { side, timeoutMs });
     try {
-      return await readSide(control, endpoint.db, side === 'to' || inCluster);
+      const globs = side === 'to' ? namesAtNodes(options) : options.match;
+      return await readSide(control, endpoint.db, side === 'to' || inCluster, globs);
     } finally {
       control.close();
     }
   }
 }
 
-async function readSide(control: Control, db: number, mayBeNode: boolean) {
+async function readSide(
+  control: Control,
+  db: number,
+  mayBeNode: boolean,
+  globs: readonly string[],
+) {
   const facts = await readServerFacts(control);
   if (!mayBeNode && facts.clusterEnabled) {
     throw new PreflightError(
@@ -166,7 +184,7 @@ async function readSide(control: Control, db: number, mayBeNode: boolean) {
       `${control.address} has no command SCAN (${nameOf(facts)}): it must be 2.8 or newer, and must not rename SCAN.`,
     );
   }
-  await tryReading(control);
+  await tryReading(control, globs);
   const database = (await control.info('keyspace')).get(`db${String(db)}`) ?? '';
   return {
     ...facts,
@@ -176,11 +194,13 @@ async function readSide(control: Control, db: number, mayBeNode: boolean) {
 }
 
 /** Rights that are missing are found out now, not midway. @throws RefusedError naming the command. */
-async function tryReading(control: Control): Promise<void> {
-  const reply = await control.callBinary('SCAN', 0, 'COUNT', 10);
-  const [, keys] = Array.isArray(reply) ? reply : [];
-  const [key] = Array.isArray(keys) ? keys : [];
-  if (!Buffer.isBuffer(key)) return;
+async function tryReading(control: Control, globs: readonly string[]): Promise<void> {
+  await control.callBinary('SCAN', 0, 'COUNT', 1);
+  const key = trialNameLike(globs);
+  // Where no name can be tried, the user may be restricted to those that were given.
+  if (globs.length > 0 && !globs.some((glob) => matchesGlob(Buffer.from(glob), Buffer.from(key)))) {
+    return;
+  }
   for (const word of ['TYPE', 'PTTL', 'EXISTS']) {
     try {
       await control.call(word, key);

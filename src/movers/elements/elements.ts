@@ -9,13 +9,17 @@
  * what the guard under which it is read makes sure of (relay/guard-by-counter.ts, relay/guard-by-watch.ts).
  */
 import type { Connection } from '../../redis/connection.js';
-import { keyAt, namesOf } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../../redis/keys.js';
+import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node } from '../../types.js';
 import { type Durability, shortfallOver } from '../relay/durability.js';
 import { NodePool } from '../relay/node-pool.js';
+import type { Expiry } from '../relay/deadlines.js';
 import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
+import type { SentValues } from '../relay/sent-values.js';
+import type { StoreCommands } from '../relay/store-commands.js';
 import type { Abilities } from './passage.js';
-import { transferSmall } from './small-values.js';
+import { type SmallTransfers, transferSmall } from './small-values.js';
 import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';
 
@@ -29,6 +33,17 @@ export interface ElementsPassage {
   readonly durability: Durability | undefined;
   /** What must be known of each copy afterwards. */
   readonly trace: Trace;
+  /** Takes what is sent of small values, to know later what the node was given. Undefined: nobody will ask. */
+  readonly sent: SentValues | undefined;
+  /** Which values are left out, because they have to go each by itself; undefined: none. */
+  readonly sizes: Sizes | undefined;
+}
+
+/** What values go by that are stored with one command each. */
+export interface SmallValuesOptions {
+  /** The commands that store keys at this node. */
+  readonly commandsFor: (node: Node, overwrite: boolean) => StoreCommands;
+  readonly expiry: Expiry;
 }
 
 /** How many keys are under way at one time: as many slices may be held in memory. */
@@ -41,6 +56,7 @@ export class Elements {
   constructor(
     connectNode: (node: Node) => Promise<Connection>,
     readonly abilitiesOf: (node: Node) => Abilities,
+    readonly smallValues: SmallValuesOptions,
   ) {
     this.#nodes = new NodePool(connectNode, 1);
   }
@@ -50,7 +66,10 @@ export class Elements {
     const { keys, durability } = passage;
     const node = await this.#nodes.to(passage.node).catch((error: unknown) => error as Error);
     if (node instanceof Error) return { ...nothing, lost: node };
-    const passed = passedOf(await transferAll(passage, node, this.abilitiesOf(passage.node)));
+    const { commandsFor, expiry } = this.smallValues;
+    const abilities = this.abilitiesOf(passage.node);
+    const commands = commandsFor(passage.node, passage.overwrite);
+    const passed = passedOf(await transferAll(passage, node, { abilities, commands, expiry }));
     if (!durability || passed.lost || keys.count === 0) return passed;
     try {
       return { ...passed, undurable: await shortfallOver(node, durability) };
@@ -65,18 +84,20 @@ export class Elements {
 }
 
 async function transferAll(
-  { source, keys, overwrite, asking, trace }: ElementsPassage,
+  { source, keys, overwrite, asking, trace, sent, sizes }: ElementsPassage,
   node: Connection,
-  abilities: Abilities,
+  { abilities, commands, expiry }: Pick<SmallTransfers, 'abilities' | 'commands' | 'expiry'>,
 ): Promise<readonly Transferred[]> {
   const names = namesOf(keys);
-  // A slot on its way takes no transactions, and a copy that is watched is watched over another connection.
-  const goTogether = !asking && typeof trace === 'string';
-  const isTraced = trace === 'payload';
-  const results: (Transferred | undefined)[] = goTogether
-    ? await transferSmall({ source, node, keys, overwrite, abilities, isTraced })
-    : Array.from({ length: keys.count });
-  const rest = [...results.keys()].filter((index) => results[index] === undefined);
+  // A copy that is watched is watched over another connection.
+  const results: (Transferred | undefined)[] =
+    typeof trace === 'string'
+      ? await transferSmall({ source, node, keys, asking, abilities, commands, expiry, sent })
+      : Array.from({ length: keys.count });
+  let rest = [...results.keys()].filter((index) => results[index] === undefined);
+  const beyond = rest.length > 0 ? await sizes?.beyond(source, chosen(keys, rest)) : undefined;
+  for (const place of beyond ?? []) results[rest[place] as number] = { kind: 'oversized' };
+  rest = rest.filter((index) => results[index] === undefined);
   let next = 0;
   const work = async (): Promise<void> => {
     for (let index = rest[next++]; index !== undefined; index = rest[next++]) {
@@ -102,6 +123,7 @@ const nothing: Passed = {
 
 function passedOf(results: readonly Transferred[]): Passed {
   const absent: number[] = [];
+  const oversized: number[] = [];
   const refusals: { index: number; text: string | null }[] = [];
   const unmovable: Unmovable[] = [];
   let { refusedBySource, lost, bytes } = nothing;
@@ -113,6 +135,7 @@ function passedOf(results: readonly Transferred[]): Passed {
       if (payload) payloads.push({ index, payload, deadlineMs });
     }
     if (result.kind === 'absent') absent.push(index);
+    else if (result.kind === 'oversized') oversized.push(index);
     else if (result.kind === 'exists') refusals.push({ index, text: null });
     else if (result.kind === 'unmovable') unmovable.push({ ...result, index });
     else if (result.kind === 'lost') lost = result.error;
@@ -123,5 +146,15 @@ function passedOf(results: readonly Transferred[]): Passed {
       refusedBySource = result.text;
     }
   }
-  return { ...nothing, absent, refusals, unmovable, refusedBySource, lost, bytes, payloads };
+  return {
+    ...nothing,
+    absent,
+    oversized,
+    refusals,
+    unmovable,
+    refusedBySource,
+    lost,
+    bytes,
+    payloads,
+  };
 }

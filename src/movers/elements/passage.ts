@@ -15,6 +15,8 @@ export interface Abilities {
   readonly createsConsumers: boolean;
   /** The node frees memory in the background (UNLINK, since 4.0). */
   readonly unlinks: boolean;
+  /** A version of payloads that the node takes. */
+  readonly payloadVersion: number;
   /** The longest element that the node takes. */
   readonly largestBytes: number;
   /** The node's clock minus this machine's. */

@@ -1,35 +1,45 @@
 /**
  * Small values, many at a time: what one page of a scan holds whole is read with one question, and stored with
- * one transaction, in which it gets its deadline and its name. So it never stands under a temporary
- * name that anybody could see, and needs no lease (temporary.ts).
+ * one command, as a payload that is made here of its elements (plain-payloads.ts). So it never stands under a
+ * temporary name that anybody could see, and needs no lease (temporary.ts).
  *
  * Whatever is not as usual goes the long way (transfer.ts) afterwards, which tells why: values of more elements,
  * streams, strings, hashes that may have fields with deadlines, and what a server refuses.
  */
 import { type Around, askTypes, wordsAround, writeOne } from '../../compare/ask-many.js';
 import type { Connection } from '../../redis/connection.js';
-import { ProtocolError } from '../../errors.js';
-import { CR, frame, headerEnd, headerLength, MINUS, PLUS } from '../../redis/frames.js';
-import { keysBuilder, keyStart, namesOf, slice } from '../../redis/keys.js';
-import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
-import { slotOf } from '../../redis/slot.js';
+import { slice } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
-import { askDeadlines } from '../relay/deadlines.js';
-import { negativeZero, swapPairs } from './copy-plain-types.js';
+import { verdictOf } from '../refused-keys.js';
+import { AckReader } from '../relay/acks.js';
+import { askDeadlines, type Expiry } from '../relay/deadlines.js';
+import type { SentValues } from '../relay/sent-values.js';
+import { Splice } from '../relay/splice.js';
+import type { StoreCommands } from '../relay/store-commands.js';
+import { negativeZero } from './copy-plain-types.js';
 import type { Abilities } from './passage.js';
-import { type HeldPage, HeldPagesReader, type Shape } from './held-pages.js';
+import {
+  asPayload,
+  type HeldElements,
+  type PlainPayload,
+  PlainPayloadsReader,
+  type plainTypes,
+  type Shape,
+} from './plain-payloads.js';
 import { sliceBytes } from './reading.js';
-import { temporaryNameIn } from './temporary.js';
 import type { Transferred } from './transfer.js';
 
 export interface SmallTransfers {
   readonly source: Connection;
   readonly node: Connection;
   readonly keys: Keys;
-  readonly overwrite: boolean;
+  /** Each command stands behind an ASKING. */
+  readonly asking: boolean;
   readonly abilities: Abilities;
-  /** Whether what was stored must be known afterwards, as a payload. */
-  readonly isTraced: boolean;
+  readonly commands: StoreCommands;
+  readonly expiry: Expiry;
+  /** Takes what is sent, to know later what the node was given. Undefined: nobody will ask. */
+  readonly sent: SentValues | undefined;
 }
 
 /** So many elements come in one page. */
@@ -43,35 +53,40 @@ const partsAtOnce = 4;
 
 const scan = (word: string): Around => wordsAround([word], ['0', 'COUNT', pageElements]);
 
-/** How values of a type are read, and with which command they are written. */
+/** How values of a type are read, and how many frames make an element. */
 interface SmallType {
+  readonly type: keyof typeof plainTypes;
   readonly by: Around;
   readonly shape: Shape;
-  readonly word: string;
+  readonly frames: number;
 }
 
-/** By what TYPE answers. */
-const questions: ReadonlyMap<string, SmallType> = new Map<string, SmallType>([
-  ['hash', { by: scan('HSCAN'), shape: 'page', word: 'HMSET' }],
-  ['set', { by: scan('SSCAN'), shape: 'page', word: 'SADD' }],
-  ['zset', { by: scan('ZSCAN'), shape: 'page', word: 'ZADD' }],
+const smallTypes: readonly SmallType[] = [
+  { type: 'hash', by: scan('HSCAN'), shape: 'page', frames: 2 },
+  { type: 'set', by: scan('SSCAN'), shape: 'page', frames: 1 },
+  { type: 'zset', by: scan('ZSCAN'), shape: 'page', frames: 2 },
   // One more than that: then it is not all of it.
-  ['list', { by: wordsAround(['LRANGE'], [0, longestList]), shape: 'array', word: 'RPUSH' }],
-]);
+  { type: 'list', by: wordsAround(['LRANGE'], [0, longestList]), shape: 'array', frames: 1 },
+];
+/** By what TYPE answers. */
+const smallTypeOf: ReadonlyMap<string, SmallType> = new Map(
+  smallTypes.map((small) => [small.type, small]),
+);
 const encodingQuestion = wordsAround(['OBJECT', 'ENCODING'], []);
 
-/** Small sorted sets lose its sign, so it comes last (copy-plain-types.ts). */
-const negativeZeroFrame = frame(negativeZero);
+/** Small sorted sets lose its sign, so it comes last (copy-plain-types.ts). With its length ahead of it. */
+const negativeZeroElement = Buffer.from([negativeZero.length, ...negativeZero]);
 
-/** A whole value, and the command that writes it. */
-interface SmallValue {
-  readonly index: number;
-  readonly word: string;
-  /** Frames, as they came: so many. */
-  readonly items: Buffer;
-  readonly count: number;
-  /** Ms since the epoch; 0: it does not expire. */
-  readonly deadlineMs: number;
+/** What the source said of some keys' values. */
+interface ReadValues {
+  /** By the index of each key; undefined: it is not known whole, or not small. */
+  readonly payloads: readonly (PlainPayload | undefined)[];
+  /** What the payloads are slices of. */
+  readonly bytes: Buffer;
+  /** Undefined: none of them expires. */
+  readonly deadlines: Float64Array | undefined;
+  /** To be called when the payloads are sent. */
+  readonly release: () => void;
 }
 
 /**
@@ -98,234 +113,127 @@ async function transferPart(
   to: number,
   results: (Transferred | undefined)[],
 ): Promise<void> {
-  const values = await readValues(work, from, to);
-  if (values.length === 0) return;
-  const { node } = work;
-  const stored = values.map((value) => send(work, value));
-  let replies: readonly Reply[];
-  try {
-    replies = await new Promise<readonly Reply[]>((resolve, reject) => {
-      const queued = stored.map(({ commands }) => commands);
-      node.expect(new TransactionsReader(queued, resolve, reject));
-    });
-  } catch (error) {
-    for (const { index } of values) results[index] = { kind: 'lost', error: error as Error };
-    return;
-  }
-  for (const [at, value] of values.entries()) {
-    results[value.index] = resultOf(work, value, stored[at] as Sent, replies[at] ?? null);
+  const keys = slice(work.keys, from, to);
+  const values = await readValues(work, keys);
+  if (!values) return;
+  const { acks, lost } = await send(work, keys, values);
+  const refusals = new Map(acks.refusals.map(({ index, text }) => [index, text]));
+  for (const [index, payload] of values.payloads.entries()) {
+    if (!payload) continue;
+    const refusal = refusals.get(index);
+    if (lost) results[from + index] = { kind: 'lost', error: lost };
+    else if (refusal === undefined) {
+      const deadlineMs = values.deadlines?.[index] ?? 0;
+      results[from + index] = { kind: 'stored', bytes: payload.payloadBytes, deadlineMs };
+    } else if (refusal !== null && verdictOf(refusal).kind === 'exists') {
+      results[from + index] = { kind: 'exists' };
+    }
   }
 }
 
-/** Those of the keys whose values came whole. */
+/** @returns undefined: none of the values is known whole. */
 async function readValues(
-  { source, keys: all, abilities }: SmallTransfers,
-  from: number,
-  to: number,
-): Promise<readonly SmallValue[]> {
-  const keys = slice(all, from, to);
-  const deadlines = askDeadlines(source, keys);
+  { source, abilities, expiry }: SmallTransfers,
+  keys: Keys,
+): Promise<ReadValues | undefined> {
+  const deadlines = expiry.isKnown() ? askDeadlines(source, keys) : undefined;
+  const asksEncodings = abilities.readsFieldDeadlines && expiry.isKnownOfFields();
   const types = await askTypes(source, keys);
-  const indexes = [...types.keys()].filter((at) => questions.has(types[at] ?? ''));
-  if (!deadlines.areSure || indexes.length === 0) return [];
+  const found = types.map((type) => smallTypeOf.get(type));
   const shapes: Shape[] = [];
-  for (const at of indexes) {
-    const type = types[at] ?? '';
-    const { by, shape } = questions.get(type) as SmallType;
-    writeOne(source, keys, at, by);
-    shapes.push(shape);
-    if (!mayHaveDeadlines(type, abilities)) continue;
-    writeOne(source, keys, at, encodingQuestion);
+  for (const [index, small] of found.entries()) {
+    if (!small) continue;
+    writeOne(source, keys, index, small.by);
+    shapes.push(small.shape);
+    if (!asksEncodings || small.type !== 'hash') continue;
+    writeOne(source, keys, index, encodingQuestion);
     shapes.push('one');
   }
-  const pages = await new Promise<readonly HeldPage[]>((resolve, reject) => {
-    source.expect(new HeldPagesReader(shapes, resolve, reject));
-  });
+  if (shapes.length === 0) return undefined;
+  const { answers, expiring, release } = await answersTo(source, shapes, expiry);
+  const isSure = deadlines ? deadlines.areSure : !expiring.keys;
+  const mayHoldDeadlines = abilities.readsFieldDeadlines && expiring.fields;
   const mostBytes = Math.min(sliceBytes, abilities.largestBytes);
-  const values: SmallValue[] = [];
   let nth = 0;
-  for (const at of indexes) {
-    const type = types[at] ?? '';
-    const page = pages[nth++] as HeldPage;
-    const encoding = mayHaveDeadlines(type, abilities) ? pages[nth++] : undefined;
-    const { bytes, count, isPartial } = page;
-    const most = type === 'list' ? longestList : mostElements;
-    const isSmall = count > 0 && count <= most && page.end - page.from <= mostBytes;
-    if (isPartial || !isSmall || (encoding && !isPlain(encoding))) continue;
-    const items = bytes.subarray(page.from, page.end);
-    if (type === 'zset' && items.includes(negativeZeroFrame)) continue;
-    values.push({
-      index: from + at,
-      word: (questions.get(type) as SmallType).word,
-      items: type === 'zset' ? swapped(items, count) : items,
-      count,
-      deadlineMs: deadlines.byKey[at] as number,
-    });
-  }
-  return values;
+  const payloads = found.map((small) => {
+    if (!small) return undefined;
+    const answer = answers[nth++] as HeldElements;
+    const encoding = asksEncodings && small.type === 'hash' ? answers[nth++] : undefined;
+    if (!isSure || !isWholeAndSmall(answer, small, mostBytes)) return undefined;
+    const isPlain = encoding ? isPlainHash(encoding) : !mayHoldDeadlines;
+    if (small.type === 'hash' && !isPlain) return undefined;
+    const { count } = answer;
+    return asPayload(answer, small.type, count / small.frames, abilities.payloadVersion);
+  });
+  const { bytes } = answers[0] as HeldElements;
+  return { payloads, bytes, deadlines: deadlines?.byKey, release };
 }
 
-function mayHaveDeadlines(type: string, { readsFieldDeadlines }: Abilities): boolean {
-  return readsFieldDeadlines && type === 'hash';
+/** @returns what was asked about elements, and what expires at the source behind that. */
+async function answersTo(source: Connection, shapes: readonly Shape[], expiry: Expiry) {
+  let reader: PlainPayloadsReader | undefined;
+  const reading = new Promise<readonly HeldElements[]>((resolve, reject) => {
+    reader = new PlainPayloadsReader(shapes, resolve, reject);
+    source.expect(reader);
+  });
+  const [answers, expiring] = await Promise.all([reading, expiry.look(source)]);
+  return { answers, expiring, release: () => reader?.release() };
+}
+
+function isWholeAndSmall(
+  { bytes, from, end, count, isPartial }: HeldElements,
+  { type, frames }: SmallType,
+  mostBytes: number,
+): boolean {
+  const most = type === 'list' ? longestList : mostElements;
+  if (isPartial || count === 0 || count > most || count % frames !== 0) return false;
+  if (end - from > mostBytes) return false;
+  return type !== 'zset' || !bytes.subarray(from, end).includes(negativeZeroElement);
 }
 
 /** Whether a hash that is kept so has no fields with deadlines. */
-function isPlain({ bytes, from, end }: HeldPage): boolean {
+function isPlainHash({ bytes, from, end }: HeldElements): boolean {
   const encoding = bytes.toString('latin1', from, end);
-  return encoding.endsWith('\nlistpack\r\n') || encoding.endsWith('\nziplist\r\n');
+  return encoding.endsWith('listpack') || encoding.endsWith('ziplist');
 }
 
-/** Members and scores the other way round, as ZADD wants them. */
-function swapped(items: Buffer, count: number): Buffer {
-  const builder = keysBuilder(count, items.length);
-  for (let at = 0, nth = 0; nth < count; nth++) {
-    const cr = headerEnd(items, at, items.length);
-    const next = cr + headerLength(items, at, cr) + 4;
-    builder.add(items, at, next);
-    at = next;
-  }
-  return swapPairs(builder.take()).bytes;
-}
-
-/** What was sent of a value: so many commands in a transaction, and which of them matter. */
-interface Sent {
-  readonly commands: number;
-  readonly dumpAt: number | undefined;
-  readonly renameAt: number;
-}
-
-const words = (...all: readonly string[]): string =>
-  all.map((word) => `$${String(word.length)}\r\n${word}\r\n`).join('');
-
-const beginning = `*1\r\n${words('MULTI')}`;
-const ending = Buffer.from(`*1\r\n${words('EXEC')}`);
-
+/** Sends them as if they had come from the source so. */
 function send(
-  { node, keys, overwrite, abilities, isTraced }: SmallTransfers,
-  value: SmallValue,
-): Sent {
-  const { index, word, items, count, deadlineMs } = value;
-  const { out } = node;
-  const names = namesOf(keys);
-  const nameStart = names.starts[index] as number;
-  const nameEnd = names.starts[index + 1] as number;
-  const slot = slotOf(names.bytes, keyStart(names.bytes, nameStart), nameEnd - 2);
-  const temporary = temporaryNameIn(slot);
-  const text = (some: string): void => {
-    out.append(Buffer.from(some, 'latin1'));
-  };
-  text(`${beginning}*${String(2 + count)}\r\n${words(word, temporary)}`);
-  out.append(items);
-  let more = '';
-  let commands = 1;
-  let dumpAt: number | undefined;
-  if (deadlineMs !== 0) {
-    more += `*3\r\n${words('PEXPIREAT', temporary, String(deadlineMs + abilities.nodeSkewMs))}`;
-    commands++;
-  }
-  if (isTraced) {
-    more += `*2\r\n${words('DUMP', temporary)}`;
-    dumpAt = commands++;
-  }
-  if (overwrite && abilities.unlinks) {
-    // RENAME frees what it replaces while everybody waits.
-    text(`${more}*2\r\n${words('UNLINK')}`);
-    out.copy(names.bytes, nameStart, nameEnd);
-    more = '';
-    commands++;
-  }
-  text(`${more}*3\r\n${words(overwrite ? 'RENAME' : 'RENAMENX', temporary)}`);
-  out.copy(names.bytes, nameStart, nameEnd);
-  const renameAt = commands++;
-  if (!overwrite) {
-    // It is still there if the node has the key.
-    text(`*2\r\n${words(abilities.unlinks ? 'UNLINK' : 'DEL', temporary)}`);
-    commands++;
-  }
-  out.append(ending);
-  return { commands, dumpAt, renameAt };
-}
-
-function resultOf(
-  { overwrite }: SmallTransfers,
-  { items, deadlineMs }: SmallValue,
-  { commands, dumpAt, renameAt }: Sent,
-  reply: Reply,
-): Transferred | undefined {
-  if (!Array.isArray(reply) || reply.length !== commands) return undefined;
-  if (reply.some((one) => one instanceof ErrorReply)) return undefined;
-  const renamed = reply[renameAt];
-  if (!overwrite && renamed === 0) return { kind: 'exists' };
-  if (renamed !== (overwrite ? 'OK' : 1)) return undefined;
-  const payload = dumpAt === undefined ? undefined : reply[dumpAt];
-  return {
-    kind: 'stored',
-    bytes: items.length,
-    deadlineMs,
-    payload: Buffer.isBuffer(payload) ? payload : undefined,
-  };
-}
-
-/** Reads the replies to transactions that were sent one behind the other. */
-export class TransactionsReader implements Reader {
-  done = false;
-  readonly #replies: Reply[] = [];
-  /** How many lines are due before the reply to EXEC: to MULTI, and to each command in between. */
-  #lines: number;
-  #exec: ReplyReader | undefined;
-
-  /**
-   * @param commands how many commands each of them has.
-   * @param settle gets the replies to EXEC.
-   */
-  constructor(
-    readonly commands: readonly number[],
-    readonly settle: (replies: readonly Reply[]) => void,
-    readonly fail: (error: Error) => void,
-  ) {
-    this.#lines = 1 + (commands[0] ?? 0);
-  }
-
-  take(bytes: Buffer, from: number, end: number): number {
-    let at = from;
-    while (at < end && !this.done) {
-      const next =
-        this.#lines > 0 ? this.#takeLine(bytes, at, end) : this.#takeReply(bytes, at, end);
-      if (next === at) return at;
-      at = next;
+  { source, node, asking, commands, sent }: SmallTransfers,
+  keys: Keys,
+  { payloads, bytes, deadlines, release }: ReadValues,
+): Promise<{ acks: AckReader; lost: Error | undefined }> {
+  return new Promise((resolve) => {
+    const acks = new AckReader(keys.count, asking, (lost) => {
+      resolve({ acks, lost });
+    });
+    node.expect(acks);
+    const way = { form: 'payload', ttls: deadlines, asking } as const;
+    const splice = new Splice({
+      keys,
+      source,
+      target: node,
+      acks,
+      form: 'payload',
+      commands,
+      ttls: deadlines,
+      asking,
+      keepSent:
+        sent?.hasRoom() === true
+          ? (kept) => {
+              sent.keep({ ...kept, ...way, keys, acks });
+            }
+          : undefined,
+      settle() {
+        acks.complete();
+      },
+      fail: () => undefined,
+    });
+    for (const payload of payloads) {
+      if (payload) splice.whole(bytes, payload.from, payload.end, payload.payloadBytes);
+      else splice.leaveOut();
     }
-    return at;
-  }
-
-  /** What each command is answered is said again by the reply to EXEC: an error, too. */
-  #takeLine(bytes: Buffer, at: number, end: number): number {
-    let next: number;
-    if (bytes[at] === PLUS && at + queuedBytes <= end && bytes[at + queuedBytes - 2] === CR) {
-      next = at + queuedBytes;
-    } else {
-      const text = lineText(bytes, at, end);
-      if (text === undefined) return at;
-      if (bytes[at] !== PLUS && bytes[at] !== MINUS) {
-        throw new ProtocolError('a reply within a transaction that is no status');
-      }
-      next = at + text.length + 3;
-    }
-    this.#lines--;
-    return next;
-  }
-
-  #takeReply(bytes: Buffer, at: number, end: number): number {
-    this.#exec ??= new ReplyReader((reply) => {
-      this.#replies.push(reply);
-    }, this.fail);
-    const next = this.#exec.take(bytes, at, end);
-    if (!this.#exec.done) return next;
-    this.#exec = undefined;
-    this.#lines = 1 + (this.commands[this.#replies.length] ?? 0);
-    this.done = this.#replies.length === this.commands.length;
-    if (this.done) this.settle(this.#replies);
-    return next;
-  }
+    release();
+    splice.end();
+  });
 }
-
-const queuedBytes = '+QUEUED\r\n'.length;

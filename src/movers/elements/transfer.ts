@@ -42,6 +42,8 @@ export type Transferred =
       readonly payload?: Buffer | undefined;
     }
   | { readonly kind: 'absent' }
+  /** It was not sent, because it has to go by itself. */
+  | { readonly kind: 'oversized' }
   /** The node has the key, and it may not be overwritten. */
   | { readonly kind: 'exists' }
   | { readonly kind: 'refused'; readonly by: 'source' | 'node'; readonly text: string }

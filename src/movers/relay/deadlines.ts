@@ -233,12 +233,21 @@ export function isNear(oneMs: number, otherMs: number): boolean {
   return Math.abs(oneMs - otherMs) <= deadlineToleranceMs;
 }
 
+/** What a database has of things that expire. */
+export interface Expiring {
+  /** Some key has a TTL. */
+  readonly keys: boolean;
+  /** Some field of a hash has a deadline. */
+  readonly fields: boolean;
+}
+
 /**
- * Whether TTLs have to be asked for at all. A database in which no key expires saves a question
+ * Whether deadlines have to be asked for at all. A database in which nothing expires saves a question
  * for each key; INFO keyspace says so for the price of one.
  */
 export class Expiry {
   #isKnown: boolean;
+  #isKnownOfFields = false;
   readonly #line: RegExp;
 
   /**
@@ -255,24 +264,41 @@ export class Expiry {
     return this.#isKnown;
   }
 
+  /** The same of fields. */
+  isKnownOfFields(): boolean {
+    return this.#isKnownOfFields;
+  }
+
   /**
    * Asked behind values whose TTLs were not asked for.
    * @returns whether still no key had a TTL when they were read.
    */
-  confirmNone(source: Connection): Promise<boolean> {
+  async confirmNone(source: Connection): Promise<boolean> {
+    return !(await this.look(source)).keys;
+  }
+
+  /** What there was when the values were read behind which this is asked. */
+  look(source: Connection): Promise<Expiring> {
     return ask(source, [keyspaceCommand], (reply) => {
-      const isNone = Buffer.isBuffer(reply) && tellsOfNone(textOf(reply), this.#line);
-      if (!isNone) this.#isKnown = true;
-      return isNone;
+      const text = Buffer.isBuffer(reply) ? textOf(reply) : '';
+      const keys = !tellsOfNone(text, this.#line, noExpiringKeys);
+      const fields = !tellsOfNone(text, this.#line, noExpiringFields);
+      this.#isKnown ||= keys;
+      this.#isKnownOfFields ||= fields;
+      return { keys, fields };
     });
   }
 }
 
+const noExpiringKeys = /[:,]expires=0(?!\d)/;
+/** Hashes with fields that expire: as Redis counts them (since 7.4), and Valkey (since 9.0). */
+const noExpiringFields = /[:,](?:subexpiry|keys_with_volatile_items)=0(?!\d)/;
+
 /**
- * A server that doesn't tell is taken to have keys that expire. One that has no line for a database
+ * A server that doesn't tell is taken to have what expires. One that has no line for a database
  * has nothing in it.
  */
-function tellsOfNone(keyspace: string, line: RegExp): boolean {
+function tellsOfNone(keyspace: string, line: RegExp, none: RegExp): boolean {
   const [ours] = line.exec(keyspace) ?? [];
-  return ours === undefined ? /^# Keyspace/m.test(keyspace) : /[:,]expires=0(?!\d)/.test(ours);
+  return ours === undefined ? /^# Keyspace/m.test(keyspace) : none.test(ours);
 }

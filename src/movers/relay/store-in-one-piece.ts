@@ -66,12 +66,12 @@ class StoringPieces extends Storing {
     const { source } = attempt.connection;
     const { shapes, sizes } = options;
     const form = this.#form;
+    if (form === 'payload' && shapes.payloadsRefused) {
+      return this.#storeAs('elements', all, undefined);
+    }
     const asksFirst = form === 'payload' || sizes?.ofStrings === true;
     const keys = asksFirst ? await this.#entered(all) : all;
     if (keys.count === 0) return noKeys;
-    if (form === 'payload' && shapes.payloadsRefused) {
-      return this.#storeAs('elements', keys, undefined);
-    }
     const deadlines = options.expiry.isKnown() ? askDeadlines(source, keys) : undefined;
     const ttls = deadlines?.byKey;
     const passing = this.#pass(keys, form, ttls);
@@ -98,7 +98,8 @@ class StoringPieces extends Storing {
     shapes.note(keys.count - first.absent.length, keys.count);
     if (first.absent.length === 0) return whole;
     const others = chosen(keys, first.absent);
-    const inOnePiece = asksFirst ? undefined : await this.#indexesInOnePiece(others);
+    const isSized = asksFirst || shapes.payloadsRefused;
+    const inOnePiece = isSized ? undefined : await this.#indexesInOnePiece(others);
     const indexes = inOnePiece?.map((at) => first.absent[at] as number) ?? first.absent;
     if (indexes.length === 0) return whole;
     await options.window.enter(indexes.length);
@@ -155,7 +156,7 @@ class StoringPieces extends Storing {
       if (as === 'elements') stage?.forget(keys);
       const passed =
         as === 'elements'
-          ? await this.passElements(keys, this.#durability, 'payload')
+          ? await this.passElements(keys, this.#durability, 'payload', this.options.sizes)
           : await connection.pass({
               keys: stage ? stage.begin(keys, ttls) : keys,
               node,

@@ -96,7 +96,8 @@ export interface Stored {
 export async function storeByElements(options: StoreOptions, attempt: Attempt): Promise<Stored> {
   const { batch, target } = attempt;
   const storing = new Storing(options, attempt, undefined);
-  const passed = await storing.passElements(batch.keys, options.durabilityOf(batch.node), target);
+  const durability = options.durabilityOf(batch.node);
+  const passed = await storing.passElements(batch.keys, durability, target, undefined);
   storing.countBytes(batch.keys, passed);
   await storing.settleAbsent(batch.keys, passed);
   const { whole } = await storing.settle(batch.keys, passed, 'elements');
@@ -132,11 +133,14 @@ export class Storing {
     keys: Keys,
     durability: Durability | undefined,
     trace: Trace,
+    /** Which values go by themselves instead; undefined: none. */
+    sizes: Sizes | undefined,
   ): Promise<Passed> {
     const { node, asking } = this.attempt.batch;
     const { source } = this.attempt.connection;
+    const { sent } = this.attempt;
     const { overwrite } = this;
-    const way = { source, keys, node, overwrite, asking, durability, trace };
+    const way = { source, keys, node, overwrite, asking, durability, trace, sent, sizes };
     const passed = await this.options.elements.pass(way);
     for (const { index, payload, deadlineMs } of passed.payloads ?? []) {
       const record = valueRecord('payload', deadlineMs, frame(payload));

@@ -3,7 +3,7 @@ import { forms, largeEntry, writeHead } from '../../redis/value-record.js';
 import { bulkHead } from '../../redis/frames.js';
 import { keysBuilder, type KeysBuilder } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
-import { Crc64 } from '../rdb/crc64.js';
+import { Crc64 } from '../../redis/crc64.js';
 import type { Entry, RdbSink } from '../rdb/entry.js';
 import { encodings, length, takeString, takeStringHead, text } from '../rdb/lengths.js';
 import { stringType, type ValueType } from '../rdb/value-types.js';

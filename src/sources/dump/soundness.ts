@@ -4,7 +4,7 @@
  * own, by which the node takes it for sound. What comes as a stream can't be looked at twice.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { Crc64 } from '../rdb/crc64.js';
+import { Crc64 } from '../../redis/crc64.js';
 import { fileVersionOf, headerBytes } from '../rdb/file-version.js';
 import { type FoundWrong, RdbError } from '../rdb/rdb-errors.js';
 import { RdbReader } from '../rdb/rdb-reader.js';

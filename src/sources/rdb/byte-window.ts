@@ -2,7 +2,7 @@
  * The part of a file that is being looked at: bytes are read behind those that are still needed,
  * and everything that was taken is summed up for the file's checksum.
  */
-import { Crc64 } from './crc64.js';
+import { Crc64 } from '../../redis/crc64.js';
 
 /** Where bytes come from, in order. */
 export interface ByteInput {

@@ -6,7 +6,7 @@
  * again when more is there, and a large value is stepped through piece by piece.
  * The format is that of rdbSaveRio and rdbLoadRio in Redis' rdb.c.
  */
-import { Crc64 } from './crc64.js';
+import { Crc64 } from '../../redis/crc64.js';
 import { type Entry, newEntry, type RdbSink } from './entry.js';
 import { Extent } from './extent.js';
 import { type FileVersion, headBytes, headerBytes, versionIn, writtenBy } from './file-version.js';

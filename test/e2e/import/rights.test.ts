@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runCli, startCli } from '../../support/cli.js';
 import { fillEveryType } from '../../support/every-type.js';
-import { runJson } from '../../support/reports.js';
+import { runJson, verifyJson } from '../../support/reports.js';
 import { snapshot } from '../../support/compare.js';
 import { setStage } from '../../support/stage.js';
 
@@ -55,11 +55,19 @@ function listed(side: string): readonly string[] {
 const from = (user: string) => `redis://${user}@${stage.source.address}`;
 const to = (user: string) => `redis://${user}@${stage.cluster.seed}`;
 
-async function setUsers(sourceRules: readonly string[], nodeRules: readonly string[]) {
-  const rules = (own: readonly string[]) => ['reset', 'on', `>${password}`, '~*', ...own];
-  await stage.source.client.call('ACL', 'SETUSER', 'joe', ...rules(sourceRules));
+async function setUsers(
+  sourceRules: readonly string[],
+  nodeRules: readonly string[],
+  { atSource = ['~*'], atNodes = ['~*'] }: Readonly<Record<string, readonly string[]>> = {},
+) {
+  const rules = (own: readonly string[], keys: readonly string[]) => [
+    ...['reset', 'on', `>${password}`],
+    ...keys,
+    ...own,
+  ];
+  await stage.source.client.call('ACL', 'SETUSER', 'joe', ...rules(sourceRules, atSource));
   for (const { client } of stage.cluster.masters) {
-    await client.call('ACL', 'SETUSER', 'ann', ...rules(nodeRules));
+    await client.call('ACL', 'SETUSER', 'ann', ...rules(nodeRules, atNodes));
   }
 }
 
@@ -164,6 +172,117 @@ describe('the least rights', () => {
     await setUsers([...without(source.move, '+unlink'), '+del'], node.relay);
     await expectMove([]);
     expect(await stage.source.client.dbsize()).toBe(0);
+  });
+});
+
+describe('a user who may use keys of some names', () => {
+  const temporary = '~cluster-import:*';
+  const restricted = { atSource: ['~app:*'], atNodes: ['~app:*', temporary] };
+  const words = (): string[] => ['--from', from('joe'), '--to', to('ann'), '--match', 'app:*'];
+
+  beforeEach(async () => {
+    const { client } = stage.source;
+    for (const name of ['app', 'other']) {
+      await client.set(`${name}:string`, 'value');
+      await client.hset(`${name}:hash`, { field: 'value' });
+      await client.rpush(`${name}:list`, ...Array.from({ length: 500 }, String));
+    }
+  });
+
+  async function expectApp(prefix = ''): Promise<void> {
+    const { client } = stage.source;
+    expect((await client.keys('*')).sort()).toEqual(['other:hash', 'other:list', 'other:string']);
+    expect(await stage.cluster.size()).toBe(3);
+    const name = `${prefix}app:list`;
+    expect(await stage.cluster.clientFor(name).llen(name)).toBe(500);
+  }
+
+  it('moves these', async () => {
+    await setUsers(source.move, node.relay, restricted);
+    const { report, code, stderr } = await runJson(words(), env);
+    expect([report.failures, stderr, code]).toEqual([[], '', 0]);
+    await expectApp();
+  });
+
+  it('moves them by MIGRATE', async () => {
+    await setUsers(source.migrate, node.migrate, restricted);
+    const { report, code } = await runJson([...words(), '--mover', 'migrate'], env);
+    expect([report.failures, code]).toEqual([[], 0]);
+    await expectApp();
+  });
+
+  it('moves them under other names', async () => {
+    await setUsers(source.move, node.relay, { ...restricted, atNodes: ['~0:app:*', temporary] });
+    const { report, code } = await runJson([...words(), '--key-prefix', '0:'], env);
+    expect([report.failures, code]).toEqual([[], 0]);
+    await expectApp('0:');
+  });
+
+  it('moves them element by element, and verified', async () => {
+    const rights = [...source.move, ...source.elements, ...source.verify];
+    await setUsers(rights, [...node.relay, ...node.elements, ...node.verify], restricted);
+    const flags = ['--split-above', '1', '--verify'];
+    const { report, code } = await runJson([...words(), ...flags], env);
+    expect([report.failures, code]).toEqual([[], 0]);
+    await expectApp();
+  });
+
+  it('moves one whose name is given', async () => {
+    await setUsers(source.move, node.relay, restricted);
+    const given = ['--from', from('joe'), '--to', to('ann'), '--match', 'app:list'];
+    const { report, code } = await runJson(given, env);
+    expect([report.failures, code, report.keys.moved]).toEqual([[], 0, 1]);
+  });
+
+  it('is told of what keeps keys that are written to', async () => {
+    await setUsers(source.move, node.relay, { ...restricted, atNodes: ['~app:*'] });
+    const { report, code } = await runJson(words(), env);
+    expect(report.warnings).toEqual([
+      expect.stringMatching(/does not let user ann use the keys cluster-import:\*, so what is/),
+    ]);
+    expect([report.failures, code]).toEqual([[], 0]);
+    await expectApp();
+  });
+
+  it('follows them, and cuts over', async () => {
+    await setUsers(source.follow, node.follow, restricted);
+    const flags = ['--follow', '--cutover', 'auto'];
+    try {
+      const { report, code } = await runJson([...words(), ...flags], env);
+      expect([report.failures, code]).toEqual([[], 0]);
+      expect(await stage.cluster.size()).toBe(3);
+    } finally {
+      await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+    }
+  });
+
+  it('verifies them', async () => {
+    await setUsers(source.move, node.relay, restricted);
+    await runJson([...words(), '--copy'], env);
+    await setUsers([...source.copy, ...source.verify], [...node.verify, ...node.follow], {
+      ...restricted,
+      atNodes: ['~app:*'],
+    });
+    const { report, code } = await verifyJson(words(), env);
+    expect(report).toMatchObject({ status: 'equal', keys: { compared: 3 } });
+    expect(code).toBe(0);
+  });
+
+  it('is refused other names, at either side', async () => {
+    const { move } = source;
+    await setUsers(move, node.relay, { ...restricted, atSource: ['~apps:*'] });
+    await expectRefusal(/let user joe use the keys app:\*: .*ACL SETUSER joe ~app:\*\./, [
+      ...['--match', 'app:*'],
+    ]);
+    await setUsers(move, node.relay, { ...restricted, atNodes: ['~apps:*'] });
+    await expectRefusal(/let user ann use the keys app:\*: /, ['--match', 'app:*']);
+    await setUsers([...move, ...source.verify], [...node.relay, ...node.verify], {
+      ...restricted,
+      atNodes: ['~app:*'],
+    });
+    await expectRefusal(/use the keys app:\* and cluster-import:\*: /, [
+      ...['--match', 'app:*', '--verify'],
+    ]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { refusalIn, trialWords, tryOut } from '../../../src/redis/source-health.js';
+import { trialName } from '../../../src/sources/trial-names.js';
 
 describe('the words by which a server refuses commands whatever their keys', () => {
   it.each([
@@ -30,7 +31,7 @@ describe('the words by which a server refuses commands whatever their keys', () 
 
 it('a trial at a node of a cluster looks for a name of its own', async () => {
   const names = new Set<unknown>();
-  const error = await tryOut(trialWords('UNLINK'), ([, name]) => {
+  const error = await tryOut(trialWords('UNLINK'), trialName, ([, name]) => {
     names.add(name);
     return Promise.resolve(names.size < 5 ? 'MOVED 1 127.0.0.1:7001' : 'MISCONF it can not save');
   });

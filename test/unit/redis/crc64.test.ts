@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Crc64 } from '../../../../src/sources/rdb/crc64.js';
+import { Crc64 } from '../../../src/redis/crc64.js';
 
 /** The definition, bit by bit. */
 function slowly(bytes: Buffer): string {
