@@ -47,6 +47,19 @@ export interface Plan {
   /** `auto`: relay and migrate both can, and a run takes the faster one. */
   readonly mover: 'auto' | 'relay' | 'migrate';
   readonly reason: string;
+  /**
+   * Which way values would take, most keys first: whole (strings as themselves, others as payloads), as payloads
+   * under another version, element by element, or none. Undefined: nothing was sampled.
+   */
+  readonly ways?: readonly {
+    readonly way: 'whole' | 'rewritten' | 'elements' | 'stays';
+    /** As TYPE names it. */
+    readonly type: string;
+    /** About so many, by the sample. */
+    readonly keys: number;
+    /** Why they stay. */
+    readonly why?: string;
+  }[];
   /** From reading values of the sample; undefined: there was nothing to read. */
   readonly estimate?: Estimate;
 }

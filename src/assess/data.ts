@@ -3,7 +3,7 @@ import type { Control, ControlReply } from '../redis/control.js';
 import { databasesIn, expiringOfDatabase, keysOfDatabase } from '../redis/keyspace.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import { type Collisions, findCollisions } from './collisions.js';
-import { type SampledKey, sampleKeys } from './key-sample.js';
+import { type Sample, type SampledKey, sampleKeys, type SampleOptions } from './key-sample.js';
 import { shapeOf } from './key-shapes.js';
 
 export interface DataFacts extends Collisions {
@@ -48,21 +48,21 @@ type Sizes = Pick<DataFacts, 'meanBytes' | 'meanBytesError' | 'sizesBy'>;
 /** @returns the facts, and the sample that they are from. */
 export async function readData(
   control: Control,
-  wanted: number,
-  timeoutMs: number,
+  options: SampleOptions,
 ): Promise<{
   readonly data: Omit<DataFacts, 'modules' | 'functions'>;
-  readonly sample: readonly SampledKey[];
+  readonly sample: Sample;
 }> {
   const databases = databasesOf(await control.info('keyspace'));
-  const sample = await sampleKeys(control.endpoint, databases, wanted, timeoutMs);
+  const taken = await sampleKeys(control.endpoint, databases, options);
+  const sample = taken.keys;
   const keys = databases.reduce((sum, one) => sum + one.keys, 0);
   const memory = await control.info('memory');
   const count = Math.max(1, sample.length);
   const unique = distinct(sample);
   const data = {
     databases,
-    ...(await findCollisions(control.endpoint, databases, timeoutMs)),
+    ...(await findCollisions(control.endpoint, databases, options.timeoutMs)),
     sampled: sample.length,
     types: [...grouped(sample, ({ type }) => type)]
       .map(([type, some]) => ({
@@ -76,7 +76,7 @@ export async function readData(
     largest: largestByType(unique),
     loadedSlots: loaded(unique, count),
   };
-  return { data, sample };
+  return { data, sample: taken };
 }
 
 /** Undefined where MEMORY USAGE could not be asked, or nothing was sampled. */

@@ -2,7 +2,9 @@
 import { RefusedError } from '../errors.js';
 import { type Control, openControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
+import { isKeyRefusal } from '../redis/trial.js';
 import { slotOf } from '../redis/slot.js';
+import { nameFilter } from '../sources/glob.js';
 
 export interface SampledKey {
   readonly db: number;
@@ -20,28 +22,52 @@ interface Database {
   readonly keys: number;
 }
 
-/** @param wanted how many; a key may be among them several times. */
+export interface Sample {
+  /** A key may be among them several times. */
+  readonly keys: readonly SampledKey[];
+  /** How much of all keys `--match` selects. */
+  readonly share: number;
+  /** Keys that the user may not look at. */
+  readonly hidden: number;
+}
+
+export interface SampleOptions {
+  /** How many keys are taken at random, of all. */
+  readonly sample: number;
+  readonly match: readonly string[];
+  readonly timeoutMs: number;
+}
+
 export async function sampleKeys(
   endpoint: Endpoint,
   databases: readonly Database[],
-  wanted: number,
-  timeoutMs: number,
-): Promise<readonly SampledKey[]> {
+  { sample: wanted, match, timeoutMs }: SampleOptions,
+): Promise<Sample> {
   const all = databases.reduce((sum, { keys }) => sum + keys, 0);
+  const isWanted = nameFilter({ match, exclude: [] });
   const sampled: SampledKey[] = [];
+  let named = 0;
+  let selected = 0;
   for (const { db, keys } of databases) {
     const count = Math.min(Math.ceil((wanted * keys) / Math.max(1, all)), keys);
     if (count === 0) continue;
     const control = await openControl({ ...endpoint, db }, { side: 'from', timeoutMs });
     try {
       const names = count === keys ? await allNames(control) : await randomNames(control, count);
-      sampled.push(...(await lookAt(control, db, names)));
+      const some = names.filter(isWanted);
+      named += names.length;
+      selected += some.length;
+      sampled.push(...(await lookAt(control, db, some)));
     } finally {
       control.close();
     }
   }
-  return sampled;
+  const keys = sampled.filter(({ type }) => type !== hiddenType);
+  return { keys, share: selected / Math.max(1, named), hidden: sampled.length - keys.length };
 }
+
+/** What stands for the type of a key that the user may not look at. */
+const hiddenType = '?';
 
 async function randomNames(control: Control, count: number): Promise<readonly Buffer[]> {
   const asked = Array.from({ length: count }, () => control.callBinary('RANDOMKEY'));
@@ -70,11 +96,20 @@ async function lookAt(
 ): Promise<readonly SampledKey[]> {
   const rows = await Promise.all(
     keys.map(async (key) => {
-      const [type, bytes] = await Promise.all([control.call('TYPE', key), sizeOf(control, key)]);
-      return { db, key, type: String(type), bytes, slot: slotOf(key, 0, key.length) };
+      const [type, bytes] = await Promise.all([typeOf(control, key), sizeOf(control, key)]);
+      return { db, key, type, bytes, slot: slotOf(key, 0, key.length) };
     }),
   );
   return rows.filter(({ type }) => type !== 'none');
+}
+
+async function typeOf(control: Control, key: Buffer): Promise<string> {
+  try {
+    return String(await control.call('TYPE', key));
+  } catch (error) {
+    if (error instanceof RefusedError && isKeyRefusal(error.reply)) return hiddenType;
+    throw error;
+  }
 }
 
 async function sizeOf(control: Control, key: Buffer): Promise<number | undefined> {

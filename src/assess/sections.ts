@@ -154,10 +154,21 @@ function dataSections({ data }: AssessReport): readonly Section[] {
   ];
 }
 
-function planRows({ mover, reason, estimate }: Plan): readonly (readonly string[])[] {
+const wayWords = {
+  whole: 'in one piece',
+  rewritten: 'in one piece, under another version',
+  elements: 'element by element',
+  stays: 'stay at the source',
+};
+
+function planRows({ mover, reason, ways = [], estimate }: Plan): readonly (readonly string[])[] {
   const both = 'relay or migrate, whichever turns out to be faster';
   return [
     ['mover', mover === 'auto' ? both : `${mover}: ${reason}`],
+    ...ways.map(({ way, type, keys, why }) => [
+      'values',
+      `${type}: about ${formatCount(keys)} ${wayWords[way]}${why === undefined ? '' : `: ${why}`}`,
+    ]),
     ...(estimate
       ? [
           [

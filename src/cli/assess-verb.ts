@@ -24,7 +24,7 @@ server can't be asked. Ctrl-C ends the watching early, and reports.
 
 const groups = [
   { title: 'Common options', names: ['from', 'to', 'watchMs', 'html', 'json'] },
-  { title: 'Limits', names: ['watchLimit', 'watchLatencyMs', 'sample', 'timeoutMs'] },
+  { title: 'Limits', names: ['match', 'watchLimit', 'watchLatencyMs', 'sample', 'timeoutMs'] },
   { title: 'Passwords, TLS and addresses', names: ['askPassword', ...Object.keys(accessRows)] },
 ];
 

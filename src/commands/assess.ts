@@ -1,12 +1,14 @@
 /** Whether an application and its data can live in a cluster: from options to a report. */
 import { functionLibraries, readData } from '../assess/data.js';
-import type { AssessReport } from '../assess/assess-report.js';
+import type { AssessReport, Finding } from '../assess/assess-report.js';
+import type { Sample } from '../assess/key-sample.js';
+import { formatCount } from '../format.js';
 import { readCommandStats } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
 import { modulesOf } from '../preflight/payloads.js';
-import { openControl } from '../redis/control.js';
+import { type Control, openControl } from '../redis/control.js';
 import { printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import { readServerFacts } from '../redis/server.js';
@@ -70,12 +72,13 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
     // Ahead of all else, since what follows counts as well.
     const counted = readCommandStats(await control.info('commandstats'));
     const facts = await readServerFacts(control);
-    const { data, sample } = await readData(control, options.sample, timeoutMs);
+    const { data, sample } = await readData(control, options);
     const modules = await modulesOf(control);
     const functions = await functionLibraries(control);
-    const keys = data.databases.reduce((sum, one) => sum + one.keys, 0);
+    const all = data.databases.reduce((sum, one) => sum + one.keys, 0);
+    const keys = Math.round(all * sample.share);
     const bytes = keys * data.meanBytes;
-    const side = { control, keys, bytes, sample, modules, functions };
+    const side = { control, keys, bytes, sample: sample.keys, modules, functions };
     const meeting = options.to === undefined ? undefined : await meetTarget(side, options);
     const seen =
       options.watchMs > 0 ? await watched(control, counted, options, context) : undefined;
@@ -90,9 +93,17 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
         ...(meeting && { to: meeting.to, nodes: meeting.nodes, plan: meeting.plan }),
         version,
       },
-      meeting?.findings,
+      [...hiddenKeys(control, sample), ...(meeting?.findings ?? [])],
     );
   } finally {
     control.close();
   }
+}
+
+/** Of a user who is restricted to keys of some names. */
+function hiddenKeys({ address }: Control, { keys, hidden }: Sample): readonly Finding[] {
+  if (hidden === 0) return [];
+  const all = formatCount(keys.length + hidden);
+  const message = `${address} does not let this user look at ${formatCount(hidden)} of the ${all} sampled keys: pass --match with the names that it may use.`;
+  return [{ blocking: false, open: true, message }];
 }

@@ -91,11 +91,7 @@ export async function tryPayloads(
   const { match, timeoutMs } = options;
   const version = await payloadVersion(source, match);
   if (version === undefined) return { payloadRefusal: undefined, payloadRewrite: undefined };
-  const trials = nodes.flatMap((node) => {
-    const slot = topology.owners.indexOf(topology.nodes.indexOf(node));
-    const name = slot < 0 ? undefined : nameIn(slot, namesAtNodes(options));
-    return name === undefined ? [] : [new NodeTrial(node, name)];
-  });
+  const trials = trialsAt(nodes, topology, options);
   try {
     await Promise.all(trials.map((trial) => trial.open(topology, timeoutMs)));
     const refusals = await Promise.all(trials.map((trial) => trial.refusalOf(version)));
@@ -105,6 +101,35 @@ export async function tryPayloads(
   } finally {
     for (const trial of trials) trial.close();
   }
+}
+
+/** Whether all nodes take this payload of the source's, of which they keep nothing. */
+export async function tryPayload(
+  payload: Buffer,
+  nodes: readonly Node[],
+  topology: ClusterTopology,
+  options: NameOptions & Pick<PatienceOptions, 'timeoutMs'>,
+): Promise<boolean> {
+  const trials = trialsAt(nodes, topology, options);
+  try {
+    await Promise.all(trials.map((trial) => trial.open(topology, options.timeoutMs)));
+    const taken = await Promise.all(trials.map((trial) => trial.takesPayload(payload)));
+    return !taken.includes(false);
+  } finally {
+    for (const trial of trials) trial.close();
+  }
+}
+
+function trialsAt(
+  nodes: readonly Node[],
+  topology: ClusterTopology,
+  options: NameOptions,
+): readonly NodeTrial[] {
+  return nodes.flatMap((node) => {
+    const slot = topology.owners.indexOf(topology.nodes.indexOf(node));
+    const name = slot < 0 ? undefined : nameIn(slot, namesAtNodes(options));
+    return name === undefined ? [] : [new NodeTrial(node, name)];
+  });
 }
 
 /** The newest version that all nodes take, and the types that they know of those that come with it. */

@@ -66,5 +66,10 @@ async function verdictOf(control: Control, [name, ...args]: Words): Promise<Verd
 
 /** What is refused is a command (`… to run the 'get' command`) or a key. */
 function refusal(words: string): Verdict {
-  return /\bkeys?\b/.test(words) && !/ to run the /.test(words) ? 'keys' : 'forbidden';
+  return isKeyRefusal(words) ? 'keys' : 'forbidden';
+}
+
+/** Whether a user may run the command, but not for this key. @param words of a NOPERM error. */
+export function isKeyRefusal(words: string): boolean {
+  return /\bkeys?\b/.test(words) && !/ to run the /.test(words);
 }

@@ -14,6 +14,7 @@ export async function runFuzzer(program: Program, { inputs, memoryMb }: Defaults
       inputs: { type: 'string', default: String(inputs) },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       from: { type: 'string', default: '0' },
+      only: { type: 'string', default: '' },
       'memory-mb': { type: 'string', default: String(memoryMb) },
     },
   });
@@ -22,6 +23,7 @@ export async function runFuzzer(program: Program, { inputs, memoryMb }: Defaults
     const { endings, peakBytes } = await fuzz(program, {
       seed: Number(values.seed),
       from: Number(values.from),
+      only: values.only,
       inputs: Number(values.inputs),
       limitBytes: Number(values['memory-mb']) * 1e6,
       hangMs: 30_000,

@@ -10,13 +10,13 @@ export interface Tried {
 }
 
 export async function doJob(
-  tryOne: (seed: number, nth: number) => Tried | Promise<Tried>,
+  tryOne: (seed: number, nth: number, only: string) => Tried | Promise<Tried>,
 ): Promise<void> {
-  const { seed, from, inputs, current } = workerData as FuzzJob;
+  const { seed, from, inputs, only, current } = workerData as FuzzJob;
   const endings: Record<string, Endings> = {};
   for (let nth = from; nth < from + inputs; nth++) {
     Atomics.store(current, 0, nth);
-    const { name, ending } = await tryOne(seed, nth);
+    const { name, ending } = await tryOne(seed, nth, only);
     (endings[name] ??= { done: 0, waiting: 0, refused: 0 })[ending]++;
   }
   parentPort?.postMessage(endings);

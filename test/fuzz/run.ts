@@ -18,6 +18,8 @@ export interface FuzzOptions {
   /** The number of the first input; one that failed is had again by its number. */
   readonly from: number;
   readonly inputs: number;
+  /** What is in the names of the specimens to take; empty: all of them. */
+  readonly only: string;
   /** How much memory the process may come to. */
   readonly limitBytes: number;
   /** How long one input may take. */

@@ -38,6 +38,8 @@ export const assessRows = {
     { flag: '--sample <n>', help: 'how many keys to look at, taken at random' },
     { fallback: 2000, min: 0, max: 1_000_000 },
   ),
+  /** Only keys that match one of these globs are sampled, and have to be readable. */
+  match: importRows.match,
   html: text({ flag: '--html <file>', help: 'write the report to a file, as one page' }),
   timeoutMs: importRows.timeoutMs,
 } satisfies Rows;

@@ -5,16 +5,19 @@
 import { functionLibraries } from '../../assess/data.js';
 import { estimateTime } from '../../assess/time-estimate.js';
 import type { Finding, Plan, TargetNode } from '../../assess/assess-report.js';
+import { ownTypes, type SampledType, waysOf } from '../../assess/value-ways.js';
 import type { SampledKey } from '../../assess/key-sample.js';
 import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options.js';
 import { readEndpoint } from '../../preflight/endpoints.js';
 import { type MasterFacts, readLargestBytes } from '../../preflight/master-facts.js';
 import { lackingModules, modulesOf } from '../../preflight/payloads.js';
-import { type PayloadFacts, tryPayloads } from '../../preflight/payload-trial.js';
+import { type PayloadFacts, tryPayload, tryPayloads } from '../../preflight/payload-trial.js';
 import { checkNodeRights } from '../../preflight/rights.js';
 import { readSource } from '../../preflight/source-facts.js';
+import { formatCount } from '../../format.js';
 import { type Control, openControl } from '../../redis/control.js';
+import type { Endpoint } from '../../redis/endpoint.js';
 import { freeBytes, readMemory, shareOf } from '../../redis/memory.js';
 import { parseNat } from '../../redis/nat.js';
 import { readServerFacts } from '../../redis/server.js';
@@ -40,9 +43,6 @@ export interface Meeting {
   readonly findings: readonly Finding[];
 }
 
-/** Types of every server; others are of modules. */
-const ownTypes: ReadonlySet<string> = new Set(['string', 'list', 'set', 'zset', 'hash', 'stream']);
-
 interface Master extends MasterFacts {
   readonly functions: readonly string[];
   /** Why keys can't be stored there. */
@@ -63,7 +63,7 @@ export async function meetTarget(source: SourceSide, options: AssessOptions): Pr
       to: seed.address,
       nodes: masters.map((master) => nodeOf(master, topology, source)),
       plan,
-      findings: findingsOf(source, masters, payloads),
+      findings: [...findingsOf(source, masters, payloads), ...staying(plan)],
     };
   } finally {
     seed.close();
@@ -106,8 +106,8 @@ async function readMaster(
 }
 
 /** As a run would be asked with nothing but the two ends. */
-function importOptions({ from, to = '', timeoutMs }: AssessOptions) {
-  return readOptions({ from: [from], to, timeoutMs });
+function importOptions({ from, to = '', match, timeoutMs }: AssessOptions) {
+  return readOptions({ from: [from], to, match, timeoutMs });
 }
 
 async function planOf(
@@ -132,8 +132,117 @@ async function planOf(
     },
     importOptions(options),
   );
+  const payloadsOf = await readPayloads(endpoint, sample, timeoutMs);
+  const ways = await waysTo(masters, topology, { sample, keys }, payloads, payloadsOf, options);
   const estimate = await estimateTime(endpoint, sample, keys, timeoutMs);
-  return { plan: { mover, reason, ...(estimate && { estimate }) }, payloads };
+  const plan = {
+    mover,
+    reason,
+    ...(ways.length > 0 && { ways }),
+    ...(estimate && { estimate }),
+  };
+  return { plan, payloads };
+}
+
+/** By the index of each sampled key its payload, as far as some were read. */
+type Payloads = ReadonlyMap<number, Buffer>;
+
+/** So many payloads of each type are read, and none that is large. */
+const payloadsOfType = 200;
+const largestRead = 64 * 1024;
+
+async function readPayloads(
+  endpoint: Endpoint,
+  sample: readonly SampledKey[],
+  timeoutMs: number,
+): Promise<Payloads> {
+  const counts = new Map<string, number>();
+  const found = new Map<number, Buffer>();
+  const wanted = [...sample.entries()].filter(([, { type, bytes }]) => {
+    const count = counts.get(type) ?? 0;
+    if (type === 'string' || bytes === undefined || bytes > largestRead) return false;
+    counts.set(type, count + 1);
+    return count < payloadsOfType;
+  });
+  for (const db of new Set(wanted.map(([, one]) => one.db))) {
+    const control = await openControl({ ...endpoint, db }, { side: 'from', timeoutMs });
+    try {
+      for (const [index, { key }] of wanted.filter(([, one]) => one.db === db)) {
+        const payload = await control.callBinary('DUMP', key).catch(() => undefined);
+        if (Buffer.isBuffer(payload)) found.set(index, payload);
+      }
+    } finally {
+      control.close();
+    }
+  }
+  return found;
+}
+
+async function waysTo(
+  masters: readonly Master[],
+  topology: ClusterTopology,
+  { sample, keys }: Pick<SourceSide, 'sample' | 'keys'>,
+  { payloadRefusal: refusal, payloadRewrite: rewrite }: PayloadFacts,
+  payloads: Payloads,
+  options: AssessOptions,
+): Promise<NonNullable<Plan['ways']>> {
+  const firsts = new Map<string, Buffer>();
+  for (const [index, payload] of payloads) {
+    const { type } = sample[index] as SampledKey;
+    if (!ownTypes.has(type) && !firsts.has(type)) firsts.set(type, payload);
+  }
+  const unknownTypes = new Set<string>();
+  const nodes = masters.map(({ node }) => node);
+  for (const [type, payload] of refusal === undefined ? firsts : []) {
+    const isTaken = await tryPayload(payload, nodes, topology, importOptions(options));
+    if (!isTaken) unknownTypes.add(type);
+  }
+  return waysOf(
+    sampledTypes(sample, payloads),
+    {
+      refusal,
+      rewrite,
+      unknownTypes,
+      fieldDeadlines: masters.every(({ has }) => has.hpexpiretime),
+      streams: masters.every(({ versionNumber }) => versionNumber >= firstWithStreams),
+    },
+    keys,
+  );
+}
+
+const firstWithStreams = 50_000;
+
+/** Keys whose payload was not read are like those of their type whose was. */
+function sampledTypes(sample: readonly SampledKey[], payloads: Payloads): readonly SampledType[] {
+  const counts = new Map<string, Map<number | undefined, number>>();
+  for (const [index, { type }] of sample.entries()) {
+    const ofType = counts.get(type) ?? new Map<number | undefined, number>();
+    const payloadType = payloads.get(index)?.[0];
+    ofType.set(payloadType, (ofType.get(payloadType) ?? 0) + 1);
+    counts.set(type, ofType);
+  }
+  return [...counts].flatMap(([type, ofType]) => {
+    const unread = ofType.size > 1 ? (ofType.get(undefined) ?? 0) : 0;
+    const all = [...ofType.values()].reduce((sum, count) => sum + count, 0);
+    const scale = all / (all - unread);
+    return [...ofType].flatMap(([payloadType, count]) =>
+      payloadType === undefined && unread > 0 ? [] : [{ type, payloadType, count: count * scale }],
+    );
+  });
+}
+
+/** What a run would leave at the source. */
+function staying({ ways = [] }: Plan): readonly Finding[] {
+  return ways.flatMap(({ way, type, keys, why = '' }) =>
+    way === 'stays'
+      ? [
+          {
+            blocking: true,
+            message: `About ${formatCount(keys)} ${keys === 1 ? 'key' : 'keys'} of type ${type} would stay at the source: ${why}.`,
+          },
+        ]
+      : [],
+  );
 }
 
 function nodeOf(

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runCli, startCli } from '../../support/cli.js';
 import { fillEveryType } from '../../support/every-type.js';
+import type { AssessReport } from '../../../src/assess/assess-report.js';
 import { runJson, verifyJson } from '../../support/reports.js';
 import { snapshot } from '../../support/compare.js';
 import { setStage } from '../../support/stage.js';
@@ -254,6 +255,30 @@ describe('a user who may use keys of some names', () => {
     } finally {
       await stage.source.client.config('SET', 'min-replicas-to-write', 0);
     }
+  });
+
+  it('assesses them', async () => {
+    const assessing = [...source.copy, '+randomkey', '+memory|usage', '+module', '+function'];
+    await setUsers(assessing, node.relay, restricted);
+    const given = ['assess', '--from', from('joe'), '--to', to('ann'), '--json'];
+    const { stdout } = await runCli([...given, '--match', 'app:*'], env);
+    const { findings, plan } = JSON.parse(stdout) as AssessReport;
+    expect(
+      findings.filter(({ blocking, message }) => blocking || /pass --match/.test(message)),
+    ).toEqual([]);
+    expect(plan?.ways?.map(({ type, keys }) => [type, keys]).sort()).toEqual([
+      ['hash', 1],
+      ['list', 1],
+      ['string', 1],
+    ]);
+    const all = await runCli(given, env);
+    expect((JSON.parse(all.stdout) as AssessReport).findings).toContainEqual(
+      expect.objectContaining({
+        message: expect.stringContaining(
+          'look at 3 of the 6 sampled keys: pass --match',
+        ) as unknown,
+      }),
+    );
   });
 
   it('verifies them', async () => {

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
-import { importKeys, type ImportOptions } from '../../../src/index.js';
+import { assess, importKeys, type ImportOptions } from '../../../src/index.js';
 import { fillMixed } from '../../support/bulk.js';
 import { startCluster, type TestCluster } from '../../support/cluster.js';
 import { differences } from '../../support/compare.js';
@@ -115,6 +115,15 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
       if (from !== 'redis-8') return;
       await source.client.call('VADD', 'vectors', 'VALUES', 3, '1', '2', '3', 'element');
       await source.client.set('usual', 'value');
+      const { plan, findings, status } = await assess({ from: source.address, to: cluster.seed });
+      expect(plan?.ways).toContainEqual({
+        ...{ way: 'stays', type: 'vectorset', keys: 1 },
+        why: 'the nodes refuse its payload',
+      });
+      expect(findings.map(({ message }) => message)).toContain(
+        'About 1 key of type vectorset would stay at the source: the nodes refuse its payload.',
+      );
+      expect(status).toBe('cannot-move');
       const { report } = await runJson(ends());
       expect(report.keys).toMatchObject({ scanned: 2, moved: 1, failed: 1 });
       expect(report.failures).toEqual([
@@ -134,6 +143,14 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
       await source.client.call('HPEXPIRE', 'fields', hour, 'FIELDS', 1, 'a');
       // So that TTLs are asked for, and nothing else tells of fields beforehand.
       await source.client.set('expiring', 'value', 'PX', hour);
+      const { plan } = await assess({ from: source.address, to: cluster.seed });
+      const isKept = to !== "the system's";
+      expect(plan?.ways).toHaveLength(3);
+      expect(plan?.ways).toContainEqual({ way: 'whole', type: 'string', keys: 1 });
+      expect(plan?.ways).toContainEqual({ way: 'rewritten', type: 'hash', keys: 1 });
+      expect(plan?.ways).toContainEqual(
+        expect.objectContaining({ way: isKept ? 'elements' : 'stays', type: 'hash', keys: 1 }),
+      );
       const { report } = await runJson(ends());
       if (to === "the system's") {
         expect(report.keys).toMatchObject({ scanned: 3, moved: 2, failed: 1 });
@@ -158,6 +175,9 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
     try {
       await source.client.call('VADD', 'vectors', 'VALUES', 3, '1', '2', '3', 'element');
       const before = await source.client.call('VEMB', 'vectors', 'element');
+      const { plan, status } = await assess({ from: source.address, to: cluster.seed });
+      expect(plan?.ways).toEqual([{ way: 'whole', type: 'vectorset', keys: 1 }]);
+      expect(status).toBe('can-move');
       const { report } = await runJson(['--from', source.address, '--to', cluster.seed]);
       expect(report).toMatchObject({ status: 'complete', keys: { moved: 1 } });
       const after = await cluster.clientFor('vectors').call('VEMB', 'vectors', 'element');

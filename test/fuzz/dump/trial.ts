@@ -20,9 +20,12 @@ const originals = new Map<Specimen, Promise<Original>>();
  * @returns `done`: imported whole; `waiting`: up to where it is cut off; `refused`: up to what is wrong.
  * @throws Error that says what is wrong with the reading.
  */
-export async function tryDump(seed: number, nth: number): Promise<Tried> {
+export async function tryDump(seed: number, nth: number, only: string): Promise<Tried> {
   const random = randomFrom(seed, nth);
-  const specimen = random.oneIn(100) ? largeSpecimen : random.pick(specimens);
+  const some = specimens.filter(({ name }) => name.includes(only));
+  if (some.length === 0) throw new Error(`no specimen has ${only} in its name`);
+  const isLarge = only === '' && random.oneIn(100);
+  const specimen = isLarge ? largeSpecimen : random.pick(some);
   const { name, file } = specimen;
   const original = await (originals.get(specimen) ?? readOriginal(specimen));
   const changed = mutated(file, random);
@@ -76,7 +79,9 @@ function judge({ sent, damage, isUnsummed }: Read, by: Circumstances): void {
   if (sent.length < whole) throw new Error('a key that stands before the damage is missing');
 }
 
-const version = (dump: Buffer): number => Number(dump.toString('latin1', 5, 9));
+/** Behind `REDIS` four digits, behind `VALKEY` three. */
+const version = (dump: Buffer): number =>
+  Number(/^(?:REDIS|VALKEY)(\d+)/.exec(dump.toString('latin1', 0, 9))?.[1] ?? 0);
 
 async function readOriginal(specimen: Specimen): Promise<Original> {
   const { name, file } = specimen;

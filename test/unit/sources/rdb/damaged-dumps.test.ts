@@ -8,7 +8,7 @@ import { tryDump } from '../../../fuzz/dump/trial.js';
 
 test('are imported as they stand, or end in a clear error', async () => {
   const endings = new Set<string>();
-  for (let nth = 0; nth < 60; nth++) endings.add((await tryDump(1, nth)).ending);
+  for (let nth = 0; nth < 60; nth++) endings.add((await tryDump(1, nth, '')).ending);
   expect([...endings].sort()).toEqual(['done', 'refused', 'waiting']);
 });
 
