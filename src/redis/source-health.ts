@@ -88,16 +88,18 @@ export function createSourceHealth(
 ): SourceHealth {
   /** What it answered last; undefined: it takes commands, as far as is known. */
   let refusal: string | undefined;
-  /** Since when nothing succeeded; that a trial did is not enough. */
-  let sinceMs: number | undefined;
+  /** Nothing has succeeded since it refused; that a trial did is not enough. */
+  let isRefusing = false;
+  /** How long it was waited for meanwhile. What passes while nobody asks, as in a pause, tells nothing. */
+  let waitedMs = 0;
   let delayMs = firstDelayMs;
   let recovery: Promise<void> | undefined;
   let connection: Connection | undefined;
   let signal = new AbortController().signal;
 
   function refused(words: string): void {
-    if (sinceMs === undefined) {
-      sinceMs = Date.now();
+    if (!isRefusing) {
+      isRefusing = true;
       logger.warn(
         { source: name, answer: words },
         `${name} refuses commands: nothing more is begun until it takes them again (${words})`,
@@ -124,8 +126,10 @@ export function createSourceHealth(
   }
 
   async function recover(): Promise<void> {
+    const begunMs = Date.now() - waitedMs;
     while (refusal !== undefined) {
-      const leftMs = (sinceMs ?? Date.now()) + retryForMs - Date.now();
+      waitedMs = Date.now() - begunMs;
+      const leftMs = retryForMs - waitedMs;
       if (leftMs <= 0) throw givenUp(refusal);
       await delay(Math.min(delayMs, leftMs), undefined, { signal }).catch(() => undefined);
       if (signal.aborted) throw new StoppedError(`stopped while ${name} refused commands`);
@@ -134,6 +138,7 @@ export function createSourceHealth(
       if (words === undefined) refusal = undefined;
       else refused(words);
     }
+    waitedMs = Date.now() - begunMs;
   }
 
   function givenUp(words: string): SourceError {
@@ -151,8 +156,9 @@ export function createSourceHealth(
     refused,
     accepted() {
       // What was under way before it refused proves nothing.
-      if (refusal !== undefined || sinceMs === undefined) return;
-      sinceMs = undefined;
+      if (refusal !== undefined || !isRefusing) return;
+      isRefusing = false;
+      waitedMs = 0;
       delayMs = firstDelayMs;
       logger.info({ source: name }, `${name} takes commands again`);
     },

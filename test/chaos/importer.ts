@@ -92,7 +92,9 @@ export function keepImporting(
     );
     const run = { ...ended, left };
     runs.push(run);
-    trace(`the import ended with ${String(code)} ${JSON.stringify(report?.keys ?? stderr)}`);
+    trace(
+      `the import ended with ${String(code)} ${report?.error ?? ''} ${JSON.stringify(report?.keys ?? stderr)}`,
+    );
     return run;
   }
 

@@ -1,5 +1,12 @@
-import { describe, expect, it } from 'vitest';
-import { refusalIn, trialWords, tryOut } from '../../../src/redis/source-health.js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Linked } from '../../../src/redis/link.js';
+import { ErrorReply } from '../../../src/redis/reply.js';
+import {
+  createSourceHealth,
+  refusalIn,
+  trialWords,
+  tryOut,
+} from '../../../src/redis/source-health.js';
 import { trialName } from '../../../src/sources/trial-names.js';
 
 describe('the words by which a server refuses commands whatever their keys', () => {
@@ -37,4 +44,43 @@ it('a trial at a node of a cluster looks for a name of its own', async () => {
   });
   expect(error).toBe('MISCONF it can not save');
   expect(names.size).toBe(5);
+});
+
+describe('how long a source may refuse', () => {
+  const link = (replies: readonly (string | ErrorReply)[]) => {
+    const left = [...replies];
+    const connection = { lost: undefined, call: () => Promise.resolve(left.shift() ?? 'OK') };
+    return {
+      open: () => Promise.resolve({ connection } as unknown as Linked),
+      renew: () => undefined,
+    };
+  };
+  const options = {
+    ...{ name: 'a:1/0', trial: trialWords('UNLINK'), trialName, retryForMs: 2000 },
+    logger: { warn: () => undefined, info: () => undefined },
+  };
+  const refusal = 'NOREPLICAS Not enough good replicas to write.';
+  const now = vi.spyOn(Date, 'now');
+  afterEach(() => now.mockReset());
+
+  it('does not count what passes while nobody asks, as in a pause', async () => {
+    const health = createSourceHealth(link([]), options);
+    now.mockReturnValue(1000);
+    health.refused(refusal);
+    now.mockReturnValue(1_000_000);
+    await expect(health.ready()).resolves.toBeUndefined();
+    // The command after the trial met another refusal, long after.
+    now.mockReturnValue(2_000_000);
+    health.refused(refusal);
+    await expect(health.ready()).resolves.toBeUndefined();
+  });
+
+  it('counts all waiting until a command succeeds', async () => {
+    const error = new ErrorReply(refusal);
+    let atMs = 0;
+    now.mockImplementation(() => (atMs += 600));
+    const health = createSourceHealth(link(Array<ErrorReply>(50).fill(error)), options);
+    health.refused(refusal);
+    await expect(health.ready()).rejects.toThrow('a:1/0 has refused commands for 2 s');
+  });
 });
