@@ -34,7 +34,7 @@ module.exports = {
     forbid(
       'only-real-dependencies',
       'What is shipped may import only what package.json lists under dependencies.',
-      { path: '^src/' },
+      { path: '^src/', pathNot: '^src/workers/queue/bullmq\\.ts$' },
       { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     ),
     forbid(
@@ -138,8 +138,14 @@ module.exports = {
     forbid(
       'prom-client-in-metrics',
       'Only the metrics of watch/ know prom-client.',
-      { path: '^src/', pathNot: '^src/watch/(follow-)?metrics\\.ts$' },
+      { path: '^src/', pathNot: '^src/watch/((follow|worker)-)?metrics\\.ts$' },
       { path: 'node_modules/prom-client/' },
+    ),
+    forbid(
+      'bullmq-in-queue',
+      'Only workers/queue/bullmq.ts loads BullMQ, which need not be there.',
+      { path: '^src/', pathNot: '^src/workers/queue/bullmq\\.ts$' },
+      { path: 'node_modules/bullmq/' },
     ),
     forbid(
       'ioredis-in-control',

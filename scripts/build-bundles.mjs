@@ -19,6 +19,8 @@ const common = {
   format: 'esm',
   target: 'node20',
   legalComments: 'inline',
+  // Who puts jobs into a queue has it installed.
+  external: ['bullmq'],
 };
 
 /**

@@ -72,6 +72,41 @@ export const clusterAccessRows = {
   ),
 } satisfies Rows;
 
+/** For the Redis that holds the queue of jobs. */
+export const queueAccessRows = {
+  /** For a queue whose endpoint holds no password. */
+  queuePassword: secret({
+    env: 'CLUSTER_IMPORT_QUEUE_PASSWORD',
+    help: "the password of the queue's Redis",
+  }),
+  queuePasswordFile: text({
+    flag: '--queue-password-file <file>',
+    help: "a file that holds the password of the queue's Redis",
+  }),
+  queueTlsCa: text({
+    flag: '--queue-tls-ca <file>',
+    help: "authorities that may have signed the certificate of the queue's Redis (PEM)",
+  }),
+  queueTlsCert: text({
+    flag: '--queue-tls-cert <file>',
+    help: "our certificate for the queue's Redis (PEM)",
+  }),
+  queueTlsKey: text({ flag: '--queue-tls-key <file>', help: 'its private key (PEM)' }),
+  queueTlsServername: text({
+    flag: '--queue-tls-servername <name>',
+    help: "the name that the certificate of the queue's Redis must be for (default: the host)",
+  }),
+  queueTlsInsecure: flag(
+    {
+      flag: '--queue-tls-insecure',
+      help: "accept any certificate of the queue's Redis: anyone on the network path can read everything",
+    },
+    false,
+  ),
+} satisfies Rows;
+
+export type QueueAccessOptions = Values<typeof queueAccessRows>;
+
 export const accessRows = { ...sourceAccessRows, ...clusterAccessRows } satisfies Rows;
 
 export type AccessOptions = Values<typeof accessRows>;

@@ -5,7 +5,12 @@
  * both take the same values, and a new option is a new row. Values are plain JSON. The rows are in
  * groups, each with a type: a function takes those that it reads, not all.
  */
-import { type AccessOptions, accessRows } from './access.js';
+import {
+  type AccessOptions,
+  accessRows,
+  type QueueAccessOptions,
+  queueAccessRows,
+} from './access.js';
 import {
   bytes,
   choice,
@@ -296,6 +301,11 @@ const spreadRows = {
     },
     { fallback: 1, min: 1, max: 256 },
   ),
+  /** The Redis in which the sources become jobs, for workers anywhere. */
+  queue: text({
+    flag: '--queue <endpoint>',
+    help: 'put the sources as jobs in that Redis, for any `cluster-import worker` (needs the package bullmq)',
+  }),
 } satisfies Rows;
 
 /** How people and programs watch a run, and steer it. */
@@ -363,6 +373,7 @@ export const importRows = {
   ...safetyRows,
   ...limitRows,
   ...spreadRows,
+  ...queueAccessRows,
   ...watchingRows,
   ...bookkeepingRows,
 } satisfies Rows;
@@ -396,6 +407,7 @@ export type ImportOptions = EndpointOptions &
   SafetyOptions &
   LimitOptions &
   Values<typeof spreadRows> &
+  QueueAccessOptions &
   WatchingOptions &
   BookkeepingOptions;
 export type CliOptions = Values<typeof cliRows>;

@@ -1,6 +1,6 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
 import { askPasswords, terminal } from './ask-passwords.js';
-import { accessRows } from '../access.js';
+import { accessRows, queueAccessRows } from '../access.js';
 import { runImport } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';
 import { createLogger } from '../watch/log.js';
@@ -36,9 +36,10 @@ const groups = [
     title: 'Speed',
     names: [
       ...['maxRate', 'maxBandwidth', 'maxSourceLatencyMs'],
-      ...['mover', 'splitAboveBytes', 'maxBlockMs', 'workers'],
+      ...['mover', 'splitAboveBytes', 'maxBlockMs'],
     ],
   },
+  { title: 'Many processes, many machines', names: ['workers', 'queue'] },
   {
     title: 'Safety',
     names: [
@@ -55,7 +56,7 @@ const groups = [
   },
   {
     title: 'Passwords, TLS and addresses',
-    names: ['askPassword', ...Object.keys(accessRows)],
+    names: ['askPassword', ...Object.keys(accessRows), ...Object.keys(queueAccessRows)],
   },
 ];
 

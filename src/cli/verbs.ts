@@ -6,6 +6,7 @@ import { ctlVerb } from './ctl-verb.js';
 import { importVerb } from './import-verb.js';
 import type { Verb } from './verb.js';
 import { verifyVerb } from './verify-verb.js';
+import { workerVerb } from './worker-verb.js';
 
 /** What moves, looks and steers. The first is what is meant when none is named. */
 const working: readonly [Verb, ...Verb[]] = [
@@ -14,6 +15,7 @@ const working: readonly [Verb, ...Verb[]] = [
   verifyVerb,
   checkVerb,
   ctlVerb,
+  workerVerb,
 ];
 
 export const verbs: readonly [Verb, ...Verb[]] = [...working, completionVerb(working)];

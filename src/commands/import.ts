@@ -2,7 +2,6 @@
  * The main job from its first check to its report: what the command line and the library
  * (start-import.ts) run.
  */
-import { availableParallelism } from 'node:os';
 import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, PreflightError, UsageError, messageOf } from '../errors.js';
 import { formatCount } from '../format.js';
@@ -17,16 +16,12 @@ import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
 import type { SourceEnd } from '../run/source-run.js';
 import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
-import { type Facts, preflight } from '../preflight/preflight.js';
-import { serverIdOf } from '../preflight/source-facts.js';
+import { preflight } from '../preflight/preflight.js';
 import { announce, createReporter, type Reporter } from '../run/reporter.js';
 import type { Steering } from '../run/steer.js';
 import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
-import { createProcessRunner } from '../workers/process-runner.js';
-import { type JobRunner } from '../workers/job-runner.js';
-import { secretsOf } from '../workers/source-job.js';
-import { refusingTakeover } from '../workers/takeover.js';
+import { openSpread, type Spread } from '../workers/spread.js';
 import { createSpreadRuns } from '../workers/spread-runs.js';
 
 /** The live things that come with the options. All may be left out. */
@@ -95,21 +90,19 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   let watch: Watch | undefined;
   let files: JobFiles | undefined;
   let eviction: EvictionWatch | undefined;
+  let spread: Spread | undefined;
   try {
+    spread = await openSpread(facts, options, told);
     files = options.dryRun
       ? noJobFiles(facts, options)
-      : await openJobFiles(facts, options, reporter.logger);
+      : await openJobFiles(facts, options, reporter.logger, spread?.storeFor);
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
     const { logger } = reporter;
-    if (isSpread(facts, options)) await tellTakeover(facts, options, warn);
-    const runs = isSpread(facts, options)
-      ? createSpreadRuns(facts, options, files.soFar, processesFor(facts, options), {
-          logger,
-          warn,
-        })
+    const runs = spread
+      ? createSpreadRuns(facts, options, files.soFar, spread.runner, { logger, warn })
       : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
     try {
       await runs.follow?.join();
@@ -135,43 +128,12 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   } finally {
     eviction?.close();
     await files?.close();
+    await spread?.runner.close();
     facts.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
     watch?.close();
   }
-}
-
-/**
- * Whether other processes import the sources. What is little, or needs all of them in one place, stays in
- * this one.
- */
-function isSpread(facts: Facts, { workers, dryRun, follow, onlyKeys }: ImportOptions): boolean {
-  if (workers === 1 || dryRun || follow || onlyKeys !== undefined) return false;
-  return serverCount(facts) > 1;
-}
-
-/** Where connections can't be closed, whoever takes a job over waits instead. */
-async function tellTakeover(
-  facts: Facts,
-  { timeoutMs }: Pick<ImportOptions, 'timeoutMs'>,
-  warn: (sentence: string) => void,
-): Promise<void> {
-  const refusing = await refusingTakeover(facts, timeoutMs);
-  if (refusing.length === 0) return;
-  warn(
-    `${refusing.join(', ')}: this user may not run CLIENT LIST, SETNAME and KILL there, by which whoever goes on after a process that died closes what connections it had: instead it waits until they are gone.`,
-  );
-}
-
-/** A file is a server of its own. */
-function serverCount({ sources }: Facts): number {
-  return new Set(sources.map(serverIdOf)).size;
-}
-
-function processesFor(facts: Facts, { workers }: Pick<ImportOptions, 'workers'>): JobRunner {
-  const most = workers === 'auto' ? availableParallelism() : workers;
-  return createProcessRunner(Math.min(most, serverCount(facts)), secretsOf(facts));
 }
 
 /**

@@ -1,17 +1,15 @@
 /**
- * What the next start of the same job has to know, kept in a file while a run lasts and removed once
+ * What the next start of the same job has to know, kept while a run lasts and removed once
  * everything has arrived. So the very same command goes on after a kill, and a new job starts afresh.
  *
  * It is written before anything moves, every few seconds, and at the end: nothing of it is done for
  * single keys. What it says of a moment ago is still right: totals are only for people, and of a
  * copying scan it has a position before which everything has arrived.
  */
-import { readFile, rm } from 'node:fs/promises';
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
 import type { FollowCheckpoint, ScanPosition } from '../types.js';
-import { makeFolder, replaceFile } from './atomic-file.js';
-import { takeLock } from './lock.js';
-import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
+import type { JournalStore } from './journal-store.js';
+import type { MovedKeys } from './moved.js';
 import {
   format,
   formatVersion,
@@ -48,7 +46,8 @@ interface Troubles {
 export interface Journal {
   /** What an earlier run of this job has left. */
   readonly earlier: JournalState | undefined;
-  readonly moved: MovedKeys;
+  /** Undefined: its store has no place for moved keys. */
+  readonly moved: MovedKeys | undefined;
   /**
    * Writes the decision, and from then on what was done.
    * @throws UsageError when it can't be written.
@@ -61,23 +60,21 @@ export interface Journal {
 }
 
 /** @throws PreflightError when another run is under way, or the file can't be believed. */
-export async function openJournal(path: string, job: Job): Promise<Journal> {
-  const lock = await unlessUnwritable(path, async () => {
-    await makeFolder(path);
-    return takeLock(`${path}.lock`);
-  });
+export async function openJournal(store: JournalStore, job: Job): Promise<Journal> {
+  const lock = await unlessUnwritable(store, () => store.lock());
   let troubles: Troubles | undefined;
-  const moved = movedKeys(path, (error) => troubles?.lost(error));
+  const moved = store.moved((error) => troubles?.lost(error));
   let earlier: JournalState | undefined;
   let timer: NodeJS.Timeout | undefined;
   let saving: Promise<void> = Promise.resolve();
   let write: () => Promise<void> = () => Promise.resolve();
 
   try {
-    const text = await unlessUnwritable(path, () => readIfThere(path));
-    if (text !== undefined) earlier = parseState(text, path, job);
+    const text = await unlessUnwritable(store, () => store.read());
+    if (text !== undefined) earlier = parseState(text, store.name, job);
   } catch (error) {
     await lock.release();
+    store.close();
     throw error;
   }
 
@@ -89,7 +86,7 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
     async begin(decision, done, told) {
       troubles = told;
       const before = decision.goesOn ? earlier : undefined;
-      if (!before) await removeAll([path, ...movedFiles(path)]);
+      if (!before) await unlessUnwritable(store, () => store.remove());
       const startedAt = before?.startedAt ?? new Date().toISOString();
       write = async () => {
         const { moved: keys, bytes, scans, follow } = done();
@@ -113,65 +110,53 @@ export async function openJournal(path: string, job: Job): Promise<Journal> {
           scans,
           follow,
         };
-        await replaceFile(path, serializeState(state));
+        await store.write(serializeState(state));
       };
-      await unlessUnwritable(path, write);
+      await unlessUnwritable(store, write);
       const save = async (): Promise<void> => {
         if (await lock.renew()) await write();
         else {
           clearInterval(timer);
           write = () => Promise.resolve();
-          told.lost(new ImportError(`Another run of this job has taken over ${path}.`));
+          told.lost(new ImportError(`Another run of this job has taken over ${store.name}.`));
         }
       };
       timer = setInterval(() => {
         saving = saving.then(save).catch((error: unknown) => {
-          told.failed(unwritable(path, error, ImportError));
+          told.failed(unwritable(store, error, ImportError));
         });
       }, saveEveryMs).unref();
     },
     async end(isOver) {
       clearInterval(timer);
       await saving;
-      if (isOver) await removeAll([path, ...movedFiles(path)]);
+      if (isOver) await store.remove();
       else await write();
     },
     async release() {
       clearInterval(timer);
       await saving;
-      await moved.close();
+      await moved?.close();
       await lock.release();
+      store.close();
     },
   };
 }
 
-/** The journal first: without it, the others mean nothing. */
-async function removeAll(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await rm(path, { force: true });
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function unlessUnwritable<T>(path: string, work: () => Promise<T>): Promise<T> {
+async function unlessUnwritable<T>(store: JournalStore, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof PreflightError) throw error;
-    throw unwritable(path, error, UsageError);
+    throw unwritable(store, error, UsageError);
   }
 }
 
-function unwritable(path: string, cause: unknown, Kind: typeof ImportError): ImportError {
+function unwritable(
+  { name, way }: JournalStore,
+  cause: unknown,
+  Kind: typeof ImportError,
+): ImportError {
   const words = messageOf(cause);
-  return new Kind(
-    `The journal ${path} can't be kept (${words}): name a file in --state that can be written.`,
-    { cause },
-  );
+  return new Kind(`The journal ${name} can't be kept (${words}): ${way}.`, { cause });
 }

@@ -13,15 +13,10 @@ import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { PreflightError } from '../errors.js';
+import type { Lock } from './journal-store.js';
 
 const staleAfterMs = 60_000;
 const triesToTakeOver = 10;
-
-export interface Lock {
-  /** Says that we are still here. @returns false when another run has taken the lock over. */
-  renew(): Promise<boolean>;
-  release(): Promise<void>;
-}
 
 interface Holder {
   readonly id: string;

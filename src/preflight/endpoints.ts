@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import type { AccessOptions } from '../access.js';
+import type { AccessOptions, QueueAccessOptions } from '../access.js';
 import type { EndpointOptions } from '../options.js';
 import { messageOf, UsageError } from '../errors.js';
 import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
@@ -44,7 +44,7 @@ export async function readEndpoint(
 export async function withAccess(
   endpoint: Endpoint,
   side: Side,
-  options: AccessOptions & {
+  options: Partial<AccessOptions & QueueAccessOptions> & {
     readonly from?: string | readonly string[];
     readonly fromCluster?: string | undefined;
   },
@@ -70,7 +70,7 @@ export async function withAccess(
 function sentinelAccess(
   { sentinels }: Endpoint,
   trust: { readonly trust?: TlsTrust },
-  { sentinelPassword }: AccessOptions,
+  { sentinelPassword }: Partial<AccessOptions>,
 ): Pick<Endpoint, 'sentinels'> {
   if (!sentinels) return {};
   const endpoints = sentinels.endpoints.map((one) => ({
@@ -78,6 +78,14 @@ function sentinelAccess(
     ...trust,
   }));
   return { sentinels: { ...sentinels, endpoints } };
+}
+
+/** The Redis that holds the queue. @throws UsageError as `readEndpoint` does. */
+export function readQueueEndpoint(
+  text: string,
+  options: QueueAccessOptions & Pick<AccessOptions, 'sentinelPassword'>,
+): Promise<Endpoint> {
+  return withAccess(parseEndpoint(text, '--queue'), 'queue', options);
 }
 
 /** Whether a side's password is still to be asked for. */
@@ -107,7 +115,18 @@ export function insecurity(endpoint: Endpoint, side: Side): string | undefined {
   return `--${side}-tls-insecure: the certificate of ${addressOf(endpoint)} is not checked. Anyone on the network path can pretend to be it, and read and change everything, the password included.`;
 }
 
-function accessTo(side: Side, options: Partial<AccessOptions>) {
+function accessTo(side: Side, options: Partial<AccessOptions & QueueAccessOptions>) {
+  if (side === 'queue') {
+    return {
+      password: options.queuePassword,
+      passwordFile: options.queuePasswordFile,
+      ca: options.queueTlsCa,
+      cert: options.queueTlsCert,
+      key: options.queueTlsKey,
+      servername: options.queueTlsServername,
+      insecure: options.queueTlsInsecure ?? false,
+    };
+  }
   return side === 'from'
     ? {
         password: options.fromPassword,

@@ -256,7 +256,7 @@ function mayTravelInSlices(
 }
 
 /** Nothing has moved yet, whatever it was: the exit code says so. */
-function asPreflightError(error: unknown): unknown {
+export function asPreflightError(error: unknown): unknown {
   if (!(error instanceof ImportError) || error.exitCode === 2) return error;
   if (error instanceof StoppedError) return error;
   return new PreflightError(error.message, { cause: error });

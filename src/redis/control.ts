@@ -109,7 +109,8 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
     await guarded('connect', () => client.connect());
     await logIn(control);
     const identity = ownIdentity();
-    if (identity) await identified(control, identity);
+    // By the queue's server the others are confirmed.
+    if (identity && options.side !== 'queue') await identified(control, identity);
     return control;
   } catch (error) {
     control.close();

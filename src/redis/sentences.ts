@@ -4,8 +4,8 @@
  */
 import type { Endpoint } from './endpoint.js';
 
-/** Which of the two an endpoint is; its flag is `--from` or `--to`. */
-export type Side = 'from' | 'to';
+/** Which an endpoint is; its flag is `--from`, `--to` or `--queue`. */
+export type Side = 'from' | 'to' | 'queue';
 
 export interface Situation {
   readonly side: Side;

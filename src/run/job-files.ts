@@ -6,7 +6,9 @@
 import { stat } from 'node:fs/promises';
 import { type ImportError, messageOf, UsageError } from '../errors.js';
 import { failedKeys, type KeyOrigin } from '../failed-keys.js';
+import { fileStore } from '../journal/file-store.js';
 import { openJournal } from '../journal/journal.js';
+import type { JournalStore } from '../journal/journal-store.js';
 import { defaultStatePath } from '../journal/state-folder.js';
 import type {
   BookkeepingOptions,
@@ -39,6 +41,7 @@ export interface JobFiles {
 }
 
 /**
+ * @param storeFor where the journal of that name is kept.
  * @throws UsageError when a file can't be used, PreflightError when the journal says no, or when
  *   `--replace` or `--no-replace` must be said.
  */
@@ -46,6 +49,7 @@ export async function openJobFiles(
   facts: Facts,
   options: BookkeepingOptions & SelectionOptions & JobOptions & Pick<EndpointOptions, 'db'>,
   logger: Logger,
+  storeFor: (path: string) => JournalStore = fileStore,
 ): Promise<JobFiles> {
   const { copy, failedKeys: failedPath, onlyKeys: onlyPath } = options;
   const { match, exclude, type, minTtlMs, keyPrefix } = options;
@@ -68,7 +72,7 @@ export async function openJobFiles(
   const journal =
     state === false || sources.includes(undefined)
       ? undefined
-      : await openJournal(state === true ? defaultStatePath(job) : state, job);
+      : await openJournal(storeFor(state === true ? defaultStatePath(job) : state), job);
   try {
     const clusterKeys = facts.target.masters.reduce((sum, { keys }) => sum + keys, 0);
     const earlier = journal?.earlier;

@@ -4,7 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { ConnectionError, messageOf } from '../errors.js';
+import { type Control, type ControlReply, openControl } from '../redis/control.js';
+import type { Endpoint } from '../redis/endpoint.js';
 import { identifyAs, type Identity } from '../redis/identity.js';
 import type { JobEnd, JobNews, JobOrders } from './job-news.js';
 import { runJob } from './run-job.js';
@@ -18,9 +20,19 @@ export type ToJob =
       readonly orders: JobOrders;
       /** How long what an attempt before had sent may be under way, where its connections can't be closed. */
       readonly othersLastMs: number;
+      /** Undefined: the job is this process's own for as long as its parent lives. */
+      readonly lease: Lease | undefined;
     }
   | { readonly kind: 'orders'; readonly orders: JobOrders }
   | { readonly kind: 'stop' };
+
+/** Whose a job is: of whoever's token stands there. */
+export interface Lease {
+  readonly endpoint: Endpoint;
+  readonly key: string;
+  readonly token: string;
+  readonly timeoutMs: number;
+}
 
 export type FromJob =
   | { readonly kind: 'news'; readonly news: JobNews }
@@ -49,14 +61,14 @@ process.on('message', (message: ToJob) => {
 });
 
 async function begin(given: ToJob & { readonly kind: 'begin' }): Promise<void> {
-  const { job, secrets, orders, othersLastMs } = given;
+  const { job, secrets, orders, othersLastMs, lease } = given;
   let end: JobEnd;
   try {
     const identity: Identity = {
       work: job.work,
       attempt: randomUUID(),
-      // The parent ends the process of the attempt before.
-      confirm: () => Promise.resolve(),
+      // Without a lease, the parent has seen the process of the attempt before end.
+      confirm: lease ? confirming(lease) : () => Promise.resolve(),
     };
     identifyAs(identity);
     end = await runJob(job, {
@@ -80,6 +92,28 @@ async function begin(given: ToJob & { readonly kind: 'begin' }): Promise<void> {
   process.send?.({ kind: 'end', end } satisfies FromJob, () => {
     process.exit(0);
   });
+}
+
+/** Asks anew each time: what was so a moment ago says nothing. */
+function confirming({ endpoint, key, token, timeoutMs }: Lease): Identity['confirm'] {
+  let opened: Promise<Control> | undefined;
+
+  async function ask(): Promise<ControlReply> {
+    opened ??= openControl(endpoint, { side: 'queue', timeoutMs });
+    return (await opened).call('GET', key);
+  }
+
+  return async () => {
+    const holder = await ask().catch((error: unknown) => {
+      if (!(error instanceof ConnectionError)) throw error;
+      opened = undefined;
+      return ask();
+    });
+    if (holder === token) return;
+    // Nothing that this process would still do is its own.
+    process.stderr.write('another worker has the job by now\n');
+    process.exit(unexpectedErrorCode);
+  };
 }
 
 function send(message: FromJob): void {

@@ -12,7 +12,7 @@ export interface JobRunner {
    */
   begin(job: SourceJob, orders: JobOrders, hear: (news: JobNews) => void): RunningJob;
   /** Ends what is left, at once. */
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 export interface RunningJob {

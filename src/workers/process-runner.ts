@@ -2,76 +2,97 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { jobProcessFile } from '../installed.js';
-import type { JobEnd } from './job-news.js';
-import type { FromJob, ToJob } from './job-process.js';
-import type { Death, JobRunner } from './job-runner.js';
-import type { JobSecrets } from './source-job.js';
+import type { JobEnd, JobNews, JobOrders } from './job-news.js';
+import type { FromJob, Lease, ToJob } from './job-process.js';
+import type { Death, JobRunner, RunningJob } from './job-runner.js';
+import type { JobSecrets, SourceJob } from './source-job.js';
 
 /** What a process that ends unexpectedly said last; more is of no use in a sentence. */
 const longestWords = 300;
-
 /** What a process that is dead had sent is read by then. */
 const othersLastMs = 1000;
+const noSecrets = { fromPassword: undefined, toPassword: undefined, sentinelPassword: undefined };
 
-/** @param secrets by the name of the job. They go over the process's own channel, and nowhere else. */
+export interface Start {
+  readonly job: SourceJob;
+  /** They go over the process's own channel, and nowhere else. */
+  readonly secrets: JobSecrets;
+  readonly orders: JobOrders;
+  /** By what it sees that the job is still its own; undefined: it is, for as long as we live. */
+  readonly lease: Lease | undefined;
+  /** How long what an attempt before had sent may be under way, where its connections can't be closed. */
+  readonly othersLastMs: number;
+  readonly hear: (news: JobNews) => void;
+}
+
+/** @param secrets by the name of the job. */
 export function createProcessRunner(
   atOnce: number,
   secrets: ReadonlyMap<string, JobSecrets>,
 ): JobRunner {
-  const processes = new Set<ChildProcess>();
-
+  const processes = new Set<StartedJob>();
   return {
     atOnce,
     begin(job, orders, hear) {
-      const child = fork(fileURLToPath(jobProcessFile), [], {
-        execArgv: [],
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      const started = startJob({
+        ...{ job, orders, hear, othersLastMs },
+        secrets: secrets.get(job.name) ?? noSecrets,
+        lease: undefined,
       });
-      processes.add(child);
-      let words = '';
-      let end: JobEnd | undefined;
-      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-        words = (words + text).slice(-longestWords);
-      });
-      child.on('message', (message: FromJob) => {
-        if (message.kind === 'news') hear(message.news);
-        else end = message.end;
-      });
-      // It may be gone already: then that is what is heard.
-      const send = (message: ToJob): void => {
-        if (child.connected) child.send(message, () => undefined);
-      };
-      const none = { fromPassword: undefined, toPassword: undefined, sentinelPassword: undefined };
-      send({
-        kind: 'begin',
-        job,
-        secrets: secrets.get(job.name) ?? none,
-        orders,
-        othersLastMs,
-      });
-      const ended = new Promise<JobEnd | Death>((resolve) => {
-        child.once('error', (error) => {
-          processes.delete(child);
-          resolve({ died: error.message });
-        });
-        // What it said is read to the end by then.
-        child.once('close', (code, signal) => {
-          processes.delete(child);
-          resolve(end ?? { died: causeOf(code, signal, words) });
-        });
-      });
-      return {
-        ended,
-        obey(next) {
-          send({ kind: 'orders', orders: next });
-        },
-        stop() {
-          send({ kind: 'stop' });
-        },
-      };
+      processes.add(started);
+      void started.ended.then(() => processes.delete(started));
+      return started;
     },
     close() {
-      for (const child of processes) child.kill('SIGKILL');
+      for (const started of processes) started.kill();
+    },
+  };
+}
+
+export interface StartedJob extends RunningJob {
+  /** Ends it at once. */
+  kill(): void;
+}
+
+/** Starts a process for a job. */
+export function startJob({ hear, ...begin }: Start): StartedJob {
+  const child: ChildProcess = fork(fileURLToPath(jobProcessFile), [], {
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let words = '';
+  let end: JobEnd | undefined;
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-longestWords);
+  });
+  child.on('message', (message: FromJob) => {
+    if (message.kind === 'news') hear(message.news);
+    else end = message.end;
+  });
+  // It may be gone already: then that is what is heard.
+  const send = (message: ToJob): void => {
+    if (child.connected) child.send(message, () => undefined);
+  };
+  send({ kind: 'begin', ...begin });
+  const ended = new Promise<JobEnd | Death>((resolve) => {
+    child.once('error', (error) => {
+      resolve({ died: error.message });
+    });
+    // What it said is read to the end by then.
+    child.once('close', (code, signal) => {
+      resolve(end ?? { died: causeOf(code, signal, words) });
+    });
+  });
+  return {
+    ended,
+    obey(next) {
+      send({ kind: 'orders', orders: next });
+    },
+    stop() {
+      send({ kind: 'stop' });
+    },
+    kill() {
+      child.kill('SIGKILL');
     },
   };
 }

@@ -21,7 +21,7 @@ import {
   type SourceProgress,
   tallyOnWire,
 } from './job-news.js';
-import type { JobSecrets, SourceJob } from './source-job.js';
+import { endWithNothing, type JobSecrets, type SourceJob } from './source-job.js';
 import { closeOthersEverywhere } from './takeover.js';
 
 /** Often enough for what people look at. */
@@ -88,7 +88,7 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
       clearInterval(telling);
     }
   } catch (error) {
-    if (error instanceof StoppedError) return nothingDone(job);
+    if (error instanceof StoppedError) return endWithNothing(job);
     if (!(error instanceof ImportError)) throw error;
     return { refused: error.message };
   } finally {
@@ -195,21 +195,6 @@ function obeying({ throttle, latency }: SourceRuns): (orders: JobOrders) => void
 
 function endOnWire({ run, error, isFinal }: SourceEnd): readonly [string, EndOfSource] {
   return [run.source.name, { error: error ?? null, isFinal: isFinal ?? false }];
-}
-
-/** It was stopped before it began. */
-function nothingDone({ sources }: SourceJob): JobEnd {
-  return {
-    sources: Object.fromEntries(sources.map((name) => [name, { error: null, isFinal: false }])),
-    news: {
-      sources: {},
-      batches: {},
-      failures: {},
-      warnings: [],
-      log: [],
-      latencySeconds: null,
-    },
-  };
 }
 
 /** What is kept until it is taken along with the news. */

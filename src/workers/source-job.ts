@@ -13,7 +13,7 @@ import type { Facts } from '../preflight/preflight.js';
 import { isServer, type ServerSourceFacts, serverIdOf } from '../preflight/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import type { JobSoFar } from '../run/source-runs.js';
-import type { SourceProgress } from './job-news.js';
+import type { JobEnd, SourceProgress } from './job-news.js';
 
 export interface SourceJob {
   /** The address of the server, or the path of the file: names it among the jobs of its run. */
@@ -28,14 +28,16 @@ export interface SourceJob {
   readonly startAts: JobSoFar['startAts'];
   /** What its connections are called at servers, whoever has it; no blanks. */
   readonly work: string;
+  /** How many keys its sources hold as it begins; 0 of a file, which keeps them. */
+  readonly keys: number;
   /** 1 for the first. */
   readonly attempt: number;
   /** What attempts before this one have done, by source. */
   readonly before: Readonly<Record<string, SourceProgress>>;
 }
 
-/** What a job needs besides itself to log in. */
-export type JobSecrets = Pick<AccessOptions, 'fromPassword' | 'toPassword' | 'sentinelPassword'>;
+/** What a job needs besides itself to log in: passwords, and the files of this machine that hold such. */
+export type JobSecrets = Partial<AccessOptions>;
 
 /** @param soFar of the whole run. */
 export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): SourceJob[] {
@@ -54,6 +56,7 @@ export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): S
       name,
       work: `cluster-import:${digestOf(facts.target.name, name)}`,
       sources: names,
+      keys: sources.reduce((sum, { keys }) => sum + keys, 0),
       origins: servers.map(originOf),
       options: optionsOf(options, servers.length > 0 ? [] : names),
       decision: { startedEmpty, goesOn },
@@ -142,5 +145,20 @@ function optionsOf(options: ImportOptions, from: readonly string[]): ImportOptio
     report: undefined,
     failedKeys: undefined,
     state: false,
+  };
+}
+
+/** How a job ends that was stopped before it began. */
+export function endWithNothing({ sources }: SourceJob): JobEnd {
+  return {
+    sources: Object.fromEntries(sources.map((name) => [name, { error: null, isFinal: false }])),
+    news: {
+      sources: {},
+      batches: {},
+      failures: {},
+      warnings: [],
+      log: [],
+      latencySeconds: null,
+    },
   };
 }

@@ -35,6 +35,8 @@ interface UnderWay {
   /** Keys and bytes that it had moved when rates were shared out last. */
   keys: number;
   bytes: number;
+  /** It waits for a worker until it is heard for the first time. */
+  isHeard: boolean;
 }
 
 export interface SpreadTold {
@@ -142,13 +144,21 @@ export function createSpreadRuns(
     );
   }
 
+  /** How many jobs share the limits. */
+  function sharers(): number {
+    // Those that wait in a queue use nothing.
+    if (runner.atOnce !== Infinity) return Math.max(1, underWay.size);
+    return Math.max(1, [...underWay.values()].filter(({ isHeard }) => isHeard).length);
+  }
+
   function orderAll(): void {
-    for (const one of underWay.values()) one.running.obey(equalShare(underWay.size));
+    for (const one of underWay.values()) one.running.obey(equalShare(sharers()));
   }
 
   /** Who does not use up their share leaves it to those who do. */
   function shareOutAgain(elapsedMs: number): void {
-    const now = [...underWay].map(([job, one]) => ({ one, moved: movedBy(job) }));
+    const heard = [...underWay].filter(([, { isHeard }]) => isHeard);
+    const now = heard.map(([job, one]) => ({ one, moved: movedBy(job) }));
     const rate = (count: number): number => (count * 1000) / elapsedMs;
     const keys = shareOut(
       limits.keysPerSecond,
@@ -166,6 +176,11 @@ export function createSpreadRuns(
   }
 
   function hear(job: SourceJob, news: JobNews): void {
+    const one = underWay.get(job);
+    if (one?.isHeard === false) {
+      one.isHeard = true;
+      orderAll();
+    }
     for (const view of viewsOf(job)) view.hear(news);
     for (const sentence of news.warnings) warn(sentence);
     for (const { level, fields, message } of news.log) logger[level](fields, message);
@@ -197,14 +212,10 @@ export function createSpreadRuns(
     let refusedUntilMs = 0;
     for (let attempt = 1; !isStopped(); attempt++) {
       const before = movedBy(job);
-      const begun = runner.begin(
-        nextAttempt(job, attempt),
-        equalShare(underWay.size + 1),
-        (news) => {
-          hear(job, news);
-        },
-      );
-      underWay.set(job, { running: begun, ...before });
+      const begun = runner.begin(nextAttempt(job, attempt), equalShare(sharers() + 1), (news) => {
+        hear(job, news);
+      });
+      underWay.set(job, { running: begun, ...before, isHeard: false });
       for (const view of viewsOf(job)) running.add(view);
       orderAll();
       const stop = (): void => {
@@ -274,9 +285,7 @@ export function createSpreadRuns(
         clearInterval(sharing);
       }
     },
-    close() {
-      runner.close();
-    },
+    close: () => undefined,
   };
 }
 

@@ -1,0 +1,208 @@
+/**
+ * Runs jobs by way of the queue: puts them there, hears what workers say of them, and tells workers what
+ * holds. A coordinator that is started again finds its jobs there, those that are under way and those that
+ * have ended meanwhile.
+ */
+import { type Control, openControl } from '../../redis/control.js';
+import type { Endpoint } from '../../redis/endpoint.js';
+import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
+import type { Death, JobRunner } from '../job-runner.js';
+import { endWithNothing, type SourceJob } from '../source-job.js';
+import {
+  connectionOf,
+  type JobQueue,
+  keyPrefix,
+  loadBullmq,
+  ordersKeyOf,
+  type Progress,
+  queueName,
+  type QueueEvents,
+} from './bullmq.js';
+
+/** Tries of a job that fails; one whose worker is lost begins anew as often as it takes. */
+const attempts = 20;
+const againAfterMs = 1000;
+/** For what was said while nobody listened, or the queue's Redis was away. */
+const lookEveryMs = 5000;
+
+interface Waiting {
+  readonly job: SourceJob;
+  readonly hear: (news: JobNews) => void;
+  readonly end: (how: JobEnd | Death) => void;
+  /** Of the attempt that was heard last. */
+  attempt: number;
+  orders: Orders;
+}
+
+/** What a worker reads: null limits, pause, and whether it is to end. */
+export type Orders = JobOrders & { readonly isStopped: boolean };
+
+export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Promise<JobRunner> {
+  const { Queue, QueueEvents: Events } = await loadBullmq();
+  const options = { connection: connectionOf(endpoint), prefix: keyPrefix };
+  const queue: JobQueue = new Queue(queueName, options);
+  const events: QueueEvents = new Events(queueName, options);
+  const waiting = new Map<string, Waiting>();
+  /** They stay in the queue until the run is over: a coordinator that is started again reads there how they ended. */
+  const ended = new Set<string>();
+  let control: Promise<Control> | undefined;
+  let isClosed = false;
+  // They connect again by themselves; until then nothing is heard, and the view says that it stalls.
+  queue.on('error', () => undefined);
+  events.on('error', () => undefined);
+  await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
+
+  events.on('progress', ({ jobId, data }) => {
+    hearProgress(jobId, data as Progress);
+  });
+  events.on('completed', ({ jobId, returnvalue }) => {
+    const value: unknown = returnvalue;
+    finish(jobId, (typeof value === 'string' ? JSON.parse(value) : value) as JobEnd);
+  });
+  events.on('failed', ({ jobId, failedReason }) => {
+    finish(jobId, { refused: failedReason });
+  });
+  const looking = setInterval(() => {
+    for (const [id, one] of waiting) void look(id, one).catch(() => undefined);
+  }, lookEveryMs);
+
+  function hearProgress(id: string, progress: Progress): void {
+    const one = waiting.get(id);
+    if (!one || progress.attempt < one.attempt) return;
+    one.attempt = progress.attempt;
+    one.hear(progress.news);
+  }
+
+  function finish(id: string, end: JobEnd | Death): void {
+    const one = waiting.get(id);
+    if (!one) return;
+    waiting.delete(id);
+    ended.add(id);
+    one.end(end);
+  }
+
+  /** What events have not told: how it ended, or that the queue's Redis has forgotten it. */
+  async function look(id: string, one: Waiting): Promise<void> {
+    const known = await queue.getJob(id);
+    if (!waiting.has(id)) return;
+    if (!known) {
+      await put(id, one.job);
+      await order(id, one.orders);
+      return;
+    }
+    const progress = known.progress as Progress | number;
+    if (typeof progress === 'object') hearProgress(id, progress);
+    if (await known.isCompleted()) finish(id, known.returnvalue);
+    else if (await known.isFailed()) finish(id, { refused: known.failedReason });
+  }
+
+  async function put(id: string, job: SourceJob): Promise<void> {
+    await queue.add(job.name, job, {
+      jobId: id,
+      attempts,
+      backoff: { type: 'fixed', delay: againAfterMs },
+    });
+  }
+
+  async function order(id: string, orders: Orders | undefined): Promise<void> {
+    control ??= openControl(endpoint, { side: 'queue', timeoutMs });
+    try {
+      const key = ordersKeyOf(id);
+      const opened = await control;
+      await (orders ? opened.call('SET', key, JSON.stringify(orders)) : opened.call('DEL', key));
+    } catch (error) {
+      control = undefined;
+      throw error;
+    }
+  }
+
+  return {
+    atOnce: Infinity,
+    begin(job, orders, hear) {
+      const id = idOf(job);
+      let resolve: (end: JobEnd | Death) => void = () => undefined;
+      const end = new Promise<JobEnd | Death>((settle) => (resolve = settle));
+      const one: Waiting = {
+        ...{ job, hear, end: resolve, attempt: 0 },
+        orders: { ...orders, isStopped: false },
+      };
+      waiting.set(id, one);
+      const give = (next: Orders): void => {
+        const isNews = JSON.stringify(next) !== JSON.stringify(one.orders);
+        one.orders = next;
+        // What can't be told now is told with the next look.
+        if (isNews && !isClosed) void order(id, next).catch(() => undefined);
+      };
+      void begin(id, one).catch((error: unknown) => {
+        waiting.delete(id);
+        one.end({ refused: String(error) });
+      });
+      return {
+        ended: end,
+        obey(next) {
+          give({ ...next, isStopped: one.orders.isStopped });
+        },
+        stop() {
+          give({ ...one.orders, isStopped: true });
+          void takeBack(id, one);
+        },
+      };
+    },
+    async close() {
+      isClosed = true;
+      clearInterval(looking);
+      // The report holds what they came to; the next run of the same sources begins with none.
+      for (const id of ended) {
+        await queue.remove(id).catch(() => undefined);
+        await order(id, undefined).catch(() => undefined);
+      }
+      await Promise.all([events.close(), queue.close()]).catch(() => undefined);
+      await control?.then(
+        (opened) => {
+          opened.close();
+        },
+        () => undefined,
+      );
+    },
+  };
+
+  async function begin(id: string, one: Waiting): Promise<void> {
+    await order(id, one.orders);
+    const before = await endedBefore(id, one.job);
+    await put(id, before ? { ...one.job, before } : one.job);
+    // One that was there already may have ended.
+    await look(id, one);
+  }
+
+  /**
+   * A job that came to its end under a coordinator that was killed counts, unless there is more to do by now: then
+   * it is taken out, and its counts are where the next one goes on.
+   */
+  async function endedBefore(
+    id: string,
+    { decision, keys, options: { copy } }: SourceJob,
+  ): Promise<SourceJob['before'] | undefined> {
+    const known = await queue.getJob(id);
+    if (!known || !((await known.isCompleted()) || (await known.isFailed()))) return undefined;
+    const isOver = decision.goesOn && (copy || keys === 0) && (await known.isCompleted());
+    if (isOver && 'sources' in known.returnvalue) return undefined;
+    const progress = known.progress as Progress | number;
+    await queue.remove(id);
+    return decision.goesOn && typeof progress === 'object' ? progress.news.sources : undefined;
+  }
+
+  /** What no worker has begun yet ends with nothing done. */
+  async function takeBack(id: string, one: Waiting): Promise<void> {
+    // The queue does not let go of what a worker has.
+    const isGone = await queue.remove(id).then(
+      (count) => count === 1,
+      () => false,
+    );
+    if (isGone) finish(id, endWithNothing(one.job));
+  }
+}
+
+/** BullMQ takes no colon in it. */
+function idOf({ work }: Pick<SourceJob, 'work'>): string {
+  return work.replaceAll(':', '-');
+}

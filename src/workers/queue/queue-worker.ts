@@ -1,0 +1,213 @@
+/**
+ * Takes jobs from the queue and runs each in a process of its own. A job belongs to it for as long as the
+ * queue's Redis says so: the process looks there before it uses a connection (redis/identity.ts), and is
+ * ended here as soon as the job is somebody else's.
+ */
+import { type Control, openControl } from '../../redis/control.js';
+import type { Endpoint } from '../../redis/endpoint.js';
+import type { Logger } from '../../types.js';
+import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
+import type { RunningJob } from '../job-runner.js';
+import { startJob } from '../process-runner.js';
+import type { JobSecrets } from '../source-job.js';
+import {
+  connectionOf,
+  type JobWorker,
+  keyPrefix,
+  leaseMs,
+  loadBullmq,
+  lockKeyOf,
+  ordersKeyOf,
+  type Progress,
+  type QueuedJob,
+  queueName,
+} from './bullmq.js';
+import type { Orders } from './queue-runner.js';
+
+/** Each costs the queue's Redis a write, and whoever watches a message. */
+const tellEveryMs = 1000;
+const lookEveryMs = 500;
+const stalledEveryMs = 5000;
+/** It is never the job's fault that whoever had it is lost. */
+const mostStalls = 1_000_000_000;
+
+/** What a job goes by until its coordinator has said something. */
+const noOrders: Orders = {
+  keysPerSecond: null,
+  bytesPerSecond: null,
+  sourceLatencyMs: null,
+  measuresLatency: false,
+  isPaused: false,
+  isStopped: false,
+};
+
+export interface QueueWorkerOptions {
+  readonly queue: Endpoint;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  readonly secrets: JobSecrets;
+  readonly logger: Logger;
+  /** Is told of a job's sources as they stand; undefined once it has ended. */
+  readonly watch: (sources: readonly string[], news: JobNews | undefined) => void;
+}
+
+export interface QueueWorker {
+  /** Takes no more jobs; those under way are given back to the queue, and go on elsewhere. */
+  close(): Promise<void>;
+}
+
+export async function startQueueWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
+  const { queue, concurrency, timeoutMs, secrets, logger, watch } = options;
+  const { Worker } = await loadBullmq();
+  const running = new Map<string, RunningJob & { kill(): void }>();
+  let control: Promise<Control> | undefined;
+  let isClosing = false;
+
+  async function ordersOf(id: string): Promise<Orders | undefined> {
+    control ??= openControl(queue, { side: 'queue', timeoutMs });
+    try {
+      const text = await (await control).call('GET', ordersKeyOf(id));
+      return typeof text === 'string' ? (JSON.parse(text) as Orders) : undefined;
+    } catch {
+      control = undefined;
+      return undefined;
+    }
+  }
+
+  /** @throws Error when the job has to begin anew. */
+  async function work(queued: QueuedJob, token: string): Promise<JobEnd> {
+    const { data, attemptsStarted: attempt } = queued;
+    const id = queued.id ?? '';
+    const known = queued.progress as Progress | number;
+    const before = typeof known === 'object' ? known.news.sources : data.before;
+    const job = { ...data, attempt, before };
+    let orders = (await ordersOf(id)) ?? noOrders;
+    const unsent = collected();
+    logger.info({ job: job.name, attempt }, `importing ${job.name}`);
+    const begun = startJob({
+      ...{ job, secrets, orders },
+      lease: { endpoint: queue, key: lockKeyOf(id), token, timeoutMs },
+      othersLastMs: leaseMs,
+      hear(news) {
+        unsent.add(news);
+        watch(job.sources, news);
+      },
+    });
+    running.set(id, begun);
+    const send = async (): Promise<void> => {
+      const news = unsent.take();
+      // What can't be said now is said with the next news.
+      if (news) {
+        await queued.updateProgress({ attempt, news } satisfies Progress).catch(() => {
+          unsent.putBack(news);
+        });
+      }
+    };
+    const telling = setInterval(() => void send(), tellEveryMs);
+    const looking = setInterval(() => {
+      void ordersOf(id).then((next) => {
+        if (!next || JSON.stringify(next) === JSON.stringify(orders)) return;
+        orders = next;
+        begun.obey(next satisfies JobOrders);
+        if (next.isStopped) begun.stop();
+      });
+    }, lookEveryMs);
+    if (orders.isStopped) begun.stop();
+    try {
+      const ended = await begun.ended;
+      if ('died' in ended) throw new Error(`the process that imports it died (${ended.died})`);
+      // It was well once: what is away now may be back in a moment.
+      if ('refused' in ended && attempt > 1) throw new Error(ended.refused);
+      if (isClosing && 'sources' in ended && !orders.isStopped) {
+        unsent.add(ended.news);
+        await send();
+        throw new Error('its worker was stopped');
+      }
+      return 'sources' in ended ? { ...ended, news: unsent.with(ended.news) } : ended;
+    } finally {
+      clearInterval(telling);
+      clearInterval(looking);
+      running.delete(id);
+      watch(job.sources, undefined);
+      logger.info({ job: job.name, attempt }, `done with ${job.name}`);
+    }
+  }
+
+  const worker: JobWorker = new Worker(
+    queueName,
+    async (queued: QueuedJob, token?: string) => work(queued, token ?? ''),
+    {
+      connection: connectionOf(queue),
+      prefix: keyPrefix,
+      concurrency,
+      lockDuration: leaseMs,
+      stalledInterval: stalledEveryMs,
+      maxStalledCount: mostStalls,
+      drainDelay: 1,
+    },
+  );
+  worker.on('error', (error) => {
+    logger.warn({ reason: error.message }, "the queue's Redis is away, or refuses");
+  });
+  worker.on('lockRenewalFailed', (ids) => {
+    // Another worker may have them by now.
+    for (const id of ids) running.get(id)?.kill();
+  });
+  await worker.waitUntilReady();
+
+  return {
+    async close() {
+      isClosing = true;
+      for (const one of running.values()) one.stop();
+      await worker.close();
+      void control?.then(
+        (opened) => {
+          opened.close();
+        },
+        () => undefined,
+      );
+    },
+  };
+}
+
+/** News that are still to be sent: the latest state, and all events since. */
+function collected() {
+  let state: JobNews | undefined;
+  return {
+    add(news: JobNews) {
+      state = this.with(news);
+    },
+    /** These news with all that was not sent before them. */
+    with(news: JobNews): JobNews {
+      if (!state) return news;
+      return {
+        ...news,
+        batches: joined(state.batches, news.batches),
+        failures: joined(state.failures, news.failures),
+        warnings: [...state.warnings, ...news.warnings],
+        log: [...state.log, ...news.log],
+        latencySeconds: news.latencySeconds ?? state.latencySeconds,
+      };
+    },
+    take() {
+      const taken = state;
+      state = undefined;
+      return taken;
+    },
+    putBack(news: JobNews) {
+      const later = state;
+      state = news;
+      if (later) state = this.with(later);
+    },
+  };
+}
+
+function joined<T>(
+  before: Readonly<Record<string, readonly T[]>>,
+  now: Readonly<Record<string, readonly T[]>>,
+): Readonly<Record<string, readonly T[]>> {
+  const names = new Set([...Object.keys(before), ...Object.keys(now)]);
+  return Object.fromEntries(
+    [...names].map((name) => [name, [...(before[name] ?? []), ...(now[name] ?? [])]]),
+  );
+}
