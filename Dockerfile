@@ -1,4 +1,4 @@
-# The command as an image, of which what runs is four files and Node:
+# The command as an image, of which what runs is a few files and Node:
 #
 #   docker build --tag cluster-import .
 #   docker run --rm --init --network host --volume cluster-import:/state cluster-import --from 10.0.0.5:6379 --to 10.0.1.1:7000
@@ -15,10 +15,14 @@ COPY scripts ./scripts
 COPY src ./src
 COPY page ./page
 RUN npm run build
+# What --queue and `worker` need besides.
+RUN node -p "['bullmq', 'ioredis'].map((name) => name + '@' + require('./node_modules/' + name + '/package.json').version).join(' ')" \
+  | xargs npm install --prefix /queue --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
 COPY --from=build /build/package.json /opt/cluster-import/
-COPY --from=build /build/dist/cli.bundle.js /build/dist/probe-worker.bundle.js /build/dist/page.html /opt/cluster-import/dist/
+COPY --from=build /build/dist/cli.bundle.js /build/dist/probe-worker.bundle.js /build/dist/job-process.bundle.js /build/dist/page.html /opt/cluster-import/dist/
+COPY --from=build /queue/node_modules /opt/cluster-import/node_modules
 COPY bin/cluster-import.js /opt/cluster-import/bin/
 # The journal, by which the next container goes on, and the sockets of `ctl`.
 RUN ln -s /opt/cluster-import/bin/cluster-import.js /usr/local/bin/cluster-import \

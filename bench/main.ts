@@ -33,6 +33,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'how long writes are held for a cutover, and how far the cluster is behind before it',
     load: async () => (await import('./follow.js')).follow,
   },
+  workers: {
+    about: 'what it costs to spread a move over processes (--workers)',
+    load: async () => (await import('./workers.js')).workers,
+  },
   dump: {
     about: 'a dump file, against a server that loads it and the import from that',
     load: async () => (await import('./dump.js')).dump,

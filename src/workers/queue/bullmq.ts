@@ -45,7 +45,7 @@ export async function loadBullmq(): Promise<typeof bullmq> {
     return await import('bullmq');
   } catch (error) {
     throw new UsageError(
-      '--queue needs the package bullmq, which is not installed: run `npm install -g bullmq` (or `npm install bullmq` beside cluster-import).',
+      '--queue needs the package bullmq, which is not installed: run `npm install -g bullmq ioredis`, or without -g beside cluster-import.',
       { cause: error },
     );
   }

@@ -1,5 +1,4 @@
 /** `--workers`: the sources are taken by processes of this machine, and seen as one run. */
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { runCli, startCli } from '../../support/cli.js';
@@ -7,6 +6,7 @@ import { differences, snapshotOfAll } from '../../support/compare.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { unlessEnded } from '../../support/halfway.js';
 import { stallAfter } from '../../support/hold.js';
+import { jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
 import { runJson } from '../../support/reports.js';
 import { type Server, startServer } from '../../support/servers.js';
@@ -57,12 +57,6 @@ it('overwrites none with another’s, and loses none', async () => {
   expect(report.keys).toMatchObject({ scanned: 9300, moved: 9100, conflicting: 200, failed: 0 });
 });
 
-/** The processes that a run has started. */
-function childrenOf(pid: number | undefined): number[] {
-  const path = `/proc/${String(pid)}/task/${String(pid)}/children`;
-  return readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-}
-
 it.each([['move'], ['copy', '--copy']])(
   'goes on with another process when one is killed, to %s',
   async (_, ...words) => {
@@ -79,9 +73,9 @@ it.each([['move'], ['copy', '--copy']])(
       ]);
       await unlessEnded(run, stalled);
       // The other one comes to its end.
-      const last = (): boolean => childrenOf(run.pid).length === 1;
+      const last = (): boolean => jobsOf(run.pid).length === 1;
       await unlessEnded(run, waitFor('one process to be left', last));
-      for (const pid of childrenOf(run.pid)) process.kill(pid, 'SIGKILL');
+      for (const pid of jobsOf(run.pid)) process.kill(pid, 'SIGKILL');
       proxy.resume();
       const { code, stdout, stderr } = await run.done;
       expect(stderr).toContain('died (SIGKILL)');

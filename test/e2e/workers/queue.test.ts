@@ -1,5 +1,4 @@
 /** `--queue` and `worker`: the sources are jobs that workers anywhere take, and lose, and take over. */
-import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Report } from '../../../src/report.js';
 import { fillStrings } from '../../support/bulk.js';
@@ -8,6 +7,7 @@ import { differences, snapshotOfAll } from '../../support/compare.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { unlessEnded } from '../../support/halfway.js';
 import { stallAfter } from '../../support/hold.js';
+import { isGone, jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
 import { type Server, startServer } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
@@ -56,22 +56,6 @@ async function reportOf(run: CliRun): Promise<Report & { readonly code: number |
 
 const clientsOf = (servers: readonly Server[]) => servers.map(({ client }) => client);
 const arrived = () => snapshotOfAll(clientsOf(stage.cluster.masters));
-
-/** The process in which a worker imports a source. */
-function jobOf(worker: CliRun): number | undefined {
-  const pid = String(worker.pid);
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return children === '' ? undefined : Number(children.split(' ')[0]);
-}
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return readFileSync(`/proc/${String(pid)}/stat`, 'utf8').includes(') Z ');
-  } catch {
-    return true;
-  }
-}
 
 it('moves all sources by workers, and leaves no job behind', async () => {
   await fillEveryType(stage.source.client);
@@ -125,7 +109,7 @@ it('lets nothing arrive any more of a worker that was cut off and comes back', a
     const stalled = stallAfter(proxy, 1_000_000);
     const run = start([proxy.address]);
     await unlessEnded(run, stalled);
-    const job = await waitFor('the process of the job', () => jobOf(first));
+    const job = await waitFor('the process of the job', () => jobsOf(first.pid)[0]);
     for (const pid of [job, first.pid as number]) process.kill(pid, 'SIGSTOP');
     proxy.resume();
     const second = await startWorker();

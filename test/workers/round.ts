@@ -1,0 +1,157 @@
+/** One round: a run by a queue, whose workers, coordinator and queue are disturbed, until it is complete. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Report } from '../../src/report.js';
+import { fillMixed, fillStrings } from '../support/bulk.js';
+import { type CliRun, startCli } from '../support/cli.js';
+import type { TestCluster } from '../support/cluster.js';
+import { differences, snapshotOfAll } from '../support/compare.js';
+import { isGone, jobsOf } from '../support/job-processes.js';
+import type { Random } from '../support/random.js';
+import type { Server } from '../support/servers.js';
+import { waitFor } from '../support/wait.js';
+
+export interface Stage {
+  readonly sources: readonly Server[];
+  readonly cluster: TestCluster;
+  readonly queue: Server;
+}
+
+export interface RoundOptions {
+  readonly workers: number;
+  readonly faults: number;
+  readonly random: Random;
+}
+
+export interface Round {
+  readonly faults: readonly string[];
+  readonly report: Report;
+  readonly ms: number;
+  /** What is wrong; nothing, if all is well. */
+  readonly complaints: readonly string[];
+}
+
+/** Longer than a worker keeps its job without a sign of life, and than the next look for such jobs takes. */
+const stoppedMs = 22_000;
+const startsAtMost = 10;
+
+interface Stopped {
+  readonly pids: readonly number[];
+}
+
+export async function playRound(stage: Stage, options: RoundOptions): Promise<Round> {
+  const { sources, cluster, queue } = stage;
+  const { random } = options;
+  await Promise.all([...sources, queue].map(({ client }) => client.flushall()));
+  await cluster.flush();
+  for (const [at, source] of sources.entries()) {
+    await fillStrings(source, { count: 12_000, valueBytes: 300, prefix: `${String(at)}:` });
+  }
+  await fillMixed(sources[0] as Server, 3000);
+  const clients = sources.map(({ client }) => client);
+  const before = await snapshotOfAll(clients);
+  const names = await Promise.all(clients.map((client) => client.keys('*')));
+  const beganMs = Date.now();
+  const workers: CliRun[] = [];
+  const stopped: Stopped[] = [];
+  const faults: string[] = [];
+  const complaints: string[] = [];
+  const startWorker = (): CliRun => {
+    const worker = startCli(['worker', '--queue', queue.address, '--concurrency', '2']);
+    workers.push(worker);
+    return worker;
+  };
+  const coordinate = (): CliRun =>
+    startCli([
+      ...sources.flatMap(({ address }) => ['--from', address]),
+      ...['--to', cluster.seed, '--queue', queue.address],
+      ...['--max-rate', '4000', '--json', '--quiet', '--timeout', '5s'],
+    ]);
+  const alive = (): CliRun[] => {
+    const asleep = new Set(stopped.flatMap(({ pids }) => pids));
+    return workers.filter(({ pid }) => pid !== undefined && !isGone(pid) && !asleep.has(pid));
+  };
+
+  const injections: Readonly<Record<string, () => Promise<void>>> = {
+    async 'kill a worker'() {
+      random.pick(alive()).signal('SIGKILL');
+      startWorker();
+      await sleep(200);
+    },
+    async 'stop a worker'() {
+      const worker = random.pick(alive());
+      const pids = [...jobsOf(worker.pid), worker.pid as number];
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      stopped.push({ pids });
+      startWorker();
+      await sleep(stoppedMs);
+      // Some wake up while another has their job, others when all is over.
+      if (random.int(2) === 0) wake(pids);
+    },
+    async 'restart the queue'() {
+      await queue.crash();
+      await sleep(random.int(2000));
+      await queue.revive();
+    },
+    async 'kill the coordinator'() {
+      run.signal('SIGKILL');
+      await run.done;
+      run = coordinate();
+    },
+  };
+
+  for (let at = 0; at < options.workers; at++) startWorker();
+  let run = coordinate();
+  try {
+    for (let at = 0; at < options.faults; at++) {
+      await sleep(500 + random.int(3000));
+      const name = random.pick(Object.keys(injections));
+      faults.push(name);
+      await injections[name]?.();
+    }
+    let report: Report | undefined;
+    for (let starts = 1; report?.status !== 'complete'; starts++) {
+      const { code, stdout, stderr } = await run.done;
+      report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
+      if (code === 0) break;
+      if (starts === startsAtMost) throw new Error(`it never came to its end: ${stdout}${stderr}`);
+      run = coordinate();
+    }
+    if (report === undefined) throw new Error('it ended without a report');
+    complaints.push(...differences(before, await snapshotOfAll(masters(cluster))));
+    // Others have these names at the sources by now: whoever wakes up only now must leave them alone.
+    for (const [at, client] of clients.entries()) {
+      if ((await client.dbsize()) > 0) complaints.push(`source ${String(at)} has keys left`);
+      const pairs = (names[at] ?? []).flatMap((name) => [name, 'anew']);
+      await client.mset(...pairs);
+    }
+    const asleep = stopped.flatMap(({ pids }) => pids);
+    wake(asleep);
+    await Promise.all(workers.map((worker) => lastJobs(worker)));
+    complaints.push(...differences(before, await snapshotOfAll(masters(cluster))));
+    for (const [at, client] of clients.entries()) {
+      const missing = (names[at]?.length ?? 0) - (await client.dbsize());
+      if (missing > 0)
+        complaints.push(`${String(missing)} keys of source ${String(at)} were taken`);
+    }
+    return { faults, report, ms: Date.now() - beganMs, complaints };
+  } finally {
+    run.signal('SIGKILL');
+    for (const { pids } of stopped) wake(pids);
+    for (const worker of workers) worker.signal('SIGKILL');
+    await Promise.all([run, ...workers].map(({ done }) => done));
+  }
+}
+
+function masters(cluster: TestCluster) {
+  return cluster.masters.map(({ client }) => client);
+}
+
+function wake(pids: readonly number[]): void {
+  for (const pid of pids) if (!isGone(pid)) process.kill(pid, 'SIGCONT');
+}
+
+/** Waits until a worker has no job any more: what it was at is somebody else's, or done. */
+async function lastJobs({ pid }: CliRun): Promise<void> {
+  if (pid === undefined || isGone(pid)) return;
+  await waitFor('its jobs to end', () => jobsOf(pid).length === 0);
+}
