@@ -16,6 +16,8 @@ import type { SourceJob } from '../source-job.js';
 export interface Progress {
   readonly attempt: number;
   readonly news: JobNews;
+  /** The attempt has ended in order: nothing that it did is missing here. */
+  readonly isWhole: boolean;
 }
 
 export type QueuedJob = bullmq.Job<SourceJob, JobEnd>;

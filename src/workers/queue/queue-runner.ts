@@ -19,8 +19,8 @@ import {
   type QueueEvents,
 } from './bullmq.js';
 
-/** Tries of a job that fails; one whose worker is lost begins anew as often as it takes. */
-const attempts = 20;
+/** Tries of a job that fails, or whose worker is stopped; one whose worker is lost begins anew as often as it takes. */
+const attempts = 1000;
 const againAfterMs = 1000;
 /** For what was said while nobody listened, or the queue's Redis was away. */
 const lookEveryMs = 5000;

@@ -83,27 +83,30 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     const job = { ...data, attempt, before };
     let orders = (await ordersOf(id)) ?? noOrders;
     const unsent = collected();
+    // Of an attempt whose worker was lost, some may be missing; of one that began and said nothing, all is.
+    const isWhole = attempt === 1 || (typeof known === 'object' && known.isWhole);
+    const warnings = isWhole ? [] : [uncounted(job.name)];
     logger.info({ job: job.name, attempt }, `importing ${job.name}`);
     const begun = startJob({
       ...{ job, secrets, orders },
       lease: { endpoint: queue, key: lockKeyOf(id), token, timeoutMs },
       othersLastMs: leaseMs,
       hear(news) {
-        unsent.add(news);
+        unsent.add({ ...news, warnings: [...warnings.splice(0), ...news.warnings] });
         watch(job.sources, news);
       },
     });
     running.set(id, begun);
-    const send = async (): Promise<void> => {
+    const send = async (isLast: boolean): Promise<void> => {
       const news = unsent.take();
       // What can't be said now is said with the next news.
       if (news) {
-        await queued.updateProgress({ attempt, news } satisfies Progress).catch(() => {
+        await queued.updateProgress({ attempt, news, isWhole: isLast }).catch(() => {
           unsent.putBack(news);
         });
       }
     };
-    const telling = setInterval(() => void send(), tellEveryMs);
+    const telling = setInterval(() => void send(false), tellEveryMs);
     const looking = setInterval(() => {
       void ordersOf(id).then((next) => {
         if (!next || JSON.stringify(next) === JSON.stringify(orders)) return;
@@ -118,12 +121,13 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       if ('died' in ended) throw new Error(`the process that imports it died (${ended.died})`);
       // It was well once: what is away now may be back in a moment.
       if ('refused' in ended && attempt > 1) throw new Error(ended.refused);
-      if (isClosing && 'sources' in ended && !orders.isStopped) {
-        unsent.add(ended.news);
-        await send();
-        throw new Error('its worker was stopped');
-      }
-      return 'sources' in ended ? { ...ended, news: unsent.with(ended.news) } : ended;
+      if ('refused' in ended) return ended;
+      clearInterval(telling);
+      unsent.add({ ...ended.news, warnings: [...warnings.splice(0), ...ended.news.warnings] });
+      // So that it counts also where the queue's Redis is away and another worker looks the job over.
+      await send(true);
+      if (isClosing && !orders.isStopped) throw new Error('its worker was stopped');
+      return { ...ended, news: withoutEvents(ended.news) };
     } finally {
       clearInterval(telling);
       clearInterval(looking);
@@ -170,6 +174,10 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
   };
 }
 
+function uncounted(name: string): string {
+  return `The worker that imported ${name} was lost, and another one went on: keys that it had moved since it was last heard are not counted.`;
+}
+
 /** News that are still to be sent: the latest state, and all events since. */
 function collected() {
   let state: JobNews | undefined;
@@ -200,6 +208,11 @@ function collected() {
       if (later) state = this.with(later);
     },
   };
+}
+
+/** Events were sent already. */
+function withoutEvents(news: JobNews): JobNews {
+  return { ...news, batches: {}, failures: {}, warnings: [], log: [] };
 }
 
 function joined<T>(

@@ -93,6 +93,9 @@ it('gives a job to another worker when one dies', async () => {
     const report = await reportOf(run);
     expect(report).toMatchObject({ code: 0, status: 'complete' });
     expect(report.keys.scanned).toBe(report.keys.moved);
+    expect(report.warnings).toEqual([
+      expect.stringContaining(`imported ${proxy.address} was lost`),
+    ]);
     expect(differences(before, await arrived())).toEqual([]);
     expect(await stage.source.client.dbsize()).toBe(0);
   } finally {
