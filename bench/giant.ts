@@ -1,6 +1,7 @@
 /**
  * One giant value: how long the source stands still while it is moved in slices, and what it costs in
- * memory. Beside it the same without slices, if there is patience for that.
+ * memory. The same of Redis 8, whose giants are found without --split-above, if it is installed. Beside it the same
+ * without slices, if there is patience for that.
  *
  *   npm run bench -- giant [fields] [--whole]
  *
@@ -8,6 +9,7 @@
  */
 import { setPriority } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
+import { findTool } from '../scripts/find-tools.mjs';
 import { withArena } from './lab/arena.js';
 import { startProbe } from './lab/probe.js';
 import { run } from './lab/process.js';
@@ -22,6 +24,7 @@ const fill = `for i = ARGV[1], ARGV[2] do
   redis.call('HSET', KEYS[1], 'field:' .. i, 'a value of some length: ' .. i)
 end`;
 const key = 'giant';
+const inOnePiece = 'in one piece';
 const idleMs = 10_000;
 const longestPauseMs = 50;
 const mostBytes = 200e6;
@@ -37,16 +40,21 @@ export const giant: Benchmark = {
 async function measureGiant(fields: number, alsoWhole: boolean): Promise<void> {
   await withArena(async ({ cluster, to }) => {
     const rows: string[][] = [];
-    for (const [title, ...more] of [
-      ['in slices', '--split-above', '1mb'],
-      ...(alsoWhole ? [['in one piece']] : []),
+    const inSlices = ['--split-above', '1mb'];
+    const redis8 = findTool('redis-8');
+    for (const { title, binary, more } of [
+      { title: 'in slices', binary: undefined, more: inSlices },
+      ...(redis8 === undefined
+        ? []
+        : [{ title: 'of Redis 8, by itself', binary: redis8, more: [] }]),
+      ...(alsoWhole ? [{ title: inOnePiece, binary: undefined, more: [] }] : []),
     ]) {
       await cluster.flush();
-      await using(startServer(), async (source) => {
+      await using(startServer(binary === undefined ? {} : { binary }), async (source) => {
         for (let from = 1; from <= fields; from += fillAtOnce) {
           await source.client.eval(fill, 1, key, from, Math.min(fields, from + fillAtOnce - 1));
         }
-        say(`${title ?? ''}: ${fields.toLocaleString('en')} fields`);
+        say(`${title}: ${fields.toLocaleString('en')} fields`);
         // The source's pauses are asked for, not its waiting for a core that others have.
         if (process.getuid?.() === 0) setPriority(source.pid, -15);
         await source.client.config('SET', 'slowlog-log-slower-than', 500);
@@ -61,11 +69,14 @@ async function measureGiant(fields: number, alsoWhole: boolean): Promise<void> {
         if (code !== 0 || arrived !== fields) throw new Error(`${String(arrived)} came: ${stderr}`);
         const commandMs = await longestCommandMs(source);
         const pauses = [latency.p50Ms, latency.p99Ms, latency.maxMs, commandMs].map(short);
-        if (more.length > 0 && (commandMs >= longestPauseMs || (peakBytes ?? 0) >= mostBytes)) {
-          say(`${title ?? ''}: the source stood still for too long, or the process took too much`);
+        if (
+          title !== inOnePiece &&
+          (commandMs >= longestPauseMs || (peakBytes ?? 0) >= mostBytes)
+        ) {
+          say(`${title}: the source stood still for too long, or the process took too much`);
           process.exitCode = 1;
         }
-        rows.push([title ?? '', short(seconds), ...pauses, megabytes(peakBytes)]);
+        rows.push([title, short(seconds), ...pauses, megabytes(peakBytes)]);
       });
     }
     const head = [

@@ -189,7 +189,7 @@ const transferRows = {
   splitAboveBytes: optionalBytes(
     {
       flag: '--split-above <bytes>',
-      help: 'move larger values in slices, for example above 64mb: costs a question for each key (default: only what is over 512mb)',
+      help: 'move larger values in slices, for example above 64mb: costs a question for each key (default: 1mb from Redis 8 while it has giants, else only what is over 512mb)',
     },
     { min: 0, max: Number.MAX_SAFE_INTEGER },
   ),

@@ -239,11 +239,24 @@ async function meet(
         options,
       );
   const refusal = payloads.payloadRefusal;
-  if (!options.dryRun && (refusal !== undefined || mayTravelInSlices(source, options))) {
+  const checkElements = async (): Promise<void> => {
     await checkSourceElements(source.endpoint, source.has, options);
     for (const { node } of masters) await checkNodeElements(topology.endpointOf(node), options);
+  };
+  const isNeeded = refusal !== undefined || mayTravelInSlices(source, options);
+  if (!options.dryRun && isNeeded) await checkElements();
+  let { giants } = source;
+  if (giants && !isNeeded && !options.dryRun) {
+    // Nobody asked for it: who may not, moves giants in one piece.
+    giants = await checkElements().then(
+      () => source.giants,
+      (error: unknown) => {
+        if (!(error instanceof PreflightError)) throw error;
+        return undefined;
+      },
+    );
   }
-  return { ...source, has: { ...source.has, migrate: mayMigrate }, ...payloads };
+  return { ...source, has: { ...source.has, migrate: mayMigrate }, giants, ...payloads };
 }
 
 /** Whether it was asked for that values travel element by element from some size on. */

@@ -13,6 +13,7 @@ import { refusalIn, tryOut, type TrialWords, trialWords } from '../redis/source-
 import type { Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
 import { checkFenceRights, checkSourceRights, type RightsOptions } from './rights.js';
+import { type Giants, giantsIn } from '../redis/key-sizes.js';
 import { trialNameLike } from '../sources/trial-names.js';
 
 export type SourceFacts = ServerSourceFacts | DumpFacts;
@@ -56,6 +57,8 @@ export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
   readonly filled: readonly number[];
   /** Keys of the database that have a TTL. */
   readonly expiringKeys: number;
+  /** Values that would make its clients wait, where it tells of them, and they may travel in slices. */
+  readonly giants: Giants | undefined;
   /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
@@ -116,6 +119,7 @@ export async function readSource(
     bytes:
       (bytesOfKeys(await control.info('memory')) * keys) / Math.max(1, keys, keysOfAll(keyspace)),
     expiringKeys: expiringOfDatabase(keyspace, endpoint.db) ?? 1,
+    giants: await readGiants(control, endpoint.db),
     migratesOverTls: await readTlsCluster(control),
     control,
   };
@@ -124,6 +128,11 @@ export async function readSource(
 /** How a database of a file is named. */
 export function databaseIn(file: string, db: number): string {
   return db === 0 ? file : `${file}/${String(db)}`;
+}
+
+async function readGiants(control: Control, db: number): Promise<Giants | undefined> {
+  const text = await control.call('INFO', 'keysizes').catch(() => undefined);
+  return typeof text === 'string' ? giantsIn(text, db) : undefined;
 }
 
 async function readTlsCluster(control: Control): Promise<boolean> {

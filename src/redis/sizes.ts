@@ -11,6 +11,7 @@ import { keyAt } from './keys.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
 import { askNumbers } from './ask.js';
+import { askGiants } from './key-sizes.js';
 
 export interface Sizes {
   /** Whether strings are asked for too; else only what is known to be none. */
@@ -26,6 +27,8 @@ export interface SizesOptions {
   readonly ofStrings: boolean;
   /** The source has MEMORY USAGE. */
   readonly memoryUsage: boolean;
+  /** The database whose giants the source tells by itself: only where there are some, keys are asked about. */
+  readonly giantsOf?: number | undefined;
 }
 
 /** What an element counts as where nothing but their number is known. */
@@ -42,8 +45,9 @@ const lengthWords: Readonly<Record<string, string>> = {
   stream: 'XLEN',
 };
 
-export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions): Sizes {
-  let asksMemory = memoryUsage;
+export function createSizes(options: SizesOptions): Sizes {
+  const { limitBytes, giantsOf } = options;
+  let { ofStrings, memoryUsage: asksMemory } = options;
 
   async function sizesOf(source: Connection, keys: Keys): Promise<Float64Array> {
     if (keys.count === 0) return new Float64Array(0);
@@ -63,9 +67,16 @@ export function createSizes({ limitBytes, ofStrings, memoryUsage }: SizesOptions
   }
 
   return {
-    ofStrings,
+    get ofStrings() {
+      return ofStrings;
+    },
     of: sizesOf,
     async beyond(source, keys) {
+      if (giantsOf !== undefined) {
+        const { strings, others } = await askGiants(source, giantsOf);
+        ofStrings = strings > 0;
+        if (strings + others === 0) return [];
+      }
       return placesAbove(await sizesOf(source, keys), limitBytes);
     },
   };

@@ -81,6 +81,10 @@ function obstacleToMigrate(plan: SourcePlan, options: ChoiceOptions): string | u
   }
   if (options.verify) return 'MIGRATE deletes before anything could be compared (--verify)';
   if (options.splitAboveBytes !== undefined) return 'MIGRATE can not split values (--split-above)';
+  const { strings = 0, others = 0 } = plan.source.giants ?? {};
+  if (options.mover === 'auto' && strings + others > 0) {
+    return 'some values are so large that they have to travel in slices';
+  }
   if (options.keyPrefix !== undefined) return 'MIGRATE can not rename keys';
   if (plan.source.inCluster) return 'MIGRATE of a cluster takes keys of one slot at a time';
   if (plan.source.readOnly) return 'a read-only replica refuses MIGRATE';

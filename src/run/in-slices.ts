@@ -1,5 +1,6 @@
 /** What movers/elements has to know: which values are for it, and what the servers can do. */
 import type { Abilities } from '../movers/elements/passage.js';
+import { giantBytes } from '../redis/key-sizes.js';
 import { createSizes, type Sizes } from '../redis/sizes.js';
 import type { ImportOptions } from '../options.js';
 import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
@@ -16,16 +17,25 @@ const gentleBytesPerMs = 100_000;
  * Sizes are asked for only when --split-above was said, or --max-source-latency, because no piece
  * of work is longer than one large value: MEMORY USAGE costs the source some 1.3 µs
  * a key where the whole of DUMP, PTTL and UNLINK costs 8. Where all values go element by element,
- * that is nothing beside the rest.
+ * that is nothing beside the rest. A source that tells by itself whether there are giants (redis/key-sizes.ts) is
+ * asked about keys only while there are.
  */
 export function sizesOf(
-  { has }: ServerSourceFacts,
+  { has, giants, db }: ServerSourceFacts,
   options: Pick<ImportOptions, 'splitAboveBytes' | 'maxSourceLatencyMs'>,
   allByElements: boolean,
 ): Sizes | undefined {
   const { maxSourceLatencyMs: limitMs } = options;
   const gentle = limitMs === undefined || !has.memory ? undefined : limitMs * gentleBytesPerMs;
   const said = options.splitAboveBytes ?? gentle;
+  if (said === undefined && !allByElements && giants) {
+    return createSizes({
+      limitBytes: giantBytes,
+      ofStrings: giants.strings > 0,
+      memoryUsage: has.memory,
+      giantsOf: db,
+    });
+  }
   if (said === undefined && !(allByElements && has.memory)) return undefined;
   return createSizes({
     limitBytes: said ?? aloneAboveBytes,

@@ -168,6 +168,62 @@ withTools(['redis-8', 'valkey-9'], "today's servers", (tools) => {
     });
   });
 
+  describe('giants of Redis 8', () => {
+    let source: Server;
+    let cluster: TestCluster;
+
+    beforeAll(async () => {
+      source = await startServer({ binary: tools['redis-8'] });
+      cluster = await startCluster({ binary: tools['redis-8'], masters: 1 });
+    });
+    afterAll(() => Promise.all([source.stop(), cluster.stop()]));
+    beforeEach(async () => {
+      forgetRuns();
+      await Promise.all([source.client.flushall(), cluster.flush()]);
+      await fillMixed(source, 500);
+      for (const { client } of [source, ...cluster.masters]) await client.config('RESETSTAT');
+    });
+
+    async function fillGiants(): Promise<void> {
+      const fields = Array.from({ length: 20_000 }, (_, at) => [`field ${String(at)}`, at]).flat();
+      await source.client.hset('giant:hash', ...fields);
+      await source.client.setrange('giant:string', 16 * 1024 * 1024, 'end');
+    }
+
+    const calls = async (server: Server, word: string): Promise<number> => {
+      const text = await fieldOf(server, 'commandstats', `cmdstat_${word}`);
+      return Number(/calls=(\d+)/.exec(text)?.[1] ?? 0);
+    };
+
+    it('travel in slices, without being asked for', async () => {
+      await fillGiants();
+      const before = await contentsOf([source]);
+      const { report, code } = await runJson(['--from', source.address, '--to', cluster.seed]);
+      expect([report.failures, code, report.mover]).toEqual([[], 0, 'relay']);
+      expect(report.moverReason).toContain('so large that they have to travel in slices');
+      expect(differences(before, await contentsOf(cluster.masters))).toEqual([]);
+      const node = cluster.masters[0] as Server;
+      expect(await calls(node, 'hmset')).toBeGreaterThan(1);
+      expect(await calls(node, 'append')).toBeGreaterThan(1);
+    });
+
+    it('are nothing that each key is asked about where there are none', async () => {
+      await runJson(['--from', source.address, '--to', cluster.seed, '--mover', 'relay']);
+      expect(await cluster.size()).toBe(500);
+      expect(await calls(source, 'memory\\|usage')).toBe(0);
+    });
+
+    it('travel in one piece for a user who may not do otherwise', async () => {
+      await fillGiants();
+      const { client } = source;
+      await client.call('ACL', 'SETUSER', 'plain', 'on', '>secret', '~*', '+@all', '-hscan');
+      const from = `redis://plain:secret@${source.address}`;
+      const { report, code } = await runJson(['--from', from, '--to', cluster.seed]);
+      expect([report.failures, code]).toEqual([[], 0]);
+      expect(await cluster.clientFor('giant:hash').hlen('giant:hash')).toBe(20_000);
+    });
+  });
+
   it('vector sets go from one Redis 8 to another', async () => {
     const binary = tools['redis-8'];
     const source = await startServer({ binary });
