@@ -12,9 +12,9 @@ import { command } from './frames.js';
 import { textOf } from './reply.js';
 
 /** From so many elements on a value is a giant. */
-export const giantElements = 16 * 1024;
+const giantElements = 16 * 1024;
 /** From so many bytes on a string is. */
-export const giantStringBytes = 16 * 1024 * 1024;
+const giantStringBytes = 16 * 1024 * 1024;
 /** What values are split above, where there are giants: elements of giants have 64 bytes each, or more. */
 export const giantBytes = 1024 * 1024;
 

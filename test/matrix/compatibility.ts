@@ -15,9 +15,6 @@ export interface Cells {
 
 const file = fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url));
 
-const begin = '<!-- matrix: begin -->\n\n';
-const end = '\n\n<!-- matrix: end -->';
-
 /** Writes the table into the page. */
 export function writeCompatibility(rows: readonly Cells[]): void {
   const groups = new Map<string, { readonly first: Cells; readonly ways: Set<string> }>();
@@ -33,7 +30,19 @@ export function writeCompatibility(rows: readonly Cells[]): void {
       cell.replaceAll('|', '\\|'),
     ),
   );
-  const head = ['source', 'cluster', 'mover', 'passwords, TLS', 'outcome'];
+  writeTable('matrix', ['source', 'cluster', 'mover', 'passwords, TLS', 'outcome'], lines);
+}
+
+/**
+ * Puts a table between the marks of that name.
+ * @param note what stands above it.
+ */
+export function writeTable(
+  mark: string,
+  head: readonly string[],
+  lines: readonly (readonly string[])[],
+  note = '',
+): void {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...lines.map((line) => (line[column] ?? '').length)),
   );
@@ -41,9 +50,11 @@ export function writeCompatibility(rows: readonly Cells[]): void {
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
   const table = [line(head), rule, ...lines.map(line)].join('\n');
+  const [begin, end] = [`<!-- ${mark}: begin -->\n\n`, `\n\n<!-- ${mark}: end -->`];
   const page = readFileSync(file, 'utf8');
   const from = page.indexOf(begin) + begin.length;
-  writeFileSync(file, page.slice(0, from) + table + page.slice(page.indexOf(end)));
+  const above = note === '' ? '' : `${note}\n\n`;
+  writeFileSync(file, page.slice(0, from) + above + table + page.slice(page.indexOf(end)));
 }
 
 /** Without what differs from run to run. */
