@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { ImportError } from '../../../src/errors.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
@@ -48,7 +47,12 @@ describe('a connection', () => {
     const { endpoint } = await mockServer((socket) => {
       socket.pause();
       socket.on('data', (chunk) => (server.heardBytes += chunk.length));
-      server.wake = () => once(socket.resume(), 'close');
+      // That its line is reset is what it has to see.
+      socket.on('error', () => undefined);
+      server.wake = () =>
+        new Promise((resolve) => {
+          socket.resume().once('close', resolve);
+        });
     });
     const connection = await connect(endpoint, { timeoutMs });
     const value = Buffer.alloc(1024 * 1024, 'x');
