@@ -7,8 +7,9 @@
 import { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
 import colours from 'picocolors';
+import { createEvents } from '../src/watch/events.js';
 import { createHistory } from '../src/watch/history.js';
-import { liveState } from '../src/watch/live.js';
+import { liveState, standing } from '../src/watch/live.js';
 import { createMetrics } from '../src/watch/metrics.js';
 import { createSampler } from '../src/watch/sampler.js';
 import { viewLines } from '../src/watch/view.js';
@@ -49,10 +50,10 @@ async function measureWatching(): Promise<void> {
       5,
       () => {
         endBatch(tally, '10.0.0.1:7000', 1, { moved: 1 });
-        update(viewLines(sampler.read(), size, palette).join('\n'));
+        update(viewLines(standing(sampler, undefined), size, palette).join('\n'));
       },
     ],
-    ['the page', 1, () => JSON.stringify(liveState(sampler, history, undefined))],
+    ['the page', 1, () => JSON.stringify(liveState(sampler, history, createEvents(), undefined))],
     ['the metrics', 0.2, () => metrics.text()],
   ];
   let total = 0;

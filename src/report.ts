@@ -2,7 +2,14 @@
  * What a run ended with: for scripts as JSON, for people as text.
  * The names in `Report` are public; scripts rely on them.
  */
-import type { FailureClass, FollowStatus, KeyFailure, MoverName, TallySnapshot } from './types.js';
+import type {
+  FailureCause,
+  FailureClass,
+  FollowStatus,
+  KeyFailure,
+  MoverName,
+  TallySnapshot,
+} from './types.js';
 
 export interface Report {
   /** Complete: every key arrived. Incomplete: some are left, each accounted for. */
@@ -35,9 +42,26 @@ export interface Report {
   }[];
   /** The first hundred. */
   readonly failures: readonly ReportedFailure[];
+  /** All that was left behind, by what kept it, the most frequent first; only when something was. */
+  readonly causes?: readonly ReportedCause[];
   readonly retries: number;
   readonly redirects: number;
   readonly version: string;
+  /** When it began and when it ended, ISO 8601. */
+  readonly startedAt: string;
+  readonly endedAt: string;
+  /** How long it was paused; only when it was. */
+  readonly pausedMs?: number;
+  /** The highest rate that a second or two had; null: it was too short to tell. */
+  readonly peakKeysPerSecond?: number | null;
+  /** The longest that a client of the source waited; null: nobody measured it. */
+  readonly longestSourceLatencyMs?: number | null;
+  /** How many keys the servers hold, and held at the first start of the job. */
+  readonly held?: Held;
+  /** What the runs of the job account for, all together. */
+  readonly accounted?: Accounted;
+  /** The command that comes next, ready to be pasted; only when there is one. */
+  readonly next?: string;
   /** The sources held no key at all, so that there was nothing to do; only then. */
   readonly empty?: true;
   /** What the run was warned of; only when there was something. */
@@ -61,6 +85,20 @@ export interface Report {
   readonly error?: string;
   /** A file could not be read to its end, and the same command would stop there again. */
   readonly unreadable?: true;
+}
+
+/** Numbers of keys by the servers' own count; null: it is not known. */
+export interface Held {
+  readonly sources: { readonly atStart: number | null; readonly now: number | null };
+  readonly cluster: { readonly atStart: number | null; readonly now: number | null };
+}
+
+export interface Accounted {
+  readonly keys: number;
+  /** Keys of the sources at the first start; null: not all of them were to be taken, or nobody knows. */
+  readonly of: number | null;
+  /** Runs of the job, this one included. */
+  readonly runs: number;
 }
 
 /** One source's part. */
@@ -95,6 +133,16 @@ export interface ReportedFailure extends ReportedKey {
   readonly message: string;
 }
 
+/** Keys that were left behind for one and the same reason. */
+export interface ReportedCause {
+  readonly class: FailureClass;
+  /** The message of the first of them. */
+  readonly message: string;
+  readonly count: number;
+  /** The first few. */
+  readonly examples: readonly ReportedKey[];
+}
+
 /** What the tally does not know of a run. */
 export interface RunEnd extends Pick<
   Report,
@@ -110,16 +158,28 @@ export interface RunEnd extends Pick<
   readonly follow?: FollowStatus | undefined;
   /** The sources held no key at the start. */
   readonly isEmpty?: boolean;
+  readonly held?: Held | undefined;
+  readonly accounted?: Accounted | undefined;
+  readonly next?: string | undefined;
+  readonly extremes?: Extremes | undefined;
   /** Starting it again would end the same. */
   readonly isFinal?: boolean;
   /** How it was cut short, if it was. */
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
 
+/** What only those know who have watched all of it. */
+export interface Extremes {
+  readonly pausedMs: number;
+  readonly peakKeysPerSecond: number | null;
+  readonly longestSourceLatencyMs: number | null;
+}
+
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   const { scanned, gone, conflicting, failed } = snapshot;
   const { endedAtMs, cut, version, earlier, functions, sources, found, warnings = [] } = end;
   const { from, to, mode, mover, moverReason, evicted, follow } = end;
+  const { held, accounted, next, extremes } = end;
   // A dry run counts keys as it comes by them.
   const moved = mode === 'dry-run' ? 0 : snapshot.moved;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
@@ -138,9 +198,20 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
       .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true })),
     failures: snapshot.failures.map(reportedFailure),
+    ...(snapshot.causes.length > 0 && { causes: reportedCauses(snapshot.causes) }),
     retries: snapshot.retries,
     redirects: snapshot.redirects,
     version,
+    startedAt: new Date(snapshot.startedAtMs).toISOString(),
+    endedAt: new Date(endedAtMs).toISOString(),
+    ...(extremes && {
+      ...(extremes.pausedMs > 0 && { pausedMs: Math.round(extremes.pausedMs) }),
+      peakKeysPerSecond: rounded(extremes.peakKeysPerSecond),
+      longestSourceLatencyMs: rounded(extremes.longestSourceLatencyMs),
+    }),
+    ...(held && { held }),
+    ...(accounted && { accounted }),
+    ...(next !== undefined && { next }),
     ...(end.isEmpty === true && isDone(snapshot, cut) && { empty: true as const }),
     ...(warnings.length > 0 && { warnings }),
     ...(sources && { sources }),
@@ -154,6 +225,10 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   };
 }
 
+function rounded(count: number | null): number | null {
+  return count === null ? null : Math.round(count);
+}
+
 function followReport(status: FollowStatus): NonNullable<Report['follow']> {
   const { feed, changes, copiedAgain, deleted, gaps, lagMs, cutover } = status;
   return { feed, changes, copiedAgain, deleted, gaps, lagMs, cutover };
@@ -164,7 +239,7 @@ function isDone({ scanned }: TallySnapshot, cut: RunEnd['cut']): boolean {
   return scanned === 0 && cut === undefined;
 }
 
-function statusOf(snapshot: TallySnapshot, cut: RunEnd['cut']): Report['status'] {
+export function statusOf(snapshot: TallySnapshot, cut: RunEnd['cut']): Report['status'] {
   if (cut === 'interrupted') return 'interrupted';
   if (cut !== undefined) return 'failed';
   return snapshot.conflicting + snapshot.failed === 0 ? 'complete' : 'incomplete';
@@ -177,6 +252,15 @@ export function reportedFailure({
   message,
 }: KeyFailure): ReportedFailure {
   return { ...reportedKey(key), class: failureClass, message };
+}
+
+function reportedCauses(causes: readonly FailureCause[]): ReportedCause[] {
+  return causes.map(({ class: why, message, count, examples }) => ({
+    class: why,
+    message,
+    count,
+    examples: examples.map(reportedKey),
+  }));
 }
 
 /** A key in JSON's terms. */

@@ -1,24 +1,29 @@
 /**
- * The report as people read it at the end of a run: what moved where, how fast, what is left and
- * why, and what to do next.
+ * The report as people read it at the end of a run: how it ended, what moved where, what both sides hold, what
+ * is left and why, and what to do next. Scripts read its JSON.
  */
+import colours from 'picocolors';
+import type { Colors, Formatter } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
 import { harmless, quoteKey } from './quote.js';
-import type { Found, Report, ReportedFailure } from './report.js';
+import type { Found, Report, ReportedCause } from './report.js';
 
-const shownFailures = 10;
+const shownCauses = 10;
 const shownKeyLength = 60;
+const plain = colours.createColors(false);
 
-export function summarize(report: Report): string {
-  if (report.empty === true) return nothingToDo(report);
+export function summarize(report: Report, palette: Colors = plain): string {
+  if (report.empty === true) return `${palette.green('✓')} ${nothingToDo(report)}`;
   const parts = [
-    headline(report),
+    headline(report, palette),
     report.found ? findings(report, report.found) : totals(report),
+    proof(report),
     following(report),
     sources(report),
     nodes(report),
-    failures(report),
+    causes(report, palette),
     advice(report),
+    next(report, palette),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
@@ -30,23 +35,53 @@ function nothingToDo({ from, functions }: Report): string {
 
 const nothingFound = 'Complete: there was no key to take (none was selected, or none is left)';
 
-function headline({ status, from, to, mode, keys, error, earlier }: Report): string {
+function headline(report: Report, palette: Colors): string {
+  const { status, from, to, mode, keys, error, earlier } = report;
   const words = {
     complete: {
       move: keys.scanned === 0 ? nothingFound : 'Complete: every key moved',
       copy: keys.scanned === 0 ? nothingFound : 'Complete: every key copied',
       follow: 'Cut over: the cluster has everything that the source had acknowledged',
-      'dry-run': 'Counted, and nothing was moved',
+      'dry-run': `Dry run: ${countOf(counted(report))} counted, nothing moved`,
     }[mode],
-    incomplete: mode === 'dry-run' ? 'Not all could be counted' : 'Incomplete: some keys are left',
+    incomplete: mode === 'dry-run' ? 'Not all could be counted' : leftWords(report),
     interrupted: 'Interrupted',
     failed: 'Stopped midway',
   };
+  const { mark, paint } = marks(palette)[status];
   return [
-    `${words[status]}, ${from.join(', ')} → the cluster of ${to}`,
+    paint(`${mark} ${words[status]} (${from.join(', ')} → ${to})`),
     ...(earlier ? [`It went on from an earlier run, which had ${had(earlier.moved, mode)}.`] : []),
     ...(error === undefined ? [] : [error]),
   ].join('\n');
+}
+
+function marks({
+  green,
+  yellow,
+  red,
+}: Colors): Readonly<
+  Record<Report['status'], { readonly mark: string; readonly paint: Formatter }>
+> {
+  return {
+    complete: { mark: '✓', paint: green },
+    incomplete: { mark: '!', paint: yellow },
+    interrupted: { mark: '!', paint: yellow },
+    failed: { mark: '✗', paint: red },
+  };
+}
+
+function leftWords({ keys }: Report): string {
+  const left = keys.conflicting + keys.failed;
+  return `Incomplete: ${formatCount(left)} of ${countOf(keys.scanned)} ${left === 1 ? 'is' : 'are'} left`;
+}
+
+function counted({ found }: Report): number {
+  return Object.values(found?.types ?? {}).reduce((sum, count) => sum + count, 0);
+}
+
+function countOf(count: number): string {
+  return `${formatCount(count)} ${count === 1 ? 'key' : 'keys'}`;
 }
 
 /** A run that was killed may have done more than it could still write down. */
@@ -70,9 +105,24 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
   ];
   const counts = rows.filter(([, count], index) => index === 0 || count > 0);
   const seconds = Math.max(durationMs, 1) / 1000;
+  const peak = rest.peakKeysPerSecond ?? 0;
+  const paused = rest.pausedMs ?? 0;
+  const latency = rest.longestSourceLatencyMs ?? null;
+  const took = [
+    `${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s`,
+    `${formatBytes(bytes / seconds)}/s`,
+    ...(peak > keysPerSecond * 1.1 ? [`${formatCount(peak)} keys/s at the most`] : []),
+    ...(paused > 0 ? [`paused for ${formatDuration(paused)}`] : []),
+  ];
   return [
     table(counts),
-    `  ${'took'.padEnd(12)} ${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s, ${formatBytes(bytes / seconds)}/s`,
+    `  ${'took'.padEnd(12)} ${took.join(', ')}`,
+    `  ${'when'.padEnd(12)} ${clock(rest.startedAt)} to ${clock(rest.endedAt)}`,
+    ...(latency === null
+      ? []
+      : [
+          `  ${'latency'.padEnd(12)} ${latencyOf(latency)}: the longest that the source took to answer a client`,
+        ]),
     `  ${'by'.padEnd(12)} ${rest.mover}: ${rest.moverReason}`,
     ...(rest.functions ? [`  ${'functions'.padEnd(12)} ${functionWords(rest.functions)}`] : []),
     ...(rest.retries > 0
@@ -81,6 +131,41 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
         ]
       : []),
   ].join('\n');
+}
+
+/** `2026-11-29 17:08:19`, in the time of this place. */
+function clock(iso: string): string {
+  const at = new Date(iso);
+  const two = (count: number): string => String(count).padStart(2, '0');
+  const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');
+  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':')}`;
+}
+
+function latencyOf(ms: number): string {
+  return ms >= 1000 ? formatDuration(ms) : `${formatCount(ms)} ms`;
+}
+
+/** What both sides hold by their own count, and whether all keys are accounted for. */
+function proof({ held, accounted, keys }: Report): string {
+  const rows: [string, string][] = [];
+  const side = (name: string, { atStart, now }: { atStart: number | null; now: number | null }) => {
+    if (now === null) return;
+    const before = atStart === null ? '' : ` (${formatCount(atStart)} at the first start)`;
+    rows.push([name, `${countOf(now)} now${before}`]);
+  };
+  if (held) {
+    side('source', held.sources);
+    side('cluster', held.cluster);
+  }
+  if (accounted) {
+    const { keys: count, of, runs } = accounted;
+    const all = of === null ? '' : ` of ${formatCount(of)}`;
+    const over = runs === 1 ? '' : `, over ${formatCount(runs)} runs`;
+    const left = keys.conflicting + keys.failed;
+    const but = left === 0 ? '' : `; ${formatCount(left)} of them are left, for the reasons below`;
+    rows.push(['accounted', `${formatCount(count)}${all} keys${over}${but}`]);
+  }
+  return rows.map(([word, words]) => `  ${word.padEnd(12)} ${words}`).join('\n');
 }
 
 /** How the source was followed. */
@@ -173,19 +258,26 @@ function nodes({ nodes: all }: Report): string {
     .join('\n');
 }
 
-function failures({ failures: listed, keys }: Report): string {
-  const total = keys.conflicting + keys.failed;
-  const shown = listed.slice(0, shownFailures).map(failureLine);
-  const more = total - shown.length;
+/** What is left, by what kept it. */
+function causes({ causes: all = [] }: Report, { yellow, red }: Colors): string {
+  const shown = all.slice(0, shownCauses).map((cause) => {
+    const paint = cause.class === 'conflict' ? yellow : red;
+    return causeLines(cause, paint);
+  });
+  const more = all.slice(shownCauses).reduce((sum, { count }) => sum + count, 0);
   return [
     ...shown,
-    ...(more > 0 && shown.length > 0 ? [`  … and ${formatCount(more)} more`] : []),
+    ...(more > 0 ? [`  … and ${countOf(more)} for other reasons: --report has them`] : []),
   ].join('\n');
 }
 
-function failureLine(failure: ReportedFailure): string {
-  const from = failure.from === undefined ? '' : `  ${failure.from}`;
-  return `  ${failure.class}  ${quoteKey(failure, shownKeyLength)}${from}  ${harmless(failure.message)}`;
+function causeLines(
+  { class: why, count, message, examples }: ReportedCause,
+  paint: Formatter,
+): string {
+  const keys = examples.map((key) => quoteKey(key, shownKeyLength)).join(', ');
+  const word = count > examples.length ? 'for example ' : '';
+  return `  ${paint(`${formatCount(count)} ${why}`)}: ${harmless(message)}\n    ${word}${keys}`;
 }
 
 function advice(report: Report): string {
@@ -205,8 +297,22 @@ function advice(report: Report): string {
   if (keys.conflicting > 0) {
     return 'Conflicting keys: run again with --replace to let the source win (for some of them only, with --only-keys), or delete them on one side.';
   }
-  if (keys.failed > 0) return 'Failed keys: remove the cause, then run the same command again.';
+  if (keys.failed > 0) {
+    return 'Failed keys: they are where they were. Remove the causes above, then run the same command again.';
+  }
   return '';
+}
+
+/** What comes next, once all is well. */
+function next({ next: command, mode, status }: Report, { bold }: Colors): string {
+  if (command === undefined || status !== 'complete') return '';
+  const then = {
+    move: 'If the cluster is sound, the clients can be pointed at it:',
+    copy: 'To compare both sides, key by key (with the same access options):',
+    follow: 'To see that the cluster is sound:',
+    'dry-run': '',
+  }[mode];
+  return `Next: ${then}\n  ${bold(command)}`;
 }
 
 function dryAdvice(found: Found | undefined): string {

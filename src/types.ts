@@ -178,6 +178,16 @@ export interface KeyFailure {
   readonly message: string;
 }
 
+/** Keys that were left behind for one and the same reason. */
+export interface FailureCause {
+  readonly class: FailureClass;
+  /** The message of the first of them. */
+  readonly message: string;
+  readonly count: number;
+  /** The first few. */
+  readonly examples: readonly Buffer[];
+}
+
 /** Keys that go round again, and why. */
 export interface Retry {
   readonly keys: Keys;
@@ -246,6 +256,9 @@ export interface TallySnapshot {
   /** Of those, because the cluster said that another node owns the slot. */
   readonly redirects: number;
   readonly nodes: readonly NodeTally[];
+  readonly sources: readonly SourceTally[];
+  /** What was left behind and why, the most frequent first. */
+  readonly causes: readonly FailureCause[];
   /** The first hundred. */
   readonly failures: readonly KeyFailure[];
   /** The last hundred, in order. */
@@ -256,6 +269,8 @@ export interface TallySnapshot {
   readonly earlierShare: number;
   /** Keys that are still at the source, as far as the run can tell. */
   readonly sourceKeysLeft: number;
+  /** How many keys there are to be dealt with, about; null: nobody knows. */
+  readonly expectedKeys: number | null;
 }
 
 export interface NodeTally {
@@ -265,6 +280,38 @@ export interface NodeTally {
   readonly inflightKeys: number;
   /** Keys that this node sent round again, counted each time. */
   readonly retries: number;
+  /** Keys that were left behind on their way there, conflicting or failed. */
+  readonly unmoved: number;
+  readonly health: ServerHealth;
+}
+
+/** How far the import of one source is. */
+export interface SourceTally {
+  /** `host:port/db` */
+  readonly name: string;
+  readonly moved: number;
+  readonly conflicting: number;
+  readonly failed: number;
+  /** Keys that are still there, as far as the run can tell. */
+  readonly keysLeft: number;
+  readonly progress: number;
+  readonly health: ServerHealth;
+}
+
+/**
+ * How a server does, as far as the run can tell:
+ *
+ *   ok        it answers, or was not asked
+ *   slow      an answer is owed for longer than a second
+ *   away      it is lost, or refuses what it is asked for
+ *   given-up  it was away for too long, and is not tried any more
+ */
+export interface ServerHealth {
+  readonly state: 'ok' | 'slow' | 'away' | 'given-up';
+  /** In Unix milliseconds; null: it is well. */
+  readonly sinceMs: number | null;
+  /** One clause, in which the server's words may stand; null: it is well. */
+  readonly why: string | null;
 }
 
 /** Counts what became of every key; everything that people look at reads it. */

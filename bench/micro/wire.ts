@@ -35,6 +35,8 @@ export function blindConnection(): Connection {
     out: shipped.createOutput(socket as unknown as Socket),
     dataset: '',
     lost: undefined,
+    isOwed: false,
+    heardCount: 0,
     pauseCount: 0,
     onLost: unforeseen,
     expect: unforeseen,

@@ -1,9 +1,12 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
-import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
 import { limitRows, type Orders, type State } from '../watch/orders.js';
+import { progressLine } from '../watch/progress.js';
 import { findRuns, tell } from '../watch/run-sockets.js';
+import { causeWords } from '../watch/view.js';
+import { healthWords, limitWords, routeWords, whyWords } from '../watch/words.js';
+import type { Standing } from '../watch/live.js';
 import type { Shell, Verb } from './verb.js';
 
 const ctlRows = {
@@ -16,7 +19,7 @@ const ctlRows = {
   json: flag({ flag: '--json', help: 'print how it stands as JSON' }, false),
 } satisfies Rows;
 
-const orders = ['status', 'pause', 'resume', 'cutover', 'release', 'list'];
+const orders = ['status', 'pause', 'resume', 'stop', 'cutover', 'release', 'list'];
 
 const afterHelp = `
 Orders: ${orders.join(', ')}. Without one, status, once the limits are set.
@@ -33,6 +36,9 @@ Examples:
     $ cluster-import ctl pause
     $ cluster-import ctl resume
 
+  End it after the batches in flight; the same command goes on later:
+    $ cluster-import ctl stop
+
   Of a run with --follow: let the cluster take over, and wait until it has:
     $ cluster-import ctl cutover
 
@@ -45,6 +51,7 @@ Exit codes: 0 done; 2 wrong usage, no such run, or no cutover (the reason is giv
 const ordersOf: Readonly<Record<string, Orders>> = {
   pause: { paused: true },
   resume: { paused: false },
+  stop: { stop: true },
   cutover: { cutover: true },
   release: { release: true },
 };
@@ -59,7 +66,11 @@ export const ctlVerb: Verb = {
     { title: 'Which run, and output', names: ['pid', 'socket', 'json'] },
   ],
   words: [
-    { name: '[order]', help: 'status, pause, resume, cutover, release or list', choices: orders },
+    {
+      name: '[order]',
+      help: 'status, pause, resume, stop, cutover, release or list',
+      choices: orders,
+    },
   ],
   afterHelp,
   run,
@@ -74,8 +85,11 @@ async function run(typed: Readonly<Record<string, unknown>>, { words }: Shell): 
   }
   if (order === 'list') return list(json);
   const path = socket ?? (await choose(pid));
+  const setsLimit = Object.values(limits).some((limit) => limit !== undefined);
+  const before = setsLimit && !json ? await tell(path, {}) : undefined;
   const state = await tell(path, { ...limits, ...ordersOf[order] } satisfies Orders);
-  process.stdout.write(json ? `${JSON.stringify(state)}\n` : describe(state));
+  if (json) process.stdout.write(`${JSON.stringify(state)}\n`);
+  else process.stdout.write((before ? changeOf(before, state) : '') + describe(state));
   return 0;
 }
 
@@ -103,60 +117,37 @@ async function choose(pid: number | undefined): Promise<string> {
   throw new UsageError(`${whose} on this machine: ${way}.`);
 }
 
-const doing = {
-  move: 'moving',
-  copy: 'copying',
-  follow: 'following',
-  'dry-run': 'counting',
-} as const;
-
 /** Several lines, each ended. */
 function describe(state: State): string {
-  const { report, limits, latencyMs } = state;
-  const { conflicting, failed } = report.keys;
-  const waits = latencyMs === null ? [] : [`the source answers in ${latencyMs.toFixed(1)} ms`];
-  const behind = [
-    ...(conflicting > 0 ? [`${formatCount(conflicting)} conflicting`] : []),
-    ...(failed > 0 ? [`${formatCount(failed)} failed`] : []),
-  ];
+  return `${title(state)}\n${statusWords(state)}`;
+}
+
+/** The same without what names the run. */
+export function statusWords(state: Standing): string {
+  const { report, limits, nodes, sources, atMs } = state;
+  const held = limitWords(limits);
+  const unwell = [
+    ...sources.map(({ name, health }) => ({ name, health })),
+    ...nodes.map(({ address, health }) => ({ name: address, health })),
+  ].filter(({ health }) => health.state !== 'ok');
   const lines = [
-    title(state),
-    [
-      state.paused ? 'paused' : report.status,
-      `${(state.progress * 100).toFixed(1)} %`,
-      `${formatCount(report.keys.moved)} keys`,
-      `${formatCount(state.keysPerSecond)} keys/s`,
-      `${formatBytes(state.bytesPerSecond)}/s`,
-      `${formatDuration(report.durationMs)} so far`,
-      ...(state.leftMs === null || !hasEnd(state.follow)
-        ? []
-        : [`${formatDuration(state.leftMs)} left`]),
-      ...waits,
-    ].join(' · '),
-    ...(state.follow ? [followWords(state.follow)] : []),
-    `limits: ${limitWords(limits)}`,
-    ...(behind.length > 0 ? [`left behind: ${behind.join(' · ')}`] : []),
+    `${state.paused ? 'paused' : report.status} · ${progressLine(state)}`,
+    `limits: ${held.length === 0 ? 'none' : held.join(' · ')}`,
+    ...unwell.map(({ name, health }) => {
+      return `${name} ${healthWords(health, atMs).text}: ${whyWords(name, health)}`;
+    }),
+    ...(report.causes ?? []).map((cause) => `left behind: ${causeWords(cause)}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
 }
 
 /** Which run it is, on one line. */
-function title({ pid, report }: State): string {
-  const { from, to, mode, mover } = report;
-  return `${doing[mode]} ${from.join(', ')} → ${to} by ${mover} (pid ${String(pid)})`;
+function title(state: State): string {
+  return `${routeWords(state)} by ${state.report.mover} (pid ${String(state.pid)})`;
 }
 
-function limitWords(limits: State['limits']): string {
-  const { keysPerSecond, bytesPerSecond, sourceLatencyMs, allowedKeys } = limits;
-  const words = [
-    ...(keysPerSecond === null ? [] : [`${formatCount(keysPerSecond)} keys/s`]),
-    ...(bytesPerSecond === null ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
-    ...(sourceLatencyMs === null
-      ? []
-      : [
-          `source answers within ${formatCount(sourceLatencyMs)} ms ` +
-            `(${formatCount(allowedKeys ?? 0)} keys under way at most)`,
-        ]),
-  ];
-  return words.length === 0 ? 'none' : words.join(' · ');
+/** What an order has changed: `limit: 60,000 keys/s -> none`. */
+function changeOf(before: State, { limits }: State): string {
+  const [was, is] = [before.limits, limits].map((those) => limitWords(those).join(' · ') || 'none');
+  return `limits: ${was ?? ''} → ${is ?? ''}\n`;
 }

@@ -1,4 +1,5 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
+import colours from 'picocolors';
 import { askPasswords, terminal } from './ask-passwords.js';
 import { accessRows, queueAccessRows } from '../access.js';
 import { runImport } from '../commands/import.js';
@@ -15,6 +16,8 @@ import {
 import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
+import { statusWords } from './ctl-verb.js';
+import { canHearKeys, hearKeys, type TerminalKeys } from './terminal-keys.js';
 import { printRefusal } from './refusal.js';
 import type { Shell, Verb } from './verb.js';
 
@@ -60,6 +63,8 @@ const groups = [
   },
 ];
 
+const keyHint = 'p pause · r resume · s status · q stop';
+
 const exitCodes = { complete: 0, incomplete: 1, failed: 3 } as const;
 const interruptedCode = 130;
 
@@ -95,6 +100,7 @@ export const importVerb: Verb = {
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
   const { json, askPassword, logFormat, logLevel } = readCliOptions(typed);
   const screen = screenOf(process.stderr);
+  const palette = colours.createColors(screenOf(process.stdout).hasColours);
   const forMachines = logFormat === 'json';
   const logger = createLogger({
     format: logFormat,
@@ -123,19 +129,40 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     if (!isUnderWay) return;
     say('Stopping after the batches in flight; once more to stop at once.', name);
   });
+  const options = commandOptions(given);
+  const { stdin } = process;
+  const hearsKeys = screen.isTerminal && !options.quiet && canHearKeys(stdin);
+  let keys: TerminalKeys | undefined;
   try {
-    const report = await runImport(commandOptions(given), {
+    const report = await runImport(options, {
       signal: stop.signal,
+      hint: hearsKeys ? keyHint : undefined,
       stderr: forMachines ? undefined : process.stderr,
       logger,
       onStart(started) {
         isUnderWay = true;
         steering = started.steering;
         if (isHeldFromStart) steering.pause();
+        if (!hearsKeys) return;
+        keys = hearKeys(stdin, {
+          p() {
+            started.steering.pause();
+          },
+          r() {
+            started.steering.resume();
+          },
+          s() {
+            screen.write(statusWords(started.now()));
+          },
+          q() {
+            process.kill(process.pid, 'SIGINT');
+          },
+        });
       },
       onReport(known) {
         isUnderWay = false;
-        process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known));
+        keys?.close();
+        process.stdout.write(json ? `${JSON.stringify(known)}\n` : summarize(known, palette));
       },
     });
     return exitCodeOf(report, stop.exitCode);
@@ -145,6 +172,8 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger.error({ exitCode }, messageOf(error));
     if (json) printRefusal(messageOf(error), exitCode);
     return exitCode;
+  } finally {
+    keys?.close();
   }
 }
 

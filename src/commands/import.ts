@@ -17,7 +17,7 @@ import { bringFunctions } from '../run/functions.js';
 import type { SourceEnd } from '../run/source-run.js';
 import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
 import { preflight } from '../preflight/preflight.js';
-import { announce, createReporter, type Reporter } from '../run/reporter.js';
+import { announce, announceNow, createReporter, type Reporter } from '../run/reporter.js';
 import type { Steering } from '../run/steer.js';
 import { untilStopped } from '../run/until-stopped.js';
 import { tellStart, type Watch, watchRun } from '../run/watch.js';
@@ -35,6 +35,8 @@ export interface ImportContext {
 
 /** What those who run it hear besides. */
 export interface RunContext extends ImportContext {
+  /** What the keys of the terminal do, for the view; undefined: they do nothing. */
+  readonly hint?: string | undefined;
   /** Called when the run begins, ahead of the first key. */
   readonly onStart?: ((started: StartedRun) => void) | undefined;
   /** Called with each sentence of the report's `warnings`. */
@@ -69,7 +71,8 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   const asked = read.dryRun
     ? { ...read, copy: true, functions: false }
     : { ...read, copy: read.copy || read.follow };
-  const signal = context.signal ?? new AbortController().signal;
+  const stopper = new AbortController();
+  const signal = AbortSignal.any([stopper.signal, ...(context.signal ? [context.signal] : [])]);
   const reporter = createReporter(context.stderr, context.logger);
   if (asked.report !== undefined) await checkWritable(asked.report);
   const warnings: string[] = [];
@@ -82,6 +85,10 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     ...{ warn, signal },
     tell(sentence: string) {
       if (!asked.quiet) announce(reporter, sentence, {});
+    },
+    announce(sentence: string, fields: object) {
+      if (asked.quiet) reporter.logger.info(fields, sentence);
+      else announceNow(reporter, sentence, fields);
     },
   };
   const facts = await untilStopped(preflight(asked, told), signal);
@@ -102,11 +109,28 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     eviction = watchEviction(facts, options);
     const { logger } = reporter;
     const runs = spread
-      ? createSpreadRuns(facts, options, files.soFar, spread.runner, { logger, warn })
+      ? createSpreadRuns(facts, options, files.soFar, spread.runner, {
+          logger,
+          warn,
+          announce(sentence, fields) {
+            told.announce(sentence, fields);
+          },
+        })
       : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
     try {
       await runs.follow?.join();
-      watch = await watchRun({ runs, facts, options, reporter, warnings, signal });
+      watch = await watchRun({
+        runs,
+        facts,
+        options,
+        reporter,
+        warnings,
+        signal,
+        hint: context.hint,
+        stop() {
+          stopper.abort();
+        },
+      });
       tellStart(facts, runs, options, reporter);
       if (context.onFailure) hearFailures(runs, context.onFailure);
       context.onStart?.(watch);
@@ -115,7 +139,8 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
       const { earlier } = files;
       if (options.allowEviction) tellEvicted(ended.evicted, warn);
-      const ending = { ...ended, functions, earlier, warnings };
+      const { extremes } = watch;
+      const ending = { ...ended, functions, earlier, warnings, files, extremes };
       const report = await reportOf(runs, facts, options, ending);
       await files.end(report.status);
       watch.hush(report);

@@ -3,7 +3,6 @@
  * translation to `verifyKeys`, which is also what the library exports.
  */
 import { ConnectionError, ImportError, PreflightError, messageOf } from '../errors.js';
-import { formatCount } from '../format.js';
 import { version } from '../installed.js';
 import {
   createFindings,
@@ -20,10 +19,9 @@ import {
   type VerifyOptions,
 } from './verify/verify-options.js';
 import { openVerify, type VerifyScene } from './verify/scene.js';
-import { showPassingLine } from '../watch/screen.js';
-import { average } from '../watch/speed.js';
-import type { Logger, Source } from '../types.js';
-import type { VerifyParts } from '../verify/look.js';
+import { screenOf } from '../watch/screen.js';
+import type { Logger } from '../types.js';
+import { showVerify, watchVerify } from './verify/verify-view.js';
 import { createRepair, type Repair } from './verify/repair.js';
 
 /** The live things that come with the options. All may be left out. */
@@ -77,7 +75,10 @@ export async function runVerify(
       context.onDifference?.(reportedDifference(difference));
     });
     const parts = { ...scene.parts, findings };
-    const progress = showVerifyProgress(parts, options.quiet ? undefined : context.stderr);
+    const watched = { ...scene.parts, from: scene.names, to: scene.seed, findings };
+    const isShown = !options.quiet && context.stderr !== undefined;
+    const screen = isShown ? screenOf(context.stderr) : undefined;
+    const progress = showVerify(watchVerify(watched), screen);
     let cut: 'interrupted' | { error: string } | undefined;
     let shown = findings;
     try {
@@ -110,36 +111,4 @@ function asPreflightError(error: unknown): unknown {
   const isOurs = error instanceof ImportError || error instanceof ConnectionError;
   if (!isOurs || error.exitCode === 2) return error;
   return new PreflightError(error.message, { cause: error });
-}
-
-/** Shows how far verifying has come. */
-function showVerifyProgress(
-  { sources, masters, findings }: VerifyParts,
-  stream: NodeJS.WritableStream | undefined,
-): { stop(): void } {
-  const rate = average();
-  let last = { atMs: performance.now(), keys: 0 };
-
-  function line(): string {
-    const now = { atMs: performance.now(), keys: findings.compared };
-    rate.add((now.keys - last.keys) / Math.max(1, now.atMs - last.atMs), now.atMs - last.atMs);
-    last = now;
-    const share = (shareOf(sources) + shareOf(masters)) / 2;
-    return [
-      `${(share * 100).toFixed(1)} %`,
-      `${formatCount(findings.compared)} keys compared`,
-      `${formatCount(findings.lookedBack)} looked back`,
-      `${formatCount(rate.value() * 1000)} keys/s`,
-      `${formatCount(findings.differences)} ${findings.differences === 1 ? 'difference' : 'differences'}`,
-    ].join(' · ');
-  }
-
-  return showPassingLine(line, stream);
-}
-
-/** By their sizes: a small server that is done says little of the rest. */
-function shareOf(listed: readonly { readonly keys: Source }[]): number {
-  const all = listed.reduce((sum, { keys }) => sum + keys.estimatedKeys, 0);
-  const done = listed.reduce((sum, { keys }) => sum + keys.estimatedKeys * keys.progress, 0);
-  return all === 0 ? 1 : done / all;
 }

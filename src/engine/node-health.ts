@@ -5,9 +5,14 @@
  * pass finds them, while the run goes on with the other nodes. The few batches that were in flight
  * to it come back after a delay that grows, and are the probe: the first that gets through ends the
  * suspension. A node that has refused for longer than `retryForMs` is given up.
+ *
+ * Where no node can be used any more, or the nodes themselves say that the cluster is down, nothing is given
+ * up key by key: the run stops.
  */
 import { keyAt } from '../redis/keys.js';
-import type { Batch, FailureClass, KeyFailure, Keys, Logger, Outcome } from '../types.js';
+import { TargetError } from '../errors.js';
+import type { Batch, FailureClass, KeyFailure, Keys, Outcome } from '../types.js';
+import type { ServerStates } from './server-states.js';
 
 const firstDelayMs = 50;
 const longestDelayMs = 2000;
@@ -18,58 +23,114 @@ export const nodeTroubles: ReadonlySet<FailureClass> = new Set(['unavailable', '
 export interface NodeHealth {
   isSuspended(address: string): boolean;
   isGivenUp(address: string): boolean;
-  /** A batch came back with keys to retry. @returns after how many ms, or undefined: no more. */
-  troubled(address: string, why: FailureClass, attempt: number): number | undefined;
+  /**
+   * A batch came back with keys to retry, and with this message.
+   * @returns after how many ms they go round, or undefined: no more.
+   * @throws TargetError when no node is left that could be used.
+   */
+  troubled(
+    address: string,
+    why: FailureClass,
+    attempt: number,
+    message: string,
+  ): number | undefined;
   /** It answered for keys as it should. */
   succeeded(address: string): void;
   /** A new pass begins: the suspended are tried again, though their time goes on. */
   passBegins(): void;
 }
 
-/**
- * @param retryForMs how long a node may refuse before it is given up.
- * @param retryLimit how often keys go round for reasons of their own.
- */
-export function nodeHealth(retryForMs: number, retryLimit: number, logger: Logger): NodeHealth {
-  const troubledSinceMs = new Map<string, number>();
+export interface NodeHealthOptions {
+  /** How long a node may refuse before it is given up. */
+  readonly retryForMs: number;
+  /** How often keys go round for reasons of their own. */
+  readonly retryLimit: number;
+  readonly states: Pick<ServerStates, 'went' | 'isBack' | 'gaveUp'>;
+  /** The nodes that own slots now. */
+  readonly owners: () => readonly string[];
+}
+
+interface Trouble {
+  readonly sinceMs: number;
+  readonly why: FailureClass;
+  readonly message: string;
+}
+
+/** The name under which its state is told. */
+const theCluster = 'The cluster';
+/** What a node answers that is well itself: it sees no majority, or some slot has no owner. */
+const clusterDown = /\bCLUSTERDOWN\b/;
+
+export function nodeHealth(options: NodeHealthOptions): NodeHealth {
+  const { retryForMs, retryLimit, states } = options;
+  const troubles = new Map<string, Trouble>();
   const suspended = new Set<string>();
   const givenUp = new Set<string>();
+
+  /** @returns since when, and in whose words. */
+  function downSince(): { sinceMs: number; words: string } | undefined {
+    const unusable = [...troubles.values()].filter(({ why }) => why === 'unavailable');
+    const saidSo = unusable.find(({ message }) => clusterDown.test(message));
+    const owners = options.owners();
+    const isAnyWell = owners.some((address) => troubles.get(address)?.why !== 'unavailable');
+    if (!saidSo && (isAnyWell || owners.length === 0)) return undefined;
+    const sinceMs = Math.min(...unusable.map((trouble) => trouble.sinceMs));
+    return { sinceMs, words: (saidSo ?? unusable[0])?.message ?? '' };
+  }
 
   return {
     isSuspended: (address) => suspended.has(address),
     isGivenUp: (address) => givenUp.has(address),
-    troubled(address, why, attempt) {
+    troubled(address, why, attempt, message) {
       const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(attempt, 10));
       if (!nodeTroubles.has(why)) {
         if (attempt >= retryLimit) return undefined;
         return attempt === 0 ? 0 : delayMs;
       }
-      const sinceMs = troubledSinceMs.get(address) ?? Date.now();
-      if (!troubledSinceMs.has(address)) {
-        logger.warn({ node: address, class: why }, `${address} refuses keys: left alone for now`);
+      const sinceMs = troubles.get(address)?.sinceMs ?? Date.now();
+      troubles.set(address, { sinceMs, why, message });
+      const fields = { class: why };
+      const isClusterDown = clusterDown.test(message);
+      if (isClusterDown) {
+        const sentence = 'The cluster is down: its keys wait at the source';
+        states.went(theCluster, { why: message, sentence });
       }
-      troubledSinceMs.set(address, sinceMs);
+      states.went(address, {
+        why: message,
+        sentence: isClusterDown ? undefined : `${address} refuses keys: left alone for now`,
+        fields,
+      });
       suspended.add(address);
       if (Date.now() - sinceMs < retryForMs) return delayMs;
-      if (!givenUp.has(address)) {
-        logger.error(
-          { node: address, class: why },
-          `giving up on ${address}: its keys remain at the source`,
-        );
-      }
+      const down = why === 'unavailable' ? downSince() : undefined;
+      if (down) throw clusterIsDown(down);
       givenUp.add(address);
       suspended.delete(address);
+      states.gaveUp(address, {
+        why: message,
+        sentence: `giving up on ${address}: its keys remain at the source`,
+        fields,
+      });
       return undefined;
     },
     passBegins() {
       suspended.clear();
     },
     succeeded(address) {
+      if (givenUp.has(address)) return;
       suspended.delete(address);
-      if (!troubledSinceMs.delete(address)) return;
-      logger.info({ node: address }, `${address} takes keys again`);
+      if (!troubles.delete(address)) return;
+      states.isBack(address);
+      states.isBack(theCluster);
     },
   };
+}
+
+function clusterIsDown({ sinceMs, words }: { sinceMs: number; words: string }): TargetError {
+  const seconds = Math.round((Date.now() - sinceMs) / 1000);
+  return new TargetError(
+    `The cluster has been down for ${String(seconds)} s (${words}): bring it up, then run the same command again.`,
+  );
 }
 
 /** What a batch for a node that was given up ends with. */

@@ -17,6 +17,7 @@ import { batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createHeldBack, createInFlight } from './in-flight.js';
 import { failuresOf, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
+import type { ServerStates } from './server-states.js';
 import type { EngineTally } from './tally.js';
 
 export interface PipelineOptions {
@@ -24,6 +25,7 @@ export interface PipelineOptions {
   readonly topology: Topology;
   readonly mover: Mover;
   readonly tally: EngineTally;
+  readonly states: ServerStates;
   readonly record: ListingRecord;
   readonly movedEarlier?: ListingRecord | undefined;
   readonly copyWhenListed: BatcherOptions['copyWhenListed'];
@@ -59,9 +61,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   setMaxListeners(0, signal);
   const inFlight = createInFlight(limits);
   // Who follows a source has no end to report at: a node that is away is waited for.
-  const health = source.isFollowed
-    ? nodeHealth(Infinity, Infinity, logger)
-    : nodeHealth(options.retryForMs, retryLimit, logger);
+  const health = nodeHealth({
+    retryForMs: source.isFollowed ? Infinity : options.retryForMs,
+    retryLimit: source.isFollowed ? Infinity : retryLimit,
+    states: options.states,
+    owners: () => ownersIn(topology),
+  });
   const unmoved = unmovedKeys();
   tally.onFailure((failure) => {
     unmoved.add(failure.key);
@@ -153,7 +158,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       leaveBehind(retry.keys);
       return undefined;
     }
-    const delayMs = health.troubled(batch.node.address, retry.class, batch.attempt);
+    let delayMs: number | undefined;
+    try {
+      delayMs = health.troubled(batch.node.address, retry.class, batch.attempt, retry.message);
+    } catch (error) {
+      endWith(error);
+      leaveBehind(retry.keys);
+      return undefined;
+    }
     if (delayMs === undefined) {
       giveUp(retry, batch);
       return undefined;
@@ -211,7 +223,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   function giveUp(retry: Retry, batch: Batch): void {
     source.release?.(retry.keys);
     const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
-    tally.givenUp(retry, failuresOf(retry.keys, retry.class, message));
+    const failures = failuresOf(retry.keys, retry.class, message);
+    tally.givenUp(retry, failures, batch.node.address);
   }
 
   async function pass(): Promise<void> {
@@ -295,6 +308,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 function weightOf({ count, values }: Keys): number {
   if (!values) return count;
   return Math.max(count, Math.ceil((values.starts[values.count] as number) / 1024));
+}
+
+/** The addresses of the nodes that own slots. */
+function ownersIn({ nodes, owners }: Topology): readonly string[] {
+  return [...new Set(owners)].map((index) => (nodes[index] as Node).address);
 }
 
 function hostOf({ address }: Node): string {

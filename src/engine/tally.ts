@@ -3,6 +3,8 @@
  * batch, in production too: a mover that loses count of a key must not end in a report that looks
  * complete.
  */
+import { createCauses, joinCauses } from './causes.js';
+import type { ServerStates } from './server-states.js';
 import type {
   Batch,
   BatchEvent,
@@ -11,7 +13,9 @@ import type {
   NodeTally,
   Outcome,
   Retry,
+  ServerHealth,
   Source,
+  SourceTally,
   Tally,
   TallySnapshot,
 } from '../types.js';
@@ -24,7 +28,7 @@ export interface EngineTally extends Tally {
   /** @throws Error when the outcome does not add up to the batch. */
   ended(batch: Batch, mover: MoverName, outcome: Outcome, durationMs: number): void;
   /** Keys that would have gone round again, and no longer do. */
-  givenUp(retry: Retry, failures: readonly KeyFailure[]): void;
+  givenUp(retry: Retry, failures: readonly KeyFailure[], address: string): void;
   /** The run stops while these keys still had to go round: they stay at the source. */
   leftBehind(keyCount: number): void;
 }
@@ -34,13 +38,28 @@ interface NodeCounts {
   bytes: number;
   inflightKeys: number;
   retries: number;
+  unmoved: number;
 }
 
-export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally {
+const well: ServerHealth = { state: 'ok', sinceMs: null, why: null };
+
+export interface TallyOptions {
+  /** How the servers do; undefined: nobody knows. */
+  readonly states?: Pick<ServerStates, 'of'> | undefined;
+  /** The source's server; undefined: it is a file. */
+  readonly address?: string | undefined;
+}
+
+export function createTally(
+  source: Source,
+  mode: 'move' | 'copy',
+  { states, address: sourceAddress }: TallyOptions = {},
+): EngineTally {
   const startedAtMs = Date.now();
   const nodes = new Map<string, NodeCounts>();
   const failures: KeyFailure[] = [];
   const latest = latestOf<KeyFailure>(keptFailures);
+  const causes = createCauses();
   const batchListeners: ((event: BatchEvent) => void)[] = [];
   const failureListeners: ((failure: KeyFailure) => void)[] = [];
   const sum = {
@@ -56,7 +75,10 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
 
   function countsOf(address: string): NodeCounts {
     let counts = nodes.get(address);
-    if (!counts) nodes.set(address, (counts = { keys: 0, bytes: 0, inflightKeys: 0, retries: 0 }));
+    if (!counts) {
+      counts = { keys: 0, bytes: 0, inflightKeys: 0, retries: 0, unmoved: 0 };
+      nodes.set(address, counts);
+    }
     return counts;
   }
 
@@ -64,6 +86,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
     for (const failure of ended) {
       if (failures.length < keptFailures) failures.push(failure);
       latest.add(failure);
+      causes.add(failure);
       for (const listener of failureListeners) listener(failure);
     }
   }
@@ -95,6 +118,7 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
       counts.inflightKeys -= batch.keys.count;
       counts.keys += outcome.moved;
       counts.bytes += outcome.bytes;
+      counts.unmoved += outcome.conflicting + outcome.failed;
       sum.scanned -= outcome.repeated;
       sum.moved += outcome.moved;
       sum.gone += outcome.gone;
@@ -111,8 +135,9 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
         listener(eventOf(batch.node.address, mover, outcome, durationMs));
       }
     },
-    givenUp(retry, ended) {
+    givenUp(retry, ended, address) {
       sum.failed += retry.keys.count;
+      countsOf(address).unmoved += retry.keys.count;
       keep(ended);
     },
     leftBehind(keyCount) {
@@ -120,19 +145,42 @@ export function createTally(source: Source, mode: 'move' | 'copy'): EngineTally 
     },
     onBatch: (listener) => batchListeners.push(listener),
     onFailure: (listener) => failureListeners.push(listener),
-    snapshot: (): TallySnapshot => ({
-      startedAtMs,
-      ...sum,
-      nodes: [...nodes].map(([address, counts]): NodeTally => ({ address, ...counts })),
-      failures: [...failures],
-      latestFailures: latest.all(),
-      progress: progress(),
-      earlierShare: source.earlierShare ?? 0,
-      sourceKeysLeft:
+    snapshot(): TallySnapshot {
+      const keysLeft =
         mode === 'copy'
           ? source.estimatedKeys
-          : Math.max(0, source.estimatedKeys - sum.moved - sum.gone),
-    }),
+          : Math.max(0, source.estimatedKeys - sum.moved - sum.gone);
+      const share = progress();
+      const { moved, conflicting, failed } = sum;
+      const healthOf = (address: string): ServerHealth => states?.of(address) ?? well;
+      const own: SourceTally = {
+        name: source.name,
+        moved,
+        conflicting,
+        failed,
+        keysLeft,
+        progress: share,
+        health: sourceAddress === undefined ? well : healthOf(sourceAddress),
+      };
+      return {
+        startedAtMs,
+        ...sum,
+        nodes: [...nodes].map(([address, counts]): NodeTally => ({
+          address,
+          ...counts,
+          health: healthOf(address),
+        })),
+        sources: [own],
+        causes: causes.all(),
+        failures: [...failures],
+        latestFailures: latest.all(),
+        progress: share,
+        earlierShare: source.earlierShare ?? 0,
+        sourceKeysLeft: keysLeft,
+        expectedKeys:
+          source.expectedKeys === undefined ? null : Math.max(sum.scanned, source.expectedKeys),
+      };
+    },
   };
 }
 
@@ -201,11 +249,36 @@ export function joinSnapshots(
     retries: sum((part) => part.retries),
     redirects: sum((part) => part.redirects),
     nodes: joinNodes(parts.flatMap((part) => part.nodes)),
+    sources: joinSources(parts.flatMap((part) => part.sources)),
+    causes: joinCauses(parts.flatMap((part) => part.causes)),
     failures: parts.flatMap((part) => part.failures).slice(0, keptFailures),
     progress: sum((part) => part.progress * weight(part)) / sum(weight),
     earlierShare: sum((part) => part.earlierShare * weight(part)) / sum(weight),
     sourceKeysLeft: sum((part) => part.sourceKeysLeft),
+    expectedKeys: parts.some((part) => part.expectedKeys === null)
+      ? null
+      : sum((part) => part.expectedKeys ?? 0),
   };
+}
+
+/** Several attempts at one source count together; where it stands, the last one says. */
+function joinSources(sources: readonly SourceTally[]): SourceTally[] {
+  const joined = new Map<string, SourceTally>();
+  for (const source of sources) {
+    const known = joined.get(source.name);
+    joined.set(
+      source.name,
+      known
+        ? {
+            ...source,
+            moved: known.moved + source.moved,
+            conflicting: known.conflicting + source.conflicting,
+            failed: known.failed + source.failed,
+          }
+        : source,
+    );
+  }
+  return [...joined.values()];
 }
 
 function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
@@ -221,6 +294,7 @@ function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
             bytes: known.bytes + node.bytes,
             inflightKeys: known.inflightKeys + node.inflightKeys,
             retries: known.retries + node.retries,
+            unmoved: known.unmoved + node.unmoved,
           }
         : node,
     );

@@ -106,6 +106,8 @@ export async function openJournal(store: JournalStore, job: Job): Promise<Journa
           bytes: (before?.bytes ?? 0) + bytes,
           startedAt,
           savedAt: new Date().toISOString(),
+          sourceKeys: before ? (before.sourceKeys ?? null) : job.held.sourceKeys,
+          clusterKeys: before ? (before.clusterKeys ?? null) : job.held.clusterKeys,
           selection: job.selection,
           scans,
           follow,

@@ -16,6 +16,8 @@ import type { JobName } from './state-folder.js';
 export interface Job extends JobName {
   readonly clusterNodes: ClusterNodes;
   readonly selection: string;
+  /** How many keys there are at this start; null: nobody knows. */
+  readonly held: { readonly sourceKeys: number | null; readonly clusterKeys: number };
 }
 
 export interface ClusterNodes {
@@ -45,6 +47,9 @@ export interface JournalState {
   readonly bytes: number;
   readonly startedAt: string;
   readonly savedAt: string;
+  /** How many keys there were at the first start; null or missing: nobody knows. */
+  readonly sourceKeys?: number | null;
+  readonly clusterKeys?: number | null;
   /** Which keys were selected and how they were renamed, as given; scans go on only for the same. */
   readonly selection: string;
   /** Where copying scans stood, by source: every key before that is in the cluster. */
@@ -80,6 +85,9 @@ const checks = {
   bytes: isCount,
   startedAt: isText,
   savedAt: isText,
+  // Journals of versions that did not count them lack both.
+  sourceKeys: (value) => value === undefined || value === null || isCount(value),
+  clusterKeys: (value) => value === undefined || value === null || isCount(value),
   selection: isText,
   scans: (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(isPosition),

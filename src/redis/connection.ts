@@ -32,6 +32,10 @@ export interface Connection {
   expect(reader: Reader): void;
   /** Sends a command and gives its whole reply; an error reply is a value. */
   call(...args: readonly (string | number | Buffer)[]): Promise<Reply>;
+  /** An answer is owed, and we are ready to read it; once it is lost: an answer was owed then. */
+  readonly isOwed: boolean;
+  /** How many pieces of answers have come so far. */
+  readonly heardCount: number;
   /** How often reading was paused so far. */
   readonly pauseCount: number;
   /** Stops reading from the socket until as many `resume` calls have come: back-pressure. */
@@ -90,6 +94,8 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     let carried = 0;
     let pauses = 0;
     let pauseCount = 0;
+    let heardCount = 0;
+    let wasOwed = false;
     let lost: ImportError | undefined;
     let connected = false;
     let readers: Reader[] = [];
@@ -99,6 +105,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
     const onread = {
       buffer: () => (carried === 0 ? input : input.subarray(carried)),
       callback: (byteCount: number) => {
+        heardCount++;
         consume(carried + byteCount);
         return pauses === 0;
       },
@@ -109,6 +116,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
 
     function lose(error: ImportError): void {
       if (lost) return;
+      wasOwed = isOwed();
       lost = error;
       cutOff();
       out.abandon();
@@ -120,6 +128,13 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       for (const callback of lossCallbacks) callback(error);
     }
 
+    function isOwed(): boolean {
+      // Readers that are idle hide those that wait behind them.
+      while (readers[head]?.done) head++;
+      const isIdle = readers[head]?.idle ?? head === readers.length;
+      return connected && pauses === 0 && !isIdle;
+    }
+
     /**
      * What was sent and not answered is sent again elsewhere, or over another connection. A server
      * that stood still must not come upon it later: it would write an old value over a newer one. So
@@ -127,8 +142,8 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
      * doesn't. (There is none for TLS.)
      */
     function cutOff(): void {
-      const isOwed = connected && head < readers.length;
-      if (isOwed && !endpoint.tls && endpoint.socket === undefined) socket.resetAndDestroy();
+      const isUnanswered = connected && head < readers.length;
+      if (isUnanswered && !endpoint.tls && endpoint.socket === undefined) socket.resetAndDestroy();
       else socket.destroy();
     }
 
@@ -180,6 +195,12 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
         if (lost) callback(lost);
         else lossCallbacks.push(callback);
       },
+      get isOwed() {
+        return lost ? wasOwed : isOwed();
+      },
+      get heardCount() {
+        return heardCount;
+      },
       get pauseCount() {
         return pauseCount;
       },
@@ -213,9 +234,7 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
       resolve(connection);
     });
     socket.on('timeout', () => {
-      // Readers that are idle hide those that wait behind them.
-      while (readers[head]?.done) head++;
-      if (connected && (pauses > 0 || (readers[head]?.idle ?? head === readers.length))) return;
+      if (connected && !isOwed()) return;
       const what = connected ? 'did not answer' : 'could not be reached';
       lose(new ConnectionError(`${address} ${what} within ${String(timeoutMs)} ms`));
     });
@@ -235,7 +254,18 @@ function open(endpoint: Endpoint, address: string, timeoutMs: number): Promise<C
   });
 }
 
+const socketWords: ReadonlyMap<string, string> = new Map([
+  ['ECONNREFUSED', 'connection refused'],
+  ['ECONNRESET', 'connection reset'],
+  ['EHOSTUNREACH', 'no route to the host'],
+  ['ENETUNREACH', 'no route to the network'],
+  ['ETIMEDOUT', 'connecting took too long'],
+]);
+
 /** The path of a temporary socket means nothing to people. */
-function wordsOf({ message }: Error, { socket }: Endpoint): string {
+function wordsOf(error: NodeJS.ErrnoException, { socket }: Endpoint): string {
+  const { message, code = '' } = error;
+  const known = socketWords.get(code);
+  if (known !== undefined) return known;
   return socket === undefined ? message : message.replace(` ${socket}`, '');
 }

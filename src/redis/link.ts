@@ -44,6 +44,8 @@ export interface LinkOptions {
   readonly through?: () => Endpoint | undefined;
   /** Refuse a server that has become a read-only replica. */
   readonly mustBeWritable: boolean;
+  /** Hears of each attempt to open a connection that failed, and is made again. */
+  readonly onFailedAttempt?: ((error: Error) => void) | undefined;
 }
 
 export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
@@ -91,6 +93,9 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       maxTimeout: 2000,
       maxRetryTime: options.retryForMs,
       ...(signal && { signal }),
+      onFailedAttempt({ error }) {
+        if (!closed && !givenUp) options.onFailedAttempt?.(error);
+      },
       shouldRetry: ({ error }) => !closed && !givenUp && error instanceof ConnectionError,
     });
   }

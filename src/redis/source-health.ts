@@ -8,7 +8,6 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionError, SourceError, StoppedError } from '../errors.js';
-import type { Logger } from '../types.js';
 import type { Connection } from './connection.js';
 import type { Link } from './link.js';
 import { ErrorReply } from './reply.js';
@@ -79,7 +78,10 @@ export interface HealthOptions {
   /** Of keys that may be used, and do not exist: another one each time. */
   readonly trialName: () => string;
   readonly retryForMs: number;
-  readonly logger: Pick<Logger, 'warn' | 'info'>;
+  readonly logger: {
+    warn(fields: { readonly answer: string }, sentence: string): void;
+    info(fields: object, sentence: string): void;
+  };
 }
 
 export function createSourceHealth(
@@ -101,7 +103,7 @@ export function createSourceHealth(
     if (!isRefusing) {
       isRefusing = true;
       logger.warn(
-        { source: name, answer: words },
+        { answer: words },
         `${name} refuses commands: nothing more is begun until it takes them again (${words})`,
       );
     }

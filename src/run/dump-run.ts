@@ -45,13 +45,14 @@ export interface DumpRunParts extends SourceRunParts {
 }
 
 export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts): SourceRun {
-  const { options, logger, throttle, eviction, record, names, libraries, several, startAt } = parts;
+  const { options, logger, states, throttle, eviction, record, names } = parts;
+  const { libraries, several, startAt } = parts;
   const { topology, masters } = plan.target;
   const { timeoutMs, retryForMs } = options;
   const { input, databases, warn, name } = plan.source;
   const distance = createDistance();
   const limits = createLimits(distance, throttle);
-  const connections = connectionLog(logger);
+  const connections = connectionLog(logger, states);
 
   const toNodes = nodeConnections(topology, connections, distance, timeoutMs);
   const connectNode = eviction.cutting(toNodes, connections);
@@ -70,7 +71,7 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
     () => tally.snapshot(),
     startAt,
   );
-  const tally = createTally(source, 'copy');
+  const tally = createTally(source, 'copy', { states });
   const noSource = () => Promise.reject(new SourceError('a file has no connections'));
   const aside = createSideChannel(noSource, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
@@ -108,7 +109,18 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
       signal.addEventListener('abort', stop);
       if (signal.aborted) stop();
       await runPipeline({
-        ...{ source, topology, mover, tally, limits, signal, logger, batchBytes, retryForMs },
+        ...{
+          source,
+          topology,
+          mover,
+          tally,
+          states,
+          limits,
+          signal,
+          logger,
+          batchBytes,
+          retryForMs,
+        },
         record: isUnique ? nothingListed : record,
         copyWhenListed: (listing) => copyWhenListed(job, listing),
         checkpoint: checkpoints,

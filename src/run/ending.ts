@@ -1,8 +1,10 @@
 /** The report of a run, made from how its sources ended. */
-import type { JobOptions } from '../options.js';
-import { buildReport, type Found, type Report, type RunEnd } from '../report.js';
+import type { JobOptions, SelectionOptions } from '../options.js';
+import { buildReport, type Found, type Report, type RunEnd, statusOf } from '../report.js';
 import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
+import type { JobFiles } from './job-files.js';
+import { accountFor, heldNow, nextCommand } from './proof.js';
 import type { SourceEnd } from './source-run.js';
 import type { SourceRuns } from './source-runs.js';
 import type { Facts } from '../preflight/preflight.js';
@@ -13,7 +15,11 @@ import { jobModeOf } from '../preflight/options-checks.js';
 const keptFailures = 100;
 
 /** What a run was, besides its sources. */
-export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings' | 'evicted'> {
+export interface Ending extends Pick<
+  RunEnd,
+  'functions' | 'earlier' | 'warnings' | 'evicted' | 'extremes'
+> {
+  readonly files: Pick<JobFiles, 'earlier' | 'atFirstStart'>;
   readonly ends: readonly SourceEnd[];
   readonly interrupted: boolean;
   /** Why all of it had to stop, if it had to. */
@@ -23,8 +29,8 @@ export interface Ending extends Pick<RunEnd, 'functions' | 'earlier' | 'warnings
 export async function reportOf(
   runs: SourceRuns,
   facts: Facts,
-  options: JobOptions,
-  { ends, interrupted, error, ...more }: Ending,
+  options: JobOptions & SelectionOptions & { readonly onlyKeys?: string | undefined },
+  { ends, interrupted, error, files, ...more }: Ending,
 ): Promise<Report> {
   const { mover } = runs;
   const common = {
@@ -53,13 +59,22 @@ export async function reportOf(
   const errors = ends.flatMap(({ run, error: words }) =>
     words === undefined ? [] : [several ? `${run.source.name}: ${words}` : words],
   );
-  const whole = buildReport(runs.tally.snapshot(), {
+  const snapshot = runs.tally.snapshot();
+  const cut = cutOf(errors.length > 0 ? errors.join(' ') : undefined);
+  const sourceKeys = facts.sources.every(isServer)
+    ? facts.sources.reduce((sum, { keys }) => sum + keys, 0)
+    : null;
+  const held = options.dryRun ? undefined : await heldNow(facts, files);
+  const whole = buildReport(snapshot, {
     ...common,
     ...more,
     from: runs.all.map(({ source }) => source.name),
     mover: mover.name,
     moverReason: mover.reason,
-    cut: cutOf(errors.length > 0 ? errors.join(' ') : undefined),
+    cut,
+    held,
+    accounted: accountFor(snapshot, files, sourceKeys, options),
+    next: nextCommand(statusOf(snapshot, cut), facts, options),
     found: options.dryRun ? foundBy(runs) : undefined,
     follow: runs.follow?.status,
     isEmpty: more.earlier === undefined && facts.sources.every((source) => source.isEmpty),

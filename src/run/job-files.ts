@@ -23,6 +23,7 @@ import { decide } from './decide.js';
 import type { JobSoFar, SourceRuns } from './source-runs.js';
 import { readDatabases } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
+import { isServer } from '../preflight/source-facts.js';
 import { jobModeOf } from '../preflight/options-checks.js';
 
 export interface JobFiles {
@@ -30,6 +31,11 @@ export interface JobFiles {
   readonly soFar: JobSoFar;
   /** What earlier runs of the job had done, for the report. */
   readonly earlier: Report['earlier'];
+  /** How many keys the servers held at the first start of the job; null: nobody knows. */
+  readonly atFirstStart: {
+    readonly sourceKeys: number | null;
+    readonly clusterKeys: number | null;
+  };
   /**
    * From here on the journal knows of the run.
    * @param stop another run has taken the job over, so that this one must end.
@@ -66,6 +72,7 @@ export async function openJobFiles(
       addresses: facts.target.masters.map(({ node }) => node.address),
     },
     selection: JSON.stringify({ match, exclude, type, minTtlMs, keyPrefix }),
+    held: { sourceKeys: keysOfSources(facts), clusterKeys: keysOfCluster(facts) },
   } as const;
   const { state } = options;
   // What can't be known again (standard input) may be anything the next time: no start goes on with it.
@@ -74,7 +81,7 @@ export async function openJobFiles(
       ? undefined
       : await openJournal(storeFor(state === true ? defaultStatePath(job) : state), job);
   try {
-    const clusterKeys = facts.target.masters.reduce((sum, { keys }) => sum + keys, 0);
+    const { clusterKeys } = job.held;
     const earlier = journal?.earlier;
     const isOnly = onlyKeys !== undefined;
     const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
@@ -98,6 +105,10 @@ export async function openJobFiles(
       },
       earlier:
         decision.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
+      atFirstStart:
+        decision.goesOn && earlier
+          ? { sourceKeys: earlier.sourceKeys ?? null, clusterKeys: earlier.clusterKeys ?? null }
+          : job.held,
       async begin(run, stop) {
         const done = () => {
           const { moved, bytes } = run.tally.snapshot();
@@ -158,10 +169,20 @@ export function noJobFiles(facts: Facts, options: Pick<EndpointOptions, 'db'>): 
       onlyKeys: undefined,
     },
     earlier: undefined,
+    atFirstStart: { sourceKeys: keysOfSources(facts), clusterKeys: keysOfCluster(facts) },
     begin: () => Promise.resolve(),
     end: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
+}
+
+/** Null where a file is among them: it does not say how many it has. */
+function keysOfSources({ sources }: Facts): number | null {
+  return sources.every(isServer) ? sources.reduce((sum, { keys }) => sum + keys, 0) : null;
+}
+
+function keysOfCluster({ target }: Facts): number {
+  return target.masters.reduce((sum, { keys }) => sum + keys, 0);
 }
 
 /** The one is emptied when the run begins, the other is read then. */

@@ -24,6 +24,13 @@ export function createReporter(
   return { screen, logger: logger ?? { debug: nothing, info: nothing, warn, error: nothing } };
 }
 
+/** The same with the time of day, which the log has of itself. */
+export function announceNow(reporter: Reporter, sentence: string, fields: object): void {
+  const { screen, logger } = reporter;
+  if (screen) screenOf(screen).write(`${new Date().toTimeString().slice(0, 8)} ${sentence}\n`);
+  logger.info(fields, sentence);
+}
+
 /** Says what people should know and programs may. */
 export function announce({ screen, logger }: Reporter, sentence: string, fields: object): void {
   if (screen) screenOf(screen).write(`${sentence}\n`);

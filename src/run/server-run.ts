@@ -6,6 +6,7 @@
 import type { Allowance } from '../limits/allowance.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
+import type { ServerStates } from '../engine/server-states.js';
 import { createTally } from '../engine/tally.js';
 import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
@@ -45,6 +46,8 @@ export interface SourceRunParts {
   readonly options: SourceRunOptions;
   readonly logger: Logger;
   readonly throttle: Throttle;
+  /** How the servers do. */
+  readonly states: ServerStates;
   /** Which nodes evict keys. */
   readonly eviction: EvictionWatch;
   /** What has been listed so far. */
@@ -75,32 +78,48 @@ export function noting(names: ListingRecord | undefined): ((name: Buffer) => boo
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function createServerRun(plan: SourcePlan, parts: ServerRunParts): SourceRun {
-  const { options, logger, throttle, allowance, eviction, following } = parts;
+  const { options, logger, states, throttle, allowance, eviction, following } = parts;
   const { record, movedEarlier, moved, names, startAt, onlyKeys } = parts;
   const choice = options.dryRun ? undefined : chooseMover(plan, options);
   const { topology } = plan.target;
   const { timeoutMs, retryForMs, copy } = options;
+  const { address } = plan.source.control;
   const distance = createDistance();
   const limits = createLimits(distance, throttle, allowance);
-  const connections = connectionLog(logger);
+  const connections = connectionLog(logger, states, address);
   const opening = createLink(plan.source.endpoint, {
     timeoutMs,
     retryForMs,
     through: () => followed?.sideDoor,
     mustBeWritable: !copy,
+    onFailedAttempt({ message }) {
+      const sentence = message.includes(' answered: ')
+        ? `${address} refuses commands: nothing more is begun until it takes them again`
+        : `lost ${address}; trying again`;
+      states.went(address, { why: message, sentence });
+    },
   });
   const link: Link = {
     ...opening,
     async open() {
       const linked = await opening.open();
       distance.noteSource(linked.roundTripMs);
-      connections.opened(linked.connection);
+      connections.opened(linked.connection, 'source');
       return linked;
     },
   };
 
   const health = createSourceHealth(link, {
-    ...{ name: plan.source.name, retryForMs, logger },
+    name: plan.source.name,
+    retryForMs,
+    logger: {
+      warn({ answer }, sentence) {
+        states.went(address, { why: answer, sentence });
+      },
+      info() {
+        states.isBack(address);
+      },
+    },
     trial: trialOf(plan.source.has, {
       copy,
       mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
@@ -146,7 +165,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
           startAt,
         )
       : undefined;
-  const tally = createTally(source, copy ? 'copy' : 'move');
+  const tally = createTally(source, copy ? 'copy' : 'move', { states, address });
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
   const mover: Mover & MoverInUse = choice
@@ -190,6 +209,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
           topology,
           mover: followed?.database.retrying(waiting) ?? waiting,
           tally,
+          states,
           signal,
           logger,
           record,

@@ -12,6 +12,7 @@
 import pLimit from 'p-limit';
 import { createAllowance } from '../limits/allowance.js';
 import { listingRecord } from '../engine/seen-keys.js';
+import { createServerStates } from '../engine/server-states.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
@@ -45,6 +46,8 @@ export interface SourceRuns {
   readonly throttle: SteeredThrottle;
   /** How the source is followed; undefined: it is not. */
   readonly follow: Following | undefined;
+  /** To be called about once a second: looks how the servers do. */
+  look(): void;
   /** How long clients of the sources wait. */
   readonly latency: SourceLatency;
   /** By source. */
@@ -78,7 +81,10 @@ export function createSourceRuns(
   logger: Logger,
   { isOnlySource, decision, moved, movedBefore, startAts, followAt, onlyKeys }: JobSoFar,
   eviction: EvictionWatch,
-  reporter: Pick<FollowingOptions, 'tell' | 'warn'>,
+  reporter: Pick<FollowingOptions, 'tell' | 'warn'> & {
+    /** Takes what people should know, and the fields of its log line. */
+    announce(sentence: string, fields: object): void;
+  },
 ): SourceRuns {
   const several = !isOnlySource;
   const replacesOthers = decision.overwrites && !decision.startedEmpty;
@@ -86,6 +92,9 @@ export function createSourceRuns(
   const throttle = createThrottle({
     keysPerSecond: options.maxRate,
     bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
+  });
+  const states = createServerStates(logger, (sentence, fields) => {
+    reporter.announce(sentence, fields);
   });
   const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
   // Where the cluster has keys that may be equal, a key that is taken for one listed before would stay.
@@ -123,7 +132,7 @@ export function createSourceRuns(
     };
     const record = several && !inTurn ? listingRecord(source.keys, density) : common;
     const startAt = startAts[source.name];
-    const parts = { options, logger, throttle, eviction, record, names, startAt };
+    const parts = { options, logger, states, throttle, eviction, record, names, startAt };
     if (source.kind === 'dump') {
       return createDumpRun({ source, ...rules }, { ...parts, several, libraries });
     }
@@ -163,6 +172,9 @@ export function createSourceRuns(
   return {
     all,
     throttle,
+    look() {
+      states.look();
+    },
     follow: following,
     latency,
     tally: joinTallies(all.map(({ tally }) => tally)),

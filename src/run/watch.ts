@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UsageError } from '../errors.js';
 import type { Follower } from '../follow/follower.js';
+import { createEvents } from '../watch/events.js';
 import { createHistory } from '../watch/history.js';
 import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
@@ -14,13 +15,13 @@ import { logRun } from '../watch/run-log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
 import type { JobOptions, PatienceOptions, WatchingOptions } from '../options.js';
-import type { Report } from '../report.js';
+import type { Extremes, Report } from '../report.js';
 import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
 import { createSteering, type Steering } from './steer.js';
-import { announce, type Reporter } from './reporter.js';
+import { announce, announceNow, type Reporter } from './reporter.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer } from '../preflight/source-facts.js';
 
@@ -33,12 +34,18 @@ export interface Watched {
   readonly reporter: Reporter;
   readonly warnings: readonly string[];
   readonly signal: AbortSignal;
+  /** What the keys of the terminal do, for the view; undefined: they do nothing. */
+  readonly hint?: string | undefined;
+  /** Ends the run after the batches in flight. */
+  readonly stop: () => void;
 }
 
 export interface Watch {
   readonly steering: Steering;
   /** How the run stands at this moment. */
   now(): Standing;
+  /** What was seen of the run so far. */
+  readonly extremes: Extremes;
   /** The run has ended: nothing is drawn or asked any more. */
   hush(report: Report): void;
   /** Lets the end be seen: pushes it, and stays up for as long as was asked, or until the signal. */
@@ -52,13 +59,13 @@ export interface Watch {
 
 /** @throws UsageError when the metrics can't be served where they should be. */
 export async function watchRun(watched: Watched): Promise<Watch> {
-  const { runs, facts, options, reporter, signal } = watched;
+  const { runs, facts, options, reporter, signal, hint } = watched;
   const from = facts.sources.map(({ name }) => name);
   const steering = createSteering({
     throttle: runs.throttle,
     latency: runs.latency,
     announce: (sentence) => {
-      announce(reporter, sentence, {});
+      announceNow(reporter, sentence, {});
     },
   });
   const sampler = createSampler(runs.tally, {
@@ -72,7 +79,13 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     follow: () => runs.follow?.status,
   });
   const history = createHistory();
-  const log = logRun(sampler, reporter.logger, !reporter.screen && !options.quiet);
+  const events = createEvents();
+  const screen = reporter.screen && !options.quiet ? screenOf(reporter.screen) : undefined;
+  const log = logRun(sampler, reporter.logger, {
+    showsProgress: !reporter.screen && !options.quiet,
+    hasView: screen?.isTerminal === true,
+    hasReader: reporter.screen !== undefined,
+  });
   runs.tally.onFailure((failure) => {
     log.failed(failure);
   });
@@ -83,10 +96,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   let final: Report | undefined;
   const server =
     metrics && options.metrics !== undefined ? await listen(metrics, options.metrics) : undefined;
-  const progress =
-    reporter.screen && !options.quiet
-      ? showProgress(sampler, screenOf(reporter.screen))
-      : undefined;
+  const progress = screen && showProgress(() => standing(sampler, final), screen, { hint });
   const { latency } = runs;
   latency.onTold((seconds) => {
     sampler.noteLatency(seconds);
@@ -97,7 +107,10 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   looking.unref();
 
   function look(): void {
-    history.note(sampler.read());
+    runs.look();
+    const sample = sampler.read();
+    history.note(sample);
+    events.note(sample);
     log.look();
   }
 
@@ -112,7 +125,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
         '/': () => page,
         '/metrics': async () => ({ type: shown.contentType, body: await shown.text() }),
         '/report.json': () => json(final ?? reportSoFar(sampler.read())),
-        '/live.json': () => json(liveState(sampler, history, final)),
+        '/live.json': () => json(liveState(sampler, history, events, final)),
         '/healthz': () => ({ type: 'text/plain; charset=utf-8', body: 'ok\n' }),
       },
       where,
@@ -126,8 +139,13 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   async function takeOrders(): Promise<ControlSocket | undefined> {
     const run = { from: from.join('+'), to: facts.target.name };
     try {
-      const opened = await listenForOrders(run, async ({ cutover, release, ...others }) => {
+      const opened = await listenForOrders(run, async ({ cutover, release, stop, ...others }) => {
         steering.obey(others);
+        if (stop === true) {
+          if (final) throw new UsageError('The run has ended: there is nothing left to stop.');
+          announceNow(reporter, 'Stopping after the batches in flight (`ctl stop`).', {});
+          watched.stop();
+        }
         latency.begin();
         if (release === true) await letWrite('`ctl release` has let writes go on');
         else if (cutover === true) await cutOver();
@@ -168,6 +186,10 @@ export async function watchRun(watched: Watched): Promise<Watch> {
   return {
     steering,
     now: () => standing(sampler, final),
+    get extremes() {
+      sampler.read();
+      return sampler.extremes;
+    },
     cutOver,
     letWrite,
     hush(report) {

@@ -20,6 +20,10 @@ export interface Course {
   readonly lagMs: readonly (number | null)[];
   /** Changed keys that waited to be copied, the most since the point before; null: all of them, or none is followed. */
   readonly changedKeys: readonly (number | null)[];
+  /** The limits that held then; null: none. */
+  readonly keysPerSecondLimit: readonly (number | null)[];
+  readonly bytesPerSecondLimit: readonly (number | null)[];
+  readonly latencyLimitMs: readonly (number | null)[];
 }
 
 export interface History {
@@ -39,8 +43,16 @@ interface Point extends Worst {
   readonly atMs: number;
   readonly keys: number;
   readonly bytes: number;
+  readonly limits: PointLimits;
 }
 
+interface PointLimits {
+  readonly keysPerSecond: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly latencyMs: number | null;
+}
+
+const noLimits: PointLimits = { keysPerSecond: null, bytesPerSecond: null, latencyMs: null };
 const nothing: Worst = { latencyMs: null, lagMs: null, changedKeys: null };
 
 export function createHistory(limit = defaultLimit): History {
@@ -51,7 +63,8 @@ export function createHistory(limit = defaultLimit): History {
   return {
     note({ atMs, snapshot, latencySeconds, facts }) {
       if (points.length === 0) {
-        points.push({ atMs: snapshot.startedAtMs, keys: 0, bytes: 0, ...nothing });
+        const start = { atMs: snapshot.startedAtMs, keys: 0, bytes: 0 };
+        points.push({ ...start, limits: noLimits, ...nothing });
       }
       const follow = facts.follow?.();
       worst = worstOf(worst, {
@@ -61,7 +74,13 @@ export function createHistory(limit = defaultLimit): History {
       });
       // Timers are a little early or late: a point is due when most of the time has gone by.
       if (atMs - (points.at(-1)?.atMs ?? 0) < everyMs * 0.9) return;
-      points.push({ atMs, keys: snapshot.moved, bytes: snapshot.bytes, ...worst });
+      const { keysPerSecond, bytesPerSecond, sourceLatencyMs } = facts.steering;
+      const limits = {
+        keysPerSecond: keysPerSecond ?? null,
+        bytesPerSecond: bytesPerSecond ?? null,
+        latencyMs: sourceLatencyMs ?? null,
+      };
+      points.push({ atMs, keys: snapshot.moved, bytes: snapshot.bytes, limits, ...worst });
       worst = nothing;
       if (points.length <= limit) return;
       points = thinned(points);
@@ -81,6 +100,9 @@ export function createHistory(limit = defaultLimit): History {
         latencyMs: places.map((at) => rounded(points[at]?.latencyMs ?? null)),
         lagMs: places.map((at) => points[at]?.lagMs ?? null),
         changedKeys: places.map((at) => points[at]?.changedKeys ?? null),
+        keysPerSecondLimit: places.map((at) => points[at]?.limits.keysPerSecond ?? null),
+        bytesPerSecondLimit: places.map((at) => points[at]?.limits.bytesPerSecond ?? null),
+        latencyLimitMs: places.map((at) => points[at]?.limits.latencyMs ?? null),
       };
     },
   };

@@ -19,6 +19,7 @@ import type { Sample, Sampler } from './sampler.js';
 
 const outcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
 const statuses = ['running', 'complete', 'incomplete', 'interrupted', 'failed'] as const;
+const states = ['ok', 'slow', 'away', 'given-up'] as const;
 const durationBuckets = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
@@ -167,11 +168,36 @@ function addGauges(sampler: Sampler, registry: Registry): void {
   gauge('eta_seconds', 'Seconds until the end; NaN until that is known', ({ speed }) => {
     return speed.leftMs === undefined ? NaN : speed.leftMs / 1000;
   });
+  gauge('keys_per_second', 'Keys moved a second, over the last second or two', ({ speed }) => {
+    return speed.keysPerSecond;
+  });
+  gauge('stalled_seconds', 'For how long no key has come to its end; 0: some have', (now) => {
+    return (now.stall?.forMs ?? 0) / 1000;
+  });
   gauge('source_latency_seconds', 'How long the source took to answer a PING', (now) => {
     return now.latencySeconds;
   });
   gauge('paused', '1 while the run is held, 0 while it moves keys', ({ facts }) => {
     return facts.steering.isPaused ? 1 : 0;
+  });
+  new Gauge({
+    ...words(
+      'server_state',
+      '1 for the state that a source or node has, 0 for others',
+      registry,
+      'server',
+      'state',
+    ),
+    collect() {
+      const { sources, nodes } = sampler.read();
+      const servers = [
+        ...sources.map(({ name, health }) => ({ server: name, health })),
+        ...nodes.map(({ address, health }) => ({ server: address, health })),
+      ];
+      for (const { server, health } of servers) {
+        for (const state of states) this.set({ server, state }, state === health.state ? 1 : 0);
+      }
+    },
   });
   new Gauge({
     ...words('inflight_keys', 'Keys on their way to each node', registry, 'node'),

@@ -51,6 +51,7 @@ export const limitRows = {
 const orderRows = {
   ...limitRows,
   paused: flag({ flag: 'paused', help: 'hold the run, or let it go on' }, undefined),
+  stop: flag({ flag: 'stop', help: 'end the run after the batches in flight' }, undefined),
   cutover: flag({ flag: 'cutover', help: 'let the cluster take over from the source' }, undefined),
   release: flag({ flag: 'release', help: 'let writes go on that are held' }, undefined),
 } satisfies Rows;

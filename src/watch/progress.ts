@@ -6,9 +6,10 @@ import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
 import { followWords } from '../format.js';
 import { harmless } from '../quote.js';
-import type { Sample, Sampler } from './sampler.js';
+import type { Standing } from './live.js';
 import type { Screen } from './screen.js';
-import { numbers, viewLines } from './view.js';
+import { numbers, viewLines, type ViewOptions } from './view.js';
+import { percentWords } from './words.js';
 
 const drawEveryMs = 200;
 const lineEveryMs = 5000;
@@ -18,14 +19,19 @@ export interface Progress {
   stop(): void;
 }
 
-export function showProgress(sampler: Sampler, screen: Screen): Progress {
+/** @param read how the run stands now. */
+export function showProgress(
+  read: () => Standing,
+  screen: Screen,
+  options: ViewOptions = {},
+): Progress {
   const palette = colours.createColors(screen.hasColours);
   const show = screen.isTerminal
     ? () => {
-        screen.draw(viewLines(sampler.read(), screen, palette));
+        screen.draw(viewLines(read(), screen, palette, options));
       }
     : () => {
-        screen.write(`${progressLine(sampler.read(), palette)}\n`);
+        screen.write(`${progressLine(read(), palette)}\n`);
       };
   const timer = setInterval(show, screen.isTerminal ? drawEveryMs : lineEveryMs);
   // The run's end is the pipeline's business: watching it must not keep the process up.
@@ -40,14 +46,13 @@ export function showProgress(sampler: Sampler, screen: Screen): Progress {
 
 /** The same numbers on one line. */
 export function progressLine(
-  sample: Sample,
+  standing: Standing,
   palette: Colors = colours.createColors(false),
 ): string {
-  const percent = `${(Math.min(sample.snapshot.progress, 1) * 100).toFixed(1)} %`;
-  const follow = sample.facts.follow?.();
+  const { follow } = standing;
   return [
-    percent,
-    ...numbers(sample, palette).map(({ text }) => text),
+    percentWords(standing),
+    ...numbers(standing, palette).map(({ text }) => text),
     ...(follow ? [harmless(followWords(follow))] : []),
   ].join(' · ');
 }

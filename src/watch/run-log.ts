@@ -5,6 +5,7 @@
 import type { Report } from '../report.js';
 import { reportedFailure } from '../report.js';
 import type { FailureClass, KeyFailure, Logger } from '../types.js';
+import { standing } from './live.js';
 import { progressLine } from './progress.js';
 import type { RunFacts, Sampler } from './sampler.js';
 
@@ -17,8 +18,20 @@ export interface RunLog {
   ended(report: Report): void;
 }
 
-/** @param showsProgress there is no screen, so the log is where progress can be seen. */
-export function logRun(sampler: Sampler, logger: Logger, showsProgress: boolean): RunLog {
+export interface RunLogOptions {
+  /** There is no screen, so the log is where progress can be seen. */
+  readonly showsProgress: boolean;
+  /** People see a view, which shows what is left behind and why: the log repeats none of it. */
+  readonly hasView: boolean;
+  /** The log is for people. */
+  readonly hasReader: boolean;
+}
+
+export function logRun(
+  sampler: Sampler,
+  logger: Logger,
+  { showsProgress, hasView, hasReader }: RunLogOptions,
+): RunLog {
   const told = new Set<FailureClass>();
   let mover = moverName(sampler.read().facts);
   let progressAtMs = Date.now();
@@ -27,7 +40,7 @@ export function logRun(sampler: Sampler, logger: Logger, showsProgress: boolean)
     failed(failure) {
       const { key, keyEncoding, class: why, message } = reportedFailure(failure);
       logger.debug({ key, keyEncoding, class: why, reason: message }, 'a key is left behind');
-      if (told.has(why)) return;
+      if (hasView || told.has(why)) return;
       told.add(why);
       logger.warn(
         { class: why, reason: message },
@@ -47,14 +60,15 @@ export function logRun(sampler: Sampler, logger: Logger, showsProgress: boolean)
       const { moved, progress, conflicting, failed } = sample.snapshot;
       logger.info(
         { moved, progress, conflicting, failed, keysPerSecond: sample.speed.keysPerSecond },
-        progressLine(sample),
+        progressLine(standing(sampler, undefined)),
       );
     },
     ended({ status, keys, bytes, durationMs, keysPerSecond, retries, redirects, ...rest }) {
       const { mover: name, moverReason, error } = rest;
       const numbers = { ...keys, bytes, durationMs, keysPerSecond, retries, redirects };
       const fields = { status, ...numbers, mover: name, moverReason };
-      if (error === undefined) logger.info(fields, `the run ended: ${status}`);
+      // People read the report.
+      if (error === undefined || hasReader) logger.info(fields, `the run ended: ${status}`);
       else logger.error({ ...fields, reason: error }, `the run ended: ${status}`);
     },
   };

@@ -3,8 +3,18 @@
  * them, and what only watching adds. The terminal, the metrics and the page all read this, so
  * that they never tell different stories.
  */
-import type { FollowStatus, MoverName, NodeTally, Tally, TallySnapshot } from '../types.js';
-import { type Average, average, type Speed, speedometer } from './speed.js';
+import { formatCount, hasEnd } from '../format.js';
+import type {
+  FollowStatus,
+  MoverName,
+  NodeTally,
+  ServerHealth,
+  SourceTally,
+  Tally,
+  TallySnapshot,
+} from '../types.js';
+import type { Extremes } from '../report.js';
+import { createWindow, type Speed, speedometer, type Window } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
 
@@ -44,7 +54,20 @@ export interface MoverInUse {
 export interface NodeSample extends NodeTally {
   /** Of all keys that were moved, 0 to 1. */
   readonly share: number;
+  /** Over the last second or two. */
   readonly keysPerSecond: number;
+}
+
+export interface SourceSample extends SourceTally {
+  /** Over the last second or two. */
+  readonly keysPerSecond: number;
+}
+
+/** Nothing has come to its end for some seconds. */
+export interface Stall {
+  readonly forMs: number;
+  /** Which servers the run waits for, or what else. */
+  readonly waitingFor: readonly string[];
 }
 
 export interface Sample {
@@ -53,8 +76,13 @@ export interface Sample {
   readonly facts: RunFacts;
   readonly snapshot: TallySnapshot;
   readonly speed: Speed;
+  /** Undefined: the run goes on, or is paused. */
+  readonly stall: Stall | undefined;
+  /** For how long it has been paused this time; undefined: it is not. */
+  readonly pausedMs: number | undefined;
   /** In the order of their addresses. */
   readonly nodes: readonly NodeSample[];
+  readonly sources: readonly SourceSample[];
   /** How long the source took to answer, as last heard. */
   readonly latencySeconds: number | undefined;
 }
@@ -64,13 +92,20 @@ export interface Sampler {
   noteLatency(seconds: number): void;
   /** From now on every reading is the same. */
   end(status: RunStatus): void;
+  /** Of all readings so far. */
+  readonly extremes: Extremes;
 }
 
 export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sampler {
   const meter = speedometer();
-  const nodeMeters = new Map<string, NodeMeter>();
+  const nodeRates = createRates();
+  const sourceRates = createRates();
   let latencySeconds: number | undefined;
   let last: Sample | undefined;
+  let pausedSinceMs: number | undefined;
+  let pausedMs = 0;
+  let peakKeysPerSecond: number | null = null;
+  let longestSourceLatencyMs: number | null = null;
 
   function measure(status: RunStatus): Sample {
     const atMs = now();
@@ -78,23 +113,56 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
     // Keys that were expected and never listed (they expired) keep no run from its end.
     const isDone = status === 'complete' || status === 'incomplete';
     const snapshot = isDone ? { ...known, progress: 1 } : known;
-    const { isPaused } = facts.steering;
+    const { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs } = facts.steering;
+    pausedSinceMs = isPaused ? (pausedSinceMs ?? atMs) : undefined;
+    const pace = { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs };
+    const { startedAtMs, moved } = snapshot;
+    const rateOf = (rates: Rates, name: string, count: number): number => {
+      // At the end it is the rate of the whole run.
+      if (status !== 'running') return (count * 1000) / Math.max(1, atMs - startedAtMs);
+      return isPaused ? 0 : rates(name, count, startedAtMs, atMs);
+    };
     const nodes = snapshot.nodes
-      .map((node) => {
-        let own = nodeMeters.get(node.address);
-        if (!own) nodeMeters.set(node.address, (own = nodeMeter(snapshot.startedAtMs)));
-        const share = snapshot.moved === 0 ? 0 : node.keys / snapshot.moved;
-        return { ...node, share, keysPerSecond: own(node.keys, atMs, isPaused) };
-      })
+      .map((node) => ({
+        ...node,
+        share: moved === 0 ? 0 : node.keys / moved,
+        keysPerSecond: rateOf(nodeRates, node.address, node.keys),
+      }))
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
-    const speed = meter.read(snapshot, atMs, isPaused);
-    return { atMs, status, facts, snapshot, speed, nodes, latencySeconds };
+    const sources = snapshot.sources.map((source) => ({
+      ...source,
+      keysPerSecond: rateOf(sourceRates, source.name, source.moved),
+    }));
+    const speed = meter.read(snapshot, atMs, pace);
+    pausedMs = speed.pausedMs;
+    // The first moments are none of its pace.
+    if (atMs - startedAtMs >= rateOverMs) {
+      peakKeysPerSecond = Math.max(peakKeysPerSecond ?? 0, speed.keysPerSecond);
+    }
+    // Without a change at the source there is nothing to do for what follows it.
+    const isStalled = speed.stalledMs > 0 && status === 'running' && hasEnd(facts.follow?.());
+    return {
+      atMs,
+      status,
+      facts,
+      snapshot,
+      speed,
+      stall: isStalled ? stallOf(speed.stalledMs, snapshot) : undefined,
+      pausedMs: pausedSinceMs === undefined ? undefined : atMs - pausedSinceMs,
+      nodes,
+      sources,
+      latencySeconds,
+    };
   }
 
   return {
     read: () => last ?? measure('running'),
     noteLatency(seconds) {
       latencySeconds = seconds;
+      longestSourceLatencyMs = Math.max(longestSourceLatencyMs ?? 0, seconds * 1000);
+    },
+    get extremes() {
+      return { pausedMs, peakKeysPerSecond, longestSourceLatencyMs };
     },
     end(status) {
       last = measure(status);
@@ -102,17 +170,39 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
   };
 }
 
-type NodeMeter = (keys: number, atMs: number, isPaused: boolean) => number;
+function stallOf(forMs: number, { nodes, sources }: TallySnapshot): Stall {
+  const servers = [
+    ...sources.filter(isUnwell).map(({ name }) => name),
+    ...nodes.filter(isUnwell).map(({ address }) => address),
+  ];
+  if (servers.length > 0) return { forMs, waitingFor: servers };
+  const busy = nodes.filter(({ inflightKeys }) => inflightKeys > 0);
+  return {
+    forMs,
+    waitingFor: busy.map(({ address, inflightKeys }) => {
+      return `${formatCount(inflightKeys)} ${inflightKeys === 1 ? 'key' : 'keys'} on the way to ${address}`;
+    }),
+  };
+}
 
-function nodeMeter(startedAtMs: number): NodeMeter {
-  const rate: Average = average();
-  let before = { keys: 0, atMs: startedAtMs };
-  return (keys, atMs, isPaused) => {
-    const elapsedMs = atMs - before.atMs;
-    if (elapsedMs > 0) {
-      if (!isPaused) rate.add((keys - before.keys) / elapsedMs, elapsedMs);
-      before = { keys, atMs };
+function isUnwell({ health }: { readonly health: ServerHealth }): boolean {
+  return health.state === 'slow' || health.state === 'away';
+}
+
+const rateOverMs = 1500;
+
+/** The rate of each of some that have names. */
+type Rates = (name: string, count: number, startedAtMs: number, atMs: number) => number;
+
+function createRates(): Rates {
+  const windows = new Map<string, Window>();
+  return (name, count, startedAtMs, atMs) => {
+    let window = windows.get(name);
+    if (!window) {
+      windows.set(name, (window = createWindow()));
+      window.note(startedAtMs, 0);
     }
-    return isPaused ? 0 : rate.value() * 1000;
+    window.note(atMs, count);
+    return window.rate(rateOverMs) * 1000;
   };
 }

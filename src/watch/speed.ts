@@ -1,94 +1,231 @@
 /**
- * How fast the run goes and how long it will take, from snapshots of the tally.
+ * How fast the run goes now, how fast on the whole, and how long it will take, from snapshots of the tally.
  *
- * The rate is an exponential average over about ten seconds. The time left comes from the share
- * of the source that is done and the rate at which that share grows, and is unknown until both
- * mean something: a wrong promise is worse than none.
+ * The rate is that of the last second or two, because people compare it with the limit that they have just
+ * set. The time left comes from a longer window, because a promise that jumps is of no use. Both begin anew
+ * wherever the run changes its pace for a reason: another limit, the end of a pause, the end of a stall. As
+ * long as a limit holds, no promise is faster than the limit. What is not known is undefined: a wrong promise
+ * is worse than none.
  */
 import type { TallySnapshot } from '../types.js';
 
-const smoothedOverMs = 10_000;
+/** The rate is that of so long a time; of a slow run that of a longer one. */
+const rateOverMs = 1500;
+const slowRateOverMs = 10_000;
+/** So few keys in the short time, and less than ten times as many in the long one, and the run is slow. */
+const fewKeys = 10;
+/** The time left is told from so long a time. */
+const lengthOverMs = 10_000;
+const readingEveryMs = 100;
 const knownAfterMs = 2000;
+/** After a change of pace the time left is told again from what was seen in so long a time. */
+const knownAgainAfterMs = 1000;
+/** And the rate: until then it is what it was, or what the limit allows. */
+const rateAgainAfterMs = 400;
 const knownAfterShare = 0.005;
-/** So much less than on average, and the run stands still: it has no end in sight. */
-const stalledBelow = 0.01;
+const stalledAfterMs = 3000;
+/** A run with a key less often than that does not stall while it waits for the next one. */
+const usualGapMs = 1000;
 const longestMs = 99 * 3_600_000;
 
 export interface Speed {
+  /** Over the last second or two. */
   readonly keysPerSecond: number;
   readonly bytesPerSecond: number;
+  /** From the start on, pauses left out. */
+  readonly averageKeysPerSecond: number;
   /** Undefined until it is known. */
   readonly leftMs: number | undefined;
+  /** For how long nothing has come to its end, if that is unusual; 0: something has. */
+  readonly stalledMs: number;
+  /** How long it was paused so far. */
+  readonly pausedMs: number;
 }
 
-interface Reading {
-  readonly atMs: number;
-  readonly keys: number;
-  readonly bytes: number;
-  readonly share: number;
+/** What sets the pace of a run from outside; undefined is no limit. */
+export interface Pace {
+  readonly isPaused: boolean;
+  readonly keysPerSecond: number | undefined;
+  readonly bytesPerSecond: number | undefined;
+  readonly sourceLatencyMs: number | undefined;
 }
 
 export interface Speedometer {
-  /** @param isPaused a pause is no time: nothing goes on, and the rate before it is kept. */
-  read(snapshot: TallySnapshot, nowMs: number, isPaused?: boolean): Speed;
+  /** @param pace a pause is no time: nothing goes on, and the rates before it say nothing of those after it. */
+  read(snapshot: TallySnapshot, nowMs: number, pace?: Pace): Speed;
 }
 
-const standing: Speed = { keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined };
+const unhindered: Pace = {
+  isPaused: false,
+  keysPerSecond: undefined,
+  bytesPerSecond: undefined,
+  sourceLatencyMs: undefined,
+};
 
 export function speedometer(): Speedometer {
-  let last: Reading | undefined;
-  const keys = average();
-  const bytes = average();
-  const share = average();
+  const keys = createWindow();
+  const bytes = createWindow();
+  const shares = createWindow();
+  let pacedBy = unhindered;
+  let pausedMs = 0;
+  let lastReadMs: number | undefined;
+  /** When something last came to its end, and what had by then. */
+  let lastMove = { atMs: 0, done: -1, bytes: -1 };
+  let beganMs = 0;
+  let known = { keysPerSecond: 0, bytesPerSecond: 0 };
+
+  function beginAnew(atMs: number): void {
+    for (const window of [keys, bytes, shares]) window.beginAnew();
+    beganMs = atMs;
+  }
 
   return {
-    read(snapshot, nowMs, isPaused = false) {
+    read(snapshot, nowMs, pace = unhindered) {
       const { moved, startedAtMs, progress, earlierShare } = snapshot;
-      const now = { atMs: nowMs, keys: moved, bytes: snapshot.bytes, share: Math.min(1, progress) };
-      if (isPaused) {
-        last = now;
-        return standing;
+      const share = Math.min(1, progress);
+      if (lastReadMs === undefined) {
+        keys.note(startedAtMs, 0);
+        bytes.note(startedAtMs, 0);
+        shares.note(startedAtMs, earlierShare);
+        lastMove = { atMs: startedAtMs, done: 0, bytes: 0 };
+        beganMs = startedAtMs;
+        pacedBy = pace;
       }
-      const before = last ?? { atMs: startedAtMs, keys: 0, bytes: 0, share: earlierShare };
-      const elapsedMs = now.atMs - before.atMs;
-      if (elapsedMs > 0) {
-        keys.add((now.keys - before.keys) / elapsedMs, elapsedMs);
-        bytes.add((now.bytes - before.bytes) / elapsedMs, elapsedMs);
-        share.add((now.share - before.share) / elapsedMs, elapsedMs);
-        last = now;
+      const sinceLastMs = Math.max(0, nowMs - (lastReadMs ?? startedAtMs));
+      lastReadMs = nowMs;
+      const wasPaused = pacedBy.isPaused;
+      if (wasPaused || pace.isPaused) pausedMs += sinceLastMs;
+      const isPacedAnew = !isSamePace(pacedBy, pace);
+      pacedBy = pace;
+
+      const done = moved + snapshot.gone + snapshot.conflicting + snapshot.failed;
+      const ownShare = share - earlierShare;
+      const ownMs = Math.max(1, nowMs - startedAtMs - pausedMs);
+      const hasMoved = done !== lastMove.done || snapshot.bytes !== lastMove.bytes;
+      // Where keys come seldom, such a gap is nothing unusual.
+      const isUsual = done > 0 && ownMs / done > usualGapMs;
+      const stoodMs = isUsual ? 0 : nowMs - lastMove.atMs;
+      if (isPacedAnew || pace.isPaused || (hasMoved && stoodMs >= stalledAfterMs)) beginAnew(nowMs);
+      if (hasMoved || pace.isPaused || isPacedAnew) {
+        lastMove = { atMs: nowMs, done, bytes: snapshot.bytes };
       }
-      // What an earlier run had done took none of this one's time.
-      const ownShare = now.share - earlierShare;
-      const averageRate = ownShare / (nowMs - startedAtMs);
-      const isKnown =
-        nowMs - startedAtMs >= knownAfterMs &&
-        ownShare >= knownAfterShare &&
-        share.value() > averageRate * stalledBelow;
-      const leftMs = isKnown ? (1 - now.share) / share.value() : Infinity;
+      keys.note(nowMs, moved);
+      bytes.note(nowMs, snapshot.bytes);
+      shares.note(nowMs, share);
+
+      const averageKeysPerSecond = (moved * 1000) / ownMs;
+      if (pace.isPaused) {
+        known = { keysPerSecond: 0, bytesPerSecond: 0 };
+        const none = { keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined, stalledMs: 0 };
+        return { ...none, averageKeysPerSecond, pausedMs };
+      }
+      const isSlow = keys.grown(rateOverMs) < fewKeys && keys.grown(slowRateOverMs) < fewKeys * 10;
+      const overMs = isSlow ? slowRateOverMs : rateOverMs;
+      const stalledMs = nowMs - lastMove.atMs >= stalledAfterMs ? stoodMs : 0;
+      const isSeen = nowMs - beganMs >= rateAgainAfterMs;
+      if (isSeen) {
+        known = {
+          keysPerSecond: keys.rate(overMs) * 1000,
+          bytesPerSecond: bytes.rate(overMs) * 1000,
+        };
+      }
       return {
-        keysPerSecond: keys.value() * 1000,
-        bytesPerSecond: bytes.value() * 1000,
-        leftMs: leftMs < longestMs ? leftMs : undefined,
+        keysPerSecond: Math.min(
+          known.keysPerSecond,
+          isSeen ? Infinity : mostOf(pace.keysPerSecond),
+        ),
+        bytesPerSecond: Math.min(
+          known.bytesPerSecond,
+          isSeen ? Infinity : mostOf(pace.bytesPerSecond),
+        ),
+        averageKeysPerSecond,
+        leftMs: stalledMs > 0 ? undefined : leftMs(),
+        stalledMs,
+        pausedMs,
       };
+
+      function leftMs(): number | undefined {
+        if (ownMs < knownAfterMs || ownShare < knownAfterShare) return undefined;
+        const most = mostShare(pace, ownShare, done, snapshot.bytes);
+        const isKnown = nowMs - beganMs >= knownAgainAfterMs;
+        // Right behind a change of the limit what is still under way says nothing: the limit does.
+        const seen = isKnown ? shares.rate(lengthOverMs) : most;
+        const perMs = Math.min(seen, most);
+        const left = perMs > 0 && perMs < Infinity ? (1 - share) / perMs : Infinity;
+        return left < longestMs ? left : undefined;
+      }
     },
   };
 }
 
-export interface Average {
-  add(value: number, lastedMs: number): void;
-  value(): number;
+function mostOf(limit: number | undefined): number {
+  return limit ?? Infinity;
 }
 
-/** An average in which what is older than `smoothedOverMs` fades; even while it is young. */
-export function average(): Average {
-  let sum = 0;
-  let weight = 0;
+/** How much of the whole the limits allow in a millisecond at most. */
+function mostShare(pace: Pace, ownShare: number, done: number, valueBytes: number): number {
+  const of = (limit: number | undefined, count: number): number =>
+    limit === undefined || count === 0 ? Infinity : (limit / count) * (ownShare / 1000);
+  return Math.min(of(pace.keysPerSecond, done), of(pace.bytesPerSecond, valueBytes));
+}
+
+function isSamePace(one: Pace, other: Pace): boolean {
+  return (
+    one.isPaused === other.isPaused &&
+    one.keysPerSecond === other.keysPerSecond &&
+    one.bytesPerSecond === other.bytesPerSecond &&
+    one.sourceLatencyMs === other.sourceLatencyMs
+  );
+}
+
+/** A count that grows, as it stood lately. */
+export interface Window {
+  note(atMs: number, count: number): void;
+  /** How much it has grown in so many milliseconds until the latest reading. */
+  grown(overMs: number): number;
+  /** By how much in one of them. */
+  rate(overMs: number): number;
+  /** What was read before the latest reading counts no more. */
+  beginAnew(): void;
+}
+
+interface Reading {
+  readonly atMs: number;
+  readonly count: number;
+}
+
+export function createWindow(): Window {
+  let readings: Reading[] = [];
+  let latest: Reading | undefined;
+
+  function before(overMs: number): Reading | undefined {
+    if (!latest) return undefined;
+    const fromMs = latest.atMs - overMs;
+    return readings.findLast(({ atMs }) => atMs <= fromMs) ?? readings[0];
+  }
+
+  function grown(overMs: number): number {
+    const base = before(overMs);
+    return base && latest ? Math.max(0, latest.count - base.count) : 0;
+  }
+
   return {
-    add(value: number, lastedMs: number) {
-      const kept = Math.exp(-lastedMs / smoothedOverMs);
-      sum = sum * kept + value * (1 - kept);
-      weight = weight * kept + (1 - kept);
+    note(atMs, count) {
+      latest = { atMs, count };
+      const last = readings.at(-1);
+      if (last && atMs - last.atMs < readingEveryMs) return;
+      readings.push(latest);
+      const oldest = readings.findLastIndex((reading) => reading.atMs <= atMs - lengthOverMs);
+      if (oldest > 0) readings = readings.slice(oldest);
     },
-    value: () => (weight === 0 ? 0 : Math.max(0, sum / weight)),
+    grown,
+    rate(overMs) {
+      const base = before(overMs);
+      if (!base || !latest || latest.atMs <= base.atMs) return 0;
+      return grown(overMs) / (latest.atMs - base.atMs);
+    },
+    beginAnew() {
+      readings = latest ? [latest] : [];
+    },
   };
 }

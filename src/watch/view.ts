@@ -1,237 +1,253 @@
 /**
- * The terminal's picture of a run, as lines that fit: how far, how fast, how long, to which nodes,
- * and what went wrong. A function of a sample and a size, and of nothing else.
+ * The terminal's picture of a run, as lines that fit: what goes where, how far, how fast, how long, how each
+ * server does, and what went wrong. A function of a snapshot and a size, and of nothing else.
  */
 import type { Colors, Formatter } from 'picocolors/types.js';
-import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../format.js';
+import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
 import { harmless, quoteKey } from '../quote.js';
-import { reportedFailure } from '../report.js';
-import type { KeyFailure } from '../types.js';
-import type { NodeSample, RunFacts, Sample } from './sampler.js';
+import type { ReportedCause } from '../report.js';
+import type { Standing } from './live.js';
+import { fit, flow, type Piece } from './fitting.js';
+import { type Column, tableLines } from './table.js';
+import {
+  countWords,
+  healthWords,
+  latencyWords,
+  limitWords,
+  type Mood,
+  percentWords,
+  rateWords,
+  routeWords,
+  type Said,
+  timeWords,
+  whyWords,
+} from './words.js';
 
 const widest = 110;
-const shownFailures = 3;
+const shownCauses = 3;
+const shownKeyLength = 30;
 
 export interface ViewSize {
   readonly columns: number;
   readonly rows: number;
 }
 
-export function viewLines(sample: Sample, size: ViewSize, colours: Colors): string[] {
+export interface ViewOptions {
+  /** What the keys do; undefined: there are none. */
+  readonly hint?: string | undefined;
+}
+
+export function viewLines(
+  standing: Standing,
+  size: ViewSize,
+  colours: Colors,
+  { hint }: ViewOptions = {},
+): string[] {
   // The last column stays free: some terminals wrap as soon as it is written to.
   const width = Math.max(1, Math.min(widest, size.columns - 1));
   const head = [
-    barLine(sample, width, colours),
-    ...flow(numbers(sample, colours), width),
-    ...followLines(sample.facts, width, colours),
-    moverLine(sample.facts, width, colours),
+    ...flow(titlePieces(standing, colours), width),
+    barLine(standing, width, colours),
+    ...flow(numbers(standing, colours), width),
+    ...followLines(standing, width, colours),
+    ...troubleLines(standing, width, colours),
   ];
-  const trouble = troubleLines(sample, width, colours);
+  const causes = causeLines(standing, width, colours);
+  const foot = hint === undefined ? [] : [colours.dim(fit(hint, width))];
   // One row for the cursor, and one between head and table.
-  const rows = size.rows - head.length - trouble.length - 2;
-  const table = nodeTable(sample.nodes, { width, rows }, colours);
-  const lines = [...head, ...(table.length > 0 ? ['', ...table] : []), ...trouble];
-  return lines.slice(0, Math.max(1, size.rows - 1));
+  const rows = size.rows - head.length - causes.length - foot.length - 2;
+  const table = serverTable(standing, { width, rows }, colours);
+  const lines = [...head, ...(table.length > 0 ? ['', ...table] : []), ...causes];
+  const most = Math.max(1, size.rows - 1);
+  return [...lines.slice(0, Math.max(1, most - foot.length)), ...foot].slice(0, most);
 }
 
-function barLine({ snapshot }: Sample, width: number, { cyan, dim, bold }: Colors): string {
-  const share = Math.min(1, Math.max(0, snapshot.progress));
-  const percent = ` ${(share * 100).toFixed(1)} %`;
+function titlePieces(standing: Standing, { bold, dim, yellow }: Colors): Piece[] {
+  const { report, limits, nodes } = standing;
+  const masters = nodes.length > 1 ? ` (${formatCount(nodes.length)} nodes)` : '';
+  const held = limitWords(limits);
+  return [
+    { text: `${routeWords(standing)}${masters}`, paint: bold },
+    ...held.map((limit) => ({ text: `limit ${limit}`, paint: yellow })),
+    ...(report.mode === 'dry-run' ? [] : [{ text: `via ${report.mover}`, paint: dim }]),
+  ];
+}
+
+/** What was moved, what was left behind, and what is to come. */
+function barLine(standing: Standing, width: number, colours: Colors): string {
+  const { progress, unmovedProgress, report, paused } = standing;
+  const arrived = Math.max(0, progress - unmovedProgress);
+  const percent = ` ${percentWords(standing)}`;
   const length = width - percent.length;
   if (length < 5) return fit(percent.trim(), width);
-  const done = Math.floor(share * length);
-  return cyan('━'.repeat(done)) + dim('─'.repeat(length - done)) + bold(percent);
+  const done = Math.floor(arrived * length);
+  const all = Math.floor(progress * length);
+  // However few they are: nobody should overlook them.
+  const unmoved = unmovedProgress > 0 ? Math.max(1, all - done) : 0;
+  const rest = Math.max(0, length - done - unmoved);
+  const mood = timeWords(standing)?.mood;
+  const paint = paused || mood === 'waiting' ? colours.yellow : colours.cyan;
+  const left = report.keys.failed > 0 ? colours.red : colours.yellow;
+  return (
+    paint('━'.repeat(Math.min(done, length - unmoved))) +
+    (unmoved > 0 ? left('━'.repeat(unmoved)) : '') +
+    colours.dim('─'.repeat(rest)) +
+    colours.bold(percent)
+  );
 }
 
 /** What both the view and the line say, the most important first. */
-export function numbers(sample: Sample, colours: Colors): Piece[] {
-  const { snapshot, speed, atMs, latencySeconds } = sample;
+export function numbers(standing: Standing, colours: Colors): Piece[] {
+  const { report, bytesPerSecond } = standing;
+  const { conflicting, failed } = report.keys;
+  const isDryRun = report.mode === 'dry-run';
+  const said = [timeWords(standing), latencyWords(standing)];
   return [
-    { text: `${formatCount(snapshot.moved)} keys`, paint: colours.bold },
-    { text: `${formatCount(speed.keysPerSecond)} keys/s` },
-    { text: `${formatBytes(speed.bytesPerSecond)}/s` },
-    { text: `${formatDuration(atMs - snapshot.startedAtMs)} so far` },
-    ...lastingWords(sample, colours),
-    ...(latencySeconds === undefined
-      ? []
-      : [{ text: `source answers in ${formatMs(latencySeconds)}` }]),
-    ...counted(snapshot.conflicting, 'conflicting', colours.yellow),
-    ...counted(snapshot.failed, 'failed', colours.red),
+    { text: countWords(standing), paint: colours.bold },
+    { text: rateWords(standing) },
+    // A dry run reads no values.
+    ...(isDryRun ? [] : [{ text: `${formatBytes(bytesPerSecond)}/s` }]),
+    { text: `${formatDuration(report.durationMs)} so far` },
+    ...said.flatMap((one) => (one ? [pieceOf(one, colours)] : [])),
+    ...counted(conflicting, 'conflicting', colours.yellow),
+    ...counted(failed, 'failed', colours.red),
   ];
 }
 
-/** The time left, where there is an end to come. */
-function lastingWords({ speed, facts }: Sample, { bold, yellow }: Colors): Piece[] {
-  if (facts.steering.isPaused) return [{ text: 'PAUSED', paint: (text) => bold(yellow(text)) }];
-  if (!hasEnd(facts.follow?.())) return [];
-  const left = speed.leftMs === undefined ? '–' : formatDuration(speed.leftMs);
-  return [{ text: `${left} left`, paint: bold }];
+function pieceOf({ text, mood }: Said, colours: Colors): Piece {
+  return { text: harmless(text), paint: paintOf(mood, colours) };
+}
+
+function paintOf(mood: Mood, { yellow, red, bold }: Colors): Formatter | undefined {
+  switch (mood) {
+    case 'held':
+    case 'waiting':
+      return (text) => bold(yellow(text));
+    case 'bad':
+      return (text) => bold(red(text));
+    case 'well':
+    case 'over':
+      return undefined;
+  }
 }
 
 function counted(count: number, word: string, paint: Piece['paint']): Piece[] {
   return count > 0 ? [{ text: `${formatCount(count)} ${word}`, paint }] : [];
 }
 
-function formatMs(seconds: number): string {
-  const ms = seconds * 1000;
-  return `${ms < 10 ? ms.toFixed(1) : String(Math.round(ms))} ms`;
+function followLines({ follow }: Standing, width: number, { bold }: Colors): string[] {
+  return follow ? [bold(fit(harmless(followWords(follow)), width))] : [];
 }
 
-function followLines({ follow }: RunFacts, width: number, { bold }: Colors): string[] {
-  const status = follow?.();
-  return status ? [bold(fit(harmless(followWords(status)), width))] : [];
-}
+const shownTroubles = 3;
 
-function moverLine({ mover }: RunFacts, width: number, { dim }: Colors): string {
-  const why = mover.measuring ? 'measuring which mover is faster' : mover.reason;
-  return dim(fit(`${mover.name}: ${harmless(why)}`, width));
-}
-
-/** The latest ones. */
-function troubleLines({ snapshot }: Sample, width: number, colours: Colors): string[] {
-  const last = snapshot.latestFailures.slice(-shownFailures).map((failure) => {
-    const paint = failure.class === 'conflict' ? colours.yellow : colours.red;
-    return paint(fit(failureLine(failure), width));
-  });
-  return last.length > 0 ? ['', ...last] : [];
-}
-
-function failureLine(failure: KeyFailure): string {
-  const { message } = failure;
-  return `${failure.class}  ${quoteKey(reportedFailure(failure), 40)}  ${harmless(message)}`;
-}
-
-// Text that has to fit into a terminal: how wide it is, and what to do when it is too wide.
-
-/** A piece of text and its colour, kept apart because only the text has a width. */
-export interface Piece {
-  readonly text: string;
-  readonly paint?: Formatter | undefined;
-}
-
-const separator = ' · ';
-
-/** How many columns it takes: East Asian characters and emoji take two. */
-export function widthOf(text: string): number {
-  let width = 0;
-  for (const char of text) width += (char.codePointAt(0) ?? 0) >= 0x1100 && isWide(char) ? 2 : 1;
-  return width;
-}
-
-function isWide(char: string): boolean {
-  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uff00-\uff60]/u.test(
-    char,
+/** Why servers are away, in their own words. */
+function troubleLines({ nodes, sources }: Standing, width: number, { red }: Colors): string[] {
+  const servers = [
+    ...sources.map(({ name, health }) => ({ name, health })),
+    ...nodes.map(({ address, health }) => ({ name: address, health })),
+  ].filter(
+    ({ health: { state, why } }) => why !== null && (state === 'away' || state === 'given-up'),
   );
+  return servers
+    .slice(0, shownTroubles)
+    .map(({ name, health }) => red(fit(`✗ ${name}: ${whyWords(name, health)}`, width)));
 }
 
-/** Cut to a width, the last column being an ellipsis. */
-export function fit(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
-  let kept = '';
-  let used = 1;
-  for (const char of text) {
-    used += widthOf(char);
-    if (used > width) break;
-    kept += char;
-  }
-  return width > 0 ? `${kept}…` : '';
+/** What was left behind, by what kept it, each on one line. */
+function causeLines({ report }: Standing, width: number, colours: Colors): string[] {
+  const { causes = [] } = report;
+  const shown = causes.slice(0, shownCauses).map((cause) => {
+    const paint = cause.class === 'conflict' ? colours.yellow : colours.red;
+    return paint(fit(`! ${causeWords(cause)}`, width));
+  });
+  const more = causes.slice(shownCauses).reduce((sum, { count }) => sum + count, 0);
+  return [
+    ...(shown.length > 0 ? [''] : []),
+    ...shown,
+    ...(more > 0 ? [colours.dim(`  and ${formatCount(more)} for other reasons`)] : []),
+  ];
 }
 
-/** Puts pieces side by side, and begins a new line where the next one does not fit. */
-export function flow(pieces: readonly Piece[], width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  let used = 0;
-  for (const { text, paint } of pieces) {
-    const shown = fit(text, width);
-    const needed = widthOf(shown);
-    if (used > 0 && used + separator.length + needed > width) {
-      lines.push(line);
-      line = '';
-      used = 0;
-    }
-    if (used > 0) {
-      line += separator;
-      used += separator.length;
-    }
-    line += paint ? paint(shown) : shown;
-    used += needed;
-  }
-  return used > 0 ? [...lines, line] : lines;
+/** `132,968 unavailable: connection refused, for example "k:1", "k:2"` */
+export function causeWords({ class: why, count, message, examples }: ReportedCause): string {
+  const keys = examples.map((key) => quoteKey(key, shownKeyLength)).join(', ');
+  const word = count > examples.length ? 'for example ' : '';
+  return `${formatCount(count)} ${why}: ${harmless(message)} – ${word}${keys}`;
 }
 
-// The table of nodes, a row for each. Columns that do not fit are left out, the less important ones
-// first, and so are nodes that there are no rows for.
-
-const gap = '  ';
-const barWidth = 12;
-
-interface Column {
-  readonly title: string;
-  /** The lower, the longer it stays when space gets scarce. */
-  readonly rank: number;
-  text(node: NodeSample): string;
-}
-
-const columns: readonly Column[] = [
+const columns: readonly Column<Row>[] = [
+  {
+    title: '',
+    rank: 1,
+    text: ({ state }) => state.text,
+    isLeft: true,
+    mood: ({ state }) => state.mood,
+  },
   { title: 'keys', rank: 0, text: ({ keys }) => formatCount(keys) },
-  { title: 'share', rank: 2, text: ({ share }) => `${(share * 100).toFixed(1)} %` },
-  { title: 'keys/s', rank: 1, text: ({ keysPerSecond }) => formatCount(keysPerSecond) },
-  { title: 'in flight', rank: 3, text: ({ inflightKeys }) => formatCount(inflightKeys) },
-  { title: 'retries', rank: 4, text: ({ retries }) => formatCount(retries) },
+  { title: 'keys/s', rank: 2, text: ({ keysPerSecond }) => formatCount(keysPerSecond) },
+  { title: 'share', rank: 3, text: ({ share }) => (share === null ? '' : percent(share)) },
+  { title: 'in flight', rank: 4, text: ({ inflight }) => countOf(inflight) },
+  { title: 'retries', rank: 6, text: ({ retries }) => countOf(retries) },
+  {
+    title: 'left behind',
+    rank: 5,
+    text: ({ unmoved }) => (unmoved > 0 ? formatCount(unmoved) : ''),
+    mood: () => 'bad',
+  },
 ];
 
-interface TableSize {
-  readonly width: number;
-  readonly rows: number;
+/** A server, be it a source or a node. */
+interface Row {
+  readonly name: string;
+  readonly state: Said;
+  readonly keys: number;
+  readonly keysPerSecond: number;
+  /** Null where it means nothing. */
+  readonly share: number | null;
+  readonly inflight: number | null;
+  readonly retries: number | null;
+  readonly unmoved: number;
 }
 
-function nodeTable(
-  nodes: readonly NodeSample[],
-  { width, rows }: TableSize,
+/** The sources, where there are several of them, and the nodes. */
+function serverTable(
+  { sources, nodes, atMs }: Standing,
+  { width, rows }: { readonly width: number; readonly rows: number },
   colours: Colors,
 ): string[] {
-  if (nodes.length === 0 || rows < 3) return [];
-  const shown = nodes.length <= rows - 1 ? nodes : nodes.slice(0, rows - 2);
-  const nameWidth = Math.max(4, ...shown.map(({ address }) => address.length));
-  const { kept, names } = whatFits(shown, nameWidth, width);
-  const barFits = names + sum(kept.map((column) => column.width)) + barWidth + gap.length <= width;
-  const most = Math.max(...nodes.map(({ share }) => share));
-  const header = [
-    'node'.padEnd(names),
-    ...kept.map(({ title, width: wide }) => title.padStart(wide)),
-  ];
-  const left = nodes.length - shown.length;
-  return [
-    colours.dim(header.join('')),
-    ...shown.map((node) => {
-      const cells = kept.map((column) => column.text(node).padStart(column.width));
-      const line = fit(node.address, names).padEnd(names) + cells.join('');
-      return barFits ? line + gap + colours.cyan(bar(node.share, most)) : line;
-    }),
-    ...(left > 0 ? [colours.dim(`… and ${formatCount(left)} more`)] : []),
-  ];
-}
-
-function whatFits(shown: readonly NodeSample[], nameWidth: number, width: number) {
-  let kept = columns.map((column) => ({
-    ...column,
-    width:
-      gap.length + Math.max(column.title.length, ...shown.map((node) => column.text(node).length)),
+  const sourceRows = sources.map(({ name, moved, keysPerSecond, progress, health, ...left }) => ({
+    name,
+    state: healthWords(health, atMs),
+    keys: moved,
+    keysPerSecond,
+    share: progress,
+    inflight: null,
+    retries: null,
+    unmoved: left.conflicting + left.failed,
   }));
-  while (kept.length > 1 && nameWidth + sum(kept.map((column) => column.width)) > width) {
-    const worst = Math.max(...kept.map(({ rank }) => rank));
-    kept = kept.filter(({ rank }) => rank !== worst);
-  }
-  const room = width - sum(kept.map((column) => column.width));
-  return { kept, names: Math.max(0, Math.min(nameWidth, room)) };
+  const nodeRows = nodes.map(({ address, health, keys, inflightKeys, ...node }) => ({
+    name: address,
+    state: healthWords(health, atMs),
+    keys,
+    keysPerSecond: node.keysPerSecond,
+    share: node.share,
+    inflight: inflightKeys,
+    retries: node.retries,
+    unmoved: node.unmoved,
+  }));
+  const paint = (mood: Mood): Formatter | undefined => paintOf(mood, colours);
+  const groups = [
+    ...(sources.length > 1 ? [{ title: 'source', rows: sourceRows }] : []),
+    { title: 'node', rows: nodeRows },
+  ];
+  return tableLines(groups, columns, { width, rows, paint, dim: colours.dim });
 }
 
-/** Compared with the node that got most, so that small clusters and large ones look alike. */
-function bar(share: number, most: number): string {
-  return '━'.repeat(most === 0 ? 0 : Math.round((share / most) * barWidth));
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0);
+function countOf(count: number | null): string {
+  return count === null ? '' : formatCount(count);
 }

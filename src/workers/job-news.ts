@@ -4,17 +4,28 @@
  */
 import type { MoverInUse } from '../watch/sampler.js';
 import { joinSnapshots } from '../engine/tally.js';
-import type { BatchEvent, KeyFailure, ScanPosition, TallySnapshot } from '../types.js';
+import type {
+  BatchEvent,
+  FailureCause,
+  KeyFailure,
+  ScanPosition,
+  TallySnapshot,
+} from '../types.js';
 
 /** A key that was left behind; its bytes are base64. */
 interface FailureOnWire extends Omit<KeyFailure, 'key'> {
   readonly key: string;
 }
 
-type TallyOnWire = Omit<TallySnapshot, 'failures' | 'latestFailures'> & {
+type TallyOnWire = Omit<TallySnapshot, 'failures' | 'latestFailures' | 'causes'> & {
   readonly failures: readonly FailureOnWire[];
   readonly latestFailures: readonly FailureOnWire[];
+  readonly causes: readonly CauseOnWire[];
 };
+
+interface CauseOnWire extends Omit<FailureCause, 'examples'> {
+  readonly examples: readonly string[];
+}
 
 /** How far the import of one source has come, all attempts together. */
 export interface SourceProgress {
@@ -40,6 +51,8 @@ export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly fields: object;
   readonly message: string;
+  /** People should see it, whatever the level of the log. */
+  readonly isAnnounced?: boolean;
 }
 
 /** How a job came to its end. */
@@ -73,18 +86,26 @@ export function failureOf(failure: FailureOnWire): KeyFailure {
 }
 
 export function tallyOnWire(snapshot: TallySnapshot): TallyOnWire {
-  const { failures, latestFailures } = snapshot;
+  const { failures, latestFailures, causes } = snapshot;
   return {
     ...snapshot,
+    causes: causes.map((cause) => ({
+      ...cause,
+      examples: cause.examples.map((key) => key.toString('base64')),
+    })),
     failures: failures.map(failureOnWire),
     latestFailures: latestFailures.map(failureOnWire),
   };
 }
 
 export function tallyOf(wire: TallyOnWire): TallySnapshot {
-  const { failures, latestFailures } = wire;
+  const { failures, latestFailures, causes } = wire;
   return {
     ...wire,
+    causes: causes.map((cause) => ({
+      ...cause,
+      examples: cause.examples.map((key) => Buffer.from(key, 'base64')),
+    })),
     failures: failures.map(failureOf),
     latestFailures: latestFailures.map(failureOf),
   };
@@ -108,6 +129,9 @@ export function countedBefore(
     scanned: moved + gone,
     conflicting: 0,
     failed: 0,
+    nodes: tally.nodes.map((node) => ({ ...node, unmoved: 0 })),
+    sources: tally.sources.map((source) => ({ ...source, conflicting: 0, failed: 0 })),
+    causes: [],
     failures: [],
     latestFailures: [],
   };
@@ -121,12 +145,13 @@ function atRest(tally: TallySnapshot): TallySnapshot {
 /** The counts of earlier attempts and of this one; where it stands, this one says. */
 export function addCounts(before: TallySnapshot | undefined, now: TallySnapshot): TallySnapshot {
   if (!before) return now;
-  const { progress, earlierShare, sourceKeysLeft, latestFailures } = now;
+  const { progress, earlierShare, sourceKeysLeft, latestFailures, expectedKeys } = now;
   return {
     ...joinSnapshots([before, now]),
     progress,
     earlierShare,
     sourceKeysLeft,
+    expectedKeys: expectedKeys === null ? null : before.scanned + expectedKeys,
     latestFailures: latestFailures.length > 0 ? latestFailures : before.latestFailures,
   };
 }

@@ -74,11 +74,24 @@ export class RemoteSource implements SourceView {
       retries: 0,
       redirects: 0,
       nodes: [],
+      sources: [
+        {
+          name: this.source.name,
+          moved: 0,
+          conflicting: 0,
+          failed: 0,
+          keysLeft: this.source.keys,
+          progress: this.#isDone ? 1 : 0,
+          health: { state: 'ok', sinceMs: null, why: null },
+        },
+      ],
+      causes: [],
       failures: [],
       latestFailures: [],
       progress: this.#isDone ? 1 : 0,
       earlierShare: 0,
       sourceKeysLeft: this.source.keys,
+      expectedKeys: null,
     };
   }
 }

@@ -77,7 +77,9 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
     obey(context.orders);
     context.onBegin(obey);
     told.begin();
+    const underWay = runs;
     const telling = setInterval(() => {
+      underWay.look();
       tell(news());
     }, tellEveryMs);
     try {
@@ -203,6 +205,7 @@ interface Told {
   /** Heeds what is said from the start of the run on. */
   readonly warn: (sentence: string) => void;
   readonly tell: () => void;
+  readonly announce: (sentence: string, fields: object) => void;
   readonly begin: () => void;
   readonly noteLatency: (seconds: number) => void;
   readonly take: () => Pick<JobNews, 'warnings' | 'log' | 'latencySeconds'>;
@@ -226,6 +229,9 @@ function createTold(): Told {
       error: line('error'),
     },
     tell: () => undefined,
+    announce(message, fields) {
+      log.push({ level: 'info', fields, message, isAnnounced: true });
+    },
     warn(sentence) {
       if (hasBegun) warnings.push(sentence);
     },

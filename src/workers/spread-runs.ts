@@ -42,6 +42,8 @@ interface UnderWay {
 export interface SpreadTold {
   readonly logger: Logger;
   readonly warn: (sentence: string) => void;
+  /** Takes what people should know, and the fields of its log line. */
+  readonly announce: (sentence: string, fields: object) => void;
 }
 
 /** @throws PreflightError when the sources must be imported by one process. */
@@ -50,7 +52,7 @@ export function createSpreadRuns(
   options: ImportOptions,
   soFar: JobSoFar,
   runner: JobRunner,
-  { logger, warn }: SpreadTold,
+  { logger, warn, announce }: SpreadTold,
 ): SourceRuns {
   checkSpread(soFar);
   const jobs = jobsOf(facts, options, soFar);
@@ -183,7 +185,10 @@ export function createSpreadRuns(
     }
     for (const view of viewsOf(job)) view.hear(news);
     for (const sentence of news.warnings) warn(sentence);
-    for (const { level, fields, message } of news.log) logger[level](fields, message);
+    for (const { level, fields, message, isAnnounced } of news.log) {
+      if (isAnnounced === true) announce(message, fields);
+      else logger[level](fields, message);
+    }
     if (news.latencySeconds === null) return;
     latencies.set(job, news.latencySeconds);
     const longest = Math.max(...latencies.values());
@@ -271,6 +276,9 @@ export function createSpreadRuns(
       Object.fromEntries(
         all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
       ),
+    look() {
+      // Each process looks itself.
+    },
     async run(signal) {
       const limit = pLimit(runner.atOnce);
       let lookedAtMs = performance.now();

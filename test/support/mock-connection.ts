@@ -58,6 +58,8 @@ export function mockConnection(): MockConnection {
     out,
     dataset: '',
     lost: undefined,
+    isOwed: false,
+    heardCount: 0,
     pauseCount: 0,
     unsentBytes: 0,
     readers,

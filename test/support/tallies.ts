@@ -1,7 +1,8 @@
 /** Samples, tallies and batches for the monitor's tests. */
 import { createTally, type EngineTally } from '../../src/engine/tally.js';
+import { type Standing, standingOf } from '../../src/watch/live.js';
 import type { RunFacts, Sample, Steered } from '../../src/watch/sampler.js';
-import type { Outcome, TallySnapshot } from '../../src/types.js';
+import type { Outcome, ServerHealth, TallySnapshot } from '../../src/types.js';
 import { batchOf, outcome, someKeys, sourceOf } from './batches.js';
 
 export const unsteered: Steered = {
@@ -33,11 +34,14 @@ const snapshot: TallySnapshot = {
   retries: 0,
   redirects: 0,
   nodes: [],
+  sources: [],
+  causes: [],
   failures: [],
   latestFailures: [],
   progress: 0,
   earlierShare: 0,
   sourceKeysLeft: 0,
+  expectedKeys: null,
 };
 
 /** Some seconds into a run of 1,000 keys a second that takes a hundred seconds. */
@@ -51,12 +55,29 @@ export function sampleOf(changes: Partial<Sample> & Pick<Sample, 'snapshot'>): S
     atMs: 30_000,
     status: 'running',
     facts,
-    speed: { keysPerSecond: 331_000, bytesPerSecond: 21e6, leftMs: 62_000 },
+    speed: {
+      keysPerSecond: 331_000,
+      bytesPerSecond: 21e6,
+      averageKeysPerSecond: 331_000,
+      leftMs: 62_000,
+      stalledMs: 0,
+      pausedMs: 0,
+    },
+    stall: undefined,
+    pausedMs: undefined,
     nodes: changes.snapshot.nodes.map((node) => ({ ...node, share: 0.5, keysPerSecond: 165_500 })),
+    sources: changes.snapshot.sources.map((source) => ({ ...source, keysPerSecond: 165_500 })),
     latencySeconds: 0.0004,
     ...changes,
   };
 }
+
+/** What people look at, of such a sample. */
+export function standingAt(changes: Partial<Sample> & Pick<Sample, 'snapshot'>): Standing {
+  return standingOf(sampleOf(changes), undefined);
+}
+
+export const well: ServerHealth = { state: 'ok', sinceMs: null, why: null };
 
 export function newTally(): EngineTally {
   return createTally(sourceOf(1000), 'move');

@@ -1,8 +1,10 @@
+import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatDuration } from '../../src/format.js';
 import { buildReport, type RunEnd } from '../../src/report.js';
 import { summarize } from '../../src/summary.js';
 import type { KeyFailure, TallySnapshot } from '../../src/types.js';
+import { well } from '../support/tallies.js';
 
 const snapshot: TallySnapshot = {
   startedAtMs: 1000,
@@ -15,14 +17,33 @@ const snapshot: TallySnapshot = {
   retries: 5,
   redirects: 2,
   nodes: [
-    { address: '10.0.0.1:7000', keys: 999_000, bytes: 63_000_000, inflightKeys: 3, retries: 0 },
-    { address: '10.0.0.2:7000', keys: 990, bytes: 1_000_000, inflightKeys: 0, retries: 0 },
+    {
+      address: '10.0.0.1:7000',
+      keys: 999_000,
+      bytes: 63_000_000,
+      inflightKeys: 3,
+      retries: 0,
+      unmoved: 0,
+      health: well,
+    },
+    {
+      address: '10.0.0.2:7000',
+      keys: 990,
+      bytes: 1_000_000,
+      inflightKeys: 0,
+      retries: 0,
+      unmoved: 0,
+      health: well,
+    },
   ],
+  sources: [],
+  causes: [],
   failures: [],
   latestFailures: [],
   earlierShare: 0,
   progress: 1,
   sourceKeysLeft: 0,
+  expectedKeys: null,
 };
 
 const end: RunEnd = {
@@ -58,6 +79,8 @@ describe('the report', () => {
       retries: 5,
       redirects: 2,
       version: '1.2.3',
+      startedAt: '1970-01-01T00:00:01.000Z',
+      endedAt: '1970-01-01T00:00:05.000Z',
     });
   });
 
@@ -101,11 +124,50 @@ describe('the summary', () => {
   });
 
   it('names what is left, its reasons and what to do', () => {
-    const failures = [conflict(Buffer.from('\u001b[31mred\u009b\u202e'))];
-    const text = summarize(buildReport({ ...snapshot, conflicting: 3, failures }, end));
-    expect(text).toContain('conflict  "\\u001b[31mred\\u009b\\u202e"  is there');
-    expect(text).toContain('and 2 more');
+    const { key, ...why } = conflict(Buffer.from('\u001b[31mred\u009b\u202e'));
+    const causes = [{ ...why, count: 3, examples: [key] }];
+    const text = summarize(buildReport({ ...snapshot, conflicting: 3, causes }, end));
+    expect(text).toContain('! Incomplete: 3 of 1,000,000 keys are left (a:1/0 → b:2)');
+    expect(text).toContain(
+      '3 conflict: is there\n    for example "\\u001b[31mred\\u009b\\u202e"\n',
+    );
     expect(text).toContain('--replace');
+  });
+
+  it('shows what both sides hold, and what all runs account for', () => {
+    const held = {
+      sources: { atStart: 200_000, now: 0 },
+      cluster: { atStart: 0, now: 200_000 },
+    };
+    const accounted = { keys: 200_000, of: 200_000, runs: 3 };
+    const next = 'cluster-import check --to b:2';
+    const text = summarize(buildReport(snapshot, { ...end, held, accounted, next }));
+    expect(text).toContain('source       0 keys now (200,000 at the first start)\n');
+    expect(text).toContain('cluster      200,000 keys now (0 at the first start)\n');
+    expect(text).toContain('accounted    200,000 of 200,000 keys, over 3 runs\n');
+    expect(
+      text
+        .trimEnd()
+        .endsWith(`Next: If the cluster is sound, the clients can be pointed at it:\n  ${next}`),
+    ).toBe(true);
+  });
+
+  it('leaves out what nobody could count', () => {
+    const held = { sources: { atStart: null, now: null }, cluster: { atStart: null, now: 5 } };
+    const accounted = { keys: 7, of: null, runs: 1 };
+    const text = summarize(buildReport(snapshot, { ...end, held, accounted }));
+    expect(text).toMatch(/^ {2}cluster {6}5 keys now$/m);
+    expect(text).toMatch(/^ {2}accounted {4}7 keys$/m);
+    expect(text).not.toMatch(/^ {2}source/m);
+  });
+
+  it('has the colour of its end, where colours are wanted', () => {
+    const bright = colours.createColors(true);
+    const of = (cut: RunEnd['cut'], failed = 0): string =>
+      summarize(buildReport({ ...snapshot, failed }, { ...end, cut }), bright);
+    expect(of(undefined)).toMatch(/^\u001b\[32m✓/);
+    expect(of(undefined, 1)).toMatch(/^\u001b\[33m!/);
+    expect(of({ error: 'no' })).toMatch(/^\u001b\[31m✗/);
   });
 
   it('says how to go on after a stop', () => {

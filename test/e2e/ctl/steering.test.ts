@@ -90,7 +90,7 @@ describe('the socket of a run', () => {
     const refused = (orders: unknown) => tell(socket, orders as never);
     await expect(refused(['pause'])).rejects.toThrow('Orders are one JSON object on one line.');
     await expect(refused({ rate: 'fast' })).rejects.toThrow('--rate must be from 1 to');
-    await expect(refused({ stop: true })).rejects.toThrow('There is no option named stop.');
+    await expect(refused({ halt: true })).rejects.toThrow('There is no option named halt.');
   });
 });
 
@@ -170,7 +170,7 @@ describe('a pause', () => {
       await run.output(/It will be paused as soon as it has begun\./);
       proxy.resume();
       await run.output(/Paused; SIGUSR2/);
-      expect((await ctl()).stdout).toMatch(/^paused · 0\.0 % · 0 keys/m);
+      expect((await ctl()).stdout).toMatch(/^paused · 0\.0 % · 0 of [\d,]+ keys/m);
       await ctl('resume');
       expect((await run.done).code).toBe(0);
     } finally {
@@ -208,6 +208,16 @@ describe('a pause', () => {
     expect(stderr).toMatch(/The run reads files, .*--max-source-latency is for servers\./);
   });
 
+  it('does not keep a run from being stopped by ctl', async () => {
+    const { run } = await startRun();
+    await ctl('pause');
+    expect((await ctl('stop')).code).toBe(0);
+    const { code, stdout, stderr } = await run.done;
+    expect(code).toBe(130);
+    expect(stderr).toContain('Stopping after the batches in flight (`ctl stop`).');
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'interrupted' });
+  });
+
   it('does not keep a run from being stopped', async () => {
     const { run } = await startRun();
     await ctl('pause');
@@ -232,7 +242,7 @@ describe('the limits', () => {
       sourceLatencyMs: 5,
     });
     expect(careful.limits.allowedKeys).toBeGreaterThan(0);
-    expect((await ctl()).stdout).toMatch(/^limits: 10 keys\/s · source answers within 5 ms \(\d/m);
+    expect((await ctl()).stdout).toMatch(/^limits: 10 keys\/s · source latency 5 ms \(\d/m);
     const lifted = await state('--max-source-latency', 'none', '--rate', 'none');
     expect(Object.values(lifted.limits)).toEqual([null, null, null, null]);
     expect((await run.done).code).toBe(0);
@@ -284,7 +294,7 @@ describe('which run is meant', () => {
     );
     const nobody = await ctl('--socket', join(runtime, 'nobody.sock'));
     expect(nobody.stderr).toMatch(/^cluster-import: No run answers at .*\.\n$/);
-    expect((await ctl('stop')).stderr).toMatch(/ctl takes one of .*, and not "stop"\./);
+    expect((await ctl('halt')).stderr).toMatch(/ctl takes one of .*, and not "halt"\./);
   });
 });
 

@@ -69,7 +69,7 @@ it('shows progress on standard error, and nothing but the report on standard out
   void stallAfter(proxy, 100_000);
   const words = ['--from', proxy.address, '--to', stage.cluster.seed, '--json'];
   const run = startCli([...words, '--timeout', '10m']);
-  await run.output(/\d % · [\d,]+ keys · [\d,]+ keys\/s/);
+  await run.output(/\d % · [\d,]+ of 5,000 keys · [\d,]+ keys\/s/);
   proxy.resume();
   const { code, stdout, stderr } = await run.done;
   expect(code).toBe(0);

@@ -27,23 +27,23 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
   });
   afterEach(() => proxy.stop());
 
-  it.each([40, 80, 140])('fits into %d columns, with warnings above it', async (columns) => {
-    const size = { columns, rows: 24 };
-    const { raw, lines } = await runOnTerminal(script, size, [...words, '--no-replace']);
-    const bars = lines.filter((line) => /^━*─* [\d.]+ %$/.test(line));
-    expect(bars.length).toBeGreaterThan(1);
-    expect(Math.max(...bars.map(({ length }) => length))).toBeLessThan(columns);
-    expect(lines.some((line) => line.startsWith(stage.cluster.seed))).toBe(true);
-    expect(raw).toContain('\u001b[36m');
-    // What was said stays; the view itself is gone when the report comes.
-    const said = lines.findIndex((line) => line.includes('WARNING: keys are left behind'));
-    expect(said).toBeGreaterThan(-1);
-    expect(lines.slice(said).some((line) => line.includes('━'))).toBe(true);
-    const ended = raw.indexOf('Incomplete: ');
+  it.each([40, 80, 140])(
+    'fits into %d columns, and leaves nothing behind but the report',
+    async (columns) => {
+      const size = { columns, rows: 24 };
+      const { raw, lines } = await runOnTerminal(script, size, [...words, '--no-replace']);
+      const bars = lines.filter((line) => /^━*─* [\d.]+ %$/.test(line));
+      expect(bars.length).toBeGreaterThan(1);
+      expect(Math.max(...bars.map(({ length }) => length))).toBeLessThan(columns);
+      expect(lines.some((line) => line.startsWith(stage.cluster.seed))).toBe(true);
+      expect(raw).toContain('\u001b[36m');
+      // The view itself is gone when the report comes, which has the colour of the end.
+      const ended = raw.indexOf('\u001b[33m! Incomplete: ');
 
-    expect(raw.slice(0, ended)).toMatch(/\u001b\[2K\u001b\[G\u001b\[\?2026l$/);
-    expect(raw.slice(ended)).not.toMatch(/━|\u001b/);
-  });
+      expect(raw.slice(0, ended)).toMatch(/\u001b\[2K\u001b\[G\u001b\[\?2026l$/);
+      expect(raw.slice(ended)).not.toMatch(/━|\u001b\[2K/);
+    },
+  );
 
   it('has no colours where NO_COLOR is set, and nothing at all when it is to be quiet', async () => {
     const size = { columns: 80, rows: 24 };
@@ -54,7 +54,33 @@ withTools(['script'], 'the view on a terminal', ({ script }) => {
 
     expect(plain.raw).not.toMatch(/\u001b\[[\d;]*m/);
     const quiet = await runOnTerminal(script, size, [...words, '--replace', '--quiet']);
-    expect(quiet.raw).not.toMatch(/━|\u001b/);
+    expect(quiet.raw).not.toMatch(/━|\u001b\[2K/);
+  });
+
+  it('takes keys, which pause the run, let it go on, tell how it stands, and stop it', async () => {
+    const command = [process.execPath, program, ...words, '--replace', '--max-rate', '500'].join(
+      ' ',
+    );
+    const terminal = spawn(script, ['-qefc', `stty cols 120 rows 24; ${command}`, '/dev/null'], {
+      env: { ...process.env, CI: undefined, TERM: 'xterm-256color' },
+    });
+    let raw = '';
+    terminal.stdout.on('data', (text: Buffer) => (raw += text.toString()));
+    const ended = new Promise<number | null>((resolve) => terminal.on('exit', resolve));
+    const shows = (pattern: RegExp) => waitFor(String(pattern), () => pattern.test(raw));
+    await shows(/p pause · r resume · s status · q stop/);
+    terminal.stdin.write('p');
+    await shows(/PAUSED for/);
+    raw = '';
+    terminal.stdin.write('s');
+    await shows(/paused · [\d.]+ %[^]*limits: 500 keys\/s/);
+    raw = '';
+    terminal.stdin.write('r');
+    await shows(/Going on\.[^]* left/);
+    terminal.stdin.write('q');
+    expect(await ended).toBe(130);
+    expect(raw).toContain('Stopping after the batches in flight');
+    expect(raw).toContain('! Interrupted');
   });
 
   it('is nothing that a run needs: one that is closed changes no exit code', async () => {

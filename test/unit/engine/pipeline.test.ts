@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.js';
 import { listingRecord } from '../../../src/engine/seen-keys.js';
+import { createServerStates } from '../../../src/engine/server-states.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
 import type { Batch, Keys, Outcome, Source } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
@@ -44,7 +45,14 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
   };
   const tally = createTally(source, 'move');
   await runPipeline({
-    ...{ source, tally, topology: topologyWith(16_384), record: listingRecord(10), logger: quiet },
+    ...{
+      source,
+      tally,
+      topology: topologyWith(16_384),
+      record: listingRecord(10),
+      logger: quiet,
+      states: createServerStates(quiet, ignore),
+    },
     mover: {
       name: 'relay',
       close: ignore,

@@ -112,7 +112,7 @@ describe('the tally', () => {
     tally.started(again);
     expect(tally.snapshot()).toMatchObject({ scanned: 10, nodes: [{ inflightKeys: 4 }] });
     tally.ended(again, 'relay', outcome({ moved: 1, retries: [retry(2), retry(1)] }), 5);
-    tally.givenUp(retry(2), failures(2));
+    tally.givenUp(retry(2), failures(2), 'node:7001');
     tally.leftBehind(1);
     const { scanned, moved, failed } = tally.snapshot();
     expect([scanned, moved, failed]).toEqual([9, 7, 2]);

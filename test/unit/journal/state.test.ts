@@ -10,6 +10,7 @@ const job: Job = {
   mode: 'move',
   clusterNodes: { ids: new Set(['two', 'three']), addresses: ['10.0.1.1:7000', '10.0.1.2:7000'] },
   selection: '{}',
+  held: { sourceKeys: 200_000, clusterKeys: 0 },
 };
 const good = earlierState({ clusterNodes: ['one', 'two'] });
 const changed = (change: object): string => JSON.stringify({ ...good, ...change });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createServerStates } from '../../../src/engine/server-states.js';
 import { connectionLog } from '../../../src/run/connections.js';
 import { createLogger } from '../../../src/watch/log.js';
 import { logRun } from '../../../src/watch/run-log.js';
@@ -6,6 +7,8 @@ import { createSampler, type RunFacts } from '../../../src/watch/sampler.js';
 import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import { keptLog } from '../../support/kept-log.js';
 import { facts, newTally } from '../../support/tallies.js';
+
+const quiet = { showsProgress: false, hasView: false, hasReader: false };
 
 function logged(format: 'text' | 'json', say: (logger: ReturnType<typeof createLogger>) => void) {
   let text = '';
@@ -58,7 +61,7 @@ describe('the log of a run', () => {
 
   it('names keys only at the level debug, and each class of failure once', () => {
     const kept = keptLog();
-    const log = logRun(createSampler(newTally(), facts), kept, false);
+    const log = logRun(createSampler(newTally(), facts), kept, quiet);
     log.failed(failure);
     log.failed(failure);
     const withKey = kept.lines.filter((line) => JSON.stringify(line).includes('user:42'));
@@ -70,7 +73,7 @@ describe('the log of a run', () => {
     const kept = keptLog();
     const mover = { name: 'relay' as const, reason: 'measured', measuring: true };
     const changing: RunFacts = { ...facts, mover };
-    const log = logRun(createSampler(newTally(), changing), kept, false);
+    const log = logRun(createSampler(newTally(), changing), kept, quiet);
     log.look();
     expect(kept.lines).toEqual([]);
     mover.measuring = false;
@@ -83,24 +86,49 @@ describe('the log of a run', () => {
 });
 
 describe('lost connections', () => {
-  it('are told once for a server, and so is its return', () => {
+  it('are logged once for a server, and so is its return', () => {
     const kept = keptLog();
-    const log = connectionLog(kept);
+    const told: string[] = [];
+    const states = createServerStates(kept, (sentence) => void told.push(sentence));
+    const log = connectionLog(kept, states, 'the source');
     const losses: ((error: ImportError) => void)[] = [];
     const connection = {
       address: 'a:1',
+      isOwed: true,
+      heardCount: 0,
       onLost: (callback: (error: ImportError) => void) => losses.push(callback),
     };
-    log.opened(connection);
-    log.opened(connection);
+    log.opened(connection, 'source');
+    log.opened(connection, 'source');
     for (const lose of losses) lose(new ConnectionError('a:1 closed the connection'));
-    log.opened(connection);
-    log.opened(connection);
+    expect(states.of('the source').state).toBe('away');
+    log.opened(connection, 'source');
+    log.opened(connection, 'source');
+    expect(states.of('the source').state).toBe('ok');
     log.close();
     for (const lose of losses) lose(new ConnectionError('the connection to a:1 was closed'));
     expect(kept.lines.map(([level, message]) => [level, message])).toEqual([
-      ['warn', 'lost a:1; trying again'],
+      ['warn', 'lost the source; trying again'],
+      ['info', 'a connection to a:1 was lost'],
       ['info', 'connected to a:1 again'],
     ]);
+  });
+
+  it('are no trouble where nothing was asked, as servers close what is idle', () => {
+    const kept = keptLog();
+    const states = createServerStates(kept, () => undefined);
+    let lose: (error: ImportError) => void = () => undefined;
+    connectionLog(kept, states, 'the source').opened(
+      {
+        address: 'a:1',
+        isOwed: false,
+        heardCount: 0,
+        onLost: (callback) => (lose = callback),
+      },
+      'source',
+    );
+    lose(new ConnectionError('a:1 closed the connection'));
+    expect(states.of('the source').state).toBe('ok');
+    expect(kept.lines.map(([level]) => level)).toEqual(['info']);
   });
 });

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { createSampler } from '../../../src/watch/sampler.js';
-import { speedometer } from '../../../src/watch/speed.js';
+import { createWindow, type Pace, speedometer } from '../../../src/watch/speed.js';
 import { at, endBatch, facts, newTally } from '../../support/tallies.js';
+
+const paused: Pace = {
+  isPaused: true,
+  keysPerSecond: undefined,
+  bytesPerSecond: undefined,
+  sourceLatencyMs: undefined,
+};
 
 describe('the speed', () => {
   it('of a steady run is its rate, and the time left what remains of it', () => {
@@ -9,13 +16,14 @@ describe('the speed', () => {
     for (let seconds = 1; seconds < 40; seconds++) meter.read(at(seconds), seconds * 1000);
     const speed = meter.read(at(40), 40_000);
     expect(speed.keysPerSecond).toBeCloseTo(1000);
+    expect(speed.averageKeysPerSecond).toBeCloseTo(1000);
     expect(speed.bytesPerSecond).toBeCloseTo(64_000);
     expect(speed.leftMs).toBeCloseTo(60_000);
   });
 
   it('is the same however often somebody looks', () => {
     const meter = speedometer();
-    for (let seconds = 0.2; seconds < 20; seconds += 0.2) meter.read(at(seconds), seconds * 1000);
+    for (let seconds = 0.02; seconds < 20; seconds += 0.02) meter.read(at(seconds), seconds * 1000);
     expect(meter.read(at(20), 20_000).keysPerSecond).toBeCloseTo(1000);
   });
 
@@ -25,13 +33,8 @@ describe('the speed', () => {
     expect(speedometer().read(at(60, { progress: 0 }), 60_000).leftMs).toBeUndefined();
   });
 
-  it('promises none while the run stands still, nor more than days', () => {
-    const meter = speedometer();
-    for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);
-    expect(meter.read(at(20), 21_000).leftMs).toBeGreaterThan(0);
-    expect(meter.read(at(20), 90_000).leftMs).toBeUndefined();
-    const slow = speedometer();
-    expect(slow.read(at(1, { progress: 0.01 }), 3_000_000).leftMs).toBeGreaterThan(0);
+  it('promises no more than days', () => {
+    expect(speedometer().read(at(1, { progress: 0.01 }), 3_000_000).leftMs).toBeGreaterThan(0);
     expect(speedometer().read(at(1, { progress: 0.01 }), 4_000_000).leftMs).toBeUndefined();
   });
 
@@ -41,26 +44,46 @@ describe('the speed', () => {
       meter.read(at(seconds, { progress: 0.8 + seconds / 500, earlierShare: 0.8 }), seconds * 1000);
     resumed(0.1);
     expect(resumed(1).leftMs).toBeUndefined();
+    for (let seconds = 2; seconds < 10; seconds++) resumed(seconds);
     expect(resumed(10).leftMs).toBeCloseTo(90_000);
   });
 
-  it('is none while the run is paused, and what it was before from then on', () => {
+  it('is none while the run is paused, which its average does not count', () => {
     const meter = speedometer();
     for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000);
     for (let seconds = 21; seconds <= 80; seconds++) {
-      const paused = meter.read(at(20), seconds * 1000, true);
-      expect(paused).toEqual({ keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined });
+      const speed = meter.read(at(20), seconds * 1000, paused);
+      expect(speed).toMatchObject({ keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined });
     }
-    const speed = meter.read(at(21), 81_000);
-    expect(speed.keysPerSecond).toBeCloseTo(1000);
-    expect(speed.leftMs).toBeCloseTo(79_000);
+    const { averageKeysPerSecond } = meter.read(at(21), 81_000);
+    expect(averageKeysPerSecond).toBeGreaterThan(950);
   });
 
-  it('fades to nothing when the run stalls, and never counts backwards', () => {
+  it('of values is held by their limit too', () => {
+    const meter = speedometer();
+    const pace = { ...paused, isPaused: false };
+    for (let seconds = 1; seconds <= 20; seconds++) meter.read(at(seconds), seconds * 1000, pace);
+    const slower = { ...pace, bytesPerSecond: 6400 };
+    // 80,000 keys of 64 bytes are left.
+    expect(meter.read(at(20), 20_200, slower).leftMs).toBeCloseTo(800_000);
+  });
+
+  it('never counts backwards', () => {
     const meter = speedometer();
     meter.read(at(10), 10_000);
-    expect(meter.read(at(10), 70_000).keysPerSecond).toBeLessThan(10);
-    expect(meter.read(at(0), 80_000).keysPerSecond).toBe(0);
+    expect(meter.read(at(0), 12_000).keysPerSecond).toBe(0);
+  });
+});
+
+describe('a window', () => {
+  it('tells how much a count has grown lately', () => {
+    const window = createWindow();
+    for (let second = 0; second <= 20; second++) window.note(second * 1000, second * 10);
+    expect(window.grown(5000)).toBe(50);
+    expect(window.rate(2000)).toBeCloseTo(0.01);
+    window.beginAnew();
+    window.note(21_000, 500);
+    expect(window.rate(5000)).toBeCloseTo(0.3);
   });
 });
 

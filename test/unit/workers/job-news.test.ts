@@ -7,6 +7,7 @@ import {
   tallyOnWire,
 } from '../../../src/workers/job-news.js';
 import type { TallySnapshot } from '../../../src/types.js';
+import { well } from '../../support/tallies.js';
 
 const failure = { key: Buffer.from([0xff, 0]), class: 'conflict', message: 'it has it' } as const;
 const tally: TallySnapshot = {
@@ -19,12 +20,25 @@ const tally: TallySnapshot = {
   bytes: 500,
   retries: 3,
   redirects: 1,
-  nodes: [{ address: 'a:1', keys: 10, bytes: 500, inflightKeys: 7, retries: 3 }],
+  nodes: [
+    {
+      ...{ address: 'a:1', keys: 10, bytes: 500, inflightKeys: 7, retries: 3, unmoved: 1 },
+      health: well,
+    },
+  ],
+  sources: [
+    {
+      ...{ name: 's:1/0', moved: 10, conflicting: 1, failed: 0, keysLeft: 9, progress: 0.5 },
+      health: well,
+    },
+  ],
+  causes: [{ class: 'conflict', message: 'it has it', count: 1, examples: [failure.key] }],
   failures: [failure],
   latestFailures: [failure],
   progress: 0.5,
   earlierShare: 0,
   sourceKeysLeft: 9,
+  expectedKeys: 21,
 };
 const progress: SourceProgress = {
   tally: tallyOnWire(tally),

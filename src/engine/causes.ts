@@ -1,0 +1,65 @@
+/** Keys that were left behind, by what kept them: a few lines, whatever their number. */
+import type { FailureCause, KeyFailure } from '../types.js';
+
+const keptExamples = 3;
+/** Messages with a part of their own for each key must not fill memory: what is beyond is counted by class. */
+const mostCauses = 50;
+
+export interface Causes {
+  add(failure: KeyFailure): void;
+  /** The most frequent first. */
+  all(): FailureCause[];
+}
+
+interface Counted extends FailureCause {
+  count: number;
+  readonly examples: Buffer[];
+}
+
+export function createCauses(): Causes {
+  const causes = new Map<string, Counted>();
+  return {
+    add({ class: why, message, key }) {
+      const own = nameOf(why, message);
+      const isRoom = causes.has(own) || causes.size < mostCauses;
+      const name = isRoom ? own : why;
+      let cause = causes.get(name);
+      if (!cause) {
+        cause = { class: why, message: isRoom ? message : 'other reasons', count: 0, examples: [] };
+        causes.set(name, cause);
+      }
+      cause.count++;
+      if (cause.examples.length < keptExamples) cause.examples.push(key);
+    },
+    all: () => sorted([...causes.values()].map((cause) => ({ ...cause }))),
+  };
+}
+
+/** Those of several sources as one list. */
+export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
+  const joined = new Map<string, FailureCause>();
+  for (const cause of all) {
+    const name = nameOf(cause.class, cause.message);
+    const known = joined.get(name);
+    joined.set(
+      name,
+      known
+        ? {
+            ...known,
+            count: known.count + cause.count,
+            examples: [...known.examples, ...cause.examples].slice(0, keptExamples),
+          }
+        : cause,
+    );
+  }
+  return sorted([...joined.values()]);
+}
+
+/** How often a key was tried, and how an element is called, makes no other cause. */
+function nameOf(why: string, message: string): string {
+  return `${why} ${message.replace(/after \d+ tries/, 'after tries').replace(/"(?:[^"\\]|\\.)*"/g, '"…"')}`;
+}
+
+function sorted(causes: FailureCause[]): FailureCause[] {
+  return causes.sort((one, other) => other.count - one.count);
+}
