@@ -18,10 +18,28 @@ export function element(
   return made;
 }
 
+/** A line of titles; a class stands behind a bar: `keys|number`. */
+export function titles(...all: readonly string[]): HTMLElement {
+  const cells = all.map((title) => {
+    const [text = '', className = ''] = title.split('|');
+    const cell = element('th', className, text);
+    cell.setAttribute('scope', 'col');
+    return cell;
+  });
+  return element('tr', '', ...cells);
+}
+
 export function meter(value: number, label: string): HTMLProgressElement {
   const made = document.createElement('progress');
   made.max = 1;
   made.value = value;
   made.setAttribute('aria-label', label);
   return made;
+}
+
+/** `21:14:05`, everywhere on the page. */
+export function clock(atMs: number): string {
+  const at = new Date(atMs);
+  const two = (count: number): string => String(count).padStart(2, '0');
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':');
 }

@@ -5,11 +5,12 @@
 import type { Live } from '../src/watch/live.js';
 import { createCharts } from './charts.js';
 import { showState } from './state.js';
-import { byId } from './dom.js';
+import { byId, clock } from './dom.js';
 
 const everyMs = 1000;
 const charts = createCharts({
-  throughput: byId('throughput'),
+  keys: byId('keys'),
+  bytes: byId('bytes'),
   latency: byId('latency'),
   follow: byId('follow'),
 });
@@ -25,11 +26,13 @@ async function ask(): Promise<void> {
   notice.hidden = true;
   showState(last);
   byId('follow-section').hidden = last.follow === null;
-  charts.show(last.course);
+  // A file has no clients that could wait.
+  byId('latency-section').hidden = last.course.latencyMs.every((ms) => ms === null);
+  charts.show(last);
 }
 
 function noteSilence(): void {
-  const since = new Date(answeredAtMs).toLocaleTimeString();
+  const since = clock(answeredAtMs);
   const ended = last !== undefined && last.report.status !== 'running';
   notice.textContent = ended
     ? `The run has ended; this is how it stood at ${since}.`

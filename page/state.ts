@@ -2,53 +2,142 @@
 import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../src/format.js';
 import type { Live } from '../src/watch/live.js';
 import { harmless, quoteKey } from '../src/quote.js';
-import { byId, element, meter } from './dom.js';
+import {
+  countWords,
+  formatMs,
+  healthWords,
+  latencyWords,
+  limitWords,
+  percentWords,
+  routeWords,
+  timeWords,
+  whyWords,
+} from '../src/watch/words.js';
+import { byId, clock, element, meter, titles } from './dom.js';
 
 export function showState(live: Live): void {
-  const { report, progress } = live;
-  const percent = `${(progress * 100).toFixed(1)} %`;
-  const words = {
-    move: 'moving',
-    copy: 'copying',
-    follow: 'following',
-    'dry-run': 'counting',
-  };
-  document.title = `${percent} – cluster-import`;
-  byId('route').textContent = `${words[report.mode]} ${report.from.join(', ')} → ${report.to}`;
-  const status = live.paused ? 'paused' : report.status;
+  const { report } = live;
+  const percent = percentWords(live);
+  const mood = moodOf(live);
+  document.title = `${marks[mood]}${percent} – cluster-import`;
+  document.body.dataset['mood'] = mood;
+  byId('route').textContent = routeWords(live);
+  const status = live.paused ? 'paused' : live.stalled ? 'stalled' : report.status;
   byId('status').textContent = status;
   byId('status').dataset['status'] = status;
   byId('percent').textContent = percent;
   byId('left').textContent = leftWords(live);
-  (byId('bar') as HTMLProgressElement).value = progress;
+  showBar(live);
+  showLines('limits', limitWords(live.limits).length > 0, limitLine(live));
+  showTroubles(live);
   byId('numbers').replaceChildren(...numbers(live));
+  showEnding(live);
+  showSources(live);
   byId('nodes').replaceChildren(...nodeRows(live));
   byId('balance').textContent = balance(live);
   showFailures(live);
+  showEvents(live);
   const why = live.measuring ? 'measuring which mover is faster' : report.moverReason;
   byId('mover').textContent =
     `Mover: ${report.mover} (${harmless(why)}) · cluster-import ${report.version}`;
 }
 
-function leftWords({ report, leftMs, sourceKeysLeft, paused, follow }: Live): string {
-  if (report.status !== 'running') return report.error ?? '';
-  if (follow && !hasEnd(follow))
-    return `${paused ? 'paused · ' : ''}${harmless(followWords(follow))}`;
-  const time = paused ? 'paused' : `${leftMs === null ? '–' : formatDuration(leftMs)} left`;
-  const keys = report.mode === 'move' ? ` · ${formatCount(sourceKeysLeft)} keys at the source` : '';
-  return `${time}${keys}`;
+type PageMood = 'well' | 'held' | 'waiting' | 'done' | 'left' | 'bad';
+
+/** Seen in a row of tabs. */
+const marks: Readonly<Record<PageMood, string>> = {
+  well: '',
+  held: '⏸ ',
+  waiting: '⚠ ',
+  done: '✓ ',
+  left: '! ',
+  bad: '✗ ',
+};
+
+function moodOf({ report, paused, stalled }: Live): PageMood {
+  if (report.status === 'complete') return 'done';
+  if (report.status === 'failed') return 'bad';
+  if (report.status !== 'running') return 'left';
+  if (paused) return 'held';
+  return stalled ? 'waiting' : 'well';
 }
 
-function numbers({ report, latencyMs, ...live }: Live): HTMLElement[] {
+function leftWords(live: Live): string {
+  const { report, follow, paused, leftMs, stalled, atMs } = live;
+  if (report.status !== 'running') return report.error ?? endWords(live);
+  if (follow && !hasEnd(follow)) {
+    return `${paused ? 'paused · ' : ''}${harmless(followWords(follow))}`;
+  }
+  const said = timeWords(live)?.text ?? '';
+  const isKnown = !paused && !stalled && leftMs !== null;
+  const end = isKnown ? `, until about ${clock(atMs + leftMs).slice(0, 5)}` : '';
+  const way = paused ? ' · cluster-import ctl resume' : '';
+  return `${said}${end} · ${countWords(live)}${way}`;
+}
+
+function endWords({ report }: Live): string {
+  const left = report.keys.conflicting + report.keys.failed;
+  if (left > 0) return `${formatCount(left)} of ${formatCount(report.keys.scanned)} keys are left`;
+  return report.status === 'complete' ? 'every key is accounted for' : 'stopped midway';
+}
+
+/** What arrived, and what was left behind, as parts of one bar. */
+function showBar({ progress, unmovedProgress, report }: Live): void {
+  const moved = Math.max(0, progress - unmovedProgress) * 100;
+  byId('bar').setAttribute('aria-valuenow', moved.toFixed(1));
+  byId('bar-moved').style.width = `${String(moved)}%`;
+  const unmoved = byId('bar-unmoved');
+  unmoved.style.width = `${String(unmovedProgress * 100)}%`;
+  unmoved.style.minWidth = unmovedProgress > 0 ? '4px' : '0';
+  unmoved.className = report.keys.failed > 0 ? 'bad' : 'warn';
+}
+
+function showLines(id: string, isShown: boolean, text: string): void {
+  byId(id).hidden = !isShown;
+  byId(id).textContent = text;
+}
+
+function limitLine({ limits }: Live): string {
+  return `Limits: ${limitWords(limits).join(' · ')}`;
+}
+
+function showTroubles({ nodes, sources, atMs }: Live): void {
+  const servers = [
+    ...sources.map(({ name, health }) => ({ name, health })),
+    ...nodes.map(({ address, health }) => ({ name: address, health })),
+  ].filter(({ health }) => health.state !== 'ok');
+  byId('troubles').hidden = servers.length === 0;
+  byId('troubles').replaceChildren(
+    ...servers.map(({ name, health }) => {
+      const said = healthWords(health, atMs);
+      const words = `${name} is ${said.text}: ${whyWords(name, health)}`;
+      return element('li', said.mood === 'bad' ? 'bad' : 'warn', words);
+    }),
+  );
+}
+
+function numbers(live: Live): HTMLElement[] {
+  const { report, averageKeysPerSecond } = live;
   const { keys, bytes, durationMs, retries } = report;
   const ended = report.status !== 'running';
   const seconds = Math.max(durationMs, 1) / 1000;
+  const latency = latencyWords(live);
+  const late = latency?.mood === 'bad' ? 'bad' : latency?.mood === 'waiting' ? 'warn' : '';
   const rows: [string, string, string?][] = [
     [report.mode === 'move' ? 'moved' : 'copied', formatCount(keys.moved)],
-    ['keys/s', formatCount(ended ? report.keysPerSecond : live.keysPerSecond)],
-    ['bytes/s', `${formatBytes(ended ? bytes / seconds : live.bytesPerSecond)}/s`],
+    ...(ended
+      ? [['keys/s on average', formatCount(report.keysPerSecond)] as [string, string]]
+      : ([
+          ['keys/s now', formatCount(live.keysPerSecond)],
+          ['keys/s on average', formatCount(averageKeysPerSecond)],
+        ] as [string, string][])),
+    [
+      ended ? 'bytes/s' : 'bytes/s now',
+      `${formatBytes(ended ? bytes / seconds : live.bytesPerSecond)}/s`,
+    ],
+    ['bytes', formatBytes(bytes)],
     [ended ? 'took' : 'so far', formatDuration(durationMs)],
-    ['source latency', latencyMs === null ? '–' : `${latencyMs.toFixed(1)} ms`],
+    ['source latency', live.latencyMs === null ? '–' : formatMs(live.latencyMs), late],
     ['retries', formatCount(retries)],
     ['conflicting', formatCount(keys.conflicting), keys.conflicting > 0 ? 'warn' : ''],
     ['failed', formatCount(keys.failed), keys.failed > 0 ? 'bad' : ''],
@@ -71,62 +160,133 @@ function followRows(follow: NonNullable<Live['follow']>): [string, string, strin
   ];
 }
 
-function nodeRows({ nodes }: Live): HTMLElement[] {
-  const most = Math.max(...nodes.map(({ share }) => share), 0);
-  const head = element(
-    'tr',
-    '',
-    element('th', '', 'node'),
-    element('th', 'number', 'keys'),
-    element('th', 'number', 'keys/s'),
-    element('th', 'share', 'share'),
-    ...['in flight', 'retries', 'bytes'].map((title) => element('th', 'number', title)),
+/** What both sides hold at the end, and what comes next. */
+function showEnding({ report }: Live): void {
+  const { held, accounted, next, status } = report;
+  byId('ending').hidden = status === 'running';
+  const side = (name: string, { atStart, now }: { atStart: number | null; now: number | null }) =>
+    now === null
+      ? []
+      : [
+          `${name}: ${formatCount(now)} keys now` +
+            (atStart === null ? '' : ` (${formatCount(atStart)} at the first start)`),
+        ];
+  const lines = [
+    ...(held ? [...side('Source', held.sources), ...side('Cluster', held.cluster)] : []),
+    ...(accounted
+      ? [
+          `Accounted for: ${formatCount(accounted.keys)}${accounted.of === null ? '' : ` of ${formatCount(accounted.of)}`} keys` +
+            (accounted.runs > 1 ? `, over ${formatCount(accounted.runs)} runs` : ''),
+        ]
+      : []),
+  ];
+  byId('ending').replaceChildren(
+    ...lines.map((line) => element('p', '', line)),
+    ...(next === undefined ? [] : [element('p', '', 'Next: ', element('code', '', next))]),
   );
+}
+
+function stateCell(health: Live['nodes'][number]['health'], atMs: number): HTMLElement {
+  const { text, mood } = healthWords(health, atMs);
+  return element(
+    'td',
+    mood === 'well' ? 'state good' : `state ${mood === 'bad' ? 'bad' : 'warn'}`,
+    text,
+  );
+}
+
+function showSources({ sources, atMs }: Live): void {
+  byId('sources-section').hidden = sources.length < 2;
+  const rows = sources.map((source) => {
+    const percent = `${(source.progress * 100).toFixed(1)} %`;
+    const left = source.conflicting + source.failed;
+    return element(
+      'tr',
+      '',
+      element('td', '', source.name),
+      stateCell(source.health, atMs),
+      element('td', 'number', formatCount(source.moved)),
+      element('td', 'number', formatCount(source.keysPerSecond)),
+      element('td', 'share', percent, meter(source.progress, percent)),
+      element('td', left > 0 ? 'number bad' : 'number', formatCount(left)),
+    );
+  });
+  byId('sources').replaceChildren(
+    titles('source', 'state', 'keys|number', 'keys/s|number', 'done|share', 'left behind|number'),
+    ...rows,
+  );
+}
+
+function nodeRows({ nodes, atMs }: Live): HTMLElement[] {
   const rows = nodes.map((node) => {
     const share = `${(node.share * 100).toFixed(1)} %`;
     return element(
       'tr',
       '',
       element('td', '', node.address),
+      stateCell(node.health, atMs),
       element('td', 'number', formatCount(node.keys)),
       element('td', 'number', formatCount(node.keysPerSecond)),
-      element('td', 'share', share, meter(most === 0 ? 0 : node.share / most, share)),
+      element('td', 'share', share, meter(node.share, share)),
       element('td', 'number', formatCount(node.inflightKeys)),
       element('td', 'number', formatCount(node.retries)),
+      element('td', node.unmoved > 0 ? 'number bad' : 'number', formatCount(node.unmoved)),
       element('td', 'number', formatBytes(node.bytes)),
     );
   });
-  return [head, ...rows];
+  return [
+    titles(
+      ...['node', 'state', 'keys|number', 'keys/s|number', 'share|share'],
+      ...['in flight|number', 'retries|number', 'left behind|number', 'bytes|number'],
+    ),
+    ...rows,
+  ];
 }
 
-/** What the bars mean, and how far the nodes are from equal shares. */
+/** What the shares are of, and what they would be if slots and keys were spread evenly. */
 function balance({ nodes }: Live): string {
-  const shares = nodes.map(({ share }) => share * 100);
-  if (shares.length < 2 || Math.max(...shares) === 0) return '';
-  const [most, least] = [Math.max(...shares), Math.min(...shares)].map((share) => share.toFixed(1));
-  const even = (100 / shares.length).toFixed(1);
-  return `bars: shares of all keys so far, ${least ?? ''} to ${most ?? ''} %; equal ones would be ${even} %`;
+  if (nodes.length < 2) return '';
+  return `share of the keys so far; an even one is ${(100 / nodes.length).toFixed(1)} %`;
 }
 
-/** The newest first: people who look on want to know what goes wrong now. */
-function showFailures({ report, latestFailures }: Live): void {
-  const { keys } = report;
-  const failures = latestFailures.toReversed();
+/** By cause: the keys themselves are in the report. */
+function showFailures({ report }: Live): void {
+  const { keys, causes = [] } = report;
   const total = keys.conflicting + keys.failed;
-  byId('failures-section').hidden = failures.length === 0;
-  byId('failure-count').textContent =
-    total > failures.length
-      ? `the latest ${formatCount(failures.length)} of ${formatCount(total)}`
-      : formatCount(total);
-  const head = ['why', 'key', 'in words'].map((title) => element('th', '', title));
-  const rows = failures.map((failure) =>
+  byId('failures-section').hidden = causes.length === 0;
+  byId('failure-count').textContent = formatCount(total);
+  const rows = causes.map(({ class: why, count, message, examples }) =>
     element(
       'tr',
       '',
-      element('td', 'class', failure.class),
-      element('td', 'key', quoteKey(failure, 500)),
-      element('td', '', harmless(failure.message)),
+      element('td', `class ${why === 'conflict' ? 'warn' : 'bad'}`, why),
+      element('td', 'number', formatCount(count)),
+      element('td', '', harmless(message)),
+      element('td', 'key', ...examples.map((key) => element('div', '', quoteKey(key, 200)))),
     ),
   );
-  byId('failures').replaceChildren(element('tr', '', ...head), ...rows);
+  byId('failures').replaceChildren(
+    titles('class', 'keys|number', 'reason', 'for example'),
+    ...rows,
+  );
+  byId('advice').textContent =
+    keys.conflicting > 0
+      ? 'Conflicting keys are as they were on both sides: run again with --replace to let the source win, or delete them on one side.'
+      : 'Failed keys are where they were: remove the cause, then run the same command again.';
+}
+
+/** The newest first. */
+function showEvents({ events }: Live): void {
+  byId('events-section').hidden = events.length === 0;
+  const rows = events
+    .toReversed()
+    .map(({ atMs, kind, text }) =>
+      element(
+        'tr',
+        '',
+        element('td', 'class', clock(atMs)),
+        element('td', kind === 'trouble' ? 'bad' : '', harmless(text)),
+      ),
+    );
+  byId('events').replaceChildren(titles('at', 'what'), ...rows);
 }
