@@ -255,13 +255,13 @@ function showFailures({ report }: Live): void {
   const total = keys.conflicting + keys.failed;
   byId('failures-section').hidden = causes.length === 0;
   byId('failure-count').textContent = formatCount(total);
-  const rows = causes.map(({ class: why, count, message, examples }) =>
+  const rows = causes.map(({ from, class: why, count, message, examples }) =>
     element(
       'tr',
       '',
       element('td', `class ${why === 'conflict' ? 'warn' : 'bad'}`, why),
       element('td', 'number', formatCount(count)),
-      element('td', '', harmless(message)),
+      element('td', '', from === undefined ? harmless(message) : `${from}: ${harmless(message)}`),
       element('td', 'key', ...examples.map((key) => element('div', '', quoteKey(key, 200)))),
     ),
   );

@@ -135,6 +135,8 @@ export interface ReportedFailure extends ReportedKey {
 
 /** Keys that were left behind for one and the same reason. */
 export interface ReportedCause {
+  /** `host:port/db`; only when there are several sources. */
+  readonly from?: string;
   readonly class: FailureClass;
   /** The message of the first of them. */
   readonly message: string;
@@ -198,7 +200,9 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
       .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true })),
     failures: snapshot.failures.map(reportedFailure),
-    ...(snapshot.causes.length > 0 && { causes: reportedCauses(snapshot.causes) }),
+    ...(snapshot.causes.length > 0 && {
+      causes: reportedCauses(snapshot.causes, end.from.length > 1),
+    }),
     retries: snapshot.retries,
     redirects: snapshot.redirects,
     version,
@@ -254,8 +258,9 @@ export function reportedFailure({
   return { ...reportedKey(key), class: failureClass, message };
 }
 
-function reportedCauses(causes: readonly FailureCause[]): ReportedCause[] {
-  return causes.map(({ class: why, message, count, examples }) => ({
+function reportedCauses(causes: readonly FailureCause[], several: boolean): ReportedCause[] {
+  return causes.map(({ from, class: why, message, count, examples }) => ({
+    ...(several && { from }),
     class: why,
     message,
     count,

@@ -272,12 +272,13 @@ function causes({ causes: all = [] }: Report, { yellow, red }: Colors): string {
 }
 
 function causeLines(
-  { class: why, count, message, examples }: ReportedCause,
+  { from, class: why, count, message, examples }: ReportedCause,
   paint: Formatter,
 ): string {
   const keys = examples.map((key) => quoteKey(key, shownKeyLength)).join(', ');
   const word = count > examples.length ? 'for example ' : '';
-  return `  ${paint(`${formatCount(count)} ${why}`)}: ${harmless(message)}\n    ${word}${keys}`;
+  const of = from === undefined ? '' : ` of ${from}`;
+  return `  ${paint(`${formatCount(count)} ${why}${of}`)}: ${harmless(message)}\n    ${word}${keys}`;
 }
 
 function advice(report: Report): string {

@@ -180,6 +180,8 @@ export interface KeyFailure {
 
 /** Keys that were left behind for one and the same reason. */
 export interface FailureCause {
+  /** Which source's keys they are: `host:port/db`. */
+  readonly from: string;
   readonly class: FailureClass;
   /** The message of the first of them. */
   readonly message: string;

@@ -28,8 +28,20 @@ export interface SurveyedNode {
   readonly state: string;
   /** A replica's link to its master; undefined: it is a master. */
   readonly masterLink: string | undefined;
+  /** How far it has come in the stream of changes, in bytes: what it has sent, or as a replica received. */
+  readonly streamOffset: number | undefined;
+  /** `Redis 7.0.15`; undefined: it could not be asked. */
+  readonly product: string | undefined;
+  readonly keys: number | undefined;
+  readonly memory: MemoryUse | undefined;
   /** Keys in slots that are others' by its own account. */
   readonly strays: readonly StrayCount[];
+}
+
+export interface MemoryUse {
+  readonly usedBytes: number;
+  /** `maxmemory`; null: there is none. */
+  readonly limitBytes: number | null;
 }
 
 export interface Survey {
@@ -88,6 +100,8 @@ async function ask(
     const view = await readLines(control);
     const own = ownLine(view);
     const info = await control.info('replication');
+    const memory = await control.info('memory');
+    const limitBytes = Number(memory.get('maxmemory') ?? 0);
     const state = /cluster_state:(\w+)/.exec(String(await control.call('CLUSTER', 'INFO')));
     const isMaster = own !== undefined && own.masterId === undefined;
     return {
@@ -97,6 +111,13 @@ async function ask(
       trouble: undefined,
       state: state?.[1] ?? 'unknown',
       masterLink: info.get('master_link_status'),
+      streamOffset: Number(info.get('slave_repl_offset') ?? info.get('master_repl_offset') ?? 0),
+      product: productOf(await control.info('server')),
+      keys: Number(await control.call('DBSIZE')),
+      memory: {
+        usedBytes: Number(memory.get('used_memory') ?? 0),
+        limitBytes: limitBytes > 0 ? limitBytes : null,
+      },
       strays: isMaster ? await countStrays(endpoint, own, timeoutMs) : [],
     };
   } catch (error) {
@@ -113,11 +134,21 @@ async function ask(
       trouble: `${flags.has('myself') ? error.message : error.message.replace(', or correct --to', '')}${hint}`,
       state: 'unknown',
       masterLink: undefined,
+      streamOffset: undefined,
+      product: undefined,
+      keys: undefined,
+      memory: undefined,
       strays: [],
     };
   } finally {
     control?.close();
   }
+}
+
+/** `Valkey 9.1.2` */
+function productOf(info: ReadonlyMap<string, string>): string {
+  const valkey = info.get('valkey_version');
+  return valkey === undefined ? `Redis ${info.get('redis_version') ?? ''}` : `Valkey ${valkey}`;
 }
 
 interface StrayCount {

@@ -1,8 +1,10 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
+import colours from 'picocolors';
 import { clusterAccessRows } from '../access.js';
 import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
 import { cliRows } from '../options.js';
+import { screenOf } from '../watch/screen.js';
 import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
 
@@ -52,7 +54,8 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger,
     stderr: process.stderr,
   });
-  process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeCheck(report));
+  const palette = colours.createColors(screenOf(process.stdout).hasColours);
+  process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeCheck(report, palette));
   if (stop.exitCode !== undefined) return stop.exitCode;
   const { conflict, error } = report.fixed ?? {};
   return report.status === 'sound' && !conflict && error === undefined ? 0 : 1;

@@ -16,7 +16,8 @@ interface Counted extends FailureCause {
   readonly examples: Buffer[];
 }
 
-export function createCauses(): Causes {
+/** @param from the source whose keys they are. */
+export function createCauses(from: string): Causes {
   const causes = new Map<string, Counted>();
   return {
     add({ class: why, message, key }) {
@@ -25,7 +26,8 @@ export function createCauses(): Causes {
       const name = isRoom ? own : why;
       let cause = causes.get(name);
       if (!cause) {
-        cause = { class: why, message: isRoom ? message : 'other reasons', count: 0, examples: [] };
+        const words = isRoom ? message : 'other reasons';
+        cause = { from, class: why, message: words, count: 0, examples: [] };
         causes.set(name, cause);
       }
       cause.count++;
@@ -35,11 +37,11 @@ export function createCauses(): Causes {
   };
 }
 
-/** Those of several sources as one list. */
+/** Those of several sources, or of several attempts at one, as one list. */
 export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
   const joined = new Map<string, FailureCause>();
   for (const cause of all) {
-    const name = nameOf(cause.class, cause.message);
+    const name = `${cause.from} ${nameOf(cause.class, cause.message)}`;
     const known = joined.get(name);
     joined.set(
       name,

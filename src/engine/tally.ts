@@ -59,7 +59,7 @@ export function createTally(
   const nodes = new Map<string, NodeCounts>();
   const failures: KeyFailure[] = [];
   const latest = latestOf<KeyFailure>(keptFailures);
-  const causes = createCauses();
+  const causes = createCauses(source.name);
   const batchListeners: ((event: BatchEvent) => void)[] = [];
   const failureListeners: ((failure: KeyFailure) => void)[] = [];
   const sum = {

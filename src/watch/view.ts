@@ -170,10 +170,11 @@ function causeLines({ report }: Standing, width: number, colours: Colors): strin
 }
 
 /** `132,968 unavailable: connection refused, for example "k:1", "k:2"` */
-export function causeWords({ class: why, count, message, examples }: ReportedCause): string {
+export function causeWords({ from, class: why, count, message, examples }: ReportedCause): string {
+  const of = from === undefined ? '' : ` of ${from}`;
   const keys = examples.map((key) => quoteKey(key, shownKeyLength)).join(', ');
   const word = count > examples.length ? 'for example ' : '';
-  return `${formatCount(count)} ${why}: ${harmless(message)} – ${word}${keys}`;
+  return `${formatCount(count)} ${why}${of}: ${harmless(message)} – ${word}${keys}`;
 }
 
 const columns: readonly Column<Row>[] = [

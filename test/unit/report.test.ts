@@ -125,7 +125,7 @@ describe('the summary', () => {
 
   it('names what is left, its reasons and what to do', () => {
     const { key, ...why } = conflict(Buffer.from('\u001b[31mred\u009b\u202e'));
-    const causes = [{ ...why, count: 3, examples: [key] }];
+    const causes = [{ ...why, from: 's:1/0', count: 3, examples: [key] }];
     const text = summarize(buildReport({ ...snapshot, conflicting: 3, causes }, end));
     expect(text).toContain('! Incomplete: 3 of 1,000,000 keys are left (a:1/0 → b:2)');
     expect(text).toContain(

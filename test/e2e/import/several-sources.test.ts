@@ -99,7 +99,7 @@ it('tells of names that several have, before and after', async () => {
   expect(dry.stdout).toMatch(/--key-prefix '\{from\}\/\{db\}:'/);
   const { code, stdout } = await runCli([...endpoints(), '--quiet']);
   expect(code).toBe(1);
-  expect(stdout).toMatch(/^ {2}conflict {2}"same" {2}127\.0\.0\.1:\d+\/0 {2}/m);
+  expect(stdout).toMatch(/^ {2}1 conflict of 127\.0\.0\.1:\d+\/0: .*\n {4}"same"$/m);
   expect(stdout).toMatch(/Conflicting keys: where several sources have one, .*--key-prefix/);
 });
 

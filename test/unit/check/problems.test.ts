@@ -23,6 +23,10 @@ function surveyOf(byA: string, byB: string): Survey {
     trouble: undefined,
     state: 'ok',
     masterLink: undefined,
+    streamOffset: undefined,
+    product: undefined,
+    keys: undefined,
+    memory: undefined,
     strays: [],
   }));
   return { seed: '10.0.0.1:7000', lines: views[0] ?? [], nodes };

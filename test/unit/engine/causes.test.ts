@@ -10,7 +10,7 @@ const failure = (key: string, message: string, why: KeyFailure['class'] = 'unava
 
 describe('causes', () => {
   it('count what was left behind by its reason, the most frequent first, with some examples', () => {
-    const causes = createCauses();
+    const causes = createCauses('s:1/0');
     causes.add(failure('c', 'is there', 'conflict'));
     for (let nth = 0; nth < 5; nth++) {
       causes.add(failure(String(nth), `a:1 refused; given up after ${String(nth)} tries`));
@@ -25,14 +25,14 @@ describe('causes', () => {
   });
 
   it('are one where only the name of an element differs', () => {
-    const causes = createCauses();
+    const causes = createCauses('s:1/0');
     causes.add(failure('a', 'field "one" differs', 'differs'));
     causes.add(failure('b', 'field "two \\" more" differs', 'differs'));
     expect(causes.all()).toHaveLength(1);
   });
 
   it('stay few, whatever the messages are', () => {
-    const causes = createCauses();
+    const causes = createCauses('s:1/0');
     for (let nth = 0; nth < 10_000; nth++) causes.add(failure('k', `no ${String(nth)}`, 'other'));
     const all = causes.all();
     expect(all.length).toBeLessThanOrEqual(51);
@@ -41,8 +41,15 @@ describe('causes', () => {
   });
 
   it('of several sources are added up', () => {
-    const one = { class: 'oom', message: 'full', count: 2, examples: [Buffer.from('a')] } as const;
+    const one = {
+      from: 's:1/0',
+      class: 'oom',
+      message: 'full',
+      count: 2,
+      examples: [Buffer.from('a')],
+    } as const;
     const other = { ...one, count: 5, examples: [Buffer.from('b')] };
+    expect(joinCauses([one, { ...other, from: 's:2/0' }])).toHaveLength(2);
     const [joined] = joinCauses([one, other]);
     expect(joined).toMatchObject({ count: 7, examples: [Buffer.from('a'), Buffer.from('b')] });
   });

@@ -64,7 +64,9 @@ describe('events', () => {
   });
 
   it('are the first keys that are left behind, and the mover', () => {
-    const causes = [{ class: 'conflict', message: 'is there', count: 1, examples: [] }] as const;
+    const causes = [
+      { from: 's:1/0', class: 'conflict', message: 'is there', count: 1, examples: [] },
+    ] as const;
     const migrate = { name: 'migrate', reason: 'faster' } as const;
     expect(
       found({}, { snapshot: at(1, { causes }) }, { facts: { ...facts, mover: migrate } }),

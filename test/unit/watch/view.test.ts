@@ -20,7 +20,7 @@ const nodes: readonly NodeTally[] = Array.from({ length: 3 }, (_, nth) => ({
   health: well,
 }));
 const conflict = { key: Buffer.from('user:42'), class: 'conflict', message: 'is there' } as const;
-const causes = [{ ...conflict, count: 2, examples: [conflict.key] }];
+const causes = [{ ...conflict, from: 's:1/0', count: 2, examples: [conflict.key] }];
 const size = { columns: 140, rows: 40 };
 const running = standingAt({ snapshot: at(30, { moved: 1_234_567, nodes, expectedKeys: 4e6 }) });
 const troubled = standingAt({
@@ -213,7 +213,13 @@ describe('the view', () => {
 
   it('lets no key and no server write to the terminal', () => {
     const key = Buffer.from('\u001b[31mred\u202e');
-    const cause = { class: 'other', message: 'a\u001b[2Jb', count: 1, examples: [key] } as const;
+    const cause = {
+      from: 's:1/0',
+      class: 'other',
+      message: 'a\u001b[2Jb',
+      count: 1,
+      examples: [key],
+    } as const;
     const text = viewOf({ snapshot: at(1, { failed: 1, causes: [cause] }) });
 
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);

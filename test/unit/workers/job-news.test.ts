@@ -32,7 +32,9 @@ const tally: TallySnapshot = {
       health: well,
     },
   ],
-  causes: [{ class: 'conflict', message: 'it has it', count: 1, examples: [failure.key] }],
+  causes: [
+    { from: 's:1/0', class: 'conflict', message: 'it has it', count: 1, examples: [failure.key] },
+  ],
   failures: [failure],
   latestFailures: [failure],
   progress: 0.5,
