@@ -4,46 +4,154 @@
  */
 import { open } from 'node:fs/promises';
 import { messageOf, UsageError } from '../errors.js';
-import type { AssessReport } from './assess-report.js';
-import { headline, sectionsOf } from './sections.js';
+import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { nameOf } from '../redis/server.js';
+import type { AssessReport, Finding } from './assess-report.js';
+import { percent } from './findings.js';
+import { headline, type Section, sectionsOf } from './sections.js';
 
 const style = `
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff }
-  h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
-  table { border-collapse: collapse; width: 100% }
-  td { border-top: 1px solid #d8dee6; padding: .3rem .8rem .3rem 0; vertical-align: top }
-  td:first-child:not(.long) { white-space: nowrap }
-  td:first-child { font-weight: 600 }
-  div { overflow-x: auto }
-  td.long { overflow-wrap: anywhere; min-width: 16rem }
-  footer { margin-top: 2rem; color: #667 }
-  @media (prefers-color-scheme: dark) { body { color: #dde4ec; background: #14191f } td { border-color: #303a46 } }
+  :root { --paper: #f6f7f9; --card: #fff; --ink: #16202c; --faint: #5d6b7c; --rule: #dfe4ea; --bar: #0b6bcb; --good: #177245; --warn: #9a5b00; --bad: #c0262d }
+  @media (prefers-color-scheme: dark) { :root { --paper: #10151b; --card: #182029; --ink: #e6ebf1; --faint: #93a1b1; --rule: #2a3542; --bar: #5aa9f5; --good: #4cc38a; --warn: #f0b35b; --bad: #ff7b7b } }
+  * { box-sizing: border-box }
+  body { font: 15px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums; max-width: 70rem; margin: 0 auto; padding: 1rem; color: var(--ink); background: var(--paper) }
+  section, details { margin: 1rem 0; padding: 1rem; border: 1px solid var(--rule); border-radius: .6rem; background: var(--card) }
+  .verdict { border-left: .5rem solid var(--mood) } .verdict h1 { margin: 0; font-size: 1.5rem; color: var(--mood) } .verdict p { margin: .25rem 0 0; overflow-wrap: anywhere }
+  .can-move { --mood: var(--good) } .cannot-move { --mood: var(--bad) } .undecided { --mood: var(--warn) }
+  dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: 1rem; margin: 1rem 0 0 } dt, small, footer { color: var(--faint) } dd { margin: 0; font-size: 1.4rem }
+  h2 { margin: 0 0 .5rem; font-size: 1.05rem } summary { font-weight: 600; cursor: pointer } ol { margin: 0; padding-left: 1.5rem } li { margin: .4rem 0; overflow-wrap: anywhere }
+  .badge { padding: 0 .5rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .85rem; white-space: nowrap } .blocking { color: var(--bad) } .open { color: var(--warn) } .note { color: var(--faint) }
+  .chart { display: grid; grid-template-columns: minmax(4rem, max-content) 1fr max-content; gap: .3rem .8rem; align-items: center } .chart span { overflow-wrap: anywhere }
+  .bar { height: .7rem; border-radius: .35rem; background: var(--bar); min-width: 2px }
+  .scroll { overflow-x: auto; margin-top: .5rem } table { border-collapse: collapse; width: 100% }
+  td { border-top: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; vertical-align: top } td:first-child:not(.long) { white-space: nowrap } td.long { overflow-wrap: anywhere; min-width: 16rem }
+  td.number { text-align: right; white-space: nowrap }
 `;
 
+const titles = {
+  'can-move': '✓ Can move',
+  'cannot-move': '✗ Can’t move as it is',
+  undecided: '? Undecided',
+};
+
 function assessPage(report: AssessReport): string {
-  const sections = sectionsOf(report).map(({ title, rows }) => {
-    const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
-    return `<h2>${escaped(title)}</h2>\n<div><table>\n${lines.join('\n')}\n</table></div>`;
-  });
-  const title = escaped(headline(report));
+  const { status, from, to, takenAt, source, version } = report;
+  const title = `${titles[status]}: ${from}`;
+  const details = sectionsOf(report).filter((section) => section.title !== 'Findings');
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${escaped(title)}</title>
 <style>${style}</style>
-<h1>${title}</h1>
-<p>As of ${escaped(report.takenAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'))}</p>
-${sections.join('\n')}
-<footer>cluster-import ${escaped(report.version)}</footer>
+<main>
+<section class="verdict ${status}">
+<h1>${titles[status]}</h1>
+<p>${escaped(headline(report))}</p>
+<p><small>${escaped(nameOf(source))}, as of ${escaped(takenAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'))}${to === undefined ? '' : escaped(`, into ${to}`)}</small></p>
+<dl>${figures(report)}</dl>
+</section>
+${toDo(report)}
+${charts(report)}
+${details.map(folded).join('\n')}
+</main>
+<footer>cluster-import ${escaped(version)}</footer>
 </html>
 `;
 }
 
-/** Only long text may break within words: what is short stays legible. */
+/** What somebody who has to decide asks first. */
+function figures({ data, plan, findings }: AssessReport): string {
+  const keys = data.databases.reduce((sum, database) => sum + database.keys, 0);
+  const blocking = findings.filter((finding) => finding.blocking).length;
+  const time = plan?.estimate && formatDuration(plan.estimate.durationMs);
+  return [
+    ['keys', formatCount(keys)],
+    ['memory of the keys', `about ${formatBytes(keys * data.meanBytes)}`],
+    time === undefined
+      ? ['databases', formatCount(data.databases.length)]
+      : ['time of an import', `about ${time}`],
+    ['to be changed first', formatCount(blocking)],
+  ]
+    .map(
+      ([term = '', value = '']) => `<div><dt>${escaped(term)}</dt><dd>${escaped(value)}</dd></div>`,
+    )
+    .join('');
+}
+
+/** The findings, what blocks first. */
+function toDo({ findings }: AssessReport): string {
+  if (findings.length === 0) return '';
+  const rank = ({ blocking, open }: Finding): number => (blocking ? 0 : open === true ? 1 : 2);
+  const items = [...findings]
+    .sort((one, other) => rank(one) - rank(other))
+    .map((finding) => {
+      const [kind, word] = (
+        [
+          ['blocking', 'change first'],
+          ['open', 'not known'],
+          ['note', 'to know'],
+        ] as const
+      )[rank(finding)] ?? ['note', 'to know'];
+      return `<li><span class="badge ${kind}">${word}</span> ${escaped(finding.message)}</li>`;
+    });
+  return `<section>\n<h2>What to do</h2>\n<ol>\n${items.join('\n')}\n</ol>\n</section>`;
+}
+
+/** What people would rather look at than read. */
+function charts({ data, nodes = [] }: AssessReport): string {
+  const types = data.types.map(({ type, share }) => ({ name: type, share, text: percent(share) }));
+  const sizes = data.types.flatMap(({ type, share, meanBytes }) =>
+    meanBytes === undefined
+      ? []
+      : [{ name: type, share: share * meanBytes, text: `${formatBytes(meanBytes)} a key` }],
+  );
+  const placed = nodes.map(({ address, share, expectedBytes }) => ({
+    name: address,
+    share,
+    text: `${percent(share)}, about ${formatBytes(expectedBytes)}`,
+  }));
+  const slots = data.loadedSlots.map(({ slot, share, shape }) => ({
+    name: `slot ${String(slot)}`,
+    share,
+    text: `${percent(share)}: ${shape}`,
+  }));
+  return [
+    chart('Keys by type', types),
+    chart('Memory by type', sizes),
+    chart('Keys by node', placed),
+    chart('Slots that hold far more than others', slots),
+  ].join('\n');
+}
+
+interface ChartBar {
+  readonly name: string;
+  readonly share: number;
+  readonly text: string;
+}
+
+function chart(title: string, bars: readonly ChartBar[]): string {
+  if (bars.length === 0) return '';
+  const most = Math.max(...bars.map(({ share }) => share), Number.MIN_VALUE);
+  const rows = bars.map(({ name, share, text }) => {
+    const width = ((share / most) * 100).toFixed(1);
+    return `<span>${escaped(name)}</span><div><div class="bar" style="width:${width}%"></div></div><span>${escaped(text)}</span>`;
+  });
+  return `<section>\n<h2>${escaped(title)}</h2>\n<div class="chart">\n${rows.join('\n')}\n</div>\n</section>`;
+}
+
+function folded({ title, rows }: Section): string {
+  const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
+  const label = escaped(title);
+  return `<details>\n<summary>${label}</summary>\n<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>\n${lines.join('\n')}\n</table></div>\n</details>`;
+}
+
+/** Only long text may break within words: what is short stays legible. Numbers stand below one another. */
 function cellOf(text: string): string {
-  const isLong = text.length > 24;
-  return `<td${isLong ? ' class="long"' : ''}>${escaped(text)}</td>`;
+  const kind =
+    text.length > 24 ? 'long' : /^[\d,.]+(?:×| [kKMG]?B| %)?$/.test(text) ? 'number' : '';
+  return `<td${kind === '' ? '' : ` class="${kind}"`}>${escaped(text)}</td>`;
 }
 
 function escaped(text: string): string {

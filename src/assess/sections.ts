@@ -1,4 +1,6 @@
 /** An assessment in sections of rows, which its text and its page both show. */
+import colours from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
 import { nameOf } from '../redis/server.js';
@@ -173,23 +175,73 @@ function planRows({ mover, reason, ways = [], estimate }: Plan): readonly (reado
       ? [
           [
             'time',
-            `very roughly ${formatDuration(estimate.durationMs)}: ${String(timesReading)} times what reading takes, of which ${formatCount(estimate.values)} values (${formatBytes(estimate.bytes)}) were read in ${formatDuration(estimate.measuredMs)}; far or busy nodes take longer`,
+            `about ${formatDuration(estimate.durationMs)} (estimated as ${String(timesReading)} times what reading takes; ${formatCount(estimate.values)} values of ${formatBytes(estimate.bytes)} were read in ${formatDuration(estimate.measuredMs)}; slower with distant or busy nodes)`,
           ],
         ]
       : []),
   ];
 }
 
-export function summarizeAssess(report: AssessReport): string {
-  const sections = sectionsOf(report).map(({ title, rows }) => {
-    const columns = Math.max(...rows.map((row) => row.length));
-    const widths = Array.from({ length: columns }, (_, at) =>
-      Math.min(60, Math.max(...rows.map((row) => row[at]?.length ?? 0))),
-    );
-    const lines = rows.map((row) =>
-      `  ${row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),
-    );
-    return `${title}\n${lines.join('\n')}\n`;
+const narrowest = 60;
+const plain = colours.createColors(false);
+
+/** @param columns how wide lines may be; findings are wrapped, and tables are not. */
+export function summarizeAssess(
+  report: AssessReport,
+  palette: Colors = plain,
+  columns = Infinity,
+): string {
+  const paint = {
+    'can-move': palette.green,
+    'cannot-move': palette.red,
+    undecided: palette.yellow,
+  };
+  const sections = sectionsOf(report).map((section) => {
+    const lines =
+      section.title === 'Findings'
+        ? findingLines(report, palette, Math.max(narrowest, columns - 1))
+        : tableLines(section);
+    return `${palette.bold(section.title)}\n${lines.join('\n')}\n`;
   });
-  return [`${headline(report)}\n`, ...sections].join('\n');
+  const marks = { 'can-move': '✓', 'cannot-move': '✗', undecided: '?' };
+  const verdict = paint[report.status](`${marks[report.status]} ${headline(report)}`);
+  return [`${verdict}\n`, ...sections].join('\n');
+}
+
+function tableLines({ rows }: Section): string[] {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, at) =>
+    Math.min(60, Math.max(...rows.map((row) => row[at]?.length ?? 0))),
+  );
+  return rows.map((row) =>
+    `  ${row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),
+  );
+}
+
+function findingLines(
+  { findings }: AssessReport,
+  { red, yellow, dim }: Colors,
+  width: number,
+): string[] {
+  return findings.flatMap(({ blocking, open, message }) => {
+    const word = blocking ? 'blocking' : open ? 'not known' : 'note';
+    const paint = blocking ? red : open ? yellow : dim;
+    const [first = '', ...rest] = wrapped(message, width - 13);
+    return [
+      `  ${paint(word.padEnd(9))}  ${first}`,
+      ...rest.map((line) => `${' '.repeat(13)}${line}`),
+    ];
+  });
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }

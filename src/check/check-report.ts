@@ -34,7 +34,7 @@ export interface CheckReport {
 }
 
 /** What is null could not be asked. */
-export interface CheckedNode {
+interface CheckedNode {
   readonly address: string;
   readonly role: 'master' | 'replica' | 'unknown';
   readonly slots: number;

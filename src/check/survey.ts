@@ -38,7 +38,7 @@ export interface SurveyedNode {
   readonly strays: readonly StrayCount[];
 }
 
-export interface MemoryUse {
+interface MemoryUse {
   readonly usedBytes: number;
   /** `maxmemory`; null: there is none. */
   readonly limitBytes: number | null;

@@ -1,9 +1,11 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
+import colours from 'picocolors';
 import { accessRows } from '../access.js';
 import { runAssess } from '../commands/assess.js';
 import { assessRows, readAssessOptions } from '../commands/assess/assess-options.js';
 import { summarizeAssess } from '../assess/sections.js';
 import { cliRows } from '../options.js';
+import { screenOf } from '../watch/screen.js';
 import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
 
@@ -46,6 +48,11 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger,
     onWatch: (sentence) => process.stderr.write(`${sentence}\n`),
   });
-  process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeAssess(report));
+  const screen = screenOf(process.stdout);
+  const palette = colours.createColors(screen.hasColours);
+  const width = screen.isTerminal ? screen.columns : undefined;
+  process.stdout.write(
+    asJson ? `${JSON.stringify(report)}\n` : summarizeAssess(report, palette, width),
+  );
   return report.status === 'can-move' ? 0 : 1;
 }

@@ -274,5 +274,8 @@ it('tells of the data, and where it would go', async () => {
   const page = await readFile(file, 'utf8');
   expect(page).toContain('{tag}:list:&#60;n&#62;');
   expect(page).toContain(report.takenAt.slice(0, 10));
+  expect(page).toContain('<h1>✗ Can’t move as it is</h1>');
+  expect(page).toContain('<h2>What to do</h2>');
+  expect(page).toMatch(/<details>[^]*<summary>Databases/);
   expect(page).not.toMatch(/<script|src=|href=/);
 });
