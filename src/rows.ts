@@ -323,7 +323,9 @@ function measure(
       if (Number.isSafeInteger(amount) && amount >= min && amount <= max) return amount;
       const end = max === Number.MAX_SAFE_INTEGER ? `${unit} up` : ` to ${String(max)}${unit}`;
       const range = `from ${String(min)}${end}`;
-      throw new UsageError(`${flagName(words)} must be ${range}, written as ${examples}.`);
+      throw new UsageError(
+        `${flagName(words)} must be ${range}, written as ${examples}, and not ${quoted(value)}.`,
+      );
     },
   };
 }
@@ -336,4 +338,14 @@ function inUnits(value: unknown, units: Readonly<Record<string, number>>): numbe
 function readText(value: unknown, name: string): string {
   if (typeof value === 'string' && value !== '') return value;
   throw new UsageError(`${name} is empty: give it a value.`);
+}
+
+const shownLength = 40;
+
+/** What was given, made harmless and short. */
+function quoted(value: unknown): string {
+  const text =
+    typeof value === 'string' || typeof value === 'number' ? String(value) : typeof value;
+  const plain = text.replace(/[^\u0020-\u007e]/g, '?');
+  return JSON.stringify(plain.length > shownLength ? `${plain.slice(0, shownLength)}…` : plain);
 }

@@ -17,6 +17,7 @@ import { screenOf } from '../watch/screen.js';
 import type { JobOptions, PatienceOptions, WatchingOptions } from '../options.js';
 import type { Extremes, Report } from '../report.js';
 import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
+import { findRuns } from '../watch/run-sockets.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
@@ -102,6 +103,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     sampler.noteLatency(seconds);
   });
   if (options.measureLatency || metrics) latency.begin();
+  if (options.control) await tellOverlaps();
   const ear = options.control ? await takeOrders() : undefined;
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
@@ -133,6 +135,21 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     const { url } = served;
     announce(reporter, `Metrics: ${url}/metrics, and a page to watch: ${url}/`, { url });
     return served;
+  }
+
+  /** Keys that another run takes from the same source would look like keys that have expired. */
+  async function tellOverlaps(): Promise<void> {
+    const others = await findRuns().catch(() => []);
+    for (const { state } of others) {
+      const { report, pid } = state;
+      const shared = report.from.filter((name) => from.includes(name));
+      const isOver = report.status !== 'running' || report.mode === 'dry-run';
+      if (shared.length === 0 || isOver || options.dryRun) continue;
+      reporter.logger.warn(
+        { pid, from: shared },
+        `Another run (pid ${String(pid)}) takes keys from ${shared.join(', ')} too: what it moves counts as gone here. Stop one of them, unless they select different keys.`,
+      );
+    }
   }
 
   /** Without it the run goes on all the same. */

@@ -141,13 +141,16 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
     }
     // Without a change at the source there is nothing to do for what follows it.
     const isStalled = speed.stalledMs > 0 && status === 'running' && hasEnd(facts.follow?.());
+    const stall = isStalled ? stallOf(speed.stalledMs, snapshot) : undefined;
+    // What has not begun yet waits for nobody: processes are started, connections are opened.
+    const hasBegun = snapshot.scanned > 0 || (stall?.waitingFor.length ?? 0) > 0;
     return {
       atMs,
       status,
       facts,
       snapshot,
       speed,
-      stall: isStalled ? stallOf(speed.stalledMs, snapshot) : undefined,
+      stall: hasBegun ? stall : undefined,
       pausedMs: pausedSinceMs === undefined ? undefined : atMs - pausedSinceMs,
       nodes,
       sources,

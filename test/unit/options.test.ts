@@ -66,7 +66,10 @@ describe('what it refuses, naming the flag', () => {
       { ...pair, mover: 'rely' },
       /^--mover must be one of auto, relay, migrate: did you mean relay\?$/,
     ],
-    [{ ...pair, maxBandwidth: 'much' }, /^--max-bandwidth must be from 0 bytes up, written as/],
+    [
+      { ...pair, maxBandwidth: 'much' },
+      /^--max-bandwidth must be from 0 bytes up, written as .*, and not "much"\.$/,
+    ],
     [{ ...pair, copy: 'yes' }, /^--copy is true or false/],
     [{ ...pair, replace: 1 }, /^--replace is true or false/],
     [{ ...pair, speed: 9 }, /no option named speed/],

@@ -264,6 +264,15 @@ describe('the limits', () => {
   });
 });
 
+it('a second run that takes keys from the same source is told of the first', async () => {
+  const { run } = await startRun();
+  const words = [...stage.endpoints, '--copy', '--no-replace', '--quiet'];
+  const { stderr } = await runCli(words, env());
+  expect(stderr).toContain(
+    `Another run (pid ${String(run.pid)}) takes keys from ${stage.source.address}/0 too`,
+  );
+});
+
 describe('which run is meant', () => {
   it('must be said where there are several', async () => {
     await stage.source.client.select(1);
