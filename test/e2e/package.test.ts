@@ -51,7 +51,7 @@ afterAll(() => {
 it('holds what runs and what is read, and nothing else', () => {
   const files = readdirSync(installed, { recursive: true, encoding: 'utf8' });
   const isExpected =
-    /^(bin|dist|docs|man|bench|bench\/results|package\.json|LICENSE|[A-Z]+\.md|bin\/cluster-import\.js|dist\/(cli\.bundle|probe-worker\.bundle|library)\.js|dist\/library\.d\.ts|dist\/page\.html|docs\/[\w-]+\.(md|svg|png)|man\/cluster-import\.1|bench\/results\/.*)$/;
+    /^(bin|dist|docs|man|bench|bench\/results|package\.json|LICENSE|[A-Z]+\.md|bin\/cluster-import\.js|dist\/(cli\.bundle|job-process\.bundle|probe-worker\.bundle|library)\.js|dist\/library\.d\.ts|dist\/page\.html|docs\/[\w-]+\.(md|svg|png)|man\/cluster-import\.1|bench\/results\/.*)$/;
   expect(files.filter((file) => !isExpected.test(file))).toEqual([]);
   const pages = files.filter((file) => file.endsWith('.md'));
   expect(pages.length).toBeGreaterThan(20);
