@@ -1,8 +1,9 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
+import { followWords } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
 import { limitRows, type Orders, type State } from '../watch/orders.js';
-import { progressLine } from '../watch/progress.js';
+import { numbersLine } from '../watch/progress.js';
 import { findRuns, tell } from '../watch/run-sockets.js';
 import { causeWords } from '../watch/view.js';
 import { healthWords, limitWords, routeWords, whyWords } from '../watch/words.js';
@@ -131,7 +132,8 @@ export function statusWords(state: Standing): string {
     ...nodes.map(({ address, health }) => ({ name: address, health })),
   ].filter(({ health }) => health.state !== 'ok');
   const lines = [
-    `${state.paused ? 'paused' : report.status} · ${progressLine(state)}`,
+    `${state.paused ? 'paused' : report.status} · ${numbersLine(state)}`,
+    ...(state.follow ? [followWords(state.follow)] : []),
     `limits: ${held.length === 0 ? 'none' : held.join(' · ')}`,
     ...unwell.map(({ name, health }) => {
       return `${name} ${healthWords(health, atMs).text}: ${whyWords(name, health)}`;

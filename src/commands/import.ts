@@ -7,7 +7,8 @@ import { type ImportError, PreflightError, UsageError, messageOf } from '../erro
 import { formatCount } from '../format.js';
 import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options.js';
-import { type Report, type ReportedFailure, reportedFailure } from '../report.js';
+import { type Held, type Report, type ReportedFailure, reportedFailure } from '../report.js';
+import { heldNow } from '../run/proof.js';
 import type { Logger } from '../types.js';
 import { type JobFiles, noJobFiles, openJobFiles } from '../run/job-files.js';
 import { type Ending, reportOf } from '../run/ending.js';
@@ -134,7 +135,8 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       tellStart(facts, runs, options, reporter);
       if (context.onFailure) hearFailures(runs, context.onFailure);
       context.onStart?.(watch);
-      const ended = await run(runs, files, eviction, signal);
+      const count = () => (options.dryRun ? undefined : heldNow(facts, files as JobFiles));
+      const ended = await run(runs, files, eviction, signal, count);
       checkBegun(runs, ended.ends);
       if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
       const { earlier } = files;
@@ -162,15 +164,17 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
 }
 
 /**
- * Runs the sources to their end, and keeps the job's files. @throws UsageError when the journal can't be written;
- * nothing was moved then.
+ * Runs the sources to their end, and keeps the job's files.
+ * @param count asks both sides what they hold now.
+ * @throws UsageError when the journal can't be written; nothing was moved then.
  */
 async function run(
   runs: SourceRuns,
   files: JobFiles,
   eviction: EvictionWatch,
   signal: AbortSignal,
-): Promise<Pick<Ending, 'ends' | 'interrupted' | 'error' | 'evicted'>> {
+  count: () => Promise<Held> | undefined,
+): Promise<Pick<Ending, 'ends' | 'endedAtMs' | 'held' | 'interrupted' | 'error' | 'evicted'>> {
   const stop = new AbortController();
   let lost: ImportError | undefined;
   await files.begin(runs, (error) => {
@@ -181,8 +185,12 @@ async function run(
     stop.abort();
   });
   const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
+  const endedAtMs = Date.now();
+  const interrupted = signal.aborted;
+  // Ahead of the last look at what nodes have evicted: they may evict for this question too.
+  const held = await count();
   const { error, evicted } = await eviction.end();
-  return { ends, interrupted: signal.aborted, error: lost?.message ?? error, evicted };
+  return { ends, endedAtMs, held, interrupted, error: lost?.message ?? error, evicted };
 }
 
 /** In the terms of the report: with several sources, a failure names its own. */

@@ -25,6 +25,8 @@ export interface Gone {
   readonly why: string;
   /** The line that is logged, unless it has been; undefined: another line says it for this server too. */
   readonly sentence: string | undefined;
+  /** It answers, and refuses: its own words are told also where it was said to be lost. */
+  readonly isRefusal?: boolean;
   /** Fields of the line. */
   readonly fields?: object;
 }
@@ -57,8 +59,8 @@ interface State {
   /** What it was before it came back: it is that still, if the return does not last. */
   before: ServerHealth;
   lastsAfterMs: number;
-  /** Its return is told only where its loss was. */
-  isTold: boolean;
+  /** What was told of it; its return is told only where something was. */
+  told: 'loss' | 'refusal' | undefined;
 }
 
 interface Silence {
@@ -80,7 +82,7 @@ export function createServerStates(
   function stateOf(address: string): State {
     let state = states.get(address);
     if (!state) {
-      state = { health: ok, backAtMs: undefined, before: ok, lastsAfterMs, isTold: false };
+      state = { health: ok, backAtMs: undefined, before: ok, lastsAfterMs, told: undefined };
       states.set(address, state);
     }
     return state;
@@ -107,7 +109,7 @@ export function createServerStates(
   }
 
   return {
-    went(address, { why, sentence, fields = {} }) {
+    went(address, { why, sentence, isRefusal = false, fields = {} }) {
       const state = stateOf(address);
       if (state.health.state === 'given-up') return;
       if (state.health.state === 'away') state.health = { ...state.health, why };
@@ -117,10 +119,11 @@ export function createServerStates(
         state.health = { ...state.before, why };
       } else {
         state.health = { state: 'away', sinceMs: now(), why };
-        state.isTold = false;
+        state.told = undefined;
       }
-      if (state.isTold || sentence === undefined) return;
-      state.isTold = true;
+      const isNews = state.told === undefined || (isRefusal && state.told === 'loss');
+      if (!isNews || sentence === undefined) return;
+      state.told = isRefusal ? 'refusal' : 'loss';
       logger.warn({ server: address, reason: why, ...fields }, sentence);
     },
     isBack(address) {
@@ -161,7 +164,7 @@ export function createServerStates(
         const awayMs = state.backAtMs - (state.before.sinceMs ?? state.backAtMs);
         state.backAtMs = undefined;
         state.lastsAfterMs = Math.min(lastsAtMostMs, state.lastsAfterMs * 2);
-        if (state.isTold)
+        if (state.told !== undefined)
           tell(`${address} is back after ${(awayMs / 1000).toFixed(1)} s.`, { server: address });
       }
     },

@@ -1,10 +1,17 @@
 /** The report of a run, made from how its sources ended. */
 import type { JobOptions, SelectionOptions } from '../options.js';
-import { buildReport, type Found, type Report, type RunEnd, statusOf } from '../report.js';
+import {
+  buildReport,
+  type Found,
+  type Held,
+  type Report,
+  type RunEnd,
+  statusOf,
+} from '../report.js';
 import { version } from '../installed.js';
 import { nameTypes } from '../preflight/payloads.js';
 import type { JobFiles } from './job-files.js';
-import { accountFor, heldNow, nextCommand } from './proof.js';
+import { accountFor, nextCommand } from './proof.js';
 import type { SourceEnd } from './source-run.js';
 import type { SourceRuns } from './source-runs.js';
 import type { Facts } from '../preflight/preflight.js';
@@ -21,6 +28,9 @@ export interface Ending extends Pick<
 > {
   readonly files: Pick<JobFiles, 'earlier' | 'atFirstStart'>;
   readonly ends: readonly SourceEnd[];
+  readonly endedAtMs: number;
+  /** What both sides held then; undefined: nobody asked. */
+  readonly held: Held | undefined;
   readonly interrupted: boolean;
   /** Why all of it had to stop, if it had to. */
   readonly error: string | undefined;
@@ -30,14 +40,14 @@ export async function reportOf(
   runs: SourceRuns,
   facts: Facts,
   options: JobOptions & SelectionOptions & { readonly onlyKeys?: string | undefined },
-  { ends, interrupted, error, files, ...more }: Ending,
+  { ends, endedAtMs, held, interrupted, error, files, ...more }: Ending,
 ): Promise<Report> {
   const { mover } = runs;
   const common = {
     to: facts.target.name,
     mode: modeOf(options),
     version,
-    endedAtMs: Date.now(),
+    endedAtMs,
   } as const;
   const cutOf = (words: string | undefined): RunEnd['cut'] => {
     if (error !== undefined) return { error };
@@ -64,7 +74,6 @@ export async function reportOf(
   const sourceKeys = facts.sources.every(isServer)
     ? facts.sources.reduce((sum, { keys }) => sum + keys, 0)
     : null;
-  const held = options.dryRun ? undefined : await heldNow(facts, files);
   const whole = buildReport(snapshot, {
     ...common,
     ...more,

@@ -93,10 +93,11 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     through: () => followed?.sideDoor,
     mustBeWritable: !copy,
     onFailedAttempt({ message }) {
-      const sentence = message.includes(' answered: ')
-        ? `${address} refuses commands: nothing more is begun until it takes them again`
+      const isRefusal = message.includes(' answered: ');
+      const sentence = isRefusal
+        ? `${address} refuses commands: nothing more is begun until it takes them again (${message})`
         : `lost ${address}; trying again`;
-      states.went(address, { why: message, sentence });
+      states.went(address, { why: message, sentence, isRefusal });
     },
   });
   const link: Link = {
@@ -114,7 +115,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     retryForMs,
     logger: {
       warn({ answer }, sentence) {
-        states.went(address, { why: answer, sentence });
+        states.went(address, { why: answer, sentence, isRefusal: true });
       },
       info() {
         states.isBack(address);

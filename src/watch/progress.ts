@@ -44,15 +44,22 @@ export function showProgress(
   };
 }
 
-/** The same numbers on one line. */
+/** The same numbers on one line, and behind them how the source is followed. */
 export function progressLine(
   standing: Standing,
   palette: Colors = colours.createColors(false),
 ): string {
   const { follow } = standing;
-  return [
-    percentWords(standing),
-    ...numbers(standing, palette).map(({ text }) => text),
-    ...(follow ? [harmless(followWords(follow))] : []),
-  ].join(' · ');
+  return [numbersLine(standing, palette), ...(follow ? [harmless(followWords(follow))] : [])].join(
+    ' · ',
+  );
+}
+
+export function numbersLine(
+  standing: Standing,
+  palette: Colors = colours.createColors(false),
+): string {
+  return [percentWords(standing), ...numbers(standing, palette).map(({ text }) => text)].join(
+    ' · ',
+  );
 }
