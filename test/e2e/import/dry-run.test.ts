@@ -54,7 +54,7 @@ it('is told for people', async () => {
   await stage.source.client.sadd('set', 1);
   await stage.cluster.clientFor('a').set('a', 'of the cluster');
   const { stdout } = await runCli([...stage.endpoints, '--dry-run', '--quiet']);
-  expect(stdout).toMatch(/^Counted, and nothing was moved, /);
+  expect(stdout).toMatch(/^✓ Dry run: 3 keys counted, nothing moved/);
   expect(stdout).toMatch(/^ {2}keys +3 /m);
   expect(stdout).toMatch(/^ {2}string +2$/m);
   expect(stdout).toMatch(/^ {2}set +1$/m);

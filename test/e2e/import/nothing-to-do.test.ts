@@ -19,7 +19,7 @@ async function expectNothing(args: readonly string[], names: string): Promise<vo
   const before = await stage.cluster.size();
   const journal = path('journal');
   const { code, stdout, stderr } = await runCli([...args, ...to(), '--state', journal]);
-  expect(stdout).toBe(`Nothing to do: ${names} empty.\n`);
+  expect(stdout).toBe(`✓ Nothing to do: ${names} empty.\n`);
   expect(stderr).not.toContain('--replace');
   expect(code).toBe(0);
   const asked = await runJson([...args, ...to()]);
