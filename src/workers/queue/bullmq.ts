@@ -15,6 +15,8 @@ import type { SourceJob } from '../source-job.js';
 /** What a worker says of a job, with the number of the attempt: of two, the later one counts. */
 export interface Progress {
   readonly attempt: number;
+  /** Counts what the attempt has said: it may be read more than once. */
+  readonly place: number;
   readonly news: JobNews;
   /** The attempt has ended in order: nothing that it did is missing here. */
   readonly isWhole: boolean;

@@ -29,8 +29,9 @@ interface Waiting {
   readonly job: SourceJob;
   readonly hear: (news: JobNews) => void;
   readonly end: (how: JobEnd | Death) => void;
-  /** Of the attempt that was heard last. */
+  /** Of what was heard last. */
   attempt: number;
+  place: number;
   orders: Orders;
 }
 
@@ -69,7 +70,9 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
   function hearProgress(id: string, progress: Progress): void {
     const one = waiting.get(id);
     if (!one || progress.attempt < one.attempt) return;
+    if (progress.attempt === one.attempt && progress.place <= one.place) return;
     one.attempt = progress.attempt;
+    one.place = progress.place;
     one.hear(progress.news);
   }
 
@@ -123,7 +126,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       let resolve: (end: JobEnd | Death) => void = () => undefined;
       const end = new Promise<JobEnd | Death>((settle) => (resolve = settle));
       const one: Waiting = {
-        ...{ job, hear, end: resolve, attempt: 0 },
+        ...{ job, hear, end: resolve, attempt: 0, place: 0 },
         orders: { ...orders, isStopped: false },
       };
       waiting.set(id, one);

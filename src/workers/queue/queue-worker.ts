@@ -82,6 +82,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     const before = typeof known === 'object' ? known.news.sources : data.before;
     const job = { ...data, attempt, before };
     let orders = (await ordersOf(id)) ?? noOrders;
+    let place = 0;
     const unsent = collected();
     // Of an attempt whose worker was lost, some may be missing; of one that began and said nothing, all is.
     const isWhole = attempt === 1 || (typeof known === 'object' && known.isWhole);
@@ -101,7 +102,8 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       const news = unsent.take();
       // What can't be said now is said with the next news.
       if (news) {
-        await queued.updateProgress({ attempt, news, isWhole: isLast }).catch(() => {
+        place++;
+        await queued.updateProgress({ attempt, place, news, isWhole: isLast }).catch(() => {
           unsent.putBack(news);
         });
       }
