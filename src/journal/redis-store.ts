@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PreflightError } from '../errors.js';
-import { type Control, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { reopenedControl } from '../redis/reopened-control.js';
 import type { JournalStore, Lock } from './journal-store.js';
 
 /** Several times what passes between two renewals. */
@@ -33,30 +33,12 @@ export function redisStore(
 ): JournalStore {
   const token = randomUUID();
   const lockKey = `${key}:lock`;
-  let opened: Promise<Control> | undefined;
-
-  /** Opened again after it was lost. */
-  async function call(command: string, ...words: readonly (string | number)[]): Promise<unknown> {
-    opened ??= openControl(endpoint, { side: 'queue', timeoutMs });
-    try {
-      return await (await opened).call(command, ...words);
-    } catch (error) {
-      const lost = opened;
-      opened = undefined;
-      void lost.then(
-        (control) => {
-          control.close();
-        },
-        () => undefined,
-      );
-      throw error;
-    }
-  }
+  const control = reopenedControl(endpoint, { side: 'queue', timeoutMs });
 
   async function takeLease(): Promise<void> {
     const deadline = performance.now() + leaseMs + 2 * lookEveryMs;
     for (let isTold = false; ; isTold = true) {
-      if ((await call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK') return;
+      if ((await control.call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK') return;
       if (performance.now() > deadline) {
         throw new PreflightError(
           `Another run of this job is under way (it holds ${lockKey} at ${addressOf(endpoint)}): wait for its end or stop it.`,
@@ -75,33 +57,29 @@ export function redisStore(
       await takeLease();
       return {
         async renew() {
-          if ((await call('EVAL', renewScript, 1, lockKey, token, leaseMs)) === 1) return true;
+          if ((await control.call('EVAL', renewScript, 1, lockKey, token, leaseMs)) === 1)
+            return true;
           // It is nobody's where the server lost it in a restart.
-          return (await call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK';
+          return (await control.call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK';
         },
         async release() {
-          await call('EVAL', releaseScript, 1, lockKey, token);
+          await control.call('EVAL', releaseScript, 1, lockKey, token);
         },
       };
     },
     async read() {
-      const text = await call('GET', key);
+      const text = await control.call('GET', key);
       return typeof text === 'string' ? text : undefined;
     },
     async write(text) {
-      await call('SET', key, text);
+      await control.call('SET', key, text);
     },
     async remove() {
-      await call('DEL', key);
+      await control.call('DEL', key);
     },
     moved: () => undefined,
     close() {
-      void opened?.then(
-        (control) => {
-          control.close();
-        },
-        () => undefined,
-      );
+      control.close();
     },
   };
 }

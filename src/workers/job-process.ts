@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionError, messageOf } from '../errors.js';
-import { type Control, type ControlReply, openControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { identifyAs, type Identity } from '../redis/identity.js';
+import { reopenedControl } from '../redis/reopened-control.js';
 import type { JobEnd, JobNews, JobOrders } from './job-news.js';
 import { runJob } from './run-job.js';
 import type { JobSecrets, SourceJob } from './source-job.js';
@@ -96,18 +96,12 @@ async function begin(given: ToJob & { readonly kind: 'begin' }): Promise<void> {
 
 /** Asks anew each time: what was so a moment ago says nothing. */
 function confirming({ endpoint, key, token, timeoutMs }: Lease): Identity['confirm'] {
-  let opened: Promise<Control> | undefined;
-
-  async function ask(): Promise<ControlReply> {
-    opened ??= openControl(endpoint, { side: 'queue', timeoutMs });
-    return (await opened).call('GET', key);
-  }
+  const control = reopenedControl(endpoint, { side: 'queue', timeoutMs });
 
   return async () => {
-    const holder = await ask().catch((error: unknown) => {
+    const holder = await control.call('GET', key).catch((error: unknown) => {
       if (!(error instanceof ConnectionError)) throw error;
-      opened = undefined;
-      return ask();
+      return control.call('GET', key);
     });
     if (holder === token) return;
     // Nothing that this process would still do is its own.

@@ -3,8 +3,8 @@
  * holds. A coordinator that is started again finds its jobs there, those that are under way and those that
  * have ended meanwhile.
  */
-import { type Control, openControl } from '../../redis/control.js';
 import type { Endpoint } from '../../redis/endpoint.js';
+import { reopenedControl } from '../../redis/reopened-control.js';
 import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
 import type { Death, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';
@@ -33,6 +33,8 @@ interface Waiting {
   attempt: number;
   place: number;
   orders: Orders;
+  /** The orders as they stand in the queue's Redis; undefined: none do. */
+  told: string | undefined;
 }
 
 /** What a worker reads: null limits, pause, and whether it is to end. */
@@ -46,7 +48,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
   const waiting = new Map<string, Waiting>();
   /** They stay in the queue until the run is over: a coordinator that is started again reads there how they ended. */
   const ended = new Set<string>();
-  let control: Promise<Control> | undefined;
+  const control = reopenedControl(endpoint, { side: 'queue', timeoutMs });
   let isClosed = false;
   // They connect again by themselves; until then nothing is heard, and the view says that it stalls.
   queue.on('error', () => undefined);
@@ -90,9 +92,10 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     if (!waiting.has(id)) return;
     if (!known) {
       await put(id, one.job);
-      await order(id, one.orders);
-      return;
+      one.told = undefined;
     }
+    await order(id, one);
+    if (!known) return;
     const progress = known.progress as Progress | number;
     if (typeof progress === 'object') hearProgress(id, progress);
     if (await known.isCompleted()) finish(id, known.returnvalue);
@@ -107,16 +110,12 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     });
   }
 
-  async function order(id: string, orders: Orders | undefined): Promise<void> {
-    control ??= openControl(endpoint, { side: 'queue', timeoutMs });
-    try {
-      const key = ordersKeyOf(id);
-      const opened = await control;
-      await (orders ? opened.call('SET', key, JSON.stringify(orders)) : opened.call('DEL', key));
-    } catch (error) {
-      control = undefined;
-      throw error;
-    }
+  /** Tells the worker what holds now, unless that was told. */
+  async function order(id: string, one: Waiting): Promise<void> {
+    const text = JSON.stringify(one.orders);
+    if (text === one.told) return;
+    await control.call('SET', ordersKeyOf(id), text);
+    one.told = text;
   }
 
   return {
@@ -126,15 +125,14 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       let resolve: (end: JobEnd | Death) => void = () => undefined;
       const end = new Promise<JobEnd | Death>((settle) => (resolve = settle));
       const one: Waiting = {
-        ...{ job, hear, end: resolve, attempt: 0, place: 0 },
+        ...{ job, hear, end: resolve, attempt: 0, place: 0, told: undefined },
         orders: { ...orders, isStopped: false },
       };
       waiting.set(id, one);
       const give = (next: Orders): void => {
-        const isNews = JSON.stringify(next) !== JSON.stringify(one.orders);
         one.orders = next;
         // What can't be told now is told with the next look.
-        if (isNews && !isClosed) void order(id, next).catch(() => undefined);
+        if (!isClosed) void order(id, one).catch(() => undefined);
       };
       void begin(id, one).catch((error: unknown) => {
         waiting.delete(id);
@@ -157,20 +155,15 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       // The report holds what they came to; the next run of the same sources begins with none.
       for (const id of ended) {
         await queue.remove(id).catch(() => undefined);
-        await order(id, undefined).catch(() => undefined);
+        await control.call('DEL', ordersKeyOf(id)).catch(() => undefined);
       }
       await Promise.all([events.close(), queue.close()]).catch(() => undefined);
-      await control?.then(
-        (opened) => {
-          opened.close();
-        },
-        () => undefined,
-      );
+      control.close();
     },
   };
 
   async function begin(id: string, one: Waiting): Promise<void> {
-    await order(id, one.orders);
+    await order(id, one);
     const before = await endedBefore(id, one.job);
     await put(id, before ? { ...one.job, before } : one.job);
     // One that was there already may have ended.

@@ -3,10 +3,10 @@
  * queue's Redis says so: the process looks there before it uses a connection (redis/identity.ts), and is
  * ended here as soon as the job is somebody else's.
  */
-import { type Control, openControl } from '../../redis/control.js';
 import type { Endpoint } from '../../redis/endpoint.js';
+import { reopenedControl } from '../../redis/reopened-control.js';
 import type { Logger } from '../../types.js';
-import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
+import type { JobEnd, JobNews } from '../job-news.js';
 import type { RunningJob } from '../job-runner.js';
 import { startJob } from '../process-runner.js';
 import type { JobSecrets } from '../source-job.js';
@@ -60,18 +60,12 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
   const { queue, concurrency, timeoutMs, secrets, logger, watch } = options;
   const { Worker } = await loadBullmq();
   const running = new Map<string, RunningJob & { kill(): void }>();
-  let control: Promise<Control> | undefined;
+  const control = reopenedControl(queue, { side: 'queue', timeoutMs });
   let isClosing = false;
 
   async function ordersOf(id: string): Promise<Orders | undefined> {
-    control ??= openControl(queue, { side: 'queue', timeoutMs });
-    try {
-      const text = await (await control).call('GET', ordersKeyOf(id));
-      return typeof text === 'string' ? (JSON.parse(text) as Orders) : undefined;
-    } catch {
-      control = undefined;
-      return undefined;
-    }
+    const text = await control.call('GET', ordersKeyOf(id)).catch(() => undefined);
+    return typeof text === 'string' ? (JSON.parse(text) as Orders) : undefined;
   }
 
   /** @throws Error when the job has to begin anew. */
@@ -113,7 +107,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       void ordersOf(id).then((next) => {
         if (!next || JSON.stringify(next) === JSON.stringify(orders)) return;
         orders = next;
-        begun.obey(next satisfies JobOrders);
+        begun.obey(next);
         if (next.isStopped) begun.stop();
       });
     }, lookEveryMs);
@@ -166,12 +160,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       isClosing = true;
       for (const one of running.values()) one.stop();
       await worker.close();
-      void control?.then(
-        (opened) => {
-          opened.close();
-        },
-        () => undefined,
-      );
+      control.close();
     },
   };
 }
