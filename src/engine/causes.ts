@@ -1,5 +1,6 @@
 /** Keys that were left behind, by what kept them: a few lines, whatever their number. */
 import type { FailureCause, KeyFailure } from '../types.js';
+import { joinBy } from './join-by.js';
 
 const keptExamples = 3;
 /** Messages with a part of their own for each key must not fill memory: what is beyond is counted by class. */
@@ -39,22 +40,16 @@ export function createCauses(from: string): Causes {
 
 /** Those of several sources, or of several attempts at one, as one list. */
 export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
-  const joined = new Map<string, FailureCause>();
-  for (const cause of all) {
-    const name = `${cause.from} ${nameOf(cause.class, cause.message)}`;
-    const known = joined.get(name);
-    joined.set(
-      name,
-      known
-        ? {
-            ...known,
-            count: known.count + cause.count,
-            examples: [...known.examples, ...cause.examples].slice(0, keptExamples),
-          }
-        : cause,
-    );
-  }
-  return sorted([...joined.values()]);
+  const joined = joinBy(
+    all,
+    (cause) => `${cause.from} ${nameOf(cause.class, cause.message)}`,
+    (known, cause) => ({
+      ...known,
+      count: known.count + cause.count,
+      examples: [...known.examples, ...cause.examples].slice(0, keptExamples),
+    }),
+  );
+  return sorted(joined);
 }
 
 /** How often a key was tried, and how an element is called, makes no other cause. */

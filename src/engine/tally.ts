@@ -4,6 +4,7 @@
  * complete.
  */
 import { createCauses, joinCauses } from './causes.js';
+import { joinBy } from './join-by.js';
 import type { ServerStates } from './server-states.js';
 import type {
   Batch,
@@ -43,6 +44,18 @@ interface NodeCounts {
 
 const well: ServerHealth = { state: 'ok', sinceMs: null, why: null };
 
+/** Before the first key. */
+export const nothingCounted = {
+  scanned: 0,
+  moved: 0,
+  gone: 0,
+  conflicting: 0,
+  failed: 0,
+  bytes: 0,
+  retries: 0,
+  redirects: 0,
+} satisfies Partial<TallySnapshot>;
+
 export interface TallyOptions {
   /** How the servers do; undefined: nobody knows. */
   readonly states?: Pick<ServerStates, 'of'> | undefined;
@@ -62,16 +75,7 @@ export function createTally(
   const causes = createCauses(source.name);
   const batchListeners: ((event: BatchEvent) => void)[] = [];
   const failureListeners: ((failure: KeyFailure) => void)[] = [];
-  const sum = {
-    scanned: 0,
-    moved: 0,
-    gone: 0,
-    conflicting: 0,
-    failed: 0,
-    bytes: 0,
-    retries: 0,
-    redirects: 0,
-  };
+  const sum = { ...nothingCounted };
 
   function countsOf(address: string): NodeCounts {
     let counts = nodes.get(address);
@@ -263,43 +267,31 @@ export function joinSnapshots(
 
 /** Several attempts at one source count together; where it stands, the last one says. */
 function joinSources(sources: readonly SourceTally[]): SourceTally[] {
-  const joined = new Map<string, SourceTally>();
-  for (const source of sources) {
-    const known = joined.get(source.name);
-    joined.set(
-      source.name,
-      known
-        ? {
-            ...source,
-            moved: known.moved + source.moved,
-            conflicting: known.conflicting + source.conflicting,
-            failed: known.failed + source.failed,
-          }
-        : source,
-    );
-  }
-  return [...joined.values()];
+  return joinBy(
+    sources,
+    ({ name }) => name,
+    (known, source) => ({
+      ...source,
+      moved: known.moved + source.moved,
+      conflicting: known.conflicting + source.conflicting,
+      failed: known.failed + source.failed,
+    }),
+  );
 }
 
 function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
-  const joined = new Map<string, NodeTally>();
-  for (const node of nodes) {
-    const known = joined.get(node.address);
-    joined.set(
-      node.address,
-      known
-        ? {
-            ...node,
-            keys: known.keys + node.keys,
-            bytes: known.bytes + node.bytes,
-            inflightKeys: known.inflightKeys + node.inflightKeys,
-            retries: known.retries + node.retries,
-            unmoved: known.unmoved + node.unmoved,
-          }
-        : node,
-    );
-  }
-  return [...joined.values()];
+  return joinBy(
+    nodes,
+    ({ address }) => address,
+    (known, node) => ({
+      ...node,
+      keys: known.keys + node.keys,
+      bytes: known.bytes + node.bytes,
+      inflightKeys: known.inflightKeys + node.inflightKeys,
+      retries: known.retries + node.retries,
+      unmoved: known.unmoved + node.unmoved,
+    }),
+  );
 }
 
 /** The last so many of what goes by, in order. */

@@ -83,6 +83,16 @@ export function serverIdOf(source: SourceFacts): string {
   return runId === '' ? addressOf(endpoint) : runId;
 }
 
+/** Those of one server are together: its databases, which share its write counter. */
+export function byServer<T>(all: readonly T[], sourceOf: (one: T) => SourceFacts): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const one of all) {
+    const server = serverIdOf(sourceOf(one));
+    groups.set(server, [...(groups.get(server) ?? []), one]);
+  }
+  return [...groups.values()];
+}
+
 /** Whether some of the keys may have a TTL. */
 export function mayExpire(source: SourceFacts): boolean {
   return source.kind === 'dump' || source.expiringKeys > 0;

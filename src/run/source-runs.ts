@@ -14,11 +14,11 @@ import { createAllowance } from '../limits/allowance.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { createServerStates } from '../engine/server-states.js';
 import { joinTallies } from '../engine/tally.js';
-import { createThrottle } from '../limits/throttle.js';
+import { createThrottle, type ThrottleLimits } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { AccessOptions } from '../access.js';
-import type { SelectionOptions } from '../options.js';
+import type { LimitOptions, SelectionOptions } from '../options.js';
 import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
@@ -30,7 +30,7 @@ import type { EvictionWatch } from './eviction.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
 import type { Facts } from '../preflight/preflight.js';
-import { isServer, serverIdOf, type SourceFacts } from '../preflight/source-facts.js';
+import { byServer, isServer, serverIdOf, type SourceFacts } from '../preflight/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
 import type { SteeredThrottle } from './steer.js';
@@ -89,10 +89,7 @@ export function createSourceRuns(
   const several = !isOnlySource;
   const replacesOthers = decision.overwrites && !decision.startedEmpty;
   const inTurn = several && replacesOthers;
-  const throttle = createThrottle({
-    keysPerSecond: options.maxRate,
-    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
-  });
+  const throttle = createThrottle(limitsFrom(options));
   const states = createServerStates(logger, (sentence, fields) => {
     reporter.announce(sentence, fields);
   });
@@ -178,11 +175,8 @@ export function createSourceRuns(
     follow: following,
     latency,
     tally: joinTallies(all.map(({ tally }) => tally)),
-    mover: joinMovers(all, running),
-    positions: () =>
-      Object.fromEntries(
-        all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
-      ),
+    mover: joinMovers(all, () => [...running]),
+    positions: () => positionsOf(all),
     async run(signal) {
       signal.addEventListener('abort', () => {
         throttle.release();
@@ -191,7 +185,7 @@ export function createSourceRuns(
       // What is followed has no end before that of all others.
       if (following) return Promise.all(all.map((run) => runToEnd(run, signal)));
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
-      const ends = byServer(all).map((runs) =>
+      const ends = byServer(all, ({ source }) => source).map((runs) =>
         limit(async () => {
           const ended: SourceEnd[] = [];
           for (const run of runs) ended.push(await runToEnd(run, signal));
@@ -221,20 +215,28 @@ function mayShareNames(
   );
 }
 
-/** The runs of one server are together. */
-function byServer(all: readonly SourceRun[]): readonly SourceRun[][] {
-  const groups = new Map<string, SourceRun[]>();
-  for (const run of all) {
-    const server = serverIdOf(run.source);
-    groups.set(server, [...(groups.get(server) ?? []), run]);
-  }
-  return [...groups.values()];
+/** How far the scans have come for good, by source. */
+export function positionsOf(all: readonly SourceView[]): Readonly<Record<string, ScanPosition>> {
+  return Object.fromEntries(
+    all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
+  );
+}
+
+/** The rates that a run was started with. */
+export function limitsFrom({
+  maxRate,
+  maxBandwidth,
+}: Pick<LimitOptions, 'maxRate' | 'maxBandwidth'>): ThrottleLimits {
+  return {
+    keysPerSecond: maxRate,
+    bytesPerSecond: maxBandwidth === 0 ? undefined : maxBandwidth,
+  };
 }
 
 /** The mover of the run that has moved most; the reasons of all. */
 export function joinMovers(
   all: readonly SourceView[],
-  running: ReadonlySet<SourceView>,
+  running: () => readonly SourceView[],
 ): MoverInUse {
   const [first] = all as readonly [SourceView, ...SourceView[]];
   if (all.length === 1) return first.mover;
@@ -251,7 +253,7 @@ export function joinMovers(
         .join('; ');
     },
     get measuring() {
-      return [...running].some(({ mover }) => mover.measuring === true);
+      return running().some(({ mover }) => mover.measuring === true);
     },
   };
 }

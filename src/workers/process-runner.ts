@@ -11,7 +11,6 @@ import type { JobSecrets, SourceJob } from './source-job.js';
 const longestWords = 300;
 /** What a process that is dead had sent is read by then. */
 const othersLastMs = 1000;
-const noSecrets = { fromPassword: undefined, toPassword: undefined, sentinelPassword: undefined };
 
 export interface Start {
   readonly job: SourceJob;
@@ -36,7 +35,7 @@ export function createProcessRunner(
     begin(job, orders, hear) {
       const started = startJob({
         ...{ job, orders, hear, othersLastMs },
-        secrets: secrets.get(job.name) ?? noSecrets,
+        secrets: secrets.get(job.name) ?? {},
         lease: undefined,
       });
       processes.add(started);

@@ -1,4 +1,5 @@
 /** The import of a source in another process, as those see it here who watch it. */
+import { nothingCounted } from '../engine/tally.js';
 import type { Census } from '../movers/counting.js';
 import type { SourceFacts } from '../preflight/source-facts.js';
 import type { Settled } from '../run/checkpoints.js';
@@ -14,7 +15,6 @@ export class RemoteSource implements SourceView {
   readonly census: Census = { types: new Map(), present: 0, shared: 0 };
   #progress: SourceProgress | undefined;
   #startAt: ScanPosition | undefined;
-  #isDone = false;
   readonly #startedAtMs = Date.now();
   readonly #batchListeners: ((event: BatchEvent) => void)[] = [];
   readonly #failureListeners: ((failure: KeyFailure) => void)[] = [];
@@ -56,23 +56,11 @@ export class RemoteSource implements SourceView {
     }
   }
 
-  /** It came to its end: nothing of it is under way any more. */
-  end(): void {
-    this.#isDone = true;
-  }
-
   #snapshot(): TallySnapshot {
     if (this.#progress) return tallyOf(this.#progress.tally);
     return {
       startedAtMs: this.#startedAtMs,
-      scanned: 0,
-      moved: 0,
-      gone: 0,
-      conflicting: 0,
-      failed: 0,
-      bytes: 0,
-      retries: 0,
-      redirects: 0,
+      ...nothingCounted,
       nodes: [],
       sources: [
         {
@@ -81,14 +69,14 @@ export class RemoteSource implements SourceView {
           conflicting: 0,
           failed: 0,
           keysLeft: this.source.keys,
-          progress: this.#isDone ? 1 : 0,
+          progress: 0,
           health: { state: 'ok', sinceMs: null, why: null },
         },
       ],
       causes: [],
       failures: [],
       latestFailures: [],
-      progress: this.#isDone ? 1 : 0,
+      progress: 0,
       earlierShare: 0,
       sourceKeysLeft: this.source.keys,
       expectedKeys: null,

@@ -10,7 +10,7 @@ import type { AccessOptions } from '../access.js';
 import type { ImportOptions } from '../options.js';
 import type { Origin } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
-import { isServer, type ServerSourceFacts, serverIdOf } from '../preflight/source-facts.js';
+import { byServer, isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import type { JobSoFar } from '../run/source-runs.js';
 import type { JobEnd, SourceProgress } from './job-news.js';
@@ -41,13 +41,8 @@ export type JobSecrets = Partial<AccessOptions>;
 
 /** @param soFar of the whole run. */
 export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): SourceJob[] {
-  const groups = new Map<string, Facts['sources'][number][]>();
-  for (const source of facts.sources) {
-    const id = serverIdOf(source);
-    groups.set(id, [...(groups.get(id) ?? []), source]);
-  }
   const { startedEmpty, goesOn } = soFar.decision;
-  return [...groups.values()].map((sources) => {
+  return byServer(facts.sources, (source) => source).map((sources) => {
     const servers = sources.filter(isServer);
     const names = sources.map(({ name }) => name);
     const [first] = names as [string];
@@ -76,7 +71,7 @@ export function secretsOf({ sources, target }: Facts): ReadonlyMap<string, JobSe
   return new Map(
     sources.map((source): [string, JobSecrets] => {
       if (!isServer(source)) {
-        return [source.name, { fromPassword: undefined, sentinelPassword: undefined, toPassword }];
+        return [source.name, { toPassword }];
       }
       const { endpoint } = source;
       const secrets = {

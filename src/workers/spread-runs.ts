@@ -9,13 +9,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
-import type { ThrottleLimits } from '../limits/throttle.js';
 import type { ImportOptions } from '../options.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer } from '../preflight/source-facts.js';
 import type { SourceLatency } from '../run/source-latency.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
-import { joinMovers, type JobSoFar, type SourceRuns } from '../run/source-runs.js';
+import {
+  joinMovers,
+  type JobSoFar,
+  limitsFrom,
+  positionsOf,
+  type SourceRuns,
+} from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
 import type { Logger } from '../types.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
@@ -54,7 +59,7 @@ export function createSpreadRuns(
   runner: JobRunner,
   { logger, warn, announce }: SpreadTold,
 ): SourceRuns {
-  checkSpread(soFar);
+  checkSpread(options, soFar);
   const jobs = jobsOf(facts, options, soFar);
   const byName = new Map(
     facts.sources.map((source) => [
@@ -64,13 +69,9 @@ export function createSpreadRuns(
   );
   const all = [...byName.values()];
   const underWay = new Map<SourceJob, UnderWay>();
-  const running = new Set<SourceView>();
   const latencies = new Map<SourceJob, number>();
   const latencyListeners: ((seconds: number) => void)[] = [];
-  let limits: ThrottleLimits = {
-    keysPerSecond: options.maxRate,
-    bytesPerSecond: options.maxBandwidth === 0 ? undefined : options.maxBandwidth,
-  };
+  let limits = limitsFrom(options);
   let isPaused = false;
   let latencyMs = options.maxSourceLatencyMs;
   let measuresLatency = false;
@@ -201,12 +202,7 @@ export function createSpreadRuns(
     const before = viewsOf(job).flatMap(({ source, progress }) =>
       progress ? [[source.name, progress] as const] : [],
     );
-    return {
-      ...job,
-      attempt,
-      before: Object.fromEntries(before),
-      decision: { ...job.decision, goesOn: true },
-    };
+    return { ...job, attempt, before: Object.fromEntries(before) };
   }
 
   async function runJob(job: SourceJob, signal: AbortSignal): Promise<readonly SourceEnd[]> {
@@ -221,7 +217,6 @@ export function createSpreadRuns(
         hear(job, news);
       });
       underWay.set(job, { running: begun, ...before, isHeard: false });
-      for (const view of viewsOf(job)) running.add(view);
       orderAll();
       const stop = (): void => {
         begun.stop();
@@ -232,7 +227,6 @@ export function createSpreadRuns(
       signal.removeEventListener('abort', stop);
       underWay.delete(job);
       latencies.delete(job);
-      for (const view of viewsOf(job)) running.delete(view);
       orderAll();
       if ('refused' in ended && (attempt === 1 || performance.now() > refusedUntilMs)) {
         return endWith({ error: ended.refused, isFinal: false });
@@ -244,10 +238,7 @@ export function createSpreadRuns(
       }
       if ('sources' in ended) {
         hear(job, ended.news);
-        return viewsOf(job).map((run) => {
-          run.end();
-          return endOf(run, ended.sources[run.source.name]);
-        });
+        return viewsOf(job).map((run) => endOf(run, ended.sources[run.source.name]));
       }
       refusedUntilMs = performance.now() + options.retryForMs;
       const { keys } = movedBy(job);
@@ -271,11 +262,8 @@ export function createSpreadRuns(
     latency,
     follow: undefined,
     tally: joinTallies(all.map(({ tally }) => tally)),
-    mover: joinMovers(all, running),
-    positions: () =>
-      Object.fromEntries(
-        all.flatMap(({ source, settled }) => (settled ? [[source.name, settled.position]] : [])),
-      ),
+    mover: joinMovers(all, () => [...underWay.keys()].flatMap(viewsOf)),
+    positions: () => positionsOf(all),
     look() {
       // Each process looks itself.
     },
@@ -303,10 +291,14 @@ function endOf(run: SourceView, end: EndOfSource | undefined): SourceEnd {
 }
 
 /** @throws PreflightError */
-function checkSpread({ decision }: JobSoFar): void {
+function checkSpread(
+  { queue }: Pick<ImportOptions, 'queue'>,
+  { decision }: Pick<JobSoFar, 'decision'>,
+): void {
   if (decision.overwrites && !decision.startedEmpty) {
+    const flag = queue === undefined ? '--workers' : '--queue';
     throw new PreflightError(
-      '--workers: with --replace the sources take turns, because keys of one may be called as keys of another are; leave --workers out, or pass --no-replace.',
+      `${flag}: with --replace the sources take turns, because keys of one may be called as keys of another are; leave ${flag} out, or pass --no-replace.`,
     );
   }
 }

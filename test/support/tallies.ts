@@ -1,5 +1,5 @@
 /** Samples, tallies and batches for the monitor's tests. */
-import { createTally, type EngineTally } from '../../src/engine/tally.js';
+import { createTally, type EngineTally, nothingCounted } from '../../src/engine/tally.js';
 import { type Standing, standingOf } from '../../src/watch/live.js';
 import type { RunFacts, Sample, Steered } from '../../src/watch/sampler.js';
 import type { Outcome, ServerHealth, TallySnapshot } from '../../src/types.js';
@@ -25,14 +25,7 @@ export const facts: RunFacts = {
 
 const snapshot: TallySnapshot = {
   startedAtMs: 0,
-  scanned: 0,
-  moved: 0,
-  gone: 0,
-  conflicting: 0,
-  failed: 0,
-  bytes: 0,
-  retries: 0,
-  redirects: 0,
+  ...nothingCounted,
   nodes: [],
   sources: [],
   causes: [],
