@@ -195,22 +195,30 @@ function stateCell(health: Live['nodes'][number]['health'], atMs: number): HTMLE
   );
 }
 
+function shareCell(share: number): HTMLElement {
+  const percent = `${(share * 100).toFixed(1)} %`;
+  return element('td', 'share', percent, meter(share, percent));
+}
+
+/** Keys that were left behind: none is what should be. */
+function leftCell(count: number): HTMLElement {
+  return element('td', count > 0 ? 'number bad' : 'number', formatCount(count));
+}
+
 function showSources({ sources, atMs }: Live): void {
   byId('sources-section').hidden = sources.length < 2;
-  const rows = sources.map((source) => {
-    const percent = `${(source.progress * 100).toFixed(1)} %`;
-    const left = source.conflicting + source.failed;
-    return element(
+  const rows = sources.map((source) =>
+    element(
       'tr',
       '',
       element('td', '', source.name),
       stateCell(source.health, atMs),
       element('td', 'number', formatCount(source.moved)),
       element('td', 'number', formatCount(source.keysPerSecond)),
-      element('td', 'share', percent, meter(source.progress, percent)),
-      element('td', left > 0 ? 'number bad' : 'number', formatCount(left)),
-    );
-  });
+      shareCell(source.progress),
+      leftCell(source.conflicting + source.failed),
+    ),
+  );
   byId('sources').replaceChildren(
     titles('source', 'state', 'keys|number', 'keys/s|number', 'done|share', 'left behind|number'),
     ...rows,
@@ -218,22 +226,21 @@ function showSources({ sources, atMs }: Live): void {
 }
 
 function nodeRows({ nodes, atMs }: Live): HTMLElement[] {
-  const rows = nodes.map((node) => {
-    const share = `${(node.share * 100).toFixed(1)} %`;
-    return element(
+  const rows = nodes.map((node) =>
+    element(
       'tr',
       '',
       element('td', '', node.address),
       stateCell(node.health, atMs),
       element('td', 'number', formatCount(node.keys)),
       element('td', 'number', formatCount(node.keysPerSecond)),
-      element('td', 'share', share, meter(node.share, share)),
+      shareCell(node.share),
       element('td', 'number', formatCount(node.inflightKeys)),
       element('td', 'number', formatCount(node.retries)),
-      element('td', node.unmoved > 0 ? 'number bad' : 'number', formatCount(node.unmoved)),
+      leftCell(node.unmoved),
       element('td', 'number', formatBytes(node.bytes)),
-    );
-  });
+    ),
+  );
   return [
     titles(
       ...['node', 'state', 'keys|number', 'keys/s|number', 'share|share'],

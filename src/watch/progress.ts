@@ -7,12 +7,9 @@ import type { Colors } from 'picocolors/types.js';
 import { followWords } from '../format.js';
 import { harmless } from '../quote.js';
 import type { Standing } from './live.js';
-import type { Screen } from './screen.js';
+import { type Screen, showRegularly } from './screen.js';
 import { numbers, viewLines, type ViewOptions } from './view.js';
 import { percentWords } from './words.js';
-
-const drawEveryMs = 200;
-const lineEveryMs = 5000;
 
 export interface Progress {
   /** Leaves the terminal as it was found. */
@@ -26,22 +23,10 @@ export function showProgress(
   options: ViewOptions = {},
 ): Progress {
   const palette = colours.createColors(screen.hasColours);
-  const show = screen.isTerminal
-    ? () => {
-        screen.draw(viewLines(read(), screen, palette, options));
-      }
-    : () => {
-        screen.write(`${progressLine(read(), palette)}\n`);
-      };
-  const timer = setInterval(show, screen.isTerminal ? drawEveryMs : lineEveryMs);
-  // The run's end is the pipeline's business: watching it must not keep the process up.
-  timer.unref();
-  return {
-    stop() {
-      clearInterval(timer);
-      screen.clear();
-    },
-  };
+  return showRegularly(screen, {
+    lines: () => viewLines(read(), screen, palette, options),
+    line: () => progressLine(read(), palette),
+  });
 }
 
 /** The same numbers on one line, and behind them how the source is followed. */

@@ -105,24 +105,26 @@ function rowsOf(line: string, columns: number): number {
 const drawEveryMs = 200;
 const lineEveryMs = 5000;
 
+/** What is shown: lines where a view can be drawn, else one line. */
+export interface Shown {
+  lines(): readonly string[];
+  line(): string;
+}
+
 /**
- * Shows one line on how far something has come: on a terminal in its place, else every few seconds.
- * @param line what there is to say by now.
- * @param stream undefined: nothing is shown.
+ * Shows how far something has come: on a terminal in its place, else every few seconds.
+ * @param screen undefined: nothing is shown.
  */
-export function showPassingLine(
-  line: () => string,
-  stream: NodeJS.WritableStream | undefined,
-): { stop(): void } {
-  if (!stream) return { stop: () => undefined };
-  const screen = screenOf(stream);
+export function showRegularly(screen: Screen | undefined, shown: Shown): { stop(): void } {
+  if (!screen) return { stop: () => undefined };
   const timer = setInterval(
     () => {
-      if (screen.isTerminal) screen.draw([line()]);
-      else screen.write(`${line()}\n`);
+      if (screen.isTerminal) screen.draw(shown.lines());
+      else screen.write(`${shown.line()}\n`);
     },
     screen.isTerminal ? drawEveryMs : lineEveryMs,
   );
+  // Watching must not keep the process up.
   timer.unref();
   return {
     stop() {
@@ -130,4 +132,16 @@ export function showPassingLine(
       screen.clear();
     },
   };
+}
+
+/**
+ * Shows one line on how far something has come.
+ * @param line what there is to say by now.
+ * @param stream undefined: nothing is shown.
+ */
+export function showPassingLine(
+  line: () => string,
+  stream: NodeJS.WritableStream | undefined,
+): { stop(): void } {
+  return showRegularly(stream && screenOf(stream), { lines: () => [line()], line });
 }

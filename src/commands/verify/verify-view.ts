@@ -8,12 +8,10 @@ import { formatCount, formatDuration } from '../../format.js';
 import type { Source } from '../../types.js';
 import { type DifferenceKind, differenceKinds, type Findings } from '../../verify/differences.js';
 import { fit, flow, type Piece } from '../../watch/fitting.js';
-import type { Screen } from '../../watch/screen.js';
+import { type Screen, showRegularly } from '../../watch/screen.js';
 import { createWindow } from '../../watch/speed.js';
 
 const widest = 110;
-const drawEveryMs = 200;
-const lineEveryMs = 5000;
 const rateOverMs = 1500;
 const lengthOverMs = 10_000;
 const knownAfterMs = 2000;
@@ -156,20 +154,9 @@ export function showVerify(
   read: () => VerifyStanding,
   screen: Screen | undefined,
 ): { stop(): void } {
-  if (!screen) return { stop: () => undefined };
-  const palette = colours.createColors(screen.hasColours);
-  const timer = setInterval(
-    () => {
-      if (screen.isTerminal) screen.draw(verifyLines(read(), screen.columns, palette));
-      else screen.write(`${verifyLine(read())}\n`);
-    },
-    screen.isTerminal ? drawEveryMs : lineEveryMs,
-  );
-  timer.unref();
-  return {
-    stop() {
-      clearInterval(timer);
-      screen.clear();
-    },
-  };
+  const palette = colours.createColors(screen?.hasColours ?? false);
+  return showRegularly(screen, {
+    lines: () => verifyLines(read(), screen?.columns ?? widest, palette),
+    line: () => verifyLine(read()),
+  });
 }
