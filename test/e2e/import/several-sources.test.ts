@@ -8,26 +8,12 @@ import { fillEveryType } from '../../support/every-type.js';
 import { stallAfter } from '../../support/hold.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { runJson } from '../../support/reports.js';
-import { type Server, startServer } from '../../support/servers.js';
 import { slotOf } from '../../support/slot.js';
+import { clientsOf, setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 
 const stage = setStage();
-const shards: Server[] = [];
-
-beforeAll(async () => {
-  shards.push(...(await Promise.all([startServer(), startServer()])));
-});
-beforeEach(() => Promise.all(shards.map(({ client }) => client.flushall())));
-afterAll(() => Promise.all(shards.map((shard) => shard.stop())));
-
-const all = (): Server[] => [stage.source, ...shards];
-const endpoints = (): string[] => [
-  ...all().flatMap(({ address }) => ['--from', address]),
-  ...['--to', stage.cluster.seed],
-];
-const clientsOf = (servers: readonly Server[]) => servers.map(({ client }) => client);
-const arrived = () => snapshotOfAll(clientsOf(stage.cluster.masters));
+const { shards, all, endpoints, arrived } = setShards(stage);
 
 it.each(['relay', 'auto'])('moves all of them, by %s', async (mover) => {
   await fillEveryType(stage.source.client);

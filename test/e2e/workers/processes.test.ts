@@ -1,5 +1,5 @@
 /** `--workers`: the sources are taken by processes of this machine, and seen as one run. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { runCli, startCli } from '../../support/cli.js';
 import { differences, snapshotOfAll } from '../../support/compare.js';
@@ -9,28 +9,15 @@ import { stallAfter } from '../../support/hold.js';
 import { jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
 import { runJson } from '../../support/reports.js';
-import { type Server, startServer } from '../../support/servers.js';
+import type { Server } from '../../support/servers.js';
+import { clientsOf, setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 import type { Report } from '../../../src/report.js';
 import { findRuns, tell } from '../../../src/watch/run-sockets.js';
 
 const stage = setStage();
-const shards: Server[] = [];
-
-beforeAll(async () => {
-  shards.push(...(await Promise.all([startServer(), startServer()])));
-});
-beforeEach(() => Promise.all(shards.map(({ client }) => client.flushall())));
-afterAll(() => Promise.all(shards.map((shard) => shard.stop())));
-
-const all = (): Server[] => [stage.source, ...shards];
-const endpoints = (): string[] => [
-  ...all().flatMap(({ address }) => ['--from', address]),
-  ...['--to', stage.cluster.seed],
-];
-const clientsOf = (servers: readonly Server[]) => servers.map(({ client }) => client);
-const arrived = () => snapshotOfAll(clientsOf(stage.cluster.masters));
+const { shards, all, endpoints, arrived } = setShards(stage);
 
 it.each(['2', 'auto'])('moves all sources, with %s', async (workers) => {
   await fillEveryType(stage.source.client);

@@ -10,6 +10,7 @@ import { stallAfter } from '../../support/hold.js';
 import { isGone, jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
 import { type Server, startServer } from '../../support/servers.js';
+import { clientsOf } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -54,7 +55,6 @@ async function reportOf(run: CliRun): Promise<Report & { readonly code: number |
   return { ...(JSON.parse(stdout) as Report), code };
 }
 
-const clientsOf = (servers: readonly Server[]) => servers.map(({ client }) => client);
 const arrived = () => snapshotOfAll(clientsOf(stage.cluster.masters));
 
 it('moves all sources by workers, and leaves no job behind', async () => {
