@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- latency [keys] [limit ms] [title]`: what a client of the source has to wait while
- * its keys are moved: by redis-cli, by this tool at full speed, and with `--max-source-latency`.
+ * its keys are moved: by redis-cli, and by this tool as it is, at full speed, and with `--max-source-latency`.
  *
  * Beside the source the same probe asks a server that nobody else uses. Source, nodes, importer and
  * probes share one machine here; what that other server's client has to wait is the machine's doing, and nobody's limit can
@@ -40,6 +40,11 @@ export const latency: Benchmark = {
 function entriesOf(keys: number, limitMs: string): readonly Entry[] {
   return [
     { title: 'relay', keys, args: [] },
+    {
+      title: 'relay, --max-source-latency off',
+      keys,
+      args: ['--max-source-latency', 'off'],
+    },
     {
       title: `relay, --max-source-latency ${limitMs}`,
       keys,

@@ -25,7 +25,7 @@ import {
   optionalBytes,
   optionalChoice,
   optionalCount,
-  optionalDuration,
+  durationOr,
   programFlag,
   readRows,
   type Row,
@@ -279,13 +279,17 @@ const limitRows = {
     },
     { fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
-  /** How long a client of the source may have to wait because of the run; undefined: any time. */
-  maxSourceLatencyMs: optionalDuration(
+  /**
+   * How long a client of the source may have to wait because of the run. `auto` spares the source's clients
+   * while there are any, and takes a connection and a thread for that: programs have to ask for it.
+   */
+  maxSourceLatencyMs: durationOr(
     {
-      flag: '--max-source-latency <ms>',
-      help: 'throttle so that the source answers its clients within this time',
+      flag: '--max-source-latency <ms|auto|off>',
+      help: 'throttle so that the source answers its clients within this time; auto: while others use it, within 2 ms, or three times what it took before (default: auto)',
     },
-    { min: 1, max: 60_000 },
+    ['auto', 'off'],
+    { fallback: 'off', min: 1, max: 60_000 },
   ),
 } satisfies Rows;
 

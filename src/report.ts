@@ -56,6 +56,8 @@ export interface Report {
   readonly peakKeysPerSecond?: number | null;
   /** The longest that a client of the source waited; null: nobody measured it. */
   readonly longestSourceLatencyMs?: number | null;
+  /** How clients of the source were spared: --max-source-latency, and what it cost. */
+  readonly sparing?: Sparing;
   /** How many keys the servers hold, and held at the first start of the job. */
   readonly held?: Held;
   /** What the runs of the job account for, all together. */
@@ -170,11 +172,26 @@ export interface RunEnd extends Pick<
   readonly cut?: 'interrupted' | { readonly error: string } | undefined;
 }
 
+/** A run was held to what keeps clients of its source from waiting. */
+export interface Sparing {
+  /** What they might wait, as it was last. */
+  readonly limitMs: number;
+  /** It was so while others were at work there (`auto`), and not because of a number that was given. */
+  readonly forOthers: boolean;
+  /** For how long. */
+  readonly durationMs: number;
+  /** Meanwhile, and without it; null: that was for no second. */
+  readonly keysPerSecond: number | null;
+  readonly otherwiseKeysPerSecond: number | null;
+}
+
 /** What only those know who have watched all of it. */
 export interface Extremes {
   readonly pausedMs: number;
   readonly peakKeysPerSecond: number | null;
   readonly longestSourceLatencyMs: number | null;
+  /** How the source's clients were spared; undefined: they never were. */
+  readonly sparing: Sparing | undefined;
 }
 
 export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
@@ -212,6 +229,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
       ...(extremes.pausedMs > 0 && { pausedMs: Math.round(extremes.pausedMs) }),
       peakKeysPerSecond: rounded(extremes.peakKeysPerSecond),
       longestSourceLatencyMs: rounded(extremes.longestSourceLatencyMs),
+      ...(extremes.sparing && { sparing: extremes.sparing }),
     }),
     ...(held && { held }),
     ...(accounted && { accounted }),

@@ -281,13 +281,22 @@ export function optionalBytes(
   return { ...row, help: words.help, fallback: () => undefined };
 }
 
-/** Milliseconds that may be left out. */
-export function optionalDuration(
+/** Milliseconds, or one of some words, of which one is the default for programs. */
+export function durationOr<const Word extends string>(
   words: Words,
-  bounds: Omit<Bounds, 'fallback'>,
-): Row<number | undefined, Duration> {
-  const row = duration(words, { ...bounds, fallback: 0 });
-  return { ...row, help: words.help, fallback: () => undefined };
+  choices: readonly [Word, ...Word[]],
+  bounds: Omit<Bounds, 'fallback'> & { readonly fallback: Word },
+): Row<number | Word, Duration | Word> {
+  const examples = `500ms, 10s or 2m, ${choices.map((word) => `or ${word}`).join(', ')}`;
+  const row = measure(words, { ...bounds, fallback: 0 }, durationUnits, examples, ' ms');
+  const known: readonly string[] = choices;
+  return {
+    ...row,
+    help: words.help,
+    choices,
+    fallback: () => bounds.fallback,
+    read: (value) => (known.includes(value as string) ? (value as Word) : row.read(value)),
+  };
 }
 
 /** A flag that the command line lacks: only programs have it. */

@@ -6,7 +6,7 @@ import colours from 'picocolors';
 import type { Colors, Formatter } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
 import { harmless, quoteKey } from './quote.js';
-import type { Found, Report, ReportedCause } from './report.js';
+import type { Found, Report, ReportedCause, Sparing } from './report.js';
 
 const shownCauses = 10;
 const shownKeyLength = 60;
@@ -123,6 +123,7 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
       : [
           `  ${'latency'.padEnd(12)} ${latencyOf(latency)}: the longest that the source took to answer a client`,
         ]),
+    ...(rest.sparing ? [`  ${'sparing'.padEnd(12)} ${sparingWords(rest.sparing)}`] : []),
     `  ${'by'.padEnd(12)} ${rest.mover}: ${rest.moverReason}`,
     ...(rest.functions ? [`  ${'functions'.padEnd(12)} ${functionWords(rest.functions)}`] : []),
     ...(rest.retries > 0
@@ -131,6 +132,22 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
         ]
       : []),
   ].join('\n');
+}
+
+/** What a limit on the source's latency was for, and what it cost. */
+function sparingWords({ limitMs, forOthers, durationMs, ...rates }: Sparing): string {
+  const { keysPerSecond, otherwiseKeysPerSecond } = rates;
+  const why = forOthers ? ', while other clients used it' : '';
+  const rateWords = [
+    ...(keysPerSecond === null ? [] : [`${formatCount(keysPerSecond)} keys/s`]),
+    ...(otherwiseKeysPerSecond === null
+      ? []
+      : [`${formatCount(otherwiseKeysPerSecond)} keys/s otherwise`]),
+  ];
+  return [
+    `source latency ${formatCount(limitMs)} ms for ${formatDuration(durationMs)}${why}`,
+    ...rateWords,
+  ].join('; ');
 }
 
 /** `2026-11-29 17:08:19`, in the time of this place. */

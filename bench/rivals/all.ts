@@ -1,7 +1,7 @@
 /** Every rival, in the order they are shown. */
 import type { Rival } from '../types.js';
 import { floorBatched, floorSingle } from './floor.js';
-import { auto, migrate, relay, unguarded } from './ours.js';
+import { auto, migrate, relay, sparing, unguarded } from './ours.js';
 import { redisCli } from './redis-cli.js';
 import { shakeScan, shakeSync } from './redis-shake.js';
 
@@ -10,6 +10,7 @@ export const rivals: readonly Rival[] = [
   unguarded,
   migrate,
   auto,
+  sparing,
   redisCli,
   shakeScan,
   shakeSync,

@@ -28,12 +28,21 @@ function help(): string {
   return helpText;
 }
 
-export const relay = ours('relay', 'cluster-import, relay', ['--mover', 'relay']);
-export const migrate = ours('migrate', 'cluster-import, migrate', ['--mover', 'migrate']);
-export const auto = ours('auto', 'cluster-import, auto', ['--mover', 'auto']);
+/** The probe is a client that is at work at the source, and would be spared. */
+const fullSpeed = ['--max-source-latency', 'off'];
+
+/** As it is, with nothing said. */
+export const sparing = ours('sparing', 'cluster-import, sparing the source', []);
+export const relay = ours('relay', 'cluster-import, relay', ['--mover', 'relay', ...fullSpeed]);
+export const migrate = ours('migrate', 'cluster-import, migrate', [
+  ...['--mover', 'migrate'],
+  ...fullSpeed,
+]);
+export const auto = ours('auto', 'cluster-import, auto', ['--mover', 'auto', ...fullSpeed]);
 /** For sources that nobody writes to: what watching for writers costs is the difference to `relay`. */
 export const unguarded = ours('relay-no-guard', 'cluster-import, relay --no-guard', [
   '--mover',
   'relay',
   '--no-guard',
+  ...fullSpeed,
 ]);

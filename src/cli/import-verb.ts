@@ -181,7 +181,9 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
 function commandOptions(given: Readonly<Record<string, unknown>>): ImportOptions {
   const options = readOptions(given);
   const state = options.state === false ? true : options.state;
-  return { ...options, state, control: true, measureLatency: !options.quiet };
+  const maxSourceLatencyMs =
+    given.maxSourceLatencyMs === undefined ? 'auto' : options.maxSourceLatencyMs;
+  return { ...options, state, control: true, measureLatency: !options.quiet, maxSourceLatencyMs };
 }
 
 function exitCodeOf({ status }: Report, stoppedWith: number | undefined): number {

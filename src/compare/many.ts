@@ -63,7 +63,7 @@ const judgedAfter = 200;
 
 export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
   const budget = createBudget(askedBytes);
-  const sizes = createSizes({ limitBytes: askedBytes, ofStrings: true, memoryUsage });
+  const sizes = createSizes({ limitBytes: () => askedBytes, ofStrings: true, memoryUsage });
   /** How many values that are no strings were seen, and how many were equal with unequal payloads. */
   let seen = 0;
   let equalInVain = 0;

@@ -41,7 +41,7 @@ export async function connectToSource(
 
 async function dial(endpoint: Endpoint, timeoutMs: number): Promise<Connection> {
   try {
-    return await connect(endpoint, { timeoutMs });
+    return await connect(endpoint, { timeoutMs, isNamed: true });
   } catch (error) {
     if (!(error instanceof ConnectionError) || !(error.cause instanceof Error)) throw error;
     const words = error.cause.message;

@@ -11,7 +11,10 @@
 export interface Allowance {
   /** What a client of the source may have to wait; undefined: nobody minds. */
   readonly limitMs: number | undefined;
-  limit(latencyMs: number | undefined): void;
+  /** @param leastKeys how many may be under way however long clients wait; 1 if not given. */
+  limit(latencyMs: number | undefined, leastKeys?: number): void;
+  /** While it is lifted, there is no limit. */
+  lift(isLifted: boolean): void;
   /** How long the probe had to wait, at the worst, in the last moment. */
   note(longestMs: number): void;
   /** How many keys may be under way at the source; Infinity without a limit. */
@@ -20,11 +23,14 @@ export interface Allowance {
   readonly pieceKeys: number;
   /** How many to list at one time; Infinity without a limit. */
   readonly pageKeys: number;
+  /** How many to delete at one time; Infinity without a limit. */
+  readonly removedKeys: number;
 }
 
 const firstKeys = 16;
 const mostKeys = 8192;
-const growth = 16;
+const growthKeys = 16;
+const growthShare = 1 / 16;
 const shrink = 0.6;
 /** Above this share of the limit the amount shrinks, below that one it grows. */
 const tooLong = 0.7;
@@ -38,36 +44,48 @@ const smallestPage = 100;
 export function createAllowance(limitMs: number | undefined): Allowance {
   let limit = limitMs;
   let keys = firstKeys;
+  let least = 1;
   let isNew = true;
+  let isLifted = false;
+  const holds = (): boolean => limit !== undefined && !isLifted;
 
   return {
     get limitMs() {
       return limit;
     },
-    limit(latencyMs) {
+    limit(latencyMs, leastKeys = 1) {
       if (limit === undefined) {
         keys = firstKeys;
         isNew = true;
       }
       limit = latencyMs;
+      least = leastKeys;
+      keys = Math.max(least, keys);
+    },
+    lift(lifted) {
+      isLifted = lifted;
     },
     note(longestMs) {
       if (limit === undefined) return;
       if (longestMs > limit * tooLong) {
-        keys = Math.max(1, Math.floor(keys * shrink));
+        keys = Math.max(least, Math.floor(keys * shrink));
         isNew = false;
       } else if (longestMs < limit * short) {
-        keys = Math.min(mostKeys, isNew ? keys * 2 : keys + growth);
+        const grown = Math.max(keys + growthKeys, Math.round(keys * (1 + growthShare)));
+        keys = Math.min(mostKeys, isNew ? keys * 2 : grown);
       }
     },
     get keys() {
-      return limit === undefined ? Infinity : keys;
+      return holds() ? keys : Infinity;
     },
     get pieceKeys() {
-      return limit === undefined ? largestPiece : Math.min(largestPiece, Math.ceil(keys / pieces));
+      return holds() ? Math.min(largestPiece, Math.ceil(keys / pieces)) : largestPiece;
+    },
+    get removedKeys() {
+      return holds() ? Math.min(largestPiece, keys) : Infinity;
     },
     get pageKeys() {
-      return limit === undefined ? Infinity : Math.max(smallestPage, keys);
+      return holds() ? Math.max(smallestPage, keys) : Infinity;
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Allowance } from './allowance.js';
 import type { Distance } from './distance.js';
 import type { Throttle } from './throttle.js';
 
-export interface Limits extends Pick<Throttle, 'turn' | 'weigh' | 'lift'> {
+export interface Limits extends Pick<Throttle, 'turn' | 'weigh'> {
   /** How many keys one SCAN should bring. */
   page(): number;
   /** How many keys go together. */
@@ -22,6 +22,8 @@ export interface Limits extends Pick<Throttle, 'turn' | 'weigh' | 'lift'> {
   removed(): number;
   /** Whether the run is kept from being as fast as it can: then rates tell nothing. */
   readonly isHeldBack: boolean;
+  /** What clients of the source may have to wait now; undefined: nobody minds. */
+  readonly latencyMs: number | undefined;
 }
 
 const mostBatchKeys = 512;
@@ -38,14 +40,14 @@ export function createLimits(
     perNode: () => distance.inflightKeys(),
     overall: () => allowance?.keys ?? Infinity,
     asked: () => distance.askedKeys(),
-    removed: () => distance.removedKeys(),
+    removed: () => Math.min(distance.removedKeys(), allowance?.removedKeys ?? Infinity),
     get isHeldBack() {
       return throttle.isLimited || allowance?.limitMs !== undefined;
     },
-    turn: (keyCount) => throttle.turn(keyCount),
-    lift(isLifted) {
-      throttle.lift(isLifted);
+    get latencyMs() {
+      return allowance?.limitMs;
     },
+    turn: (keyCount) => throttle.turn(keyCount),
     weigh(keyCount, valueBytes) {
       throttle.weigh(keyCount, valueBytes);
     },

@@ -42,6 +42,8 @@ export interface AutoOptions {
   roundTripMs(): number;
   /** Somebody wants the run to be slow: a rate then tells nothing of the mover. */
   readonly isHeldBack: () => boolean;
+  /** The source's other clients must not wait: then it is the first mover, whose pieces are as small as need be. */
+  readonly mustSpare: () => boolean;
 }
 
 /** How a batch was left by a mover that its probe ruled out: what the probe may have done with its first key. */
@@ -60,7 +62,7 @@ const watchMs = 2000;
 /** @param candidates in the order of preference; the first also has the first turn. */
 export function autoMover(
   candidates: readonly [Candidate, ...Candidate[]],
-  options: AutoOptions = { roundTripMs: () => 0, isHeldBack: () => false },
+  options: AutoOptions = { roundTripMs: () => 0, isHeldBack: () => false, mustSpare: () => false },
 ): AutoMover {
   const rates = new Map<MoverName, number>();
   const ruledOut = new Map<MoverName, string>();
@@ -73,6 +75,7 @@ export function autoMover(
   const meter = new RateMeter(() => options.roundTripMs());
   const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
+  let isSparing = false;
 
   /** The first one twice, because what it does first warms up everything. */
   function turns(): Candidate[] {
@@ -115,6 +118,7 @@ export function autoMover(
   async function room(): Promise<void> {
     for (;;) {
       if (change) await change.done;
+      else if (options.mustSpare() !== isSparing) turnTo(!isSparing);
       else if (turnsLeft && inflight >= (portions.get(current)?.atOnce ?? Infinity)) {
         await new Promise<void>((go) => waiting.push(go));
       } else {
@@ -124,6 +128,15 @@ export function autoMover(
         return;
       }
     }
+  }
+
+  /** From now on the source's clients must not wait, or may again: then it is measured anew. */
+  function turnTo(spares: boolean): void {
+    isSparing = spares;
+    turnsLeft = spares ? [] : turns();
+    rates.clear();
+    endTurn();
+    if (inflight === 0) nextTurn();
   }
 
   /** A mover that is quick gets more, until it is as busy as it would be by itself. */
@@ -219,7 +232,7 @@ export function autoMover(
     if (next && !ruledOut.has(next.mover.name)) current = next;
     else {
       turnsLeft = undefined;
-      current = fastest();
+      current = isSparing ? candidates[0] : fastest();
       bestRate = rates.get(current.mover.name) ?? 0;
     }
     meter.end();
@@ -254,6 +267,7 @@ export function autoMover(
     get reason() {
       const out = [...ruledOut].map(([name, why]) => `${name} was ruled out: ${why}`);
       // Who has the turn when a run ends need not be the faster one.
+      if (isSparing) return out[0] ?? 'MIGRATE would keep other clients of the source waiting';
       if (isMeasuring() || rates.size < 2) return out[0] ?? 'the run was too short to measure both';
       const measured = [...rates].map(
         ([name, rate]) => `${name} ${Math.round(rate).toLocaleString('en')} keys/s`,

@@ -109,9 +109,8 @@ const usableShare = 0.5;
  */
 export async function limitBelowDistance(
   control: Control,
-  limitMs: number | undefined,
+  limitMs: number,
 ): Promise<string | undefined> {
-  if (limitMs === undefined) return undefined;
   const tripMs = await measureRoundTrip(control).catch(() => 0);
   if (tripMs < limitMs * usableShare) return undefined;
   return (

@@ -228,7 +228,11 @@ async function meet(
     masters.map(({ node, modules }) => ({ address: node.address, modules })),
   );
   if (lacking !== undefined) warn(lacking);
-  const tooFar = await limitBelowDistance(source.control, options.maxSourceLatencyMs);
+  const { maxSourceLatencyMs } = options;
+  const tooFar =
+    typeof maxSourceLatencyMs === 'number'
+      ? await limitBelowDistance(source.control, maxSourceLatencyMs)
+      : undefined;
   if (tooFar !== undefined) warn(tooFar);
   const payloads = options.byElements
     ? { payloadRefusal: 'as asked for', payloadRewrite: undefined }
@@ -245,18 +249,23 @@ async function meet(
   };
   const isNeeded = refusal !== undefined || mayTravelInSlices(source, options);
   if (!options.dryRun && isNeeded) await checkElements();
-  let { giants } = source;
-  if (giants && !isNeeded && !options.dryRun) {
-    // Nobody asked for it: who may not, moves giants in one piece.
-    giants = await checkElements().then(
-      () => source.giants,
-      (error: unknown) => {
-        if (!(error instanceof PreflightError)) throw error;
-        return undefined;
-      },
-    );
+  const isOffered =
+    source.giants !== undefined || (source.has.memory && maxSourceLatencyMs !== 'off');
+  // Nobody asked for it: who may not, moves large values in one piece.
+  const maySlice = isNeeded || options.dryRun || (isOffered && (await isAllowed(checkElements)));
+  const giants = maySlice ? source.giants : undefined;
+  const has = { ...source.has, migrate: mayMigrate };
+  return { ...source, has, giants, maySlice, ...payloads };
+}
+
+async function isAllowed(check: () => Promise<void>): Promise<boolean> {
+  try {
+    await check();
+    return true;
+  } catch (error) {
+    if (error instanceof PreflightError) return false;
+    throw error;
   }
-  return { ...source, has: { ...source.has, migrate: mayMigrate }, giants, ...payloads };
 }
 
 /** Whether it was asked for that values travel element by element from some size on. */
@@ -265,7 +274,7 @@ function mayTravelInSlices(
   options: Pick<ImportOptions, 'splitAboveBytes' | 'maxSourceLatencyMs'>,
 ): boolean {
   const { splitAboveBytes, maxSourceLatencyMs } = options;
-  return splitAboveBytes !== undefined || (maxSourceLatencyMs !== undefined && has.memory);
+  return splitAboveBytes !== undefined || (typeof maxSourceLatencyMs === 'number' && has.memory);
 }
 
 /** Nothing has moved yet, whatever it was: the exit code says so. */

@@ -59,6 +59,8 @@ export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
   readonly expiringKeys: number;
   /** Values that would make its clients wait, where it tells of them, and they may travel in slices. */
   readonly giants: Giants | undefined;
+  /** Values may travel element by element: both sides let us. */
+  readonly maySlice: boolean;
   /** Whether its MIGRATE speaks TLS (tls-cluster, since 6.0); it may not be allowed to tell. */
   readonly migratesOverTls: boolean;
   /** Which node refuses its payloads, and how; undefined: none that is known. */
@@ -70,7 +72,7 @@ export interface ServerSourceFacts extends AnySourceFacts, ServerFacts {
 }
 
 /** What is known of a server before both sides are known together. */
-export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal' | 'payloadRewrite'>;
+export type FoundServer = Omit<ServerSourceFacts, 'payloadRefusal' | 'payloadRewrite' | 'maySlice'>;
 
 export function isServer(source: SourceFacts): source is ServerSourceFacts {
   return source.kind === 'server';

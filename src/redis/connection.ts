@@ -11,7 +11,7 @@
 import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
-import { connectionName, type Identity, ownIdentity } from './identity.js';
+import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { createOutput, type Output } from './output.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
 import { openSocket } from './socket.js';
@@ -47,6 +47,8 @@ export interface Connection {
 export interface ConnectOptions {
   /** How long the server may be silent while an answer is owed, and how long connecting may take. */
   readonly timeoutMs: number;
+  /** Give it a name there, where the user may: so that it is not taken for one of the server's clients. */
+  readonly isNamed?: boolean;
 }
 
 /**
@@ -74,6 +76,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
   }
   const identity = ownIdentity();
   if (identity) await identified(connection, identity);
+  else if (options.isNamed === true) await connection.call('CLIENT', 'SETNAME', ownName);
   return connection;
 }
 

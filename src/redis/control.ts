@@ -11,7 +11,7 @@
 import { Redis } from 'ioredis';
 import { ConnectionError, errorOf, type ImportError, RefusedError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
-import { connectionName, type Identity, ownIdentity } from './identity.js';
+import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { nameOfCommand, type Side, sentence } from './sentences.js';
 import { tlsOptions } from './tls.js';
 
@@ -111,6 +111,9 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
     const identity = ownIdentity();
     // By the queue's server the others are confirmed.
     if (identity && options.side !== 'queue') await identified(control, identity);
+    else if (options.side === 'from') {
+      await control.call('CLIENT', 'SETNAME', ownName).catch(ifRefused);
+    }
     return control;
   } catch (error) {
     control.close();

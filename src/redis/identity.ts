@@ -28,6 +28,9 @@ export function ownIdentity(): Identity | undefined {
   return identity;
 }
 
+/** How connections to a source are called there, or what their names begin with: nobody takes them for other clients. */
+export const ownName = 'cluster-import';
+
 /** How connections of this attempt are called at servers. */
 export function connectionName({ work, attempt }: Identity): string {
   return `${work}:${attempt}`;

@@ -57,7 +57,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
 
   async function attempt(): Promise<Linked> {
     const place = options.through?.() ?? (await locate(endpoint, options.timeoutMs));
-    const connection = await connect(place, options);
+    const connection = await connect(place, { ...options, isNamed: true });
     try {
       const info = textOf(await refusing(connection.call('INFO', 'server'), name));
       const role = textOf(await refusing(connection.call('INFO', 'replication'), name));

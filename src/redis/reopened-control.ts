@@ -5,6 +5,7 @@
 import { ConnectionError } from '../errors.js';
 import { type Control, type ControlOptions, type ControlReply, openControl } from './control.js';
 import type { Endpoint } from './endpoint.js';
+import { locate } from './sentinel.js';
 
 export interface ReopenedControl {
   /** As `Control.call`; what could not be asked now may be asked again. @throws as that, and as `openControl`. */
@@ -16,7 +17,9 @@ export function reopenedControl(endpoint: Endpoint, options: ControlOptions): Re
   let current: Promise<Control> | undefined;
 
   function open(): Promise<Control> {
-    const opening = openControl(endpoint, options);
+    const opening = locate(endpoint, options.timeoutMs).then((place) =>
+      openControl(place, options),
+    );
     opening.catch(() => {
       forget(opening);
     });

@@ -23,12 +23,13 @@ export interface Sizes {
 }
 
 export interface SizesOptions {
-  readonly limitBytes: number;
+  /** Asked for each time; undefined: none is too large now, and nobody is asked. */
+  readonly limitBytes: () => number | undefined;
   readonly ofStrings: boolean;
   /** The source has MEMORY USAGE. */
   readonly memoryUsage: boolean;
-  /** The database whose giants the source tells by itself: only where there are some, keys are asked about. */
-  readonly giantsOf?: number | undefined;
+  /** The database whose giants the source tells by itself: only where there are some, keys are asked about. Undefined: about all. */
+  readonly giantsOf?: () => number | undefined;
 }
 
 /** What an element counts as where nothing but their number is known. */
@@ -72,12 +73,15 @@ export function createSizes(options: SizesOptions): Sizes {
     },
     of: sizesOf,
     async beyond(source, keys) {
-      if (giantsOf !== undefined) {
-        const { strings, others } = await askGiants(source, giantsOf);
+      const limit = limitBytes();
+      if (limit === undefined) return [];
+      const database = giantsOf?.();
+      if (database !== undefined) {
+        const { strings, others } = await askGiants(source, database);
         ofStrings = strings > 0;
         if (strings + others === 0) return [];
       }
-      return placesAbove(await sizesOf(source, keys), limitBytes);
+      return placesAbove(await sizesOf(source, keys), limit);
     },
   };
 }

@@ -46,7 +46,7 @@ export function chooseMover(plan: SourcePlan, options: ChoiceOptions): Choice {
   if (!options.copy && !options.allowEviction && masters.some(({ memory }) => mayEvict(memory))) {
     return { name: 'relay', reason: 'MIGRATE deletes before nodes are asked whether they evict' };
   }
-  if (options.maxSourceLatencyMs !== undefined) {
+  if (typeof options.maxSourceLatencyMs === 'number') {
     return { name: 'relay', reason: 'MIGRATE can not keep to --max-source-latency' };
   }
   if (options.maxRate !== undefined || options.maxBandwidth > 0) {

@@ -9,7 +9,6 @@ import { NodeWatch } from '../follow/node-watch.js';
 import { SourceSlots } from '../follow/source-slots.js';
 import { strays } from '../follow/strays.js';
 import type { Limits } from '../limits/limits.js';
-import type { Throttle } from '../limits/throttle.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { FollowOptions, PatienceOptions } from '../options.js';
 import { connect, type Connection } from '../redis/connection.js';
@@ -49,7 +48,8 @@ export interface FollowingOptions {
   readonly mayShareNames: boolean;
   /** How many keys the sources have, about. */
   readonly keyCount: number;
-  readonly throttle: Pick<Throttle, 'lift'>;
+  /** Lets the run go at full speed, or no more: while writes are held, nobody is spared by taking longer. */
+  readonly liftLimits: (isLifted: boolean) => void;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
@@ -172,7 +172,7 @@ export class Following {
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(): Promise<void> {
-    const { options, goesOn, logger, tell, warn, throttle } = this.#given;
+    const { options, goesOn, logger, tell, warn, liftLimits } = this.#given;
     const servers = [...this.#servers.values()];
     await this.#learnSlots();
     const nodesWhy = await this.#nodes.look();
@@ -186,9 +186,7 @@ export class Following {
     this.#follower = new Follower({
       servers,
       options,
-      liftLimits: (isLifted) => {
-        throttle.lift(isLifted);
-      },
+      liftLimits,
       checkSources: async () => this.#slots?.check(),
       clusterKeys: () => this.#nodes.countKeys(),
       lookAtNodes: () => this.#nodes.look(),

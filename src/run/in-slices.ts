@@ -14,33 +14,41 @@ const aloneAboveBytes = 64 * 1024 * 1024;
 const gentleBytesPerMs = 100_000;
 
 /**
- * Sizes are asked for only when --split-above was said, or --max-source-latency, because no piece
- * of work is longer than one large value: MEMORY USAGE costs the source some 1.3 µs
+ * Sizes are asked for only when --split-above was said, or while clients of the source may not have to wait
+ * (limits/quiet.ts), because no piece of work is longer than one large value: MEMORY USAGE costs the source some 1.3 µs
  * a key where the whole of DUMP, PTTL and UNLINK costs 8. Where all values go element by element,
  * that is nothing beside the rest. A source that tells by itself whether there are giants (redis/key-sizes.ts) is
  * asked about keys only while there are.
+ *
+ * @param latencyMs what clients of the source may have to wait now; undefined: nobody minds.
  */
 export function sizesOf(
-  { has, giants, db }: ServerSourceFacts,
-  options: Pick<ImportOptions, 'splitAboveBytes' | 'maxSourceLatencyMs'>,
+  { has, giants, db, maySlice }: ServerSourceFacts,
+  { splitAboveBytes }: Pick<ImportOptions, 'splitAboveBytes'>,
   allByElements: boolean,
+  latencyMs: () => number | undefined,
 ): Sizes | undefined {
-  const { maxSourceLatencyMs: limitMs } = options;
-  const gentle = limitMs === undefined || !has.memory ? undefined : limitMs * gentleBytesPerMs;
-  const said = options.splitAboveBytes ?? gentle;
-  if (said === undefined && !allByElements && giants) {
+  const memoryUsage = has.memory;
+  const gentleBytes = (): number | undefined => {
+    const limitMs = memoryUsage && maySlice ? latencyMs() : undefined;
+    return limitMs === undefined ? undefined : limitMs * gentleBytesPerMs;
+  };
+  if (splitAboveBytes !== undefined) {
+    return createSizes({ limitBytes: () => splitAboveBytes, ofStrings: true, memoryUsage });
+  }
+  if (!allByElements && giants) {
     return createSizes({
-      limitBytes: giantBytes,
+      limitBytes: () => Math.min(gentleBytes() ?? Infinity, giantBytes),
       ofStrings: giants.strings > 0,
-      memoryUsage: has.memory,
-      giantsOf: db,
+      memoryUsage,
+      giantsOf: () => (gentleBytes() === undefined ? db : undefined),
     });
   }
-  if (said === undefined && !(allByElements && has.memory)) return undefined;
+  const usualBytes = allByElements && memoryUsage ? aloneAboveBytes : undefined;
   return createSizes({
-    limitBytes: said ?? aloneAboveBytes,
-    ofStrings: options.splitAboveBytes !== undefined,
-    memoryUsage: has.memory,
+    limitBytes: () => gentleBytes() ?? usualBytes,
+    ofStrings: false,
+    memoryUsage,
   });
 }
 

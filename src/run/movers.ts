@@ -76,6 +76,7 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
   return autoMover(candidates, {
     roundTripMs: () => distance.sourceMs,
     isHeldBack: () => limits.isHeldBack,
+    mustSpare: () => limits.latencyMs !== undefined,
   });
 }
 
@@ -136,7 +137,7 @@ function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): 
       (node) => elementAbilities(plan.source, factsOf(plan, node)),
       { commandsFor, expiry },
     ),
-    sizes: sizesOf(plan.source, options, allByElements),
+    sizes: sizesOf(plan.source, options, allByElements, () => limits.latencyMs),
     connectNode,
     connectionsPerNode: waitsForReplicas(plan, options) ? lanesWhenWaiting : 1,
     commandsFor,

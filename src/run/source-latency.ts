@@ -1,8 +1,14 @@
 /**
  * How long the source's clients wait: a few PINGs a second while nobody minds, and many while a limit
- * is set, which the amount under way then follows (limits/allowance.ts).
+ * is in force, which the amount under way then follows (limits/allowance.ts). Whether one is may depend on whether
+ * others are at work there (limits/quiet.ts), which is looked at once a second.
  */
 import type { Allowance } from '../limits/allowance.js';
+import { createQuiet, type LatencyBound, type Quiet } from '../limits/quiet.js';
+import type { LimitOptions, PatienceOptions } from '../options.js';
+import { countOthersAtWork } from '../redis/other-clients.js';
+import { type ReopenedControl, reopenedControl } from '../redis/reopened-control.js';
+import { usualWait } from '../redis/usual-wait.js';
 import { type Probe, startProbe } from '../watch/probe.js';
 import type { ServerSourceFacts } from '../preflight/source-facts.js';
 
@@ -14,16 +20,23 @@ const paces = {
 const toldOverMs = 1000;
 /** Runs that are over by then need no thread for this. */
 const unlimitedAfterMs = 500;
+const lookEveryMs = 1000;
 
 export interface SourceLatency {
-  /** What a client may have to wait; undefined: nobody minds. */
+  /** What was asked for. */
+  readonly bound: LatencyBound;
+  /** What a client may have to wait now; undefined: nobody minds. */
   readonly limitMs: number | undefined;
   /** How many keys may be under way at the sources for that; undefined: as many as there are. */
   readonly allowedKeys: number | undefined;
+  /** How many other clients are at work at the sources; undefined: nobody knows. */
+  readonly others: number | undefined;
   /** There are clients that could wait: of files there are none. */
   readonly hasServers: boolean;
-  /** From now on this is the most; undefined: nobody minds. */
-  limit(latencyMs: number | undefined): void;
+  /** From now on this holds. */
+  bind(bound: LatencyBound): void;
+  /** To be called before the first key: learns what the sources' clients wait for without us. */
+  ready(): Promise<void>;
   /** Somebody wants to be told, though there is no limit. */
   begin(): void;
   /** Calls back with the longest wait of the last moment, at the server whose clients wait longest. */
@@ -38,25 +51,52 @@ export interface ProbedServer {
   readonly allowance: Allowance;
 }
 
-export function probeServers(servers: readonly ProbedServer[], timeoutMs: number): SourceLatency {
+interface Watched extends ProbedServer {
+  readonly quiet: Quiet;
+  readonly control: ReopenedControl;
+}
+
+export function probeServers(
+  servers: readonly ProbedServer[],
+  { maxSourceLatencyMs, timeoutMs }: LimitOptions & PatienceOptions,
+): SourceLatency {
+  const watched = servers.map(({ source, allowance }): Watched => {
+    const quiet = createQuiet(allowance, maxSourceLatencyMs);
+    const control = reopenedControl(source.endpoint, { side: 'from', timeoutMs });
+    return { source, allowance, quiet, control };
+  });
   const endpoints = servers.map(({ source }) => source.endpoint);
   const last = servers.map((): number[] => []);
-  const isLimited = (): boolean => servers.some(({ allowance }) => allowance.limitMs !== undefined);
+  let bound: LatencyBound = maxSourceLatencyMs;
   let probe: Probe | undefined;
+  let pace: (typeof paces)[keyof typeof paces] | undefined;
+  let isWanted = false;
   let later: NodeJS.Timeout | undefined;
+  let looking: NodeJS.Timeout | undefined;
   let isStopped = false;
   const listeners: ((seconds: number) => void)[] = [];
-  if (isLimited()) start();
+  keepPace();
 
-  function start(): void {
-    clearTimeout(later);
+  function limitMs(): number | undefined {
+    const limits = servers.flatMap(({ allowance }) => allowance.limitMs ?? []);
+    return limits.length === 0 ? undefined : Math.min(...limits);
+  }
+
+  /** As often as the limits need it, and not at all where nobody wants to know. */
+  function keepPace(): void {
+    const isLimited = limitMs() !== undefined;
+    const wanted = isLimited ? paces.limited : isWanted ? paces.unlimited : undefined;
+    if (wanted === pace || isStopped || endpoints.length === 0) return;
     probe?.stop();
     probe = undefined;
-    if (endpoints.length === 0 || isStopped) return;
-    const pace = isLimited() ? paces.limited : paces.unlimited;
-    const toldOver = toldOverMs / pace.tellEveryMs;
+    pace = wanted;
     for (const waits of last) waits.length = 0;
-    probe = startProbe({ endpoints, timeoutMs, ...pace }, ({ place, longestMs }) => {
+    if (wanted) start(wanted);
+  }
+
+  function start(wanted: (typeof paces)[keyof typeof paces]): void {
+    const toldOver = toldOverMs / wanted.tellEveryMs;
+    probe = startProbe({ endpoints, timeoutMs, ...wanted }, ({ place, longestMs }) => {
       servers[place]?.allowance.note(longestMs);
       const waits = last[place] ?? [];
       waits.push(longestMs);
@@ -66,28 +106,72 @@ export function probeServers(servers: readonly ProbedServer[], timeoutMs: number
     });
   }
 
+  async function look(): Promise<void> {
+    await Promise.all(watched.map(lookAt));
+    keepPace();
+    if (isStopped || bound !== 'auto') return;
+    looking = setTimeout(() => void look(), lookEveryMs).unref();
+  }
+
+  async function lookAt({ quiet, control }: Watched): Promise<void> {
+    const count = await countOthersAtWork((...words) => control.call(...words)).catch(
+      () => undefined,
+    );
+    quiet.noteOthers(count, performance.now());
+  }
+
+  async function ready(): Promise<void> {
+    if (bound !== 'auto') return;
+    await look();
+    await Promise.all(
+      watched.map(async ({ quiet, control }) => {
+        const isUsed = quiet.others !== 0;
+        const waitMs = await usualWait(() => control.call('PING'), isUsed).catch(() => undefined);
+        if (waitMs !== undefined) quiet.noteBefore(waitMs);
+      }),
+    );
+  }
+
   return {
+    get bound() {
+      return bound;
+    },
     get limitMs() {
-      return servers[0]?.allowance.limitMs;
+      return limitMs();
     },
     get allowedKeys() {
       const keys = servers.reduce((sum, { allowance }) => sum + allowance.keys, 0);
       return keys === Infinity ? undefined : keys;
     },
+    get others() {
+      return watched.reduce<number | undefined>(
+        (sum, { quiet: { others } }) =>
+          sum === undefined || others === undefined ? undefined : sum + others,
+        0,
+      );
+    },
     hasServers: servers.length > 0,
     onTold: (listener) => listeners.push(listener),
-    limit(latencyMs) {
-      const wasLimited = isLimited();
-      for (const { allowance } of servers) allowance.limit(latencyMs);
-      if (wasLimited !== isLimited()) start();
+    bind(next) {
+      bound = next;
+      for (const { quiet } of watched) quiet.bind(next);
+      keepPace();
+      clearTimeout(looking);
+      if (bound === 'auto') void look();
     },
+    ready,
     begin() {
-      if (!probe && !isStopped) later ??= setTimeout(start, unlimitedAfterMs).unref();
+      later ??= setTimeout(() => {
+        isWanted = true;
+        keepPace();
+      }, unlimitedAfterMs).unref();
     },
     stop() {
       isStopped = true;
       clearTimeout(later);
+      clearTimeout(looking);
       probe?.stop();
+      for (const { control } of watched) control.close();
     },
   };
 }

@@ -111,7 +111,10 @@ export function createSourceRuns(
         areOfCluster: sources.some((source) => source.kind === 'server' && source.inCluster),
         mayShareNames: mayShareNames(sources, options),
         keyCount,
-        throttle,
+        liftLimits: (isLifted) => {
+          throttle.lift(isLifted);
+          for (const { allowance } of servers.values()) allowance.lift(isLifted);
+        },
         logger,
         goesOn: decision.goesOn,
         resumeAt: followAt,
@@ -135,7 +138,7 @@ export function createSourceRuns(
     }
     const server = servers.get(serverIdOf(source)) ?? {
       source,
-      allowance: createAllowance(options.maxSourceLatencyMs),
+      allowance: createAllowance(undefined),
     };
     servers.set(serverIdOf(source), server);
     return createServerRun(
@@ -143,7 +146,7 @@ export function createSourceRuns(
       { ...parts, allowance: server.allowance, movedEarlier, moved, following, onlyKeys },
     );
   });
-  const latency = probeServers([...servers.values()], options.timeoutMs);
+  const latency = probeServers([...servers.values()], options);
   const running = new Set<SourceView>();
 
   async function runToEnd(run: SourceRun, signal: AbortSignal): Promise<SourceEnd> {
@@ -181,6 +184,7 @@ export function createSourceRuns(
       signal.addEventListener('abort', () => {
         throttle.release();
       });
+      await latency.ready();
       if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
       // What is followed has no end before that of all others.
       if (following) return Promise.all(all.map((run) => runToEnd(run, signal)));

@@ -30,7 +30,10 @@ export type SteeredThrottle = Pick<Throttle, 'isPaused' | 'pause' | 'resume' | '
 
 export interface Steerable {
   readonly throttle: SteeredThrottle;
-  readonly latency: Pick<SourceLatency, 'limitMs' | 'allowedKeys' | 'hasServers' | 'limit'>;
+  readonly latency: Pick<
+    SourceLatency,
+    'limitMs' | 'allowedKeys' | 'others' | 'bound' | 'hasServers' | 'bind'
+  >;
   /** Hears of each change. */
   readonly announce: (sentence: string) => void;
 }
@@ -66,7 +69,7 @@ export function createSteering(steerable: Steerable): Steering {
   }
 
   function limit({ rate, bandwidth, maxSourceLatency }: Orders): void {
-    if (maxSourceLatency && !latency.hasServers) {
+    if (typeof maxSourceLatency === 'number' && !latency.hasServers) {
       throw new UsageError(
         'The run reads files, which have no clients that could wait: --max-source-latency is for servers.',
       );
@@ -78,7 +81,7 @@ export function createSteering(steerable: Steerable): Steering {
         bytesPerSecond: bandwidth === undefined ? bytesPerSecond : (bandwidth ?? undefined),
       });
     }
-    if (maxSourceLatency !== undefined) latency.limit(maxSourceLatency ?? undefined);
+    if (maxSourceLatency !== undefined) latency.bind(maxSourceLatency ?? 'off');
   }
 
   return {
@@ -97,6 +100,9 @@ export function createSteering(steerable: Steerable): Steering {
       },
       get allowedKeys() {
         return latency.allowedKeys;
+      },
+      get others() {
+        return latency.bound === 'auto' ? { count: latency.others } : undefined;
       },
     },
     get isPaused() {

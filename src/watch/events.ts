@@ -30,6 +30,8 @@ interface Seen {
   readonly keyLimit: number | undefined;
   readonly byteLimit: number | undefined;
   readonly latencyLimitMs: number | undefined;
+  /** That limit comes and goes with other clients of the source. */
+  readonly isForOthers: boolean;
   readonly stalledFor: string | undefined;
   readonly servers: ReadonlyMap<string, ServerHealth>;
   readonly mover: string | undefined;
@@ -51,7 +53,7 @@ export function createEvents(): Events {
 }
 
 function seenIn({ atMs, facts, stall, nodes, sources, snapshot }: Sample): Seen {
-  const { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs } = facts.steering;
+  const { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs, others } = facts.steering;
   const classes = new Map<string, number>();
   for (const { class: why, count } of snapshot.causes) {
     classes.set(why, (classes.get(why) ?? 0) + count);
@@ -62,6 +64,7 @@ function seenIn({ atMs, facts, stall, nodes, sources, snapshot }: Sample): Seen 
     keyLimit: keysPerSecond,
     byteLimit: bytesPerSecond,
     latencyLimitMs: sourceLatencyMs,
+    isForOthers: others !== undefined,
     stalledFor: stall && (stall.waitingFor.join(', ') || 'something'),
     servers: new Map([
       ...sources.map(({ name, health }) => [name, health] as const),
@@ -91,8 +94,7 @@ function between(before: Seen, now: Seen): RunEvent[] {
     );
   }
   if (now.latencyLimitMs !== before.latencyLimitMs) {
-    const words = (limit: number): string => `${formatCount(limit)} ms`;
-    add('steered', limitText('source latency', now.latencyLimitMs, words));
+    add('steered', latencyLimitText(now));
   }
   if (now.stalledFor !== undefined && before.stalledFor === undefined) {
     add('trouble', `stalled: waiting for ${now.stalledFor}`);
@@ -117,6 +119,14 @@ function between(before: Seen, now: Seen): RunEvent[] {
     if (!before.classes.has(why)) add('trouble', `the first keys are left behind: ${why}`);
   }
   return found;
+}
+
+function latencyLimitText({ latencyLimitMs, isForOthers }: Seen): string {
+  if (isForOthers && latencyLimitMs === undefined) return 'nobody else uses the source: full speed';
+  const words = (limit: number): string => {
+    return `${formatCount(limit)} ms${isForOthers ? ', since others use the source' : ''}`;
+  };
+  return limitText('source latency', latencyLimitMs, words);
 }
 
 function limitText(

@@ -53,6 +53,8 @@ export interface LimitsInForce {
   readonly sourceLatencyMs: number | null;
   /** How many keys may be under way at the source for that. */
   readonly allowedKeys: number | null;
+  /** For whom that limit is, where it comes and goes with them; a count of null: nobody knows. */
+  readonly others: { readonly count: number | null } | null;
 }
 
 export function reportSoFar(sample: Sample): ReportSoFar {
@@ -113,6 +115,7 @@ export function standingOf(sample: Sample, report: Report | undefined): Standing
       bytesPerSecond: steering.bytesPerSecond ?? null,
       sourceLatencyMs: steering.sourceLatencyMs ?? null,
       allowedKeys: steering.allowedKeys ?? null,
+      others: steering.others ? { count: steering.others.count ?? null } : null,
     },
     nodes: sample.nodes,
     sources: sample.sources,

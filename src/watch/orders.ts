@@ -6,7 +6,7 @@ import {
   type Given,
   optionalBytes,
   optionalCount,
-  optionalDuration,
+  durationOr,
   readRows,
   type Row,
   type Rows,
@@ -15,7 +15,7 @@ import {
 
 const mostKeys = { min: 1, max: 1_000_000_000 };
 const mostBytes = { min: 1, max: Number.MAX_SAFE_INTEGER };
-const mostLatencyMs = { min: 1, max: 60_000 };
+const latency = { fallback: 'off', min: 1, max: 60_000 } as const;
 
 /** The limits, each with the word that lifts it. */
 export const limitRows = {
@@ -38,12 +38,13 @@ export const limitRows = {
   ),
   /** How long clients of the source may have to wait. */
   maxSourceLatency: liftable(
-    optionalDuration(
+    durationOr(
       {
-        flag: '--max-source-latency <ms>',
-        help: 'throttle so that the source answers its clients within this time; none lifts it',
+        flag: '--max-source-latency <ms|auto>',
+        help: 'throttle so that the source answers its clients within this time; auto: while others use it; none lifts it',
       },
-      mostLatencyMs,
+      ['auto', 'off'],
+      latency,
     ),
   ),
 } satisfies Rows;
@@ -89,7 +90,9 @@ const namedLimitRows = {
   /** Value bytes. */
   bytesPerSecond: liftable(optionalBytes({ flag: 'bytesPerSecond', help: '' }, mostBytes)),
   /** How long clients of the source may have to wait. Measuring that takes a thread. */
-  sourceLatencyMs: liftable(optionalDuration({ flag: 'sourceLatencyMs', help: '' }, mostLatencyMs)),
+  sourceLatencyMs: liftable(
+    durationOr({ flag: 'sourceLatencyMs', help: '' }, ['auto', 'off'], latency),
+  ),
 } satisfies Rows;
 
 /** What holds a run back. What is left out stays as it is. */
@@ -105,7 +108,12 @@ export function readLimits(limits: ImportLimits): Orders {
   };
 }
 
-function liftable<T, Input>(row: Row<T, Input>): Row<T | null, Input | null> {
+/** What is not said stays as it is; null lifts it. */
+function liftable<T, Input>(row: Row<T, Input>): Row<T | null | undefined, Input | null> {
   const words = ['none', '0', 0, null];
-  return { ...row, read: (value) => (words.includes(value as never) ? null : row.read(value)) };
+  return {
+    ...row,
+    fallback: () => undefined,
+    read: (value) => (words.includes(value as never) ? null : row.read(value)),
+  };
 }

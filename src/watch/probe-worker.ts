@@ -34,7 +34,7 @@ await Promise.all(endpoints.map(follow));
 async function follow(endpoint: Endpoint, place: number): Promise<never> {
   for (;;) {
     try {
-      await watch(await connect(await located(endpoint), { timeoutMs }), place);
+      await watch(await connect(await located(endpoint), { timeoutMs, isNamed: true }), place);
     } catch {
       // The pipeline reports a lost source.
       await delay(againAfterMs);

@@ -14,6 +14,7 @@ import type {
   TallySnapshot,
 } from '../types.js';
 import type { Extremes } from '../report.js';
+import { createSpared } from './sparing.js';
 import { createWindow, type Speed, speedometer, type Window } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
@@ -42,6 +43,8 @@ export interface Steered {
   readonly sourceLatencyMs: number | undefined;
   /** How many keys may be under way at the source for that. */
   readonly allowedKeys: number | undefined;
+  /** For whom that limit is, where it comes and goes with them; a count of undefined: nobody knows. */
+  readonly others: { readonly count: number | undefined } | undefined;
 }
 
 export interface MoverInUse {
@@ -106,6 +109,7 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
   let pausedMs = 0;
   let peakKeysPerSecond: number | null = null;
   let longestSourceLatencyMs: number | null = null;
+  const spared = createSpared();
 
   function measure(status: RunStatus): Sample {
     const atMs = now();
@@ -114,6 +118,7 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
     const isDone = status === 'complete' || status === 'incomplete';
     const snapshot = isDone ? { ...known, progress: 1 } : known;
     const { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs } = facts.steering;
+    spared.note(atMs, snapshot.moved, isPaused ? undefined : facts.steering);
     pausedSinceMs = isPaused ? (pausedSinceMs ?? atMs) : undefined;
     const pace = { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs };
     const { startedAtMs, moved } = snapshot;
@@ -165,7 +170,7 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
       longestSourceLatencyMs = Math.max(longestSourceLatencyMs ?? 0, seconds * 1000);
     },
     get extremes() {
-      return { pausedMs, peakKeysPerSecond, longestSourceLatencyMs };
+      return { pausedMs, peakKeysPerSecond, longestSourceLatencyMs, sparing: spared.sparing };
     },
     end(status) {
       last = measure(status);

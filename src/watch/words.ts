@@ -107,14 +107,26 @@ export function formatMs(ms: number): string {
 
 /** The limits in force; empty: there are none. */
 export function limitWords(limits: LimitsInForce): readonly string[] {
-  const { keysPerSecond, bytesPerSecond, sourceLatencyMs, allowedKeys } = limits;
+  const { keysPerSecond, bytesPerSecond, sourceLatencyMs } = limits;
   return [
     ...(keysPerSecond === null ? [] : [`${formatCount(keysPerSecond)} keys/s`]),
     ...(bytesPerSecond === null ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
     ...(sourceLatencyMs === null
       ? []
-      : [
-          `source latency ${formatCount(sourceLatencyMs)} ms (${keysOf(allowedKeys ?? 0)} under way at most)`,
-        ]),
+      : [`source latency ${formatCount(sourceLatencyMs)} ms (${latencyLimitWords(limits)})`]),
   ];
+}
+
+function latencyLimitWords({ allowedKeys, others }: LimitsInForce): string {
+  const underWay = allowedKeys === null ? [] : [`${keysOf(allowedKeys)} under way at most`];
+  return [...(others ? [othersWords(others)] : []), ...underWay].join(', ');
+}
+
+/** Whom the limit on source latency is for. */
+function othersWords({ count }: NonNullable<LimitsInForce['others']>): string {
+  if (count === null) return 'it may have other clients';
+  if (count === 0) return 'others were at work a moment ago';
+  return count === 1
+    ? 'another client is at work'
+    : `${formatCount(count)} other clients are at work`;
 }

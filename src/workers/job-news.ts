@@ -2,6 +2,7 @@
  * What whoever runs a job says while it lasts, and how it ended: plain JSON, so that it can come from
  * anywhere. Everything in it is a state, but for events, which are those since the news before.
  */
+import type { LatencyBound } from '../limits/quiet.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import { joinSnapshots } from '../engine/tally.js';
 import type {
@@ -45,6 +46,8 @@ export interface JobNews {
   readonly log: readonly LogLine[];
   /** How long clients of the source had to wait in the last moment; null: it was not measured. */
   readonly latencySeconds: number | null;
+  /** What they may have to wait now; null: nobody minds. */
+  readonly latencyLimitMs: number | null;
 }
 
 export interface LogLine {
@@ -71,7 +74,7 @@ export interface EndOfSource {
 export interface JobOrders {
   readonly keysPerSecond: number | null;
   readonly bytesPerSecond: number | null;
-  readonly sourceLatencyMs: number | null;
+  readonly sourceLatencyMs: LatencyBound;
   /** Somebody wants to know how long clients of the source wait. */
   readonly measuresLatency: boolean;
   readonly isPaused: boolean;

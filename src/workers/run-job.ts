@@ -62,6 +62,7 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
     if (refusing.length > 0 && job.attempt > 1) await context.othersAreGone();
     eviction = watchEviction(facts, options);
     runs = createSourceRuns(facts, options, told.logger, soFarOf(job), eviction, told);
+    const { latency } = runs;
     const reports = runs.all.map((view) => createSourceReport(view, job));
     const news = (): JobNews => ({
       sources: Object.fromEntries(reports.map(({ name, progress }) => [name, progress()])),
@@ -70,8 +71,8 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
         reports.map(({ name, failures }) => [name, failures.splice(0).map(failureOnWire)]),
       ),
       ...told.take(),
+      latencyLimitMs: latency.limitMs ?? null,
     });
-    const { latency } = runs;
     latency.onTold(told.noteLatency);
     const obey = obeying(runs);
     obey(context.orders);
@@ -189,8 +190,7 @@ function obeying({ throttle, latency }: SourceRuns): (orders: JobOrders) => void
     }
     if (isPaused) throttle.pause();
     else throttle.resume();
-    const latencyMs = sourceLatencyMs ?? undefined;
-    if (latency.hasServers && latency.limitMs !== latencyMs) latency.limit(latencyMs);
+    if (latency.hasServers && latency.bound !== sourceLatencyMs) latency.bind(sourceLatencyMs);
     if (measuresLatency) latency.begin();
   };
 }

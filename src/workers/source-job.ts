@@ -154,6 +154,7 @@ export function endWithNothing({ sources }: SourceJob): JobEnd {
       warnings: [],
       log: [],
       latencySeconds: null,
+      latencyLimitMs: null,
     },
   };
 }

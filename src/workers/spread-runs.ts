@@ -70,10 +70,12 @@ export function createSpreadRuns(
   const all = [...byName.values()];
   const underWay = new Map<SourceJob, UnderWay>();
   const latencies = new Map<SourceJob, number>();
+  /** What clients of a job's sources may have to wait now; null: nobody minds. */
+  const latencyLimits = new Map<SourceJob, number | null>();
   const latencyListeners: ((seconds: number) => void)[] = [];
   let limits = limitsFrom(options);
   let isPaused = false;
-  let latencyMs = options.maxSourceLatencyMs;
+  let bound = options.maxSourceLatencyMs;
   let measuresLatency = false;
   const hasServers = facts.sources.some(isServer);
 
@@ -98,15 +100,21 @@ export function createSpreadRuns(
     },
   };
   const latency: SourceLatency = {
+    get bound() {
+      return bound;
+    },
     get limitMs() {
-      return latencyMs;
+      const limits = [...latencyLimits.values()].flatMap((limit) => limit ?? []);
+      return limits.length === 0 ? undefined : Math.min(...limits);
     },
     allowedKeys: undefined,
+    others: undefined,
     hasServers,
-    limit(next) {
-      latencyMs = next;
+    bind(next) {
+      bound = next;
       orderAll();
     },
+    ready: () => Promise.resolve(),
     begin() {
       measuresLatency = true;
       orderAll();
@@ -132,7 +140,7 @@ export function createSpreadRuns(
     return {
       keysPerSecond,
       bytesPerSecond,
-      sourceLatencyMs: latencyMs ?? null,
+      sourceLatencyMs: bound,
       measuresLatency,
       isPaused,
     };
@@ -190,6 +198,7 @@ export function createSpreadRuns(
       if (isAnnounced === true) announce(message, fields);
       else logger[level](fields, message);
     }
+    latencyLimits.set(job, news.latencyLimitMs);
     if (news.latencySeconds === null) return;
     latencies.set(job, news.latencySeconds);
     const longest = Math.max(...latencies.values());
@@ -227,6 +236,7 @@ export function createSpreadRuns(
       signal.removeEventListener('abort', stop);
       underWay.delete(job);
       latencies.delete(job);
+      latencyLimits.delete(job);
       orderAll();
       if ('refused' in ended && (attempt === 1 || performance.now() > refusedUntilMs)) {
         return endWith({ error: ended.refused, isFinal: false });

@@ -11,6 +11,7 @@ export const unsteered: Steered = {
   bytesPerSecond: undefined,
   sourceLatencyMs: undefined,
   allowedKeys: undefined,
+  others: undefined,
 };
 
 export const facts: RunFacts = {

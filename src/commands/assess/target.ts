@@ -124,7 +124,12 @@ async function planOf(
   const mayMigrate = facts.has.migrate && masters.every((master) => master.takesMigrate);
   const { name: mover, reason } = chooseMover(
     {
-      source: { ...facts, has: { ...facts.has, migrate: mayMigrate }, ...payloads },
+      source: {
+        ...facts,
+        has: { ...facts.has, migrate: mayMigrate },
+        maySlice: true,
+        ...payloads,
+      },
       target: { name: '', topology, masters, nodeIds: undefined },
       replace: false,
       ownsTarget: false,

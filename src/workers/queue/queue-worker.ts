@@ -35,7 +35,7 @@ const mostStalls = 1_000_000_000;
 const noOrders: Orders = {
   keysPerSecond: null,
   bytesPerSecond: null,
-  sourceLatencyMs: null,
+  sourceLatencyMs: 'off',
   measuresLatency: false,
   isPaused: false,
   isStopped: false,

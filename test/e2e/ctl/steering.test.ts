@@ -244,7 +244,7 @@ describe('the limits', () => {
     expect(careful.limits.allowedKeys).toBeGreaterThan(0);
     expect((await ctl()).stdout).toMatch(/^limits: 10 keys\/s · source latency 5 ms \(\d/m);
     const lifted = await state('--max-source-latency', 'none', '--rate', 'none');
-    expect(Object.values(lifted.limits)).toEqual([null, null, null, null]);
+    expect(Object.values(lifted.limits)).toEqual([null, null, null, null, null]);
     expect((await run.done).code).toBe(0);
   });
 

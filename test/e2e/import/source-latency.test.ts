@@ -3,6 +3,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Live } from '../../../src/watch/live.js';
 import { type Probe, startProbe } from '../../../src/watch/probe.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
+import type { Report } from '../../../src/report.js';
+import { othersIn } from '../../../src/redis/other-clients.js';
 import { fillStrings } from '../../support/bulk.js';
 import { startCli } from '../../support/cli.js';
 import { startProxy } from '../../support/proxy.js';
@@ -126,6 +128,59 @@ describe('--max-source-latency', () => {
     } finally {
       await proxy.stop();
     }
+  });
+
+  it('spares the source while others are at work there, and tells for how long', async () => {
+    await fillStrings(stage.source, { count: 2_000_000, valueBytes: 16 });
+    const { client } = stage.source;
+    const busy = { is: true };
+    const others = client.duplicate();
+    const work = (async () => {
+      while (busy.is) await others.get('a key that nobody has');
+    })();
+    const run = startCli([...stage.endpoints, '--json', '--metrics', '0', '--max-rate', '20000']);
+    try {
+      const [, url = ''] = await run.output(/(http:\/\/[\d.:]+)\/metrics/);
+      const live = async () => (await (await fetch(`${url}/live.json`)).json()) as Live;
+      await waitFor('a limit', async () => (await live()).limits.sourceLatencyMs !== null);
+      const { limits } = await live();
+      expect(limits.others?.count).toBeGreaterThanOrEqual(1);
+      expect(limits.allowedKeys).toBeGreaterThanOrEqual(512);
+      busy.is = false;
+      await work;
+      await waitFor('no limit', async () => (await live()).limits.sourceLatencyMs === null);
+      await waitFor('word of it', async () =>
+        (await live()).events.some(
+          ({ text }) => text === 'nobody else uses the source: full speed',
+        ),
+      );
+      run.signal('SIGINT');
+      const { stdout } = await run.done;
+      const { sparing } = JSON.parse(stdout) as Report;
+      expect(sparing).toMatchObject({ forOthers: true });
+      expect(sparing?.durationMs).toBeGreaterThan(0);
+    } finally {
+      busy.is = false;
+      run.signal('SIGKILL');
+      await Promise.all([run.done, work]);
+      others.disconnect();
+    }
+  });
+
+  it('spares nobody while nobody else is at work', async () => {
+    await stage.source.client.mset({ a: '1', b: '2' });
+    const { client } = stage.source;
+    const idle = async (): Promise<boolean> => othersIn(String(await client.client('LIST'))) === 0;
+    await waitFor('the client that filled the source to be idle', idle);
+    const { report } = await runJson(stage.endpoints);
+    expect(report.sparing).toBeUndefined();
+  });
+
+  it('spares nobody with off', async () => {
+    const { client } = stage.source;
+    await client.set('a', '1');
+    const { report } = await runJson([...stage.endpoints, '--max-source-latency', 'off']);
+    expect(report.sparing).toBeUndefined();
   });
 
   it('is a time', async () => {

@@ -131,11 +131,29 @@ it('tells the next mover what a failed probe may have done with its key', async 
   expect(doubts.filter((doubt) => doubt === 'may-be-stored')).toHaveLength(1);
 });
 
+const besides = { roundTripMs: () => 0, mustSpare: () => false, isHeldBack: () => false };
+
+it('takes the first while clients of the source are spared, and measures as soon as they are not', async () => {
+  let mustSpare = true;
+  const movers = [{ mover: mockMover('relay', 4) }, { mover: mockMover('migrate', 100) }] as const;
+  const auto = autoMover(movers, { ...besides, mustSpare: () => mustSpare });
+  for (let nth = 0; nth < 20; nth++) await auto.move(batchOf(someKeys(1)));
+  expect([auto.name, auto.measuring]).toEqual(['relay', false]);
+  expect(auto.reason).toBe('MIGRATE would keep other clients of the source waiting');
+  mustSpare = false;
+  await auto.move(batchOf(someKeys(1)));
+  await moveUntilChosen(auto);
+  expect(auto.name).toBe('migrate');
+  mustSpare = true;
+  await auto.move(batchOf(someKeys(1)));
+  expect([auto.name, auto.measuring]).toEqual(['relay', false]);
+});
+
 it('does not measure again because the run is paused or held back', async () => {
   let isHeldBack = false;
   const relay = mockMover('relay', 100);
   const movers = [{ mover: relay }, { mover: mockMover('migrate', 4) }] as const;
-  const auto = autoMover(movers, { roundTripMs: () => 0, isHeldBack: () => isHeldBack });
+  const auto = autoMover(movers, { ...besides, isHeldBack: () => isHeldBack });
   await moveUntilChosen(auto);
   isHeldBack = true;
   for (const endMs = performance.now() + 2200; performance.now() < endMs;) {
