@@ -14,6 +14,8 @@ import { askNumbers } from './ask.js';
 import { askGiants } from './key-sizes.js';
 
 export interface Sizes {
+  /** Large values may travel in one piece as well: slices are for the sake of the source's clients. */
+  readonly isOptional: boolean;
   /** Whether strings are asked for too; else only what is known to be none. */
   readonly ofStrings: boolean;
   /** How large each value is, about; 0: the key is gone, or the server refuses. */
@@ -23,6 +25,8 @@ export interface Sizes {
 }
 
 export interface SizesOptions {
+  /** False if not given. */
+  readonly isOptional?: boolean;
   /** Asked for each time; undefined: none is too large now, and nobody is asked. */
   readonly limitBytes: () => number | undefined;
   readonly ofStrings: boolean;
@@ -68,6 +72,7 @@ export function createSizes(options: SizesOptions): Sizes {
   }
 
   return {
+    isOptional: options.isOptional === true,
     get ofStrings() {
       return ofStrings;
     },

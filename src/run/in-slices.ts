@@ -38,6 +38,7 @@ export function sizesOf(
   }
   if (!allByElements && giants) {
     return createSizes({
+      isOptional: true,
       limitBytes: () => Math.min(gentleBytes() ?? Infinity, giantBytes),
       ofStrings: giants.strings > 0,
       memoryUsage,
@@ -46,6 +47,7 @@ export function sizesOf(
   }
   const usualBytes = allByElements && memoryUsage ? aloneAboveBytes : undefined;
   return createSizes({
+    isOptional: !allByElements,
     limitBytes: () => gentleBytes() ?? usualBytes,
     ofStrings: false,
     memoryUsage,

@@ -88,13 +88,41 @@ describe('--max-source-latency', () => {
     }
   });
 
-  it('moves large values in slices', async () => {
-    const { client } = stage.source;
+  const largeHash = async (): Promise<void> => {
     const fields = Array.from({ length: 20_000 }, (_, nth) => [
       `field:${String(nth)}`,
       'v'.repeat(40),
     ]);
-    await client.hset('large', ...fields.flat());
+    await stage.source.client.hset('large', ...fields.flat());
+  };
+
+  it('moves a large value in one piece, where it is written to whenever it is read in slices', async () => {
+    await largeHash();
+    const { client } = stage.source;
+    const writer = client.duplicate();
+    const monitor = await client.duplicate().monitor();
+    let writes = 0;
+    monitor.on('monitor', (_time: string, [word = '', key]: string[]) => {
+      if (word.toLowerCase() === 'hscan' && key === 'large') {
+        writes++;
+        void writer.hset('large', 'field:7', writes);
+      }
+    });
+    try {
+      const { code, report } = await runJson([...stage.endpoints, '--max-source-latency', '5']);
+      expect([code, report.keys.failed]).toEqual([0, 0]);
+      expect(writes).toBeGreaterThan(0);
+      const copy = stage.cluster.clientFor('large');
+      expect(await copy.hlen('large')).toBe(20_000);
+    } finally {
+      monitor.disconnect();
+      writer.disconnect();
+    }
+  });
+
+  it('moves large values in slices', async () => {
+    await largeHash();
+    const { client } = stage.source;
     await client.config('RESETSTAT');
     const run = startCli([...stage.endpoints, '--max-source-latency', '5', '--mover', 'relay']);
     expect((await run.done).code).toBe(0);
