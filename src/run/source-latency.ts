@@ -7,6 +7,7 @@ import type { Allowance } from '../limits/allowance.js';
 import { createQuiet, type LatencyBound, type Quiet } from '../limits/quiet.js';
 import type { LimitOptions, PatienceOptions } from '../options.js';
 import { countOthersAtWork } from '../redis/other-clients.js';
+import { parseInfo } from '../redis/control.js';
 import { type ReopenedControl, reopenedControl } from '../redis/reopened-control.js';
 import { usualWait } from '../redis/usual-wait.js';
 import { type Probe, startProbe } from '../watch/probe.js';
@@ -21,6 +22,8 @@ const toldOverMs = 1000;
 /** Runs that are over by then need no thread for this. */
 const unlimitedAfterMs = 500;
 const lookEveryMs = 1000;
+/** So few in a fifth of a second are those of Sentinels and replicas. */
+const restingCommands = 2;
 
 export interface SourceLatency {
   /** What was asked for. */
@@ -123,13 +126,25 @@ export function probeServers(
   async function ready(): Promise<void> {
     if (bound !== 'auto') return;
     await look();
-    await Promise.all(
-      watched.map(async ({ quiet, control }) => {
-        const isUsed = quiet.others !== 0;
-        const waitMs = await usualWait(() => control.call('PING'), isUsed).catch(() => undefined);
-        if (waitMs !== undefined) quiet.noteBefore(waitMs);
-      }),
-    );
+    // What can't be asked now is not known, and the pipeline reports a lost source.
+    await Promise.all(watched.map((one) => waitBefore(one).catch(() => undefined)));
+    keepPace();
+  }
+
+  async function waitBefore({ quiet, control }: Watched): Promise<void> {
+    const isUsed = quiet.others !== 0;
+    const before = await countCommands(control);
+    let pings = 0;
+    const waitMs = await usualWait(() => {
+      pings++;
+      return control.call('PING');
+    }, isUsed);
+    quiet.noteBefore(waitMs);
+    // Of ours there is nothing else yet. Whoever was at work just before the start may have ended with it.
+    const others = (await countCommands(control)) - before - pings - 1;
+    if (quiet.others !== undefined && others <= restingCommands) {
+      quiet.noteOthers(0, performance.now());
+    }
   }
 
   return {
@@ -174,4 +189,9 @@ export function probeServers(
       for (const { control } of watched) control.close();
     },
   };
+}
+
+async function countCommands(control: ReopenedControl): Promise<number> {
+  const stats = parseInfo(String(await control.call('INFO', 'stats')));
+  return Number(stats.get('total_commands_processed'));
 }
