@@ -1,6 +1,6 @@
 /** One question about many keys, pipelined; the keys go out as the frames that they are. */
 import { ProtocolError } from '../errors.js';
-import { askNumbers as askNumbersBy, largestReplyBytes } from '../redis/ask.js';
+import { askNumbers as askNumbersBy } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import {
   command,
@@ -9,16 +9,11 @@ import {
   payloadTrailerBytes,
   PLUS,
 } from '../redis/frames.js';
-import {
-  ErrorReply,
-  lineText,
-  type Reader,
-  type Reply,
-  ReplyReader,
-  textOf,
-} from '../redis/reply.js';
+import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
+import { noKeys } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 import { type Values, valuesReader } from './held-values.js';
+import { type RawReplies, rawReader } from './raw-replies.js';
 
 const heads = {
   GET: keyCommandHead('GET'),
@@ -100,27 +95,13 @@ export function wordsAround(head: readonly string[], tail: readonly (string | nu
   };
 }
 
-/** The same question about each key; error replies are values. */
-export function askReplies(
-  connection: Connection,
-  keys: Keys,
-  around: Around,
-): Promise<readonly Reply[]> {
-  if (keys.count === 0) return Promise.resolve([]);
-  writeEach(connection, keys, around);
-  return new Promise((resolve, reject) => {
-    const replies: Reply[] = [];
-    const settle = (reply: Reply): void => {
-      if (replies.push(reply) === keys.count) resolve(replies);
-    };
-    for (let place = 0; place < keys.count; place++) {
-      connection.expect(new ReplyReader(settle, reject, largestReplyBytes));
-    }
-  });
-}
-
-function writeEach(connection: Connection, keys: Keys, around: Around): void {
+/** The same question about each key; error replies are replies. */
+export function askRaw(connection: Connection, keys: Keys, around: Around): Promise<RawReplies> {
+  if (keys.count === 0) return Promise.resolve(noKeys);
   for (let place = 0; place < keys.count; place++) writeOne(connection, keys, place, around);
+  return new Promise((resolve, reject) => {
+    connection.expect(rawReader(keys.count, resolve, reject));
+  });
 }
 
 /** Sends the question about the key at this place. */

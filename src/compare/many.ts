@@ -7,7 +7,8 @@
  * noticing: small values are asked for many at a time, large ones are left to the closer look, which
  * goes by slices. Strings are compared by value, everything else by payload, and where payloads differ,
  * by what they hold: servers of different versions, or with different limits, keep equal values in
- * different ways. Where that has been seen to be so for most, payloads are not asked for any more.
+ * different ways. Where that has been seen to be so for most, payloads are not asked for any more. And
+ * where few of the keys were strings, tiny values are compared by payload whatever they are.
  */
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, namesOf } from '../redis/keys.js';
@@ -16,7 +17,7 @@ import type { Keys } from '../types.js';
 import { type Budget, bytesOf, createBudget, inParts } from './budget.js';
 import { areSame, isSame, isThere } from './held-values.js';
 import { askNumbers, askTogether, askTypes, askValues, type Ends } from './ask-many.js';
-import { contentsApart, isComparable } from './small.js';
+import { contentsApart } from './small.js';
 
 export interface FirstPassOptions {
   /** The source has MEMORY USAGE. */
@@ -58,8 +59,16 @@ const stringsBytes = 1024 * 1024;
 const sliceAboveBytes = 1024 * 1024;
 /** What one question for payloads may bring: to compress one takes a server longer than to copy it. */
 const payloadsBytes = 256 * 1024;
-/** So many values are looked at before payloads are judged. */
+/** What may be asked for as a payload before it is known whether it is a string. */
+const tinyBytes = 16 * 1024;
+/** A string as a payload costs as much more as these bytes take to compress, and its own. */
+const stringCostBytes = 100;
+/** Up to this for a key it is worth it: one question fewer is asked about each. */
+const worthBytes = 32;
+/** So many values are looked at before payloads are judged, or the share of strings. */
 const judgedAfter = 200;
+/** One in so many times strings are asked for first all the same, to see whether it is still so. */
+const stringsAskedEvery = 16;
 
 export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
   const budget = createBudget(askedBytes);
@@ -67,55 +76,69 @@ export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
   /** How many values that are no strings were seen, and how many were equal with unequal payloads. */
   let seen = 0;
   let equalInVain = 0;
+  /** Of what types those were. */
+  const vainTypes = new Map<string, number>();
+  /** How many keys were asked for as strings, and what those that were would cost as payloads. */
+  let asked = 0;
+  let costBytes = 0;
+  let turns = 0;
+
+  /** Whether tiny values are asked for as payloads at once. */
+  function areStringsFew(): boolean {
+    if (asked < judgedAfter || costBytes > asked * worthBytes) return false;
+    return ++turns % stringsAskedEvery !== 0;
+  }
 
   async function valuesApart(ends: Ends, keys: Keys): Promise<Suspects> {
     const bytes = await sizes.of(ends.source, keys);
-    const small: number[] = placesOf(keys.count, (place) => bytes[place] === 0);
-    const large: number[] = [];
-    const parts = inParts(bytes, stringsBytes, (place) => {
-      const isLarge = (bytes[place] as number) > sliceAboveBytes;
-      if (isLarge) large.push(place);
-      return !isLarge && bytes[place] !== 0;
-    });
-    await Promise.all(
-      parts.map(async (part) => {
-        const strings = await budget.spend(bytesOf(part, bytes), () =>
-          stringsApart(ends, keys, part),
-        );
-        const others = await othersApart(ends, keys, strings.others, bytes);
-        small.push(...strings.apart, ...others.small);
-        large.push(...others.large);
+    const found = { small: [] as number[], large: [] as number[] };
+    const tiny: number[] = [];
+    const others: number[] = [];
+    const isTrial = !areStringsFew();
+    for (let place = 0; place < keys.count; place++) {
+      const size = bytes[place] as number;
+      if (size === 0) found.small.push(place);
+      else if (size > sliceAboveBytes) found.large.push(place);
+      else (isTrial || size > tinyBytes ? others : tiny).push(place);
+    }
+    await Promise.all([
+      payloadsFirst(ends, keys, tiny, bytes, found),
+      ...inParts(others, bytes, stringsBytes).map(async (part) => {
+        const {
+          apart,
+          rest,
+          bytes: stringBytes,
+        } = await budget.spend(bytesOf(part, bytes), () => stringsApart(ends, keys, part));
+        if (isTrial) {
+          // What was seen lately counts for more.
+          if (asked > 16 * judgedAfter) [asked, costBytes] = [asked / 2, costBytes / 2];
+          asked += part.length;
+          costBytes += stringBytes + (part.length - rest.length) * stringCostBytes;
+        }
+        found.small.push(...apart);
+        const isLarge = (place: number): boolean => (bytes[place] as number) > payloadsBytes;
+        found.large.push(...rest.filter(isLarge));
+        const small = rest.filter((place) => !isLarge(place));
+        await payloadsFirst(ends, keys, small, bytes, found);
       }),
-    );
-    return { small, large };
+    ]);
+    return found;
   }
 
-  /**
-   * @param places of what are no strings.
-   * @param bytes how large the value at each place is.
-   */
-  async function othersApart(
+  /** @param bytes how large the value at each place is. */
+  async function payloadsFirst(
     ends: Ends,
     keys: Keys,
     places: readonly number[],
     bytes: Float64Array,
-  ): Promise<Suspects> {
-    const small: number[] = [];
-    const large: number[] = [];
-    const wanted = new Set(places);
-    const parts = inParts(bytes, payloadsBytes, (place) => {
-      if (!wanted.has(place)) return false;
-      const isLarge = (bytes[place] as number) > payloadsBytes;
-      if (isLarge) large.push(place);
-      return !isLarge;
-    });
+    found: { readonly small: number[] },
+  ): Promise<void> {
     await Promise.all(
-      parts.map(async (part) => {
+      inParts(places, bytes, payloadsBytes).map(async (part) => {
         const apart = await budget.spend(bytesOf(part, bytes), () => smallApart(ends, keys, part));
-        small.push(...apart);
+        found.small.push(...apart);
       }),
     );
-    return { small, large };
   }
 
   async function smallApart(
@@ -123,14 +146,44 @@ export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
     keys: Keys,
     part: readonly number[],
   ): Promise<readonly number[]> {
-    if (seen > judgedAfter && equalInVain > seen / 4) return byTypeFirst(ends, keys, part);
-    const { unequal, absent } = await payloadsApart(ends, keys, part);
-    seen += part.length;
-    if (unequal.length === 0) return absent;
-    const types = await askTypes(ends.source, chosen(keys, unequal));
-    const apart = await contentsApartAt(ends, keys, unequal, types);
-    equalInVain += unequal.length - apart.length;
-    return [...absent, ...apart];
+    let byPayload = part;
+    let byContents: readonly number[] = [];
+    let types: readonly string[] = [];
+    if (seen > judgedAfter && equalInVain > seen / 4) {
+      const all = await askTypes(ends.source, chosen(keys, part));
+      byPayload = part.filter((_, at) => !isVain(all[at] ?? ''));
+      byContents = part.filter((_, at) => isVain(all[at] ?? ''));
+      types = all.filter(isVain);
+    } else seen += part.length;
+    const [apart, { unequal, absent }] = await Promise.all([
+      contentsApart(ends, chosen(keys, byContents), types),
+      payloadsApart(ends, keys, byPayload),
+    ]);
+    const late = await unlikeApart(ends, keys, unequal);
+    return [...apart.map((at) => byContents[at] as number), ...absent, ...late];
+  }
+
+  /** Whether payloads of this type are mostly unequal, though what they hold is the same. */
+  function isVain(type: string): boolean {
+    return (vainTypes.get(type) ?? 0) > equalInVain / 16;
+  }
+
+  /** @param places of values with unequal payloads. */
+  async function unlikeApart(
+    ends: Ends,
+    keys: Keys,
+    places: readonly number[],
+  ): Promise<readonly number[]> {
+    if (places.length === 0) return [];
+    const some = chosen(keys, places);
+    const types = await askTypes(ends.source, some);
+    const apart = new Set(await contentsApart(ends, some, types));
+    for (const [at, type] of types.entries()) {
+      if (apart.has(at)) continue;
+      equalInVain++;
+      vainTypes.set(type, (vainTypes.get(type) ?? 0) + 1);
+    }
+    return [...apart].map((at) => places[at] as number);
   }
 
   return {
@@ -158,50 +211,22 @@ async function typesApart({ source, node }: Ends, keys: Keys): Promise<Suspects>
   return { small, large: [] };
 }
 
-/** @returns strings that differ, and what are no strings at the source. */
+/** @returns strings that differ, what are no strings at the source, and what the strings there come to. */
 async function stringsApart(
   { source, node }: Ends,
   keys: Keys,
   part: readonly number[],
-): Promise<{ apart: number[]; others: number[] }> {
+): Promise<{ apart: readonly number[]; rest: readonly number[]; bytes: number }> {
   const some = chosen(keys, part);
   const ours = await askTogether(source, some);
   const there = placesOf(part.length, (at) => isThere(ours, at));
-  const others = ours.absentCount === 0 ? [] : part.filter((_, at) => !isThere(ours, at));
-  if (there.length === 0) return { apart: [], others };
+  const rest = ours.absentCount === 0 ? [] : part.filter((_, at) => !isThere(ours, at));
+  if (there.length === 0) return { apart: [], rest, bytes: 0 };
+  const bytes = bytesOf(there, ours.lengths);
   const theirs = await askValues(node, 'GET', chosen(namesOf(some), there));
-  if (areSame(ours, theirs)) return { apart: [], others };
+  if (areSame(ours, theirs)) return { apart: [], rest, bytes };
   const apart = there.filter((at, other) => !isSame(ours, at, theirs, other));
-  return { apart: apart.map((at) => part[at] as number), others };
-}
-
-async function byTypeFirst(
-  ends: Ends,
-  keys: Keys,
-  part: readonly number[],
-): Promise<readonly number[]> {
-  const types = await askTypes(ends.source, chosen(keys, part));
-  const opaque = part.filter((_, at) => !isComparable(types[at]));
-  const [apart, { unequal, absent }] = await Promise.all([
-    contentsApartAt(
-      ends,
-      keys,
-      part.filter((_, at) => isComparable(types[at])),
-      types.filter(isComparable),
-    ),
-    payloadsApart(ends, keys, opaque),
-  ]);
-  return [...apart, ...unequal, ...absent];
-}
-
-async function contentsApartAt(
-  ends: Ends,
-  keys: Keys,
-  places: readonly number[],
-  types: readonly string[],
-): Promise<readonly number[]> {
-  const apart = await contentsApart(ends, chosen(keys, places), types);
-  return apart.map((at) => places[at] as number);
+  return { apart: apart.map((at) => part[at] as number), rest, bytes };
 }
 
 /** Those without the same payload, by whether both sides have one. */
@@ -217,10 +242,11 @@ async function payloadsApart(
     askValues(source, 'DUMP', some),
     askValues(node, 'DUMP', namesOf(some)),
   ]);
-  for (const [at, place] of places.entries()) {
+  if (areSame(ours, theirs)) return found;
+  for (let at = 0; at < places.length; at++) {
     if (isSame(ours, at, theirs, at)) continue;
     const areThere = isThere(ours, at) && isThere(theirs, at);
-    (areThere ? found.unequal : found.absent).push(place);
+    (areThere ? found.unequal : found.absent).push(places[at] as number);
   }
   return found;
 }

@@ -2,6 +2,7 @@
  * Every reader of the data plane, each with replies that it must accept and a record of what it made
  * of them, by which two runs over the same bytes can be compared.
  */
+import { rawReader } from '../../src/compare/raw-replies.js';
 import { AckReader } from '../../src/movers/relay/acks.js';
 import { Splice } from '../../src/movers/relay/splice.js';
 import { BulksReader } from '../../src/redis/bulks.js';
@@ -83,6 +84,16 @@ function whole(): Trial {
   return { reader, made: () => made };
 }
 
+function raw(): Trial {
+  const made: unknown[] = [];
+  const reader = rawReader(
+    count,
+    ({ bytes, starts }) => made.push(bytes.toString('latin1'), [...starts.slice(0, count + 1)]),
+    () => undefined,
+  );
+  return { reader, made: () => made };
+}
+
 function page(): Trial {
   const made: unknown[] = [];
   const reader = new PageReader(
@@ -100,6 +111,11 @@ const ack = (random: Random): string =>
 
 export const specimens: readonly Specimen[] = [
   { name: 'reply', begin: whole, valid: (random) => replies.reply(random) },
+  {
+    name: 'raw replies',
+    begin: raw,
+    valid: (random) => three(() => replies.reply(random)).join(''),
+  },
   {
     name: 'bulks',
     begin: () => bulks(count),
