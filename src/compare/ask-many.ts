@@ -12,6 +12,7 @@ import {
 import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
 import { noKeys } from '../redis/keys.js';
 import type { Keys } from '../types.js';
+import { type DatedValues, datedReader } from './dated-values.js';
 import { type Values, valuesReader } from './held-values.js';
 import { type RawReplies, rawReader } from './raw-replies.js';
 
@@ -22,6 +23,8 @@ const heads = {
   TYPE: keyCommandHead('TYPE'),
   EXISTS: keyCommandHead('EXISTS'),
 };
+
+const nothing = Buffer.alloc(0);
 
 /** The two servers of keys that are compared many at a time. */
 export interface Ends {
@@ -38,16 +41,36 @@ export function askTogether(connection: Connection, keys: Keys): Promise<Values>
   });
 }
 
-export function askValues(
+/** @param dated whether their deadlines are asked for too. */
+export async function askValues(
   connection: Connection,
   word: 'GET' | 'DUMP',
   keys: Keys,
-): Promise<Values> {
-  connection.out.askEach(heads[word], keys);
-  return new Promise((resolve, reject) => {
-    const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
-    connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
+  dated: boolean,
+): Promise<DatedValues> {
+  const { count } = keys;
+  const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
+  if (!dated) connection.out.askEach(heads[word], keys);
+  else {
+    const { bytes, starts } = keys;
+    for (let place = 0; place < count; place++) {
+      const [start, end] = [starts[place] as number, starts[place + 1] as number];
+      // The key stands twice: behind each of the two heads.
+      connection.out.store(heads.PTTL, bytes, start, end, heads[word], bytes, start, end, nothing);
+    }
+  }
+  let ttls: Promise<Float64Array> | undefined;
+  const values = new Promise<Values>((resolve, reject) => {
+    const reader = valuesReader(count, 'separate', cut, resolve, reject);
+    if (!dated) connection.expect(reader);
+    else {
+      ttls = new Promise((settle, fail) => {
+        connection.expect(datedReader(count, reader, settle, fail));
+      });
+    }
   });
+  const [all, theirTtls] = await Promise.all([values, ttls]);
+  return { values: all, ttls: theirTtls };
 }
 
 /** NaN where the server refuses. */
