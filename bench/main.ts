@@ -49,6 +49,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'what --split-above costs an import without large values',
     load: async () => (await import('./split.js')).split,
   },
+  verify: {
+    about: 'how fast verify compares, and what CPU that takes a key',
+    load: async () => (await import('./verify.js')).verify,
+  },
   rate: {
     about: 'whether --max-rate holds',
     load: async () => (await import('./rate.js')).rate,

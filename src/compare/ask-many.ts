@@ -1,6 +1,6 @@
 /** One question about many keys, pipelined; the keys go out as the frames that they are. */
 import { ProtocolError } from '../errors.js';
-import { askNumbers as askNumbersBy, largestReplyBytes } from '../redis/ask.js';
+import { askNumbers as askNumbersBy } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import {
   command,
@@ -9,16 +9,12 @@ import {
   payloadTrailerBytes,
   PLUS,
 } from '../redis/frames.js';
-import {
-  ErrorReply,
-  lineText,
-  type Reader,
-  type Reply,
-  ReplyReader,
-  textOf,
-} from '../redis/reply.js';
+import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
+import { noKeys } from '../redis/keys.js';
 import type { Keys } from '../types.js';
+import { type DatedValues, datedReader } from './dated-values.js';
 import { type Values, valuesReader } from './held-values.js';
+import { type RawReplies, rawReader } from './raw-replies.js';
 
 const heads = {
   GET: keyCommandHead('GET'),
@@ -27,6 +23,8 @@ const heads = {
   TYPE: keyCommandHead('TYPE'),
   EXISTS: keyCommandHead('EXISTS'),
 };
+
+const nothing = Buffer.alloc(0);
 
 /** The two servers of keys that are compared many at a time. */
 export interface Ends {
@@ -43,16 +41,36 @@ export function askTogether(connection: Connection, keys: Keys): Promise<Values>
   });
 }
 
-export function askValues(
+/** @param dated whether their deadlines are asked for too. */
+export async function askValues(
   connection: Connection,
   word: 'GET' | 'DUMP',
   keys: Keys,
-): Promise<Values> {
-  connection.out.askEach(heads[word], keys);
-  return new Promise((resolve, reject) => {
-    const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
-    connection.expect(valuesReader(keys.count, 'separate', cut, resolve, reject));
+  dated: boolean,
+): Promise<DatedValues> {
+  const { count } = keys;
+  const cut = word === 'DUMP' ? payloadTrailerBytes : 0;
+  if (!dated) connection.out.askEach(heads[word], keys);
+  else {
+    const { bytes, starts } = keys;
+    for (let place = 0; place < count; place++) {
+      const [start, end] = [starts[place] as number, starts[place + 1] as number];
+      // The key stands twice: behind each of the two heads.
+      connection.out.store(heads.PTTL, bytes, start, end, heads[word], bytes, start, end, nothing);
+    }
+  }
+  let ttls: Promise<Float64Array> | undefined;
+  const values = new Promise<Values>((resolve, reject) => {
+    const reader = valuesReader(count, 'separate', cut, resolve, reject);
+    if (!dated) connection.expect(reader);
+    else {
+      ttls = new Promise((settle, fail) => {
+        connection.expect(datedReader(count, reader, settle, fail));
+      });
+    }
   });
+  const [all, theirTtls] = await Promise.all([values, ttls]);
+  return { values: all, ttls: theirTtls };
 }
 
 /** NaN where the server refuses. */
@@ -100,27 +118,13 @@ export function wordsAround(head: readonly string[], tail: readonly (string | nu
   };
 }
 
-/** The same question about each key; error replies are values. */
-export function askReplies(
-  connection: Connection,
-  keys: Keys,
-  around: Around,
-): Promise<readonly Reply[]> {
-  if (keys.count === 0) return Promise.resolve([]);
-  writeEach(connection, keys, around);
-  return new Promise((resolve, reject) => {
-    const replies: Reply[] = [];
-    const settle = (reply: Reply): void => {
-      if (replies.push(reply) === keys.count) resolve(replies);
-    };
-    for (let place = 0; place < keys.count; place++) {
-      connection.expect(new ReplyReader(settle, reject, largestReplyBytes));
-    }
-  });
-}
-
-function writeEach(connection: Connection, keys: Keys, around: Around): void {
+/** The same question about each key; error replies are replies. */
+export function askRaw(connection: Connection, keys: Keys, around: Around): Promise<RawReplies> {
+  if (keys.count === 0) return Promise.resolve(noKeys);
   for (let place = 0; place < keys.count; place++) writeOne(connection, keys, place, around);
+  return new Promise((resolve, reject) => {
+    connection.expect(rawReader(keys.count, resolve, reject));
+  });
 }
 
 /** Sends the question about the key at this place. */

@@ -37,16 +37,16 @@ export function createBudget(limitBytes: number): Budget {
   };
 }
 
-/** Parts of those places that are wanted, none of which has more bytes than the limit. */
+/** These places in parts, none of which has more bytes than the limit. */
 export function inParts(
+  places: readonly number[],
   bytes: Float64Array,
   limitBytes: number,
-  isWanted: (place: number) => boolean,
-): number[][] {
+): readonly (readonly number[])[] {
+  if (bytesOf(places, bytes) <= limitBytes) return places.length === 0 ? [] : [places];
   const parts: number[][] = [];
   let filled = Infinity;
-  for (let place = 0; place < bytes.length; place++) {
-    if (!isWanted(place)) continue;
+  for (const place of places) {
     const more = bytes[place] as number;
     if (filled + more > limitBytes) {
       parts.push([]);
@@ -58,6 +58,9 @@ export function inParts(
   return parts;
 }
 
+/** What the values at these places come to. */
 export function bytesOf(places: readonly number[], bytes: Float64Array): number {
-  return places.reduce((sum, place) => sum + (bytes[place] as number), 0);
+  let sum = 0;
+  for (const place of places) sum += bytes[place] as number;
+  return sum;
 }

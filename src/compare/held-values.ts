@@ -114,7 +114,7 @@ export function isThere(values: Values, place: number): boolean {
 
 /** Whether both have as many values, and the same at each place. */
 export function areSame(one: Values, other: Values): boolean {
-  const held = [one, other].every(({ hashes, absentCount }) => hashes.size + absentCount === 0);
+  const held = one.hashes.size + one.absentCount + other.hashes.size + other.absentCount === 0;
   // Each frame begins with its length, so what is the same as a whole is the same in each part.
   return held && one.held.bytes.equals(other.held.bytes);
 }
@@ -125,8 +125,8 @@ export function isSame(one: Values, place: number, other: Values, otherPlace: nu
   if (length < 0 || length !== other.lengths[otherPlace]) return false;
   const hash = one.hashes.get(place);
   if (hash !== undefined) return hash === other.hashes.get(otherPlace);
-  const [bytes, otherBytes] = [one.held, other.held];
-  const [from, end] = [bytes.starts[place], bytes.starts[place + 1]];
-  const [otherFrom, otherEnd] = [otherBytes.starts[otherPlace], otherBytes.starts[otherPlace + 1]];
-  return bytes.bytes.compare(otherBytes.bytes, otherFrom, otherEnd, from, end) === 0;
+  const [from, end] = [one.held.starts[place], one.held.starts[place + 1]];
+  const otherFrom = other.held.starts[otherPlace];
+  const otherEnd = other.held.starts[otherPlace + 1];
+  return one.held.bytes.compare(other.held.bytes, otherFrom, otherEnd, from, end) === 0;
 }

@@ -7,7 +7,10 @@
  * noticing: small values are asked for many at a time, large ones are left to the closer look, which
  * goes by slices. Strings are compared by value, everything else by payload, and where payloads differ,
  * by what they hold: servers of different versions, or with different limits, keep equal values in
- * different ways. Where that has been seen to be so for most, payloads are not asked for any more.
+ * different ways. Where that has been seen to be so for most, payloads are not asked for any more. And
+ * where few of the keys were strings, tiny values are compared by payload whatever they are.
+ *
+ * Deadlines come with the values, because to find a key costs a server more than to answer.
  */
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, namesOf } from '../redis/keys.js';
@@ -16,7 +19,7 @@ import type { Keys } from '../types.js';
 import { type Budget, bytesOf, createBudget, inParts } from './budget.js';
 import { areSame, isSame, isThere } from './held-values.js';
 import { askNumbers, askTogether, askTypes, askValues, type Ends } from './ask-many.js';
-import { contentsApart, isComparable } from './small.js';
+import { contentsApart } from './small.js';
 
 export interface FirstPassOptions {
   /** The source has MEMORY USAGE. */
@@ -50,6 +53,13 @@ export interface FirstPass {
   suspects(ends: Ends, keys: Keys, options?: SuspectOptions): Promise<Suspects>;
 }
 
+/** What is compared at one time. */
+interface Group extends Ends {
+  readonly keys: Keys;
+  /** How far deadlines may be apart; undefined: there are none. */
+  readonly toleranceMs: number | undefined;
+}
+
 /** What a source may be asked for at one time. */
 const askedBytes = 4 * 1024 * 1024;
 /** What one question for strings may bring. */
@@ -58,8 +68,16 @@ const stringsBytes = 1024 * 1024;
 const sliceAboveBytes = 1024 * 1024;
 /** What one question for payloads may bring: to compress one takes a server longer than to copy it. */
 const payloadsBytes = 256 * 1024;
-/** So many values are looked at before payloads are judged. */
+/** What may be asked for as a payload before it is known whether it is a string. */
+const tinyBytes = 16 * 1024;
+/** A string as a payload costs as much more as these bytes take to compress, and its own. */
+const stringCostBytes = 100;
+/** Up to this for a key it is worth it: one question fewer is asked about each. */
+const worthBytes = 32;
+/** So many values are looked at before payloads are judged, or the share of strings. */
 const judgedAfter = 200;
+/** One in so many times strings are asked for first all the same, to see whether it is still so. */
+const stringsAskedEvery = 16;
 
 export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
   const budget = createBudget(askedBytes);
@@ -67,180 +85,221 @@ export function createFirstPass({ memoryUsage }: FirstPassOptions): FirstPass {
   /** How many values that are no strings were seen, and how many were equal with unequal payloads. */
   let seen = 0;
   let equalInVain = 0;
+  /** Of what types those were. */
+  const vainTypes = new Map<string, number>();
+  /** How many keys were asked for as strings, and what those that were would cost as payloads. */
+  let asked = 0;
+  let costBytes = 0;
+  let turns = 0;
 
-  async function valuesApart(ends: Ends, keys: Keys): Promise<Suspects> {
-    const bytes = await sizes.of(ends.source, keys);
-    const small: number[] = placesOf(keys.count, (place) => bytes[place] === 0);
-    const large: number[] = [];
-    const parts = inParts(bytes, stringsBytes, (place) => {
-      const isLarge = (bytes[place] as number) > sliceAboveBytes;
-      if (isLarge) large.push(place);
-      return !isLarge && bytes[place] !== 0;
-    });
-    await Promise.all(
-      parts.map(async (part) => {
-        const strings = await budget.spend(bytesOf(part, bytes), () =>
-          stringsApart(ends, keys, part),
-        );
-        const others = await othersApart(ends, keys, strings.others, bytes);
-        small.push(...strings.apart, ...others.small);
-        large.push(...others.large);
-      }),
-    );
-    return { small, large };
+  /** Whether tiny values are asked for as payloads at once. */
+  function areStringsFew(): boolean {
+    if (asked < judgedAfter || costBytes > asked * worthBytes) return false;
+    return ++turns % stringsAskedEvery !== 0;
   }
 
-  /**
-   * @param places of what are no strings.
-   * @param bytes how large the value at each place is.
-   */
-  async function othersApart(
-    ends: Ends,
-    keys: Keys,
+  async function valuesApart(group: Group): Promise<Suspects> {
+    const { keys, source } = group;
+    const bytes = await sizes.of(source, keys);
+    const found = { small: [] as number[], large: [] as number[] };
+    const tiny: number[] = [];
+    const others: number[] = [];
+    const isTrial = !areStringsFew();
+    for (let place = 0; place < keys.count; place++) {
+      const size = bytes[place] as number;
+      if (size === 0) found.small.push(place);
+      else if (size > sliceAboveBytes) found.large.push(place);
+      else (isTrial || size > tinyBytes ? others : tiny).push(place);
+    }
+    await Promise.all([
+      payloadsFirst(group, tiny, bytes, found),
+      ...inParts(others, bytes, stringsBytes).map(async (part) => {
+        const { apart, rest, stringBytes } = await budget.spend(bytesOf(part, bytes), () =>
+          stringsApart(group, part),
+        );
+        if (isTrial) {
+          // What was seen lately counts for more.
+          if (asked > 16 * judgedAfter) [asked, costBytes] = [asked / 2, costBytes / 2];
+          asked += part.length;
+          costBytes += stringBytes + (part.length - rest.length) * stringCostBytes;
+        }
+        found.small.push(...apart);
+        const isLarge = (place: number): boolean => (bytes[place] as number) > payloadsBytes;
+        found.large.push(...rest.filter(isLarge));
+        const small = rest.filter((place) => !isLarge(place));
+        await payloadsFirst(group, small, bytes, found);
+      }),
+    ]);
+    return found;
+  }
+
+  /** @param bytes how large the value at each place is. */
+  async function payloadsFirst(
+    group: Group,
     places: readonly number[],
     bytes: Float64Array,
-  ): Promise<Suspects> {
-    const small: number[] = [];
-    const large: number[] = [];
-    const wanted = new Set(places);
-    const parts = inParts(bytes, payloadsBytes, (place) => {
-      if (!wanted.has(place)) return false;
-      const isLarge = (bytes[place] as number) > payloadsBytes;
-      if (isLarge) large.push(place);
-      return !isLarge;
-    });
+    found: { readonly small: number[] },
+  ): Promise<void> {
     await Promise.all(
-      parts.map(async (part) => {
-        const apart = await budget.spend(bytesOf(part, bytes), () => smallApart(ends, keys, part));
-        small.push(...apart);
+      inParts(places, bytes, payloadsBytes).map(async (part) => {
+        const apart = await budget.spend(bytesOf(part, bytes), () => smallApart(group, part));
+        found.small.push(...apart);
       }),
     );
-    return { small, large };
   }
 
-  async function smallApart(
-    ends: Ends,
-    keys: Keys,
-    part: readonly number[],
-  ): Promise<readonly number[]> {
-    if (seen > judgedAfter && equalInVain > seen / 4) return byTypeFirst(ends, keys, part);
-    const { unequal, absent } = await payloadsApart(ends, keys, part);
-    seen += part.length;
-    if (unequal.length === 0) return absent;
-    const types = await askTypes(ends.source, chosen(keys, unequal));
-    const apart = await contentsApartAt(ends, keys, unequal, types);
-    equalInVain += unequal.length - apart.length;
-    return [...absent, ...apart];
+  async function smallApart(group: Group, part: readonly number[]): Promise<readonly number[]> {
+    const { keys, source } = group;
+    let byPayload = part;
+    let byContents: readonly number[] = [];
+    let types: readonly string[] = [];
+    if (seen > judgedAfter && equalInVain > seen / 4) {
+      const all = await askTypes(source, chosen(keys, part));
+      byPayload = part.filter((_, at) => !isVain(all[at] ?? ''));
+      byContents = part.filter((_, at) => isVain(all[at] ?? ''));
+      types = all.filter(isVain);
+    } else seen += part.length;
+    const some = { ...group, keys: chosen(keys, byContents) };
+    const [contents, late, { apart, unequal }] = await Promise.all([
+      contentsApart(some, some.keys, types),
+      deadlinesApart(some),
+      payloadsApart(group, byPayload),
+    ]);
+    const unlike = await unlikeApart(group, unequal);
+    return [...[...contents, ...late].map((at) => byContents[at] as number), ...apart, ...unlike];
+  }
+
+  /** Whether payloads of this type are mostly unequal, though what they hold is the same. */
+  function isVain(type: string): boolean {
+    return (vainTypes.get(type) ?? 0) > equalInVain / 16;
+  }
+
+  /** @param places of values with unequal payloads. */
+  async function unlikeApart(group: Group, places: readonly number[]): Promise<readonly number[]> {
+    if (places.length === 0) return [];
+    const some = chosen(group.keys, places);
+    const types = await askTypes(group.source, some);
+    const apart = new Set(await contentsApart(group, some, types));
+    for (const [at, type] of types.entries()) {
+      if (apart.has(at)) continue;
+      equalInVain++;
+      vainTypes.set(type, (vainTypes.get(type) ?? 0) + 1);
+    }
+    return [...apart].map((at) => places[at] as number);
   }
 
   return {
     budget,
     async suspects(ends, keys, options = {}) {
       const { expires = true, toleranceMs = deadlineToleranceMs, typesOnly = false } = options;
-      const [values, ttls] = await Promise.all([
-        typesOnly ? typesApart(ends, keys) : valuesApart(ends, keys),
-        expires ? deadlinesApart(ends, keys, toleranceMs) : [],
-      ]);
-      if (ttls.length === 0) return values;
-      const isLarge = new Set(values.large);
-      const small = [...values.small, ...ttls.filter((place) => !isLarge.has(place))];
-      return { small: [...new Set(small)], large: values.large };
+      const group = { ...ends, keys, toleranceMs: expires ? toleranceMs : undefined };
+      const { small, large } = typesOnly ? await typesApart(group) : await valuesApart(group);
+      // Some differ in more than one way.
+      return { small: small.length === 0 ? small : [...new Set(small)], large };
     },
   };
 }
 
-async function typesApart({ source, node }: Ends, keys: Keys): Promise<Suspects> {
-  const [ours, theirs] = await Promise.all([askTypes(source, keys), askTypes(node, namesOf(keys))]);
-  const small = placesOf(
+async function typesApart(group: Group): Promise<Suspects> {
+  const { source, node, keys } = group;
+  const [ours, theirs, late] = await Promise.all([
+    askTypes(source, keys),
+    askTypes(node, namesOf(keys)),
+    deadlinesApart(group),
+  ]);
+  const apart = placesOf(
     keys.count,
     (place) => ours[place] !== theirs[place] || ours[place] === 'none',
   );
-  return { small, large: [] };
+  return { small: [...apart, ...late], large: [] };
 }
 
-/** @returns strings that differ, and what are no strings at the source. */
+interface Strings {
+  readonly apart: readonly number[];
+  /** What are no strings at the source. */
+  readonly rest: readonly number[];
+  /** What the strings there come to. */
+  readonly stringBytes: number;
+}
+
 async function stringsApart(
-  { source, node }: Ends,
-  keys: Keys,
+  { source, node, keys, toleranceMs }: Group,
   part: readonly number[],
-): Promise<{ apart: number[]; others: number[] }> {
+): Promise<Strings> {
   const some = chosen(keys, part);
   const ours = await askTogether(source, some);
   const there = placesOf(part.length, (at) => isThere(ours, at));
-  const others = ours.absentCount === 0 ? [] : part.filter((_, at) => !isThere(ours, at));
-  if (there.length === 0) return { apart: [], others };
-  const theirs = await askValues(node, 'GET', chosen(namesOf(some), there));
-  if (areSame(ours, theirs)) return { apart: [], others };
-  const apart = there.filter((at, other) => !isSame(ours, at, theirs, other));
-  return { apart: apart.map((at) => part[at] as number), others };
-}
-
-async function byTypeFirst(
-  ends: Ends,
-  keys: Keys,
-  part: readonly number[],
-): Promise<readonly number[]> {
-  const types = await askTypes(ends.source, chosen(keys, part));
-  const opaque = part.filter((_, at) => !isComparable(types[at]));
-  const [apart, { unequal, absent }] = await Promise.all([
-    contentsApartAt(
-      ends,
-      keys,
-      part.filter((_, at) => isComparable(types[at])),
-      types.filter(isComparable),
-    ),
-    payloadsApart(ends, keys, opaque),
+  const rest = ours.absentCount === 0 ? [] : part.filter((_, at) => !isThere(ours, at));
+  if (there.length === 0) return { apart: [], rest, stringBytes: 0 };
+  const strings = chosen(some, there);
+  const isDated = toleranceMs !== undefined;
+  const [ttls, theirs] = await Promise.all([
+    isDated ? askNumbers(source, 'PTTL', strings) : undefined,
+    askValues(node, 'GET', namesOf(strings), isDated),
   ]);
-  return [...apart, ...unequal, ...absent];
+  const late = datesApart(ttls, theirs.ttls, toleranceMs);
+  const unequal = areSame(ours, theirs.values)
+    ? []
+    : placesOf(there.length, (at) => !isSame(ours, there[at] as number, theirs.values, at));
+  const apart = [...unequal, ...late].map((at) => part[there[at] as number] as number);
+  return { apart, rest, stringBytes: bytesOf(there, ours.lengths) };
 }
 
-async function contentsApartAt(
-  ends: Ends,
-  keys: Keys,
-  places: readonly number[],
-  types: readonly string[],
-): Promise<readonly number[]> {
-  const apart = await contentsApart(ends, chosen(keys, places), types);
-  return apart.map((at) => places[at] as number);
-}
-
-/** Those without the same payload, by whether both sides have one. */
+/**
+ * Those without the same payload on both sides: `unequal` where both have one that can be had, and the
+ * deadline is the same.
+ */
 async function payloadsApart(
-  { source, node }: Ends,
-  keys: Keys,
+  { source, node, keys, toleranceMs }: Group,
   places: readonly number[],
-): Promise<{ unequal: number[]; absent: number[] }> {
-  const found = { unequal: [] as number[], absent: [] as number[] };
-  if (places.length === 0) return found;
+): Promise<{ readonly apart: readonly number[]; readonly unequal: readonly number[] }> {
+  if (places.length === 0) return { apart: [], unequal: [] };
   const some = chosen(keys, places);
+  const isDated = toleranceMs !== undefined;
   const [ours, theirs] = await Promise.all([
-    askValues(source, 'DUMP', some),
-    askValues(node, 'DUMP', namesOf(some)),
+    askValues(source, 'DUMP', some, isDated),
+    askValues(node, 'DUMP', namesOf(some), isDated),
   ]);
-  for (const [at, place] of places.entries()) {
-    if (isSame(ours, at, theirs, at)) continue;
-    const areThere = isThere(ours, at) && isThere(theirs, at);
-    (areThere ? found.unequal : found.absent).push(place);
+  const apart = datesApart(ours.ttls, theirs.ttls, toleranceMs).map((at) => places[at] as number);
+  const [one, other] = [ours.values, theirs.values];
+  if (areSame(one, other)) return { apart, unequal: [] };
+  const late = new Set(apart);
+  const unequal: number[] = [];
+  for (let at = 0; at < places.length; at++) {
+    const place = places[at] as number;
+    if (late.has(place) || isSame(one, at, other, at)) continue;
+    (isThere(one, at) && isThere(other, at) ? unequal : apart).push(place);
   }
-  return found;
+  return { apart, unequal };
 }
 
-async function deadlinesApart(
-  { source, node }: Ends,
-  keys: Keys,
-  toleranceMs: number,
-): Promise<number[]> {
+async function deadlinesApart({
+  source,
+  node,
+  keys,
+  toleranceMs,
+}: Group): Promise<readonly number[]> {
+  if (toleranceMs === undefined) return [];
   const [ours, theirs] = await Promise.all([
     askNumbers(source, 'PTTL', keys),
     askNumbers(node, 'PTTL', namesOf(keys)),
   ]);
-  return placesOf(keys.count, (place) => !isNear(ours[place] as number, theirs[place] as number));
+  return datesApart(ours, theirs, toleranceMs);
+}
 
-  function isNear(one: number, other: number): boolean {
-    if (one < 0 || other < 0) return one === other;
+/** @returns places of deadlines that are further apart than they may be. */
+function datesApart(
+  ours: Float64Array | undefined,
+  theirs: Float64Array | undefined,
+  toleranceMs: number | undefined,
+): number[] {
+  if (!ours || !theirs || toleranceMs === undefined) return [];
+  return placesOf(ours.length, (place) => {
+    const [one, other] = [ours[place] as number, theirs[place] as number];
+    if (one < 0 || other < 0) return one !== other;
     // What a server refused is not a number, and near to nothing.
-    return Math.abs(one - other) <= toleranceMs;
-  }
+    return !(Math.abs(one - other) <= toleranceMs);
+  });
 }
 
 function placesOf(count: number, isWanted: (place: number) => boolean): number[] {

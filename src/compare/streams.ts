@@ -32,6 +32,13 @@ async function positionsApart(pair: Pair): Promise<string | undefined> {
   return name === undefined ? undefined : `its ${name} differs`;
 }
 
+/** Whether two answers to XINFO STREAM are of streams that stand at the same place, and have no groups. */
+export function standAlike(one: Reply, other: Reply): boolean {
+  const [ours, theirs] = [fieldsOf(one), fieldsOf(other)];
+  const haveNone = [ours, theirs].every((fields) => fields.get('groups') === 0);
+  return haveNone && !positionFields.some((field) => apartIn(field, ours, theirs));
+}
+
 type Fields = ReadonlyMap<string, Reply>;
 
 /** The fields of an answer of names and values. */

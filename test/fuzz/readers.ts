@@ -2,6 +2,8 @@
  * Every reader of the data plane, each with replies that it must accept and a record of what it made
  * of them, by which two runs over the same bytes can be compared.
  */
+import { datedReader } from '../../src/compare/dated-values.js';
+import { rawReader } from '../../src/compare/raw-replies.js';
 import { AckReader } from '../../src/movers/relay/acks.js';
 import { Splice } from '../../src/movers/relay/splice.js';
 import { BulksReader } from '../../src/redis/bulks.js';
@@ -83,6 +85,28 @@ function whole(): Trial {
   return { reader, made: () => made };
 }
 
+function raw(): Trial {
+  const made: unknown[] = [];
+  const reader = rawReader(
+    count,
+    ({ bytes, starts }) => made.push(bytes.toString('latin1'), [...starts.slice(0, count + 1)]),
+    () => undefined,
+  );
+  return { reader, made: () => made };
+}
+
+function dated(): Trial {
+  const { sink, events } = recordingSink();
+  const ttls: number[] = [];
+  const reader = datedReader(
+    count,
+    new BulksReader(sink, count),
+    (all) => ttls.push(...all),
+    () => undefined,
+  );
+  return { reader, made: () => [events, ttls] };
+}
+
 function page(): Trial {
   const made: unknown[] = [];
   const reader = new PageReader(
@@ -100,6 +124,20 @@ const ack = (random: Random): string =>
 
 export const specimens: readonly Specimen[] = [
   { name: 'reply', begin: whole, valid: (random) => replies.reply(random) },
+  {
+    name: 'raw replies',
+    begin: raw,
+    valid: (random) => three(() => replies.reply(random)).join(''),
+  },
+  {
+    name: 'dated values',
+    begin: dated,
+    valid: (random) =>
+      three(() => {
+        const ttl = random.oneIn(5) ? replies.error(random) : `:${random.pick(['-1', '5000'])}\r\n`;
+        return ttl + (random.oneIn(5) ? replies.error(random) : replies.bulkOrNil(random));
+      }).join(''),
+  },
   {
     name: 'bulks',
     begin: () => bulks(count),

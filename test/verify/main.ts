@@ -16,6 +16,7 @@ import type { VerifyReport } from '../../src/verify/verify-report.js';
 import { fillMixed, fillStrings } from '../support/bulk.js';
 import { program } from '../support/cli.js';
 import { startCluster } from '../support/cluster.js';
+import { otherEncodings } from '../support/encodings.js';
 import { digestConfig } from '../support/digest.js';
 import { differing, keepExpired, kinds, plant } from '../support/planted.js';
 import { startServer } from '../support/servers.js';
@@ -29,12 +30,6 @@ const { values } = parseArgs({
   },
 });
 const keys = Number(values.keys);
-const otherEncodings = [
-  'hash-max-ziplist-entries 0',
-  'zset-max-ziplist-entries 0',
-  'set-max-intset-entries 0',
-  'list-max-ziplist-size 1',
-];
 const [source, cluster] = await Promise.all([
   startServer({ config: digestConfig }),
   startCluster({

@@ -1,6 +1,6 @@
 /** Questions about no keys have no answer to wait for. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { askNumbers, askReplies, askTypes, wordsAround } from '../../../src/compare/ask-many.js';
+import { askNumbers, askRaw, askTypes, wordsAround } from '../../../src/compare/ask-many.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { noKeys } from '../../../src/redis/keys.js';
 import { type Server, startServer } from '../../support/servers.js';
@@ -21,7 +21,7 @@ afterAll(async () => {
 it.each([
   ['numbers', () => askNumbers(line, 'EXISTS', noKeys)],
   ['types', () => askTypes(line, noKeys)],
-  ['replies', () => askReplies(line, noKeys, wordsAround(['GET'], []))],
+  ['replies', () => askRaw(line, noKeys, wordsAround(['GET'], [])).then(({ bytes }) => bytes)],
 ])('asks for no %s, and goes on', async (_, ask) => {
   expect(await ask()).toHaveLength(0);
   expect(await line.call('PING')).toBe('PONG');
