@@ -69,6 +69,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'Redis 8 to Valkey 9 and back, against two of a kind, and element by element',
     load: async () => (await import('./products.js')).acrossProducts,
   },
+  gate: {
+    about: 'what became slower since the last release: its tarball and this build in turn',
+    load: async () => (await import('./gate.js')).gate,
+  },
   micro: {
     about: 'the data plane alone: instructions and time per key, without a server',
     load: async () => (await import('./micro/micro.js')).micro,
