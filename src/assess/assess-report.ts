@@ -21,6 +21,8 @@ export interface TargetNode {
   readonly address: string;
   readonly product: Product;
   readonly version: string;
+  /** Keys that it holds already. */
+  readonly keys: number;
   /** Share of the sample that would go there; of the slots, where nothing was sampled. */
   readonly share: number;
   /** What that may come to, of all databases. */

@@ -55,14 +55,15 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...dataSections(report),
     {
       title: 'Where the keys would go',
-      rows: nodes.map(({ address, share, expectedBytes, freeBytes, evictionPolicy, ...server }) => [
-        address,
-        nameOf(server),
-        percent(share),
-        `about ${formatBytes(expectedBytes)}`,
-        freeBytes === undefined
+      rows: nodes.map((node) => [
+        node.address,
+        nameOf(node),
+        percent(node.share),
+        `about ${formatBytes(node.expectedBytes)}`,
+        node.freeBytes === undefined
           ? 'no maxmemory'
-          : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
+          : `${formatBytes(node.freeBytes)} free, ${node.evictionPolicy}`,
+        node.keys === 0 ? 'empty' : `holds ${formatCount(node.keys)} already`,
       ]),
     },
     { title: 'How an import would go', rows: plan ? planRows(plan) : [] },

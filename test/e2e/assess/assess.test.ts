@@ -210,6 +210,30 @@ it('does not take its own questions for those of the application', async () => {
   );
 });
 
+it('says that a cluster holds keys, which an import would refuse', async () => {
+  const { client } = stage.source;
+  await client.set('a', 1);
+  const empty = await assess('--to', stage.cluster.seed);
+  expect(empty.report.findings.map(({ message }) => message).join(' ')).not.toContain('holds');
+  expect(empty.report.nodes?.map(({ keys }) => keys)).toEqual([0, 0, 0]);
+  for (const key of ['one', 'two', 'three']) await stage.cluster.clientFor(key).set(key, 1);
+  const { code, report } = await assess('--to', stage.cluster.seed);
+  const [finding = ''] = report.findings.flatMap(({ message }) =>
+    message.includes('already holds') ? [message] : [],
+  );
+  const refusal = await runCli([...stage.endpoints]);
+  const [said = ''] = /The cluster already holds 3 keys/.exec(refusal.stderr) ?? [];
+  expect(refusal.code).toBe(2);
+  expect(said).not.toBe('');
+  expect(finding).toContain(said);
+  for (const way of ['--replace', '--no-replace', '--follow']) expect(finding).toContain(way);
+  for (const { address, keys } of report.nodes ?? []) {
+    if (keys > 0) expect(finding).toContain(`${address} ${String(keys)}`);
+  }
+  expect(report.nodes?.reduce((sum, { keys }) => sum + keys, 0)).toBe(3);
+  expect(code).toBe(0);
+});
+
 it('finds the one name that two databases share, whichever of 20,000 it is', async () => {
   const { client } = stage.source;
   const fill = async (db: number, prefix: string): Promise<void> => {
