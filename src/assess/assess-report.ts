@@ -1,5 +1,6 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
 import type { Product } from '../types.js';
+import type { ClientGroup } from './clients.js';
 import type { DataFacts } from './data.js';
 import type { Pattern, Patterns } from './patterns.js';
 import type { CommandCount } from './stats.js';
@@ -39,7 +40,7 @@ export interface WatchReport extends Watched {
   /** Units that found no place among the patterns. */
   readonly leftOut: Patterns['leftOut'];
   /** The databases that were used, and the clients that used them. */
-  readonly databases: readonly { readonly db: number; readonly clients: readonly string[] }[];
+  readonly databases: readonly { readonly db: number; readonly clients: readonly ClientGroup[] }[];
   /** Commands that were too long to be read to their end, and may have keys there. */
   readonly cut: readonly { readonly command: string; readonly count: number }[];
 }

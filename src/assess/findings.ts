@@ -11,6 +11,7 @@ import type {
   TargetNode,
   WatchReport,
 } from './assess-report.js';
+import { clientWords } from './clients.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */
@@ -46,11 +47,11 @@ function ofWatch(watch: WatchReport): Finding[] {
   }
   const others = [
     ...databases.flatMap(({ db, clients }) =>
-      db === 0 ? [] : [`db${String(db)} by ${clients.join(', ')}`],
+      db === 0 ? [] : [`db${String(db)} by ${clientWords(clients)}`],
     ),
     ...patterns.flatMap(({ trouble, pattern, clients }) =>
       trouble === 'database' && !pattern.startsWith('SELECT')
-        ? [`${pattern} by ${clients.join(', ')}`]
+        ? [`${pattern} by ${clientWords(clients)}`]
         : [],
     ),
   ];

@@ -4,6 +4,7 @@ import type { Colors } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
 import { nameOf } from '../redis/server.js';
+import { clientWords } from './clients.js';
 import { percent } from './findings.js';
 import { timesReading } from './time-estimate.js';
 import type { AssessReport, Plan, WatchReport } from './assess-report.js';
@@ -104,7 +105,7 @@ function watchSections(watch: WatchReport): readonly Section[] {
           `${formatCount(count)}×`,
           pattern,
           repair ?? '',
-          `by ${clients.join(', ')}`,
+          `by ${clientWords(clients)}`,
         ]),
         ...(more > 0 ? [[`and ${formatCount(more)} more, which --json tells`]] : []),
       ],

@@ -1,5 +1,6 @@
 /** Assessing finds every pattern that a cluster would refuse, and invents none. */
 import { readFile } from 'node:fs/promises';
+import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import type { AssessReport } from '../../../src/assess/assess-report.js';
 import { runCli, startCli } from '../../support/cli.js';
@@ -76,10 +77,38 @@ it('finds what a cluster would refuse among 100,000 commands of 20 clients, and 
     cut: [],
   });
   const said = report.findings.filter(({ blocking }) => blocking).map(({ message }) => message);
-  expect(said.join(' ')).toMatch(/db3 by 127\.0\.0\.1:\d+/);
+  expect(said.join(' ')).toContain('db3 by 127.0.0.1 (20 connections)');
   // What was counted has all been seen, scripts' commands included.
   for (const { command, duringWatch, watched } of report.commandStats) {
     expect([command, watched]).toEqual([command, duringWatch]);
+  }
+});
+
+it('tells who it was by what clients call themselves, and not by their ports', async () => {
+  const { client, host, port } = stage.source;
+  await client.call('ACL', 'SETUSER', 'jobs', 'on', 'nopass', '~*', '&*', '+@all');
+  const open = (): Redis => new Redis({ host, port, lazyConnect: true });
+  const clients = Array.from({ length: 4 }, open);
+  const [web1, web2, jobs, nameless] = clients as [Redis, Redis, Redis, Redis];
+  try {
+    await Promise.all(clients.map((one) => one.connect()));
+    await web1.client('SETNAME', 'web-1');
+    await web2.client('SETNAME', 'web-2');
+    await jobs.call('AUTH', 'jobs', '');
+    const report = await watching(async () => {
+      for (const one of clients) await one.mget('a', 'b');
+      // It has gone by the end, and is known from the beginning.
+      web2.disconnect();
+    });
+    expect(report.watch?.patterns[0]?.clients).toEqual([
+      { host, name: 'web-<n>', connections: 2 },
+      { host, user: 'jobs', connections: 1 },
+      { host, connections: 1 },
+    ]);
+    expect(nameless.status).toBe('ready');
+  } finally {
+    for (const one of clients) one.disconnect();
+    await client.call('ACL', 'DELUSER', 'jobs');
   }
 });
 
