@@ -146,7 +146,10 @@ function publicOf(
     kind,
     count,
     clients: groupClients(clients, known),
-    ...(trouble !== undefined && { trouble, repair: repairOf({ trouble, shapes, tagged }) }),
+    ...(trouble !== undefined && {
+      trouble,
+      repair: repairOf({ kind, pattern, trouble, shapes, tagged }),
+    }),
     ...(script !== undefined && { script }),
   };
 }
