@@ -87,6 +87,8 @@ export interface AssessReport {
   readonly source: { readonly product: Product; readonly version: string };
   /** Since the server's start. */
   readonly commandStats: readonly CommandCount[];
+  /** An import has worked at the source since then: some of what was counted may be its own. */
+  readonly importedFrom?: true;
   readonly watch?: WatchReport;
   readonly data: DataFacts;
   readonly nodes?: readonly TargetNode[];

@@ -44,10 +44,11 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...(watch ? watchSections(watch) : []),
     {
       title: 'Commands since the start of the server',
-      rows: commandStats.map(({ command, calls, concern, duringWatch, watched }) => [
+      rows: commandStats.map(({ command, calls, concern, own, duringWatch, watched }) => [
         concern,
         command,
         `${formatCount(calls)}×`,
+        ...(own ? ['by an import'] : []),
         ...(duringWatch === undefined
           ? []
           : [`${formatCount(duringWatch)} during the watch, ${formatCount(watched ?? 0)} seen`]),

@@ -239,6 +239,32 @@ it('does not take its own questions for those of the application', async () => {
   );
 });
 
+it('knows calls of scripts that were those of an import, and only these', async () => {
+  const { client } = stage.source;
+  await client.script('FLUSH');
+  await client.mset('a', 1, 'b', 2);
+  await client.config('RESETSTAT');
+  expect((await runCli([...stage.endpoints, '--mover', 'relay'])).code).toBe(0);
+  const scripts = async (): Promise<unknown> =>
+    (await assess()).report.commandStats.filter(({ concern }) => concern === 'script');
+  expect(await scripts()).toMatchObject([{ command: 'evalsha', own: true }]);
+  // What the import asked for besides can't be told from what an application asks for.
+  const { report } = await assess();
+  expect(report.findings.map(({ message }) => message).join(' ')).toMatch(
+    /used \(.*unlink \d+×.*\).* An import has worked here/,
+  );
+  expect(report.findings.map(({ message }) => message).join(' ')).not.toContain('evalsha');
+  await client.eval('return 1', 0);
+  const after = (await assess()).report;
+  expect(after.commandStats.filter(({ own }) => own)).toEqual([]);
+  expect(after.findings.map(({ message }) => message).join(' ')).toContain('evalsha');
+  // Whoever lets the server forget scripts may have had some.
+  await client.script('FLUSH');
+  await client.mset('a', 1, 'b', 2);
+  expect((await runCli([...stage.endpoints, '--mover', 'relay', '--replace'])).code).toBe(0);
+  expect((await assess()).report.commandStats.filter(({ own }) => own)).toEqual([]);
+});
+
 it('says that a cluster holds keys, which an import would refuse', async () => {
   const { client } = stage.source;
   await client.set('a', 1);
