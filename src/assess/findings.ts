@@ -243,7 +243,8 @@ export function percent(share: number): string {
 /** @param more findings about both sides together. */
 export function buildAssessReport(known: Known, more: readonly Finding[] = []): AssessReport {
   const found = caseOf(known);
-  const findings = [...findingsOf(known), ...more];
+  const rank = (one: Finding): number => (one.blocking ? 0 : one.open ? 1 : 2);
+  const findings = [...findingsOf(known), ...more].sort((one, other) => rank(one) - rank(other));
   const isOpen = found === undefined || findings.some(({ open }) => open === true);
   const cannot = findings.some(({ blocking }) => blocking);
   const status = cannot ? 'cannot-move' : isOpen ? 'undecided' : 'can-move';

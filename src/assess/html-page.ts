@@ -4,11 +4,11 @@
  */
 import { open } from 'node:fs/promises';
 import { messageOf, UsageError } from '../errors.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { formatBytes, formatCount } from '../format.js';
 import { nameOf } from '../redis/server.js';
-import type { AssessReport, Finding } from './assess-report.js';
+import type { AssessReport } from './assess-report.js';
 import { percent } from './findings.js';
-import { headline, type Section, sectionsOf } from './sections.js';
+import { headline, type Section, sectionsOf, timeWords } from './sections.js';
 
 const style = `
   :root { --paper: #f6f7f9; --card: #fff; --ink: #16202c; --faint: #5d6b7c; --rule: #dfe4ea; --bar: #0b6bcb; --good: #177245; --warn: #9a5b00; --bad: #c0262d }
@@ -65,13 +65,13 @@ ${details.map(folded).join('\n')}
 function figures({ data, plan, findings }: AssessReport): string {
   const keys = data.databases.reduce((sum, database) => sum + database.keys, 0);
   const blocking = findings.filter((finding) => finding.blocking).length;
-  const time = plan?.estimate && formatDuration(plan.estimate.durationMs);
+  const time = plan?.estimate && timeWords(plan.estimate);
   return [
     ['keys', formatCount(keys)],
     ['memory of the keys', `about ${formatBytes(keys * data.meanBytes)}`],
     time === undefined
       ? ['databases', formatCount(data.databases.length)]
-      : ['time of an import', `about ${time}`],
+      : ['time of an import', time],
     ['to be changed first', formatCount(blocking)],
   ]
     .map(
@@ -80,22 +80,16 @@ function figures({ data, plan, findings }: AssessReport): string {
     .join('');
 }
 
-/** The findings, what blocks first. */
 function toDo({ findings }: AssessReport): string {
   if (findings.length === 0) return '';
-  const rank = ({ blocking, open }: Finding): number => (blocking ? 0 : open === true ? 1 : 2);
-  const items = [...findings]
-    .sort((one, other) => rank(one) - rank(other))
-    .map((finding) => {
-      const [kind, word] = (
-        [
-          ['blocking', 'change first'],
-          ['open', 'not known'],
-          ['note', 'to know'],
-        ] as const
-      )[rank(finding)] ?? ['note', 'to know'];
-      return `<li><span class="badge ${kind}">${word}</span> ${escaped(finding.message)}</li>`;
-    });
+  const items = findings.map(({ blocking, open, message }) => {
+    const [kind, word] = blocking
+      ? ['blocking', 'change first']
+      : open
+        ? ['open', 'not known']
+        : ['note', 'to know'];
+    return `<li><span class="badge ${kind}">${word}</span> ${escaped(message)}</li>`;
+  });
   return `<section>\n<h2>What to do</h2>\n<ol>\n${items.join('\n')}\n</ol>\n</section>`;
 }
 

@@ -48,12 +48,19 @@ function database(...words: readonly string[]): Refusal {
   return { trouble: 'database', pattern: words.filter(Boolean).join(' ') };
 }
 
-export type Trouble =
-  | 'cross-slot' // keys of several slots in one unit
-  | 'undeclared' // a script uses keys that it did not declare, of another slot
-  | 'keyless-script' // a script declares no keys, and uses some
-  | 'refused' // refused by clusters: SORT by a pattern for keys
-  | 'database'; // another database than 0
+const troubles = [
+  'cross-slot', // keys of several slots in one unit
+  'undeclared', // a script uses keys that it did not declare, of another slot
+  'keyless-script', // a script declares no keys, and uses some
+  'refused', // refused by clusters: SORT by a pattern for keys
+  'database', // another database than 0
+] as const;
+
+export type Trouble = (typeof troubles)[number];
+
+export function isTrouble(word: string): boolean {
+  return troubles.some((one) => one === word);
+}
 
 interface Broken {
   readonly kind: 'command' | 'transaction' | 'script';

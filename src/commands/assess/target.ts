@@ -244,7 +244,7 @@ function heldKeys({ keys }: SourceSide, masters: readonly Master[]): readonly Fi
   const told = [...holders]
     .sort((one, other) => other.keys - one.keys)
     .slice(0, holdersTold)
-    .map((master) => `${master.node.address} ${formatCount(master.keys)}`);
+    .map((master) => `${formatCount(master.keys)} on ${master.node.address}`);
   const more = holders.length - told.length;
   const where = `${told.join(', ')}${more > 0 ? ` and ${formatCount(more)} more nodes` : ''}`;
   const message = `${alreadyHolds(all)} (${where}): an import refuses to start unless you pass --replace, which overwrites those that the source has too, or --no-replace, which leaves them alone on both sides. --follow needs an empty cluster. If an earlier import brought them, its own command goes on without either.`;

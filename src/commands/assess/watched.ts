@@ -6,6 +6,7 @@ import { type CommandCount, countsAround, readCommandStats } from '../../assess/
 import { watchCommands } from '../../assess/monitor-watch.js';
 import { createWorkload } from '../../assess/workload.js';
 import { ImportError, RefusedError } from '../../errors.js';
+import { formatCount, formatDuration } from '../../format.js';
 import { connect } from '../../redis/connection.js';
 import type { Control } from '../../redis/control.js';
 import { addressOf } from '../../redis/endpoint.js';
@@ -41,7 +42,7 @@ export async function watched(
   }
   const before = readCommandStats(await control.info('commandstats'));
   onWatch?.(
-    `Watching the commands of ${addressOf(endpoint)} for ${String(watchMs / 1000)} s, or ${String(watchLimit)} commands: MONITOR may cost a busy server half of its speed meanwhile.`,
+    `Watching the commands of ${addressOf(endpoint)} for ${formatDuration(watchMs)}, or ${formatCount(watchLimit)} commands.\nMONITOR may cost a busy server half of its speed meanwhile.`,
   );
   const early = await readClients(control);
   const ended = await watchCommands(
