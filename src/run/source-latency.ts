@@ -56,14 +56,17 @@ export function probeServers(servers: readonly ProbedServer[], timeoutMs: number
     const pace = isLimited() ? paces.limited : paces.unlimited;
     const toldOver = toldOverMs / pace.tellEveryMs;
     for (const waits of last) waits.length = 0;
-    probe = startProbe({ endpoints, timeoutMs, ...pace }, ({ place, longestMs }) => {
-      servers[place]?.allowance.note(longestMs);
-      const waits = last[place] ?? [];
-      waits.push(longestMs);
-      if (waits.length > toldOver) waits.shift();
-      const longest = Math.max(...last.flat()) / 1000;
-      for (const listener of listeners) listener(longest);
-    });
+    probe = startProbe(
+      { endpoints, timeoutMs, words: ['PING'], ...pace },
+      ({ place, longestMs }) => {
+        servers[place]?.allowance.note(longestMs);
+        const waits = last[place] ?? [];
+        waits.push(longestMs);
+        if (waits.length > toldOver) waits.shift();
+        const longest = Math.max(...last.flat()) / 1000;
+        for (const listener of listeners) listener(longest);
+      },
+    );
   }
 
   return {
