@@ -28,9 +28,14 @@ const cases = {
   3: 'case 3: commands use keys of several slots, which must change first',
 };
 
-export function headline({ status, case: found, from, to }: AssessReport): string {
+function headline(report: AssessReport): string {
+  return `${verdicts[report.status]}: ${subject(report)}`;
+}
+
+/** What the verdict is about. */
+export function subject({ case: found, from, to }: AssessReport): string {
   const into = to === undefined ? '' : ` into the cluster of ${to}`;
-  return `${verdicts[status]}: ${from}${into}${found === undefined ? '' : `, ${cases[found]}`}`;
+  return `${from}${into}${found === undefined ? '' : `, ${cases[found]}`}`;
 }
 
 export function sectionsOf(report: AssessReport): readonly Section[] {
@@ -75,6 +80,8 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
   return sections.filter(({ rows }) => rows.length > 0);
 }
 
+export const patternsTitle = 'Commands, transactions and scripts with several keys';
+
 /** More are in the JSON. */
 const patternsTold = 100;
 
@@ -100,7 +107,7 @@ function watchSections(watch: WatchReport): readonly Section[] {
       ],
     },
     {
-      title: 'Commands, transactions and scripts with several keys',
+      title: patternsTitle,
       below: 4,
       rows: [
         ...told.map(({ pattern, kind, trouble, count, clients, repair }) => [

@@ -35,7 +35,7 @@ async function waitForDelivery({ client }: Server): Promise<void> {
 }
 
 /** Until a signal ends it, once all has been seen. */
-async function watching(work: () => Promise<void>): Promise<AssessReport> {
+async function watching(work: () => Promise<void>, ...flags: string[]): Promise<AssessReport> {
   await stage.source.client.config('SET', 'client-output-buffer-limit', 'normal 0 0 0');
   const run = startCli([
     'assess',
@@ -44,6 +44,7 @@ async function watching(work: () => Promise<void>): Promise<AssessReport> {
     '--watch',
     '1h',
     ...patient,
+    ...flags,
     '--json',
   ]);
   await waitForMonitor(stage.source);
@@ -123,6 +124,19 @@ it('tells the cases apart', async () => {
     await client.mget('{a}:1', '{a}:2');
   });
   expect(two).toMatchObject({ case: 2, status: 'can-move' });
+  const file = `${stage.source.directory}/case-3.html`;
+  const three = await watching(
+    async () => {
+      await client.mget('k:1', 'k:2');
+    },
+    '--html',
+    file,
+  );
+  expect(three).toMatchObject({ case: 3, status: 'cannot-move' });
+  // What has to be changed is open, ahead of everything else.
+  const page = await readFile(file, 'utf8');
+  expect(page).toMatch(/<details open>[^]*MGET k:&#60;n&#62; k:&#60;n&#62;[^]*Keys by type/);
+  expect(page.match(/<details open>/g)).toHaveLength(1);
 });
 
 it('does not say that what it has not seen can move', async () => {
