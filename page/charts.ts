@@ -87,14 +87,17 @@ export function createCharts(places: Places): Charts {
       columns: (course) => [course.bytesPerSecond, course.bytesPerSecondLimit],
     }),
     chart(places.latency, {
-      label: 'Source latency over time',
+      label: 'Latency of the source and of the slowest node over time',
       lines: [
-        { label: 'latency', colour: '--second', scale: 'main', format: formatMs },
+        { label: 'source', colour: '--second', scale: 'main', format: formatMs },
+        { label: 'slowest node', colour: '--accent', scale: 'main', format: formatMs },
         limitLine(formatMs),
       ],
-      columns: (course) => [
-        course.latencyMs.map((ms) => (ms === null ? null : Math.max(leastMs, ms))),
-        course.latencyLimitMs,
+      columns: ({ latencyMs, nodeLatencyMs, latencyLimitMs }) => [
+        ...[latencyMs, nodeLatencyMs].map((column) =>
+          column.map((ms) => (ms === null ? null : Math.max(leastMs, ms))),
+        ),
+        latencyLimitMs,
       ],
       isLogarithmic: true,
     }),
@@ -163,19 +166,20 @@ function settings(
   events: () => readonly RunEvent[],
 ): uPlot.Options {
   const axis = { stroke: colour('--faint'), grid: { stroke: colour('--rule'), width: 1 } };
-  const measured = lines.filter(({ isLimit }) => isLimit !== true);
-  const yAxes = measured.map(({ scale, format }): uPlot.Axis => ({
-    ...axis,
-    scale,
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- it has no values at run time
-    ...(scale === 'second' && { side: 1 }),
-    size: 78,
-    grid: { show: scale === 'main', stroke: colour('--rule'), width: 1 },
-    values: (_, ticks) =>
-      ticks.map((tick: number | null) =>
-        tick === null ? '' : format(tick).replace(/ keys(\/s)?$/, ''),
-      ),
-  }));
+  const yAxes = [...new Map(lines.toReversed().map((line) => [line.scale, line])).values()].map(
+    ({ scale, format }): uPlot.Axis => ({
+      ...axis,
+      scale,
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- it has no values at run time
+      ...(scale === 'second' && { side: 1 }),
+      size: 78,
+      grid: { show: scale === 'main', stroke: colour('--rule'), width: 1 },
+      values: (_, ticks) =>
+        ticks.map((tick: number | null) =>
+          tick === null ? '' : format(tick).replace(/ keys(\/s)?$/, ''),
+        ),
+    }),
+  );
   const fromZero = (room: number): uPlot.Scale => ({
     range: (_, __, most: number | null) => [0, Math.max(most ?? 0, 1) * room],
   });

@@ -26,8 +26,8 @@ async function ask(): Promise<void> {
   notice.hidden = true;
   showState(last);
   byId('follow-section').hidden = last.follow === null;
-  // A file has no clients that could wait.
-  byId('latency-section').hidden = last.course.latencyMs.every((ms) => ms === null);
+  const { latencyMs, nodeLatencyMs } = last.course;
+  byId('latency-section').hidden = [...latencyMs, ...nodeLatencyMs].every((ms) => ms === null);
   charts.show(last);
 }
 

@@ -6,6 +6,7 @@ import {
   countWords,
   formatMs,
   healthWords,
+  isTooLong,
   latencyWords,
   limitWords,
   percentWords,
@@ -149,13 +150,16 @@ function numbers(live: Live): HTMLElement[] {
 }
 
 function followRows(follow: NonNullable<Live['follow']>): [string, string, string?][] {
-  const { phase, changedKeys, lagNowMs, changes, gaps, expectedHoldMs } = follow;
+  const { phase, changedKeys, lagNowMs, changes, gaps, expectedHoldMs, cutover } = follow;
   return [
     ['phase', phase],
-    ['lag', `${formatCount(lagNowMs)} ms`],
+    // Behind a cutover nothing is written at the source that could be missing.
+    ...(cutover ? [] : [['lag', `${formatCount(lagNowMs)} ms`] as [string, string]]),
     ['changed keys', changedKeys === null ? 'all' : formatCount(changedKeys)],
     ['changes heard', formatCount(changes)],
-    ['expected hold', expectedHoldMs === null ? '–' : `${formatCount(expectedHoldMs)} ms`],
+    cutover
+      ? ['writes were held', `${formatCount(cutover.heldMs)} ms`]
+      : ['expected hold', expectedHoldMs === null ? '–' : `${formatCount(expectedHoldMs)} ms`],
     ['gaps', formatCount(gaps), gaps > 0 ? 'warn' : ''],
   ];
 }
@@ -200,6 +204,28 @@ function shareCell(share: number): HTMLElement {
   return element('td', 'share', percent, meter(share, percent));
 }
 
+function nodeLatencyCell({ load }: Live['nodes'][number]): HTMLElement {
+  if (load === null) return element('td', 'number', '–');
+  const mood = isTooLong(load.latencyMs) ? (load.latencyMs >= 1000 ? ' bad' : ' warn') : '';
+  return element('td', `number${mood}`, formatMs(load.latencyMs));
+}
+
+/** What it uses of what it may use; without a limit there is nothing that a bar could show. */
+function memoryCell({ address, load }: Live['nodes'][number]): HTMLElement {
+  const memory = load?.memory ?? null;
+  if (memory === null) return element('td', 'memory', '–');
+  const { usedBytes, limitBytes } = memory;
+  if (limitBytes === null) return element('td', 'memory', `${formatBytes(usedBytes)}, no limit`);
+  const words = `${formatBytes(usedBytes)} of ${formatBytes(limitBytes)}`;
+  const isNearlyFull = usedBytes > limitBytes * 0.9;
+  return element(
+    'td',
+    isNearlyFull ? 'memory warn' : 'memory',
+    words,
+    meter(Math.min(1, usedBytes / limitBytes), `memory of ${address}: ${words}`),
+  );
+}
+
 /** Keys that were left behind: none is what should be. */
 function leftCell(count: number): HTMLElement {
   return element('td', count > 0 ? 'number bad' : 'number', formatCount(count));
@@ -239,12 +265,15 @@ function nodeRows({ nodes, atMs }: Live): HTMLElement[] {
       element('td', 'number', formatCount(node.retries)),
       leftCell(node.unmoved),
       element('td', 'number', formatBytes(node.bytes)),
+      nodeLatencyCell(node),
+      memoryCell(node),
     ),
   );
   return [
     titles(
       ...['node', 'state', 'keys|number', 'keys/s|number', 'share|share'],
       ...['in flight|number', 'retries|number', 'left behind|number', 'bytes|number'],
+      ...['latency|number', 'memory|memory'],
     ),
     ...rows,
   ];

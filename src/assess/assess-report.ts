@@ -1,5 +1,6 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
 import type { Product } from '../types.js';
+import type { ClientGroup } from './clients.js';
 import type { DataFacts } from './data.js';
 import type { Pattern, Patterns } from './patterns.js';
 import type { CommandCount } from './stats.js';
@@ -21,6 +22,8 @@ export interface TargetNode {
   readonly address: string;
   readonly product: Product;
   readonly version: string;
+  /** Keys that it holds already. */
+  readonly keys: number;
   /** Share of the sample that would go there; of the slots, where nothing was sampled. */
   readonly share: number;
   /** What that may come to, of all databases. */
@@ -37,7 +40,7 @@ export interface WatchReport extends Watched {
   /** Units that found no place among the patterns. */
   readonly leftOut: Patterns['leftOut'];
   /** The databases that were used, and the clients that used them. */
-  readonly databases: readonly { readonly db: number; readonly clients: readonly string[] }[];
+  readonly databases: readonly { readonly db: number; readonly clients: readonly ClientGroup[] }[];
   /** Commands that were too long to be read to their end, and may have keys there. */
   readonly cut: readonly { readonly command: string; readonly count: number }[];
 }
@@ -84,6 +87,8 @@ export interface AssessReport {
   readonly source: { readonly product: Product; readonly version: string };
   /** Since the server's start. */
   readonly commandStats: readonly CommandCount[];
+  /** An import has worked at the source since then: some of what was counted may be its own. */
+  readonly importedFrom?: true;
   readonly watch?: WatchReport;
   readonly data: DataFacts;
   readonly nodes?: readonly TargetNode[];

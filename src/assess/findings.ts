@@ -11,11 +11,12 @@ import type {
   TargetNode,
   WatchReport,
 } from './assess-report.js';
+import { clientWords } from './clients.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */
 function unseenOf(counts: readonly CommandCount[]): readonly CommandCount[] {
-  return counts.filter((one) => isDecisive(one) && !one.watched);
+  return counts.filter((one) => isDecisive(one) && !one.watched && one.own !== true);
 }
 
 function findingsOf(known: Known): readonly Finding[] {
@@ -46,11 +47,11 @@ function ofWatch(watch: WatchReport): Finding[] {
   }
   const others = [
     ...databases.flatMap(({ db, clients }) =>
-      db === 0 ? [] : [`db${String(db)} by ${clients.join(', ')}`],
+      db === 0 ? [] : [`db${String(db)} by ${clientWords(clients)}`],
     ),
     ...patterns.flatMap(({ trouble, pattern, clients }) =>
       trouble === 'database' && !pattern.startsWith('SELECT')
-        ? [`${pattern} by ${clients.join(', ')}`]
+        ? [`${pattern} by ${clientWords(clients)}`]
         : [],
     ),
   ];
@@ -90,17 +91,20 @@ function ofWatch(watch: WatchReport): Finding[] {
 /** Assessments and imports use these themselves, so that their number says nothing. */
 const ownToo: ReadonlySet<string> = new Set(['randomkey', 'scan', 'dbsize']);
 
-function ofCounts({ commandStats, watch }: Known): Finding[] {
+function ofCounts({ commandStats, watch, importedFrom }: Known): Finding[] {
   const findings: Finding[] = [];
   const named = (some: readonly CommandCount[]): string =>
     some.map(({ command, calls }) => `${command} ${formatCount(calls)}×`).join(', ');
   const unseen = unseenOf(commandStats);
   if (unseen.length > 0) {
+    const whose = importedFrom
+      ? ' An import has worked here since the server was started, and some of these may be its own.'
+      : '';
     findings.push(
       open(
         watch
-          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used; if that was long ago, or another run of this program, reset the counts with CONFIG RESETSTAT.`
-          : `Commands that may have several keys were used (${named(unseen)}): pass --watch 60s to see with which keys.`,
+          ? `Commands that may have several keys were counted, but not seen while watching (${named(unseen)}): watch longer, when they are used. If they are from long ago or from an import, reset the counts with CONFIG RESETSTAT.${whose}`
+          : `Commands that may have several keys were used (${named(unseen)}): pass --watch 60s to see with which keys.${whose}`,
       ),
     );
   }
@@ -239,7 +243,8 @@ export function percent(share: number): string {
 /** @param more findings about both sides together. */
 export function buildAssessReport(known: Known, more: readonly Finding[] = []): AssessReport {
   const found = caseOf(known);
-  const findings = [...findingsOf(known), ...more];
+  const rank = (one: Finding): number => (one.blocking ? 0 : one.open ? 1 : 2);
+  const findings = [...findingsOf(known), ...more].sort((one, other) => rank(one) - rank(other));
   const isOpen = found === undefined || findings.some(({ open }) => open === true);
   const cannot = findings.some(({ blocking }) => blocking);
   const status = cannot ? 'cannot-move' : isOpen ? 'undecided' : 'can-move';

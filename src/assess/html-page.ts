@@ -4,11 +4,11 @@
  */
 import { open } from 'node:fs/promises';
 import { messageOf, UsageError } from '../errors.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { formatBytes, formatCount } from '../format.js';
 import { nameOf } from '../redis/server.js';
-import type { AssessReport, Finding } from './assess-report.js';
+import type { AssessReport } from './assess-report.js';
 import { percent } from './findings.js';
-import { headline, type Section, sectionsOf } from './sections.js';
+import { patternsTitle, type Section, sectionsOf, subject, timeWords } from './sections.js';
 
 const style = `
   :root { --paper: #f6f7f9; --card: #fff; --ink: #16202c; --faint: #5d6b7c; --rule: #dfe4ea; --bar: #0b6bcb; --good: #177245; --warn: #9a5b00; --bad: #c0262d }
@@ -35,9 +35,13 @@ const titles = {
 };
 
 function assessPage(report: AssessReport): string {
-  const { status, from, to, takenAt, source, version } = report;
+  const { status, from, takenAt, source, version } = report;
   const title = `${titles[status]}: ${from}`;
   const details = sectionsOf(report).filter((section) => section.title !== 'Findings');
+  // What has to be changed is what people came for.
+  const isToChange = report.case === 3;
+  const patterns = details.filter((section) => isToChange && section.title === patternsTitle);
+  const others = details.filter((section) => !patterns.includes(section));
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -48,13 +52,14 @@ function assessPage(report: AssessReport): string {
 <main>
 <section class="verdict ${status}">
 <h1>${titles[status]}</h1>
-<p>${escaped(headline(report))}</p>
-<p><small>${escaped(nameOf(source))}, as of ${escaped(takenAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'))}${to === undefined ? '' : escaped(`, into ${to}`)}</small></p>
+<p>${escaped(subject(report))}</p>
+<p><small>${escaped(nameOf(source))}, as of ${escaped(takenAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC'))}</small></p>
 <dl>${figures(report)}</dl>
 </section>
 ${toDo(report)}
+${patterns.map((section) => folded(section, true)).join('\n')}
 ${charts(report)}
-${details.map(folded).join('\n')}
+${others.map((section) => folded(section, false)).join('\n')}
 </main>
 <footer>cluster-import ${escaped(version)}</footer>
 </html>
@@ -65,13 +70,13 @@ ${details.map(folded).join('\n')}
 function figures({ data, plan, findings }: AssessReport): string {
   const keys = data.databases.reduce((sum, database) => sum + database.keys, 0);
   const blocking = findings.filter((finding) => finding.blocking).length;
-  const time = plan?.estimate && formatDuration(plan.estimate.durationMs);
+  const time = plan?.estimate && timeWords(plan.estimate);
   return [
     ['keys', formatCount(keys)],
     ['memory of the keys', `about ${formatBytes(keys * data.meanBytes)}`],
     time === undefined
       ? ['databases', formatCount(data.databases.length)]
-      : ['time of an import', `about ${time}`],
+      : ['time of an import', time],
     ['to be changed first', formatCount(blocking)],
   ]
     .map(
@@ -80,22 +85,16 @@ function figures({ data, plan, findings }: AssessReport): string {
     .join('');
 }
 
-/** The findings, what blocks first. */
 function toDo({ findings }: AssessReport): string {
   if (findings.length === 0) return '';
-  const rank = ({ blocking, open }: Finding): number => (blocking ? 0 : open === true ? 1 : 2);
-  const items = [...findings]
-    .sort((one, other) => rank(one) - rank(other))
-    .map((finding) => {
-      const [kind, word] = (
-        [
-          ['blocking', 'change first'],
-          ['open', 'not known'],
-          ['note', 'to know'],
-        ] as const
-      )[rank(finding)] ?? ['note', 'to know'];
-      return `<li><span class="badge ${kind}">${word}</span> ${escaped(finding.message)}</li>`;
-    });
+  const items = findings.map(({ blocking, open, message }) => {
+    const [kind, word] = blocking
+      ? ['blocking', 'change first']
+      : open
+        ? ['open', 'not known']
+        : ['note', 'to know'];
+    return `<li><span class="badge ${kind}">${word}</span> ${escaped(message)}</li>`;
+  });
   return `<section>\n<h2>What to do</h2>\n<ol>\n${items.join('\n')}\n</ol>\n</section>`;
 }
 
@@ -141,10 +140,10 @@ function chart(title: string, bars: readonly ChartBar[]): string {
   return `<section>\n<h2>${escaped(title)}</h2>\n<div class="chart">\n${rows.join('\n')}\n</div>\n</section>`;
 }
 
-function folded({ title, rows }: Section): string {
+function folded({ title, rows }: Section, isOpen: boolean): string {
   const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
   const label = escaped(title);
-  return `<details>\n<summary>${label}</summary>\n<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>\n${lines.join('\n')}\n</table></div>\n</details>`;
+  return `<details${isOpen ? ' open' : ''}>\n<summary>${label}</summary>\n<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>\n${lines.join('\n')}\n</table></div>\n</details>`;
 }
 
 /** Only long text may break within words: what is short stays legible. Numbers stand below one another. */

@@ -2,6 +2,7 @@
  * The patterns of what was seen, within bounds: names are folded when there are many, and what finds
  * no place is counted. What is in trouble has a table of its own, which nothing else can fill.
  */
+import { type ClientGroup, type ClientIdentity, connectionsKept, groupClients } from './clients.js';
 import { foldNames, type Nameable } from './names.js';
 import { repairOf, type Trouble } from './refusals.js';
 
@@ -12,8 +13,8 @@ export interface Pattern {
   /** Undefined: all its keys are of one slot. */
   readonly trouble?: Trouble;
   readonly count: number;
-  /** The first few that did it. */
-  readonly clients: readonly string[];
+  /** Who did it. */
+  readonly clients: readonly ClientGroup[];
   /** What would repair it. */
   readonly repair?: string;
   /** A script's SHA1 as SCRIPT EXISTS takes it, or a function's name. */
@@ -22,6 +23,7 @@ export interface Pattern {
 
 /** One unit that was seen. */
 interface Noted extends Pick<Pattern, 'kind' | 'pattern' | 'script' | 'trouble'> {
+  /** `host:port` */
   readonly client: string;
   /** The shapes of its keys; made only if they are needed. */
   readonly shapes: () => readonly string[];
@@ -32,7 +34,7 @@ interface Noted extends Pick<Pattern, 'kind' | 'pattern' | 'script' | 'trouble'>
 export interface Patterns {
   note(unit: Noted): void;
   /** Those in trouble first. */
-  list(): readonly Pattern[];
+  list(known: ReadonlyMap<string, ClientIdentity>): readonly Pattern[];
   /** Units that are in no pattern: in trouble, and not. */
   readonly leftOut: { readonly inTrouble: number; readonly others: number };
 }
@@ -50,7 +52,6 @@ interface Told extends Nameable {
 const patternsAtMost = 4000;
 /** Fewer are not folded before the end. */
 const foldedFrom = 1000;
-const clientsTold = 5;
 const taggedChecks = 1000;
 
 export function createPatterns(): Patterns {
@@ -60,9 +61,9 @@ export function createPatterns(): Patterns {
     note(unit) {
       (unit.trouble === undefined ? others : inTrouble).note(unit);
     },
-    list() {
+    list(known) {
       const patterns = [...inTrouble.list(), ...others.list()];
-      return patterns.map(publicOf);
+      return patterns.map((told) => publicOf(told, known));
     },
     get leftOut() {
       return { inTrouble: inTrouble.leftOut, others: others.leftOut };
@@ -115,7 +116,7 @@ function createTable() {
       told.count++;
       // That so many have a part in common is no chance.
       if (told.tagged !== undefined && told.count < taggedChecks) told.tagged = tagged();
-      if (told.clients.size < clientsTold) told.clients.add(client);
+      if (told.clients.size < connectionsKept) told.clients.add(client);
       if (table.size >= foldAt) fold();
     },
   };
@@ -132,26 +133,23 @@ function merged(some: readonly Told[], folded: Nameable): Told {
     ...first,
     ...folded,
     count: some.reduce((sum, { count }) => sum + count, 0),
-    clients: new Set(clients.slice(0, clientsTold)),
+    clients: new Set(clients.slice(0, connectionsKept)),
   };
 }
 
-function publicOf({
-  pattern,
-  kind,
-  trouble,
-  count,
-  clients,
-  shapes,
-  tagged,
-  script,
-}: Told): Pattern {
+function publicOf(
+  { pattern, kind, trouble, count, clients, shapes, tagged, script }: Told,
+  known: ReadonlyMap<string, ClientIdentity>,
+): Pattern {
   return {
     pattern,
     kind,
     count,
-    clients: [...clients],
-    ...(trouble !== undefined && { trouble, repair: repairOf({ trouble, shapes, tagged }) }),
+    clients: groupClients(clients, known),
+    ...(trouble !== undefined && {
+      trouble,
+      repair: repairOf({ kind, pattern, trouble, shapes, tagged }),
+    }),
     ...(script !== undefined && { script }),
   };
 }

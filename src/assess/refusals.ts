@@ -48,39 +48,69 @@ function database(...words: readonly string[]): Refusal {
   return { trouble: 'database', pattern: words.filter(Boolean).join(' ') };
 }
 
-export type Trouble =
-  | 'cross-slot' // keys of several slots in one unit
-  | 'undeclared' // a script uses keys that it did not declare, of another slot
-  | 'keyless-script' // a script declares no keys, and uses some
-  | 'refused' // refused by clusters: SORT by a pattern for keys
-  | 'database'; // another database than 0
+const troubles = [
+  'cross-slot', // keys of several slots in one unit
+  'undeclared', // a script uses keys that it did not declare, of another slot
+  'keyless-script', // a script declares no keys, and uses some
+  'refused', // refused by clusters: SORT by a pattern for keys
+  'database', // another database than 0
+] as const;
+
+export type Trouble = (typeof troubles)[number];
+
+export function isTrouble(word: string): boolean {
+  return troubles.some((one) => one === word);
+}
 
 interface Broken {
+  readonly kind: 'command' | 'transaction' | 'script';
+  /** It begins with the command. */
+  readonly pattern: string;
   readonly trouble: Trouble;
   readonly shapes: readonly string[];
   /** The keys with a hash tag around what varies and is common to them. */
   readonly tagged: string | undefined;
 }
 
-export function repairOf({ trouble, shapes, tagged }: Broken): string {
+/** Commands that mean the same when each slot's keys get one of their own: many cluster clients do that. */
+const splittable = /^(?:MGET|MSET|DEL|UNLINK|EXISTS|TOUCH)(?: |$)/;
+
+/** What would let a cluster run it, the least change first. */
+export function repairOf({ kind, pattern, trouble, shapes, tagged }: Broken): string {
   if (trouble === 'database') {
     return 'keep to database 0; --key-prefix keeps the keys of several databases apart';
   }
   if (trouble === 'refused') {
     return 'sort in the application, or keep what is sorted by and got in one place with it';
   }
-  const keys = tagged === undefined ? withoutTag(shapes) : `give the keys a hash tag: ${tagged}`;
+  const isSplittable = kind === 'command' && splittable.test(pattern);
+  const keys =
+    tagged === undefined
+      ? withoutTag(shapes, isSplittable ? splitting(pattern) : undefined)
+      : `give the keys a hash tag: ${tagged}${isSplittable ? '; or split them by slot in the client' : ''}`;
   if (trouble === 'cross-slot') return keys;
   return `declare its keys when it is called${tagged === undefined ? ';' : ', and'} ${keys}`;
 }
 
-function withoutTag(shapes: readonly string[]): string {
+function splitting(pattern: string): string {
+  const cost = pattern.startsWith('MSET') ? ' (MSET is not atomic then)' : '';
+  return `split the keys by slot in the client${cost}: many cluster clients do that for MGET, MSET, DEL, UNLINK, EXISTS and TOUCH`;
+}
+
+/** @param split how it can be split by slot; undefined: it can't. */
+function withoutTag(shapes: readonly string[], split: string | undefined): string {
   const part = commonParts(shapes).at(-1);
+  const varies = shapes.some((shape) => /<n>|<id>/.test(shape) || shape.includes(nameSign));
   if (part === undefined) {
-    return 'the keys have no part in common: do it key by key, or give them a constant hash tag';
+    const tag = varies
+      ? 'name keys that belong together by what they belong to, as a hash tag'
+      : 'give these few a hash tag';
+    return split ?? `the keys have no part in common: do it key by key, or ${tag}`;
   }
   const tagged = joinShapes([...new Set(shapes.map((shape) => taggedAt(shape, part)))]);
-  const varies = shapes.some((shape) => /<n>|<id>/.test(shape) || shape.includes(nameSign));
   if (!varies && shapes.length > 1) return `give the keys a hash tag: ${tagged}`;
-  return `what varies in the keys is not common to them: do it key by key, or give them a constant hash tag, which puts all of them into one slot: ${tagged}`;
+  const way =
+    split ??
+    'what varies in the keys is not common to them: do it key by key, or name keys that belong together by what they belong to, as a hash tag';
+  return `${way}. A constant hash tag (${tagged}) would put all of them into one slot, and one node would have all the work`;
 }

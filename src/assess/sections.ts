@@ -4,13 +4,16 @@ import type { Colors } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration } from '../format.js';
 import { quoteKey } from '../quote.js';
 import { nameOf } from '../redis/server.js';
+import { clientWords } from './clients.js';
 import { percent } from './findings.js';
-import { timesReading } from './time-estimate.js';
-import type { AssessReport, Plan, WatchReport } from './assess-report.js';
+import { isTrouble } from './refusals.js';
+import type { AssessReport, Estimate, Plan, WatchReport } from './assess-report.js';
 
 export interface Section {
   readonly title: string;
   readonly rows: readonly (readonly string[])[];
+  /** Cells from this one on are long: in text they stand below the others. */
+  readonly below?: number;
 }
 
 const verdicts = {
@@ -25,9 +28,14 @@ const cases = {
   3: 'case 3: commands use keys of several slots, which must change first',
 };
 
-export function headline({ status, case: found, from, to }: AssessReport): string {
+function headline(report: AssessReport): string {
+  return `${verdicts[report.status]}: ${subject(report)}`;
+}
+
+/** What the verdict is about. */
+export function subject({ case: found, from, to }: AssessReport): string {
   const into = to === undefined ? '' : ` into the cluster of ${to}`;
-  return `${verdicts[status]}: ${from}${into}${found === undefined ? '' : `, ${cases[found]}`}`;
+  return `${from}${into}${found === undefined ? '' : `, ${cases[found]}`}`;
 }
 
 export function sectionsOf(report: AssessReport): readonly Section[] {
@@ -43,10 +51,11 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...(watch ? watchSections(watch) : []),
     {
       title: 'Commands since the start of the server',
-      rows: commandStats.map(({ command, calls, concern, duringWatch, watched }) => [
+      rows: commandStats.map(({ command, calls, concern, own, duringWatch, watched }) => [
         concern,
         command,
         `${formatCount(calls)}×`,
+        ...(own ? ['by an import'] : []),
         ...(duringWatch === undefined
           ? []
           : [`${formatCount(duringWatch)} during the watch, ${formatCount(watched ?? 0)} seen`]),
@@ -55,20 +64,23 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...dataSections(report),
     {
       title: 'Where the keys would go',
-      rows: nodes.map(({ address, share, expectedBytes, freeBytes, evictionPolicy, ...server }) => [
-        address,
-        nameOf(server),
-        percent(share),
-        `about ${formatBytes(expectedBytes)}`,
-        freeBytes === undefined
+      rows: nodes.map((node) => [
+        node.address,
+        nameOf(node),
+        percent(node.share),
+        `about ${formatBytes(node.expectedBytes)}`,
+        node.freeBytes === undefined
           ? 'no maxmemory'
-          : `${formatBytes(freeBytes)} free, ${evictionPolicy}`,
+          : `${formatBytes(node.freeBytes)} free, ${node.evictionPolicy}`,
+        node.keys === 0 ? 'empty' : `holds ${formatCount(node.keys)} already`,
       ]),
     },
     { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
   ];
   return sections.filter(({ rows }) => rows.length > 0);
 }
+
+export const patternsTitle = 'Commands, transactions and scripts with several keys';
 
 /** More are in the JSON. */
 const patternsTold = 100;
@@ -95,7 +107,8 @@ function watchSections(watch: WatchReport): readonly Section[] {
       ],
     },
     {
-      title: 'Commands, transactions and scripts with several keys',
+      title: patternsTitle,
+      below: 4,
       rows: [
         ...told.map(({ pattern, kind, trouble, count, clients, repair }) => [
           trouble ?? 'one slot',
@@ -103,7 +116,7 @@ function watchSections(watch: WatchReport): readonly Section[] {
           `${formatCount(count)}×`,
           pattern,
           repair ?? '',
-          `by ${clients.join(', ')}`,
+          `by ${clientWords(clients)}`,
         ]),
         ...(more > 0 ? [[`and ${formatCount(more)} more, which --json tells`]] : []),
       ],
@@ -163,6 +176,11 @@ const wayWords = {
   stays: 'stay at the source',
 };
 
+/** `about 26 s` */
+export function timeWords({ durationMs }: Pick<Estimate, 'durationMs'>): string {
+  return durationMs < 1000 ? 'less than a second' : `about ${formatDuration(durationMs)}`;
+}
+
 function planRows({ mover, reason, ways = [], estimate }: Plan): readonly (readonly string[])[] {
   const both = 'relay or migrate, whichever turns out to be faster';
   return [
@@ -175,7 +193,7 @@ function planRows({ mover, reason, ways = [], estimate }: Plan): readonly (reado
       ? [
           [
             'time',
-            `about ${formatDuration(estimate.durationMs)} (estimated as ${String(timesReading)} times what reading takes; ${formatCount(estimate.values)} values of ${formatBytes(estimate.bytes)} were read in ${formatDuration(estimate.measuredMs)}; slower with distant or busy nodes)`,
+            `${timeWords(estimate)} (estimated from reading ${formatCount(estimate.values)} values in ${formatDuration(estimate.measuredMs)}; slower with distant or busy nodes)`,
           ],
         ]
       : []),
@@ -185,63 +203,105 @@ function planRows({ mover, reason, ways = [], estimate }: Plan): readonly (reado
 const narrowest = 60;
 const plain = colours.createColors(false);
 
-/** @param columns how wide lines may be; findings are wrapped, and tables are not. */
+/** @param columns how wide the terminal is; what is longer goes on below, at words. */
 export function summarizeAssess(
   report: AssessReport,
   palette: Colors = plain,
   columns = Infinity,
 ): string {
-  const paint = {
-    'can-move': palette.green,
-    'cannot-move': palette.red,
-    undecided: palette.yellow,
-  };
+  const { green, red, yellow, bold } = palette;
+  const width = Math.max(narrowest, columns) - 1;
+  const [mark, paint] = (
+    { 'can-move': ['✓', green], 'cannot-move': ['✗', red], undecided: ['?', yellow] } as const
+  )[report.status];
+  const verdict = wrapped(headline(report), width - 2).map((line, at) =>
+    paint(`${at === 0 ? mark : ' '} ${line}`),
+  );
   const sections = sectionsOf(report).map((section) => {
-    const lines =
-      section.title === 'Findings'
-        ? findingLines(report, palette, Math.max(narrowest, columns - 1))
-        : tableLines(section);
-    return `${palette.bold(section.title)}\n${lines.join('\n')}\n`;
+    const title = wrapped(section.title, width).map((line) => bold(line));
+    return `${[...title, ...tableLines(section, palette, width)].join('\n')}\n`;
   });
-  const marks = { 'can-move': '✓', 'cannot-move': '✗', undecided: '?' };
-  const verdict = paint[report.status](`${marks[report.status]} ${headline(report)}`);
-  return [`${verdict}\n`, ...sections].join('\n');
+  return [`${verdict.join('\n')}\n`, ...sections].join('\n');
 }
 
-function tableLines({ rows }: Section): string[] {
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, at) =>
-    Math.min(60, Math.max(...rows.map((row) => row[at]?.length ?? 0))),
-  );
-  return rows.map((row) =>
-    `  ${row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),
-  );
-}
+const indent = '  ';
+const number = /^(?:about )?[\d,.]+(?:×| [kKMGTP]?B| %| keys?)?$/;
 
-function findingLines(
-  { findings }: AssessReport,
-  { red, yellow, dim }: Colors,
-  width: number,
-): string[] {
-  return findings.flatMap(({ blocking, open, message }) => {
-    const word = blocking ? 'blocking' : open ? 'not known' : 'note';
-    const paint = blocking ? red : open ? yellow : dim;
-    const [first = '', ...rest] = wrapped(message, width - 13);
+function tableLines({ rows, below = Infinity }: Section, palette: Colors, width: number): string[] {
+  const heads = rows.map((row) => row.slice(0, below));
+  const widths = columnWidths(heads, width - indent.length);
+  const isNumber = widths.map((_, at) => heads.every((row) => number.test(row[at] ?? '0')));
+  return rows.flatMap((row, place) => {
+    const cells = (heads[place] ?? []).map((text, at) => wrapped(text, widths[at] ?? Infinity));
+    const lines = Array.from({ length: Math.max(...cells.map(({ length }) => length)) }, (_, nth) =>
+      cells
+        .map((cell, at) => {
+          const text = cell[nth] ?? '';
+          const cellWidth = widths[at] ?? 0;
+          const padded = isNumber[at] ? text.padStart(cellWidth) : text.padEnd(cellWidth);
+          return at === 0 ? paintedWord(padded, palette) : padded;
+        })
+        .join('  ')
+        .trimEnd(),
+    );
+    const more = row.slice(below).filter((text) => text !== '');
+    const deeper = `${indent}${indent}`;
     return [
-      `  ${paint(word.padEnd(9))}  ${first}`,
-      ...rest.map((line) => `${' '.repeat(13)}${line}`),
+      ...lines.map((line) => `${indent}${line}`),
+      ...more.flatMap((text) =>
+        wrapped(text, width - deeper.length).map((line) => palette.dim(`${deeper}${line}`)),
+      ),
     ];
   });
 }
 
+/** As wide as their cells, and where that is too much, the widest ones narrower. */
+function columnWidths(rows: readonly (readonly string[])[], width: number): readonly number[] {
+  const count = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: count }, (_, at) =>
+    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
+  );
+  // Words stay whole, unless one alone would fill the line.
+  const least = widths.map((_, at) =>
+    Math.max(...rows.flatMap((row) => (row[at] ?? '').split(' ').map(({ length }) => length))),
+  );
+  let tooMuch = widths.reduce((sum, one) => sum + one, 0) + 2 * (count - 1) - width;
+  for (const floor of [(at: number) => least[at] ?? 1, () => 1]) {
+    while (tooMuch > 0) {
+      const [at] = [...widths.keys()]
+        .filter((one) => (widths[one] ?? 0) > floor(one))
+        .sort((one, other) => (widths[other] ?? 0) - (widths[one] ?? 0));
+      if (at === undefined) break;
+      widths[at] = (widths[at] ?? 0) - 1;
+      tooMuch--;
+    }
+  }
+  return widths;
+}
+
+/** What a row begins with, if that says how bad it is. */
+function paintedWord(text: string, { red, yellow, dim, green }: Colors): string {
+  const word = text.trimEnd();
+  if (word === 'blocking' || isTrouble(word)) return red(text);
+  if (word === 'not known') return yellow(text);
+  if (word === 'one slot') return green(text);
+  return word === 'note' ? dim(text) : text;
+}
+
+/** Breaks at words, and within one only where it is longer than a line. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  for (const word of text.split(' ').flatMap((long) => cut(long, width))) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line);
       line = word;
     } else line = line === '' ? word : `${line} ${word}`;
   }
   return [...lines, line];
+}
+
+function cut(word: string, width: number): readonly string[] {
+  if (word.length <= width) return [word];
+  return [word.slice(0, width), ...cut(word.slice(width), width)];
 }

@@ -3,6 +3,8 @@ export interface CommandCount {
   readonly command: string;
   readonly calls: number;
   readonly concern: Concern;
+  /** All of them were an import's, as far as the server can tell: the application's are none. */
+  readonly own?: true;
   /** How many of these the server counted while it was watched; only of a watch. */
   readonly duringWatch?: number;
   /** How many of them the watch saw, those of scripts included; only of a watch. */
@@ -71,6 +73,13 @@ export function readCommandStats(info: ReadonlyMap<string, string>): readonly Co
   return counts.sort((a, b) => b.calls - a.calls);
 }
 
+/** The same, with all calls of scripts told to be those of imports. */
+export function withOwnScripts(counts: readonly CommandCount[]): readonly CommandCount[] {
+  return counts.map((one) =>
+    one.concern === 'script' && !one.command.startsWith('fcall') ? { ...one, own: true } : one,
+  );
+}
+
 /** What was counted around a watch. */
 export interface Around {
   /** Before anything else was asked of the server. */
@@ -86,12 +95,21 @@ export function countsAround({ first, before, after, seen }: Around): readonly C
   const callsOf = (counts: readonly CommandCount[]): ReadonlyMap<string, number> =>
     new Map(counts.map(({ command, calls }) => [command, calls]));
   const [early, late] = [callsOf(first), callsOf(before)];
+  const own = new Set(first.filter((one) => one.own).map(({ command }) => command));
   return after
-    .map(({ command, calls, concern }) => {
+    .map(({ command, calls, concern }): CommandCount => {
       const duringWatch = Math.max(0, calls - (late.get(command) ?? 0));
       const watched = seen.get(command) ?? 0;
       const all = (early.get(command) ?? 0) + duringWatch;
-      return { command, calls: all, concern, duringWatch, watched };
+      const isOwn = own.has(command) && duringWatch === 0;
+      return {
+        command,
+        calls: all,
+        concern,
+        ...(isOwn && { own: true }),
+        duringWatch,
+        watched,
+      };
     })
     .filter(({ calls }) => calls > 0)
     .sort((a, b) => b.calls - a.calls);

@@ -14,7 +14,7 @@ import type { SampledKey } from './key-sample.js';
  * Moving takes so many times as long as reading: storing in the nodes, and seeing to what may be
  * deleted, come on top. Measured with small values, all servers on one machine.
  */
-export const timesReading = 3;
+const timesReading = 3;
 const forMs = 1000;
 const valuesAtMost = 100_000;
 /** As much at one time as the relay asks for, so that it is the server that is measured. */

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { harmless } from '../quote.js';
 import { slotOf } from '../redis/slot.js';
 import type { KeyFinder } from '../redis/command-keys.js';
+import { type ClientIdentity, connectionsKept } from './clients.js';
 import type { Seen } from './monitor-lines.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
 import { type Refusal, refusalOf, type Trouble } from './refusals.js';
@@ -19,12 +20,15 @@ export interface Workload extends Pick<Patterns, 'leftOut'> {
   readonly commands: number;
   /** How often each command was seen, those of scripts included, as INFO commandstats counts. */
   readonly counts: ReadonlyMap<string, number>;
-  /** The databases that were worked in, with the first few clients that did. */
+  /** The databases that were worked in, with the connections that did. */
   readonly databases: ReadonlyMap<number, ReadonlySet<string>>;
   /** Commands that were too long to be read to their end, and may have keys there. */
   readonly cut: ReadonlyMap<string, number>;
-  /** Units with several keys, those in trouble first. */
-  patterns(): readonly Pattern[];
+  /**
+   * Units with several keys, those in trouble first.
+   * @param known what connections are called; without it only their hosts are told.
+   */
+  patterns(known?: ReadonlyMap<string, ClientIdentity>): readonly Pattern[];
 }
 
 interface Transaction {
@@ -42,7 +46,6 @@ interface Script {
   readonly refusals: Refusal[];
 }
 
-const clientsTold = 5;
 /** A client that writes each script anew would fill the table. */
 const scriptsAtMost = 1000;
 const shapesAtMost = 12;
@@ -100,7 +103,7 @@ export function createWorkload(keysOf: KeyFinder): Workload {
   function noteDatabase(db: number, client: string): void {
     const clients = databases.get(db) ?? new Set();
     databases.set(db, clients);
-    if (clients.size < clientsTold) clients.add(client);
+    if (clients.size < connectionsKept) clients.add(client);
   }
 
   /** Everything between MULTI and EXEC, and what was watched before it. */
@@ -169,9 +172,9 @@ export function createWorkload(keysOf: KeyFinder): Workload {
     get leftOut() {
       return patterns.leftOut;
     },
-    patterns() {
+    patterns(known = new Map()) {
       endScript();
-      return patterns.list();
+      return patterns.list(known);
     },
   };
 }

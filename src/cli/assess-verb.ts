@@ -48,6 +48,8 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger,
     onWatch: (sentence) => process.stderr.write(`${sentence}\n`),
   });
+  // The terminal has shown the ^C that ended the watch.
+  if (stop.signal.aborted && process.stderr.isTTY) process.stderr.write('\n');
   const screen = screenOf(process.stdout);
   const palette = colours.createColors(screen.hasColours);
   const width = screen.isTerminal ? screen.columns : undefined;

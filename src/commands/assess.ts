@@ -3,7 +3,7 @@ import { functionLibraries, readData } from '../assess/data.js';
 import type { AssessReport, Finding } from '../assess/assess-report.js';
 import type { Sample } from '../assess/key-sample.js';
 import { formatCount } from '../format.js';
-import { readCommandStats } from '../assess/stats.js';
+import { readCommandStats, withOwnScripts } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../preflight/endpoints.js';
@@ -20,6 +20,7 @@ import {
   readAssessOptions,
 } from './assess/assess-options.js';
 import { openPage } from '../assess/html-page.js';
+import { readOwnScripts } from './assess/own-scripts.js';
 import { meetTarget } from './assess/target.js';
 import { watched } from './assess/watched.js';
 
@@ -70,7 +71,10 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
   const control = await openControl(located, { side: 'from', timeoutMs });
   try {
     // Ahead of all else, since what follows counts as well.
-    const counted = readCommandStats(await control.info('commandstats'));
+    const stats = await control.info('commandstats');
+    const scripts = await readOwnScripts(control, stats);
+    const counts = readCommandStats(stats);
+    const counted = scripts.all ? withOwnScripts(counts) : counts;
     const facts = await readServerFacts(control);
     const { data, sample } = await readData(control, options);
     const modules = await modulesOf(control);
@@ -88,6 +92,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
         takenAt,
         source: { product: facts.product, version: facts.version },
         commandStats: seen?.commandStats ?? counted,
+        ...(scripts.some && { importedFrom: true }),
         data: { ...data, modules: [...modules], functions },
         ...(seen && { watch: seen.watch }),
         ...(meeting && { to: meeting.to, nodes: meeting.nodes, plan: meeting.plan }),

@@ -13,6 +13,7 @@
  * `--replace` means it, though.
  */
 import { PreflightError } from '../errors.js';
+import { formatCount } from '../format.js';
 import type { Decision } from '../journal/journal.js';
 import type { JournalState } from '../journal/state.js';
 
@@ -64,12 +65,12 @@ export function decide(situation: Situation): JobDecision {
   }
   if (clusterKeys > 0 && situation.follow) {
     throw new PreflightError(
-      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: --follow begins with an empty one, because it deletes there what the source deletes.`,
+      `${alreadyHolds(clusterKeys)}: --follow begins with an empty one, because it deletes there what the source deletes.`,
     );
   }
   if (clusterKeys > 0 && replace === undefined && !isEmpty) {
     throw new PreflightError(
-      `The cluster already holds ${clusterKeys.toLocaleString('en')} ${clusterKeys === 1 ? 'key' : 'keys'}: pass --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
+      `${alreadyHolds(clusterKeys)}: pass --replace to overwrite those that the source has too, or --no-replace to leave them alone on both sides.`,
     );
   }
   const startedEmpty = clusterKeys === 0;
@@ -86,6 +87,11 @@ export function decide(situation: Situation): JobDecision {
     keepsMoved: isNew || isPart,
     recallsMoved: isNew,
   };
+}
+
+/** How every sentence begins that says what keys of the cluster's own mean for an import. */
+export function alreadyHolds(clusterKeys: number): string {
+  return `The cluster already holds ${formatCount(clusterKeys)} ${clusterKeys === 1 ? 'key' : 'keys'}`;
 }
 
 function keepsMoved(

@@ -99,14 +99,17 @@ export function probeServers(
 
   function start(wanted: (typeof paces)[keyof typeof paces]): void {
     const toldOver = toldOverMs / wanted.tellEveryMs;
-    probe = startProbe({ endpoints, timeoutMs, ...wanted }, ({ place, longestMs }) => {
-      servers[place]?.allowance.note(longestMs);
-      const waits = last[place] ?? [];
-      waits.push(longestMs);
-      if (waits.length > toldOver) waits.shift();
-      const longest = Math.max(...last.flat()) / 1000;
-      for (const listener of listeners) listener(longest);
-    });
+    probe = startProbe(
+      { endpoints, timeoutMs, words: ['PING'], ...wanted },
+      ({ place, longestMs }) => {
+        servers[place]?.allowance.note(longestMs);
+        const waits = last[place] ?? [];
+        waits.push(longestMs);
+        if (waits.length > toldOver) waits.shift();
+        const longest = Math.max(...last.flat()) / 1000;
+        for (const listener of listeners) listener(longest);
+      },
+    );
   }
 
   async function look(): Promise<void> {

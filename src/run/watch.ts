@@ -11,6 +11,7 @@ import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
 import { createMetrics } from '../watch/metrics.js';
 import { showProgress } from '../watch/progress.js';
+import { watchNodeLoads } from '../watch/node-load.js';
 import { logRun } from '../watch/run-log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
@@ -69,6 +70,10 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       announceNow(reporter, sentence, {});
     },
   });
+  const loads =
+    options.metrics === undefined
+      ? undefined
+      : watchNodeLoads(facts.target.topology, options.timeoutMs);
   const sampler = createSampler(runs.tally, {
     from,
     to: facts.target.name,
@@ -78,6 +83,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     mover: runs.mover,
     steering: steering.steered,
     follow: () => runs.follow?.status,
+    loadOf: loads && ((address) => loads.of(address)),
   });
   const history = createHistory();
   const events = createEvents();
@@ -110,6 +116,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
 
   function look(): void {
     runs.look();
+    loads?.look();
     const sample = sampler.read();
     history.note(sample);
     events.note(sample);
@@ -215,8 +222,10 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       sampler.end(report.status);
       clearInterval(looking);
       latency.stop();
+      loads?.stop();
       progress?.stop();
       history.note(sampler.read());
+      events.note(sampler.read());
       log.ended(report);
     },
     async linger() {

@@ -26,6 +26,7 @@ const mostEvents = 200;
 /** What of a sample events are found by. */
 interface Seen {
   readonly atMs: number;
+  readonly isOver: boolean;
   readonly isPaused: boolean;
   readonly keyLimit: number | undefined;
   readonly byteLimit: number | undefined;
@@ -52,7 +53,7 @@ export function createEvents(): Events {
   };
 }
 
-function seenIn({ atMs, facts, stall, nodes, sources, snapshot }: Sample): Seen {
+function seenIn({ atMs, status, facts, stall, nodes, sources, snapshot }: Sample): Seen {
   const { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs, others } = facts.steering;
   const classes = new Map<string, number>();
   for (const { class: why, count } of snapshot.causes) {
@@ -60,6 +61,7 @@ function seenIn({ atMs, facts, stall, nodes, sources, snapshot }: Sample): Seen 
   }
   return {
     atMs,
+    isOver: status !== 'running',
     isPaused,
     keyLimit: keysPerSecond,
     byteLimit: bytesPerSecond,
@@ -80,7 +82,8 @@ function between(before: Seen, now: Seen): RunEvent[] {
   const { atMs } = now;
   const found: RunEvent[] = [];
   const add = (kind: EventKind, text: string): void => void found.push({ atMs, kind, text });
-  if (now.isPaused !== before.isPaused) add('steered', now.isPaused ? 'paused' : 'went on');
+  if (now.isPaused !== before.isPaused && !now.isOver)
+    add('steered', now.isPaused ? 'paused' : 'went on');
   if (now.keyLimit !== before.keyLimit) {
     add(
       'steered',
@@ -99,7 +102,12 @@ function between(before: Seen, now: Seen): RunEvent[] {
   if (now.stalledFor !== undefined && before.stalledFor === undefined) {
     add('trouble', `stalled: waiting for ${now.stalledFor}`);
   }
-  if (now.stalledFor === undefined && before.stalledFor !== undefined && !now.isPaused) {
+  if (
+    now.stalledFor === undefined &&
+    before.stalledFor !== undefined &&
+    !now.isPaused &&
+    !now.isOver
+  ) {
     add('good', 'keys move again');
   }
   for (const [name, health] of now.servers) {

@@ -16,6 +16,8 @@ export interface Course {
   readonly bytesPerSecond: readonly number[];
   /** The longest since the point before; null: not heard of. */
   readonly latencyMs: readonly (number | null)[];
+  /** The same of the node that took longest to answer; null: nodes are not asked. */
+  readonly nodeLatencyMs: readonly (number | null)[];
   /** How far the cluster was behind a source that is followed, the most since the point before; null: it is not. */
   readonly lagMs: readonly (number | null)[];
   /** Changed keys that waited to be copied, the most since the point before; null: all of them, or none is followed. */
@@ -35,6 +37,7 @@ export interface History {
 /** What counts is the worst of them since the point before. */
 interface Worst {
   readonly latencyMs: number | null;
+  readonly nodeLatencyMs: number | null;
   readonly lagMs: number | null;
   readonly changedKeys: number | null;
 }
@@ -53,7 +56,7 @@ interface PointLimits {
 }
 
 const noLimits: PointLimits = { keysPerSecond: null, bytesPerSecond: null, latencyMs: null };
-const nothing: Worst = { latencyMs: null, lagMs: null, changedKeys: null };
+const nothing: Worst = { latencyMs: null, nodeLatencyMs: null, lagMs: null, changedKeys: null };
 
 export function createHistory(limit = defaultLimit): History {
   let points: Point[] = [];
@@ -61,7 +64,7 @@ export function createHistory(limit = defaultLimit): History {
   let worst = nothing;
 
   return {
-    note({ atMs, snapshot, latencySeconds, facts }) {
+    note({ atMs, snapshot, latencySeconds, nodes, facts }) {
       if (points.length === 0) {
         const start = { atMs: snapshot.startedAtMs, keys: 0, bytes: 0 };
         points.push({ ...start, limits: noLimits, ...nothing });
@@ -69,6 +72,10 @@ export function createHistory(limit = defaultLimit): History {
       const follow = facts.follow?.();
       worst = worstOf(worst, {
         latencyMs: latencySeconds === undefined ? null : latencySeconds * 1000,
+        nodeLatencyMs: nodes.reduce<number | null>(
+          (longest, { load }) => most(longest, load?.latencyMs ?? null),
+          null,
+        ),
         lagMs: follow?.lagNowMs ?? null,
         changedKeys: follow?.changedKeys ?? null,
       });
@@ -98,6 +105,7 @@ export function createHistory(limit = defaultLimit): History {
         keysPerSecond: places.map((at) => Math.round(rate(at, ({ keys }) => keys))),
         bytesPerSecond: places.map((at) => Math.round(rate(at, ({ bytes }) => bytes))),
         latencyMs: places.map((at) => rounded(points[at]?.latencyMs ?? null)),
+        nodeLatencyMs: places.map((at) => rounded(points[at]?.nodeLatencyMs ?? null)),
         lagMs: places.map((at) => points[at]?.lagMs ?? null),
         changedKeys: places.map((at) => points[at]?.changedKeys ?? null),
         keysPerSecondLimit: places.map((at) => points[at]?.limits.keysPerSecond ?? null),
@@ -120,6 +128,7 @@ function thinned(points: readonly Point[]): Point[] {
 function worstOf(one: Worst, other: Worst): Worst {
   return {
     latencyMs: most(one.latencyMs, other.latencyMs),
+    nodeLatencyMs: most(one.nodeLatencyMs, other.nodeLatencyMs),
     lagMs: most(one.lagMs, other.lagMs),
     changedKeys: most(one.changedKeys, other.changedKeys),
   };

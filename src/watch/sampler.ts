@@ -33,6 +33,8 @@ export interface RunFacts {
   readonly steering: Steered;
   /** How the following of the source stands; undefined: it is not followed, or not yet. */
   readonly follow?: (() => FollowStatus | undefined) | undefined;
+  /** What is known of a node besides; undefined: it is not asked. */
+  readonly loadOf?: ((address: string) => NodeLoad | null) | undefined;
 }
 
 /** How the run is being held back at this moment; undefined is no limit. */
@@ -54,11 +56,26 @@ export interface MoverInUse {
   readonly measuring?: boolean;
 }
 
+/** What a node says of itself, every few seconds. */
+export interface NodeLoad {
+  /** Null: it does not say. */
+  readonly memory: {
+    /** What counts against the limit. */
+    readonly usedBytes: number;
+    /** `maxmemory`; null: there is none. */
+    readonly limitBytes: number | null;
+  } | null;
+  /** The longest that it took to answer, since it was told before. */
+  readonly latencyMs: number;
+}
+
 export interface NodeSample extends NodeTally {
   /** Of all keys that were moved, 0 to 1. */
   readonly share: number;
   /** Over the last second or two. */
   readonly keysPerSecond: number;
+  /** Null: it is not asked, or has not answered. */
+  readonly load: NodeLoad | null;
 }
 
 export interface SourceSample extends SourceTally {
@@ -132,6 +149,7 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
         ...node,
         share: moved === 0 ? 0 : node.keys / moved,
         keysPerSecond: rateOf(nodeRates, node.address, node.keys),
+        load: facts.loadOf?.(node.address) ?? null,
       }))
       .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
     const sources = snapshot.sources.map((source) => ({

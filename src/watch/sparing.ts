@@ -1,17 +1,19 @@
 /** For how long a run was held to what spares the source's clients, and how fast it was then and otherwise. */
 import type { Sparing } from '../report.js';
-import type { Steered } from './sampler.js';
 
 /** What is measured over less tells nothing. */
 const leastMs = 1000;
 
+interface LatencyLimit {
+  /** Undefined: nobody is spared. */
+  readonly sourceLatencyMs: number | undefined;
+  /** For whom; undefined: for whom it was asked for. */
+  readonly others: object | undefined;
+}
+
 export interface Spared {
-  /** @param steered what holds; undefined: the run is paused. */
-  note(
-    atMs: number,
-    moved: number,
-    steered: Pick<Steered, 'sourceLatencyMs' | 'others'> | undefined,
-  ): void;
+  /** @param limit what holds; undefined: the run is paused. */
+  note(atMs: number, moved: number, limit: LatencyLimit | undefined): void;
   /** Undefined: nobody was ever spared. */
   readonly sparing: Sparing | undefined;
 }
@@ -24,11 +26,11 @@ export function createSpared(): Spared {
   let last: { readonly atMs: number; readonly moved: number } | undefined;
 
   return {
-    note(atMs, moved, steered) {
+    note(atMs, moved, now) {
       const before = last;
       last = { atMs, moved };
-      if (!steered) return;
-      const { sourceLatencyMs: limitMs, others } = steered;
+      if (!now) return;
+      const { sourceLatencyMs: limitMs, others } = now;
       if (limitMs !== undefined) limit = { limitMs, forOthers: others !== undefined };
       if (!before) return;
       const sum = limitMs === undefined ? free : held;

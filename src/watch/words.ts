@@ -88,14 +88,21 @@ export function whyWords(name: string, { why }: ServerHealth): string {
   return harmless(own === undefined ? words : words.slice(own.length).replace(/^broke: /, ''));
 }
 
-/** A source is slow for its clients, too, from here on. */
+/** A server is slow for its clients, too, from here on, where nobody has said otherwise. */
 const slowAboveMs = 50;
+
+export function isTooLong(latencyMs: number, limitMs: number | null = null): boolean {
+  return latencyMs > (limitMs ?? slowAboveMs);
+}
 
 /** The longest wait of a client of the source in the last second. */
 export function latencyWords({ latencyMs, limits }: Standing): Said | undefined {
   if (latencyMs === null) return undefined;
-  const isTooLong = latencyMs > (limits.sourceLatencyMs ?? slowAboveMs);
-  const mood = isTooLong ? (latencyMs >= 1000 ? 'bad' : 'waiting') : 'well';
+  const mood = isTooLong(latencyMs, limits.sourceLatencyMs)
+    ? latencyMs >= 1000
+      ? 'bad'
+      : 'waiting'
+    : 'well';
   return { text: `source latency ${formatMs(latencyMs)}`, mood };
 }
 

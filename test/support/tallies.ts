@@ -59,7 +59,12 @@ export function sampleOf(changes: Partial<Sample> & Pick<Sample, 'snapshot'>): S
     },
     stall: undefined,
     pausedMs: undefined,
-    nodes: changes.snapshot.nodes.map((node) => ({ ...node, share: 0.5, keysPerSecond: 165_500 })),
+    nodes: changes.snapshot.nodes.map((node) => ({
+      ...node,
+      share: 0.5,
+      keysPerSecond: 165_500,
+      load: null,
+    })),
     sources: changes.snapshot.sources.map((source) => ({ ...source, keysPerSecond: 165_500 })),
     latencySeconds: 0.0004,
     ...changes,

@@ -23,6 +23,7 @@ import { parseNat } from '../../redis/nat.js';
 import { readServerFacts } from '../../redis/server.js';
 import { type ClusterTopology, openTopology } from '../../redis/topology.js';
 import { chooseMover } from '../../run/choose-mover.js';
+import { alreadyHolds } from '../../run/decide.js';
 import type { Node } from '../../types.js';
 import type { AssessOptions } from './assess-options.js';
 
@@ -63,7 +64,11 @@ export async function meetTarget(source: SourceSide, options: AssessOptions): Pr
       to: seed.address,
       nodes: masters.map((master) => nodeOf(master, topology, source)),
       plan,
-      findings: [...findingsOf(source, masters, payloads), ...staying(plan)],
+      findings: [
+        ...heldKeys(source, masters),
+        ...findingsOf(source, masters, payloads),
+        ...staying(plan),
+      ],
     };
   } finally {
     seed.close();
@@ -236,6 +241,23 @@ function sampledTypes(sample: readonly SampledKey[], payloads: Payloads): readon
   });
 }
 
+/** An import has to be told what is to become of them. Of an empty source there is nothing to ask. */
+function heldKeys({ keys }: SourceSide, masters: readonly Master[]): readonly Finding[] {
+  const all = masters.reduce((sum, master) => sum + master.keys, 0);
+  if (all === 0 || keys === 0) return [];
+  const holders = masters.filter((master) => master.keys > 0);
+  const told = [...holders]
+    .sort((one, other) => other.keys - one.keys)
+    .slice(0, holdersTold)
+    .map((master) => `${formatCount(master.keys)} on ${master.node.address}`);
+  const more = holders.length - told.length;
+  const where = `${told.join(', ')}${more > 0 ? ` and ${formatCount(more)} more nodes` : ''}`;
+  const message = `${alreadyHolds(all)} (${where}): an import refuses to start unless you pass --replace, which overwrites those that the source has too, or --no-replace, which leaves them alone on both sides. --follow needs an empty cluster. If an earlier import brought them, its own command goes on without either.`;
+  return [{ blocking: false, message }];
+}
+
+const holdersTold = 5;
+
 /** What a run would leave at the source. */
 function staying({ ways = [] }: Plan): readonly Finding[] {
   return ways.flatMap(({ way, type, keys, why = '' }) =>
@@ -251,7 +273,7 @@ function staying({ ways = [] }: Plan): readonly Finding[] {
 }
 
 function nodeOf(
-  { node, product, version, memory }: Master,
+  { node, product, version, keys, memory }: Master,
   topology: ClusterTopology,
   { bytes, sample }: SourceSide,
 ): TargetNode {
@@ -263,6 +285,7 @@ function nodeOf(
     address: node.address,
     product,
     version,
+    keys,
     share,
     expectedBytes: Math.round(bytes * share),
     ...(free !== undefined && { freeBytes: free }),

@@ -1,10 +1,12 @@
 /** Watching, from options to its part of the report, with what the server counted meanwhile. */
 import { keyFinder } from '../../redis/command-keys.js';
 import type { WatchReport } from '../../assess/assess-report.js';
+import { type ClientIdentity, groupClients, readClientList } from '../../assess/clients.js';
 import { type CommandCount, countsAround, readCommandStats } from '../../assess/stats.js';
 import { watchCommands } from '../../assess/monitor-watch.js';
 import { createWorkload } from '../../assess/workload.js';
-import { ImportError } from '../../errors.js';
+import { ImportError, RefusedError } from '../../errors.js';
+import { formatCount, formatDuration } from '../../format.js';
 import { connect } from '../../redis/connection.js';
 import type { Control } from '../../redis/control.js';
 import { addressOf } from '../../redis/endpoint.js';
@@ -40,8 +42,9 @@ export async function watched(
   }
   const before = readCommandStats(await control.info('commandstats'));
   onWatch?.(
-    `Watching the commands of ${addressOf(endpoint)} for ${String(watchMs / 1000)} s, or ${String(watchLimit)} commands: MONITOR may cost a busy server half of its speed meanwhile.`,
+    `Watching the commands of ${addressOf(endpoint)} for ${formatDuration(watchMs)}, or ${formatCount(watchLimit)} commands.\nMONITOR may cost a busy server half of its speed meanwhile.`,
   );
+  const early = await readClients(control);
   const ended = await watchCommands(
     endpoint,
     { forMs: watchMs, limit: watchLimit, slowMs, timeoutMs, signal },
@@ -52,18 +55,33 @@ export async function watched(
     if (error instanceof ImportError) return before;
     throw error;
   });
-  const patterns = workload.patterns();
+  const late = await readClients(control).catch((error: unknown) => {
+    if (error instanceof ImportError) return [];
+    throw error;
+  });
+  // Who came, or went, while it was watched is in one of them only.
+  const known = new Map([...early, ...late]);
   return {
     watch: {
       ...ended,
       commands: workload.commands,
-      patterns,
+      patterns: workload.patterns(known),
       leftOut: workload.leftOut,
       databases: [...workload.databases]
-        .map(([db, clients]) => ({ db, clients: [...clients] }))
+        .map(([db, clients]) => ({ db, clients: groupClients(clients, known) }))
         .sort((one, other) => one.db - other.db),
       cut: [...workload.cut].map(([command, count]) => ({ command, count })),
     },
     commandStats: countsAround({ first, before, after, seen: workload.counts }),
   };
+}
+
+/** What connections are called; nothing, where it may not be asked. */
+async function readClients(control: Control): Promise<ReadonlyMap<string, ClientIdentity>> {
+  try {
+    return readClientList(String(await control.call('CLIENT', 'LIST')));
+  } catch (error) {
+    if (error instanceof RefusedError) return new Map();
+    throw error;
+  }
 }

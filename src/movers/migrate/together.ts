@@ -46,7 +46,7 @@ export interface Left {
  * Which of the keys there are, as a row of 0 and 1; only their count where that says it all. Where
  * scripts may run this takes one command; else each key takes one of its own, queued and answered.
  */
-const presenceScript = `local count = redis.call('EXISTS', unpack(KEYS))
+export const presenceScript = `local count = redis.call('EXISTS', unpack(KEYS))
 if count == 0 then return count end
 local present = {}
 for place, key in ipairs(KEYS) do present[place] = redis.call('EXISTS', key) end

@@ -1,5 +1,6 @@
 /** Assessing finds every pattern that a cluster would refuse, and invents none. */
 import { readFile } from 'node:fs/promises';
+import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import type { AssessReport } from '../../../src/assess/assess-report.js';
 import { runCli, startCli } from '../../support/cli.js';
@@ -34,7 +35,7 @@ async function waitForDelivery({ client }: Server): Promise<void> {
 }
 
 /** Until a signal ends it, once all has been seen. */
-async function watching(work: () => Promise<void>): Promise<AssessReport> {
+async function watching(work: () => Promise<void>, ...flags: string[]): Promise<AssessReport> {
   await stage.source.client.config('SET', 'client-output-buffer-limit', 'normal 0 0 0');
   const run = startCli([
     'assess',
@@ -43,6 +44,7 @@ async function watching(work: () => Promise<void>): Promise<AssessReport> {
     '--watch',
     '1h',
     ...patient,
+    ...flags,
     '--json',
   ]);
   await waitForMonitor(stage.source);
@@ -65,7 +67,7 @@ it('finds what a cluster would refuse among 100,000 commands of 20 clients, and 
   expect(report).toMatchObject({ status: 'cannot-move', case: 3 });
   const repairs = new Map(report.watch?.patterns.map(({ pattern, repair }) => [pattern, repair]));
   expect(repairs.get('SUNION user:<n>:a user:<n>:b')).toContain('user:{<n>}:a user:{<n>}:b');
-  expect(repairs.get('MSET config:timeout page:home')).toContain('no part in common');
+  expect(repairs.get('MSET config:timeout page:home')).toContain('split the keys by slot');
   expect(repairs.get('SUNION follow:<name>:in follow:<name>:out')).toContain(
     'follow:{<name>}:in follow:{<name>}:out',
   );
@@ -76,10 +78,38 @@ it('finds what a cluster would refuse among 100,000 commands of 20 clients, and 
     cut: [],
   });
   const said = report.findings.filter(({ blocking }) => blocking).map(({ message }) => message);
-  expect(said.join(' ')).toMatch(/db3 by 127\.0\.0\.1:\d+/);
+  expect(said.join(' ')).toContain('db3 by 127.0.0.1 (20 connections)');
   // What was counted has all been seen, scripts' commands included.
   for (const { command, duringWatch, watched } of report.commandStats) {
     expect([command, watched]).toEqual([command, duringWatch]);
+  }
+});
+
+it('tells who it was by what clients call themselves, and not by their ports', async () => {
+  const { client, host, port } = stage.source;
+  await client.call('ACL', 'SETUSER', 'jobs', 'on', 'nopass', '~*', '&*', '+@all');
+  const open = (): Redis => new Redis({ host, port, lazyConnect: true });
+  const clients = Array.from({ length: 4 }, open);
+  const [web1, web2, jobs, nameless] = clients as [Redis, Redis, Redis, Redis];
+  try {
+    await Promise.all(clients.map((one) => one.connect()));
+    await web1.client('SETNAME', 'web-1');
+    await web2.client('SETNAME', 'web-2');
+    await jobs.call('AUTH', 'jobs', '');
+    const report = await watching(async () => {
+      for (const one of clients) await one.mget('a', 'b');
+      // It has gone by the end, and is known from the beginning.
+      web2.disconnect();
+    });
+    expect(report.watch?.patterns[0]?.clients).toEqual([
+      { host, name: 'web-<n>', connections: 2 },
+      { host, user: 'jobs', connections: 1 },
+      { host, connections: 1 },
+    ]);
+    expect(nameless.status).toBe('ready');
+  } finally {
+    for (const one of clients) one.disconnect();
+    await client.call('ACL', 'DELUSER', 'jobs');
   }
 });
 
@@ -94,6 +124,19 @@ it('tells the cases apart', async () => {
     await client.mget('{a}:1', '{a}:2');
   });
   expect(two).toMatchObject({ case: 2, status: 'can-move' });
+  const file = `${stage.source.directory}/case-3.html`;
+  const three = await watching(
+    async () => {
+      await client.mget('k:1', 'k:2');
+    },
+    '--html',
+    file,
+  );
+  expect(three).toMatchObject({ case: 3, status: 'cannot-move' });
+  // What has to be changed is open, ahead of everything else.
+  const page = await readFile(file, 'utf8');
+  expect(page).toMatch(/<details open>[^]*MGET k:&#60;n&#62; k:&#60;n&#62;[^]*Keys by type/);
+  expect(page.match(/<details open>/g)).toHaveLength(1);
 });
 
 it('does not say that what it has not seen can move', async () => {
@@ -208,6 +251,57 @@ it('does not take its own questions for those of the application', async () => {
   expect(report.findings.map(({ message }) => message).join(' ')).not.toMatch(
     /randomkey|scan|dbsize/,
   );
+});
+
+it('knows calls of scripts that were those of an import, and only these', async () => {
+  const { client } = stage.source;
+  await client.script('FLUSH');
+  await client.mset('a', 1, 'b', 2);
+  await client.config('RESETSTAT');
+  expect((await runCli([...stage.endpoints, '--mover', 'relay'])).code).toBe(0);
+  const scripts = async (): Promise<unknown> =>
+    (await assess()).report.commandStats.filter(({ concern }) => concern === 'script');
+  expect(await scripts()).toMatchObject([{ command: 'evalsha', own: true }]);
+  // What the import asked for besides can't be told from what an application asks for.
+  const { report } = await assess();
+  expect(report.findings.map(({ message }) => message).join(' ')).toMatch(
+    /used \(.*unlink \d+×.*\).* An import has worked here/,
+  );
+  expect(report.findings.map(({ message }) => message).join(' ')).not.toContain('evalsha');
+  await client.eval('return 1', 0);
+  const after = (await assess()).report;
+  expect(after.commandStats.filter(({ own }) => own)).toEqual([]);
+  expect(after.findings.map(({ message }) => message).join(' ')).toContain('evalsha');
+  // Whoever lets the server forget scripts may have had some.
+  await client.script('FLUSH');
+  await client.mset('a', 1, 'b', 2);
+  expect((await runCli([...stage.endpoints, '--mover', 'relay', '--replace'])).code).toBe(0);
+  expect((await assess()).report.commandStats.filter(({ own }) => own)).toEqual([]);
+});
+
+it('says that a cluster holds keys, which an import would refuse', async () => {
+  const { client } = stage.source;
+  await client.config('RESETSTAT');
+  await client.set('a', 1);
+  const empty = await assess('--to', stage.cluster.seed);
+  expect(empty.report.findings.map(({ message }) => message).join(' ')).not.toContain('holds');
+  expect(empty.report.nodes?.map(({ keys }) => keys)).toEqual([0, 0, 0]);
+  for (const key of ['one', 'two', 'three']) await stage.cluster.clientFor(key).set(key, 1);
+  const { code, report } = await assess('--to', stage.cluster.seed);
+  const [finding = ''] = report.findings.flatMap(({ message }) =>
+    message.includes('already holds') ? [message] : [],
+  );
+  const refusal = await runCli([...stage.endpoints]);
+  const [said = ''] = /The cluster already holds 3 keys/.exec(refusal.stderr) ?? [];
+  expect(refusal.code).toBe(2);
+  expect(said).not.toBe('');
+  expect(finding).toContain(said);
+  for (const way of ['--replace', '--no-replace', '--follow']) expect(finding).toContain(way);
+  for (const { address, keys } of report.nodes ?? []) {
+    if (keys > 0) expect(finding).toContain(`${String(keys)} on ${address}`);
+  }
+  expect(report.nodes?.reduce((sum, { keys }) => sum + keys, 0)).toBe(3);
+  expect(code).toBe(0);
 });
 
 it('finds the one name that two databases share, whichever of 20,000 it is', async () => {

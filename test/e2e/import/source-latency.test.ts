@@ -30,7 +30,8 @@ describe('the probe', () => {
   async function probing(): Promise<number[]> {
     const seen: number[] = [];
     const endpoint = parseEndpoint(stage.source.address, '--from');
-    const data = { endpoints: [endpoint], timeoutMs: 10_000, askEveryMs: 5, tellEveryMs: 100 };
+    const pace = { askEveryMs: 5, tellEveryMs: 100 };
+    const data = { endpoints: [endpoint], timeoutMs: 10_000, words: ['PING'], ...pace };
     probe = startProbe(data, ({ longestMs }) => seen.push(longestMs));
     await waitFor('the first word', () => seen.length > 0);
     return seen;

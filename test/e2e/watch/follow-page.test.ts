@@ -35,6 +35,8 @@ withTools(['chromium'], 'the page of a run with --follow', ({ chromium }) => {
     await legend.filter({ hasText: /changed keys that wait.*\d keys/s }).waitFor();
     expect((await runs.ctl('cutover')).code).toBe(0);
     await page.locator('#numbers', { hasText: 'cut-over' }).waitFor();
+    await page.locator('#numbers', { hasText: /writes were held\s*\d+ ms/ }).waitFor();
+    await page.locator('#events td', { hasText: 'cut-over' }).waitFor();
     await page.close();
   });
 });

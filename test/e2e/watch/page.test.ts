@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type TestBrowser, startBrowser } from '../../support/browser.js';
 import { fillStrings } from '../../support/bulk.js';
 import { type HeldRun, holdRun } from '../../support/held-run.js';
+import type { Server } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
 import { withTools } from '../../support/tools.js';
 
@@ -43,7 +44,8 @@ withTools(['chromium'], 'the page', ({ chromium }) => {
       void dialog.dismiss();
     });
     await page.goto(held.url);
-    await page.locator('#status', { hasText: 'running' }).waitFor();
+    // It stands still: after some seconds it says so.
+    await page.locator('#status', { hasText: /running|stalled/ }).waitFor();
     await page.locator('#nodes tr').nth(3).waitFor();
     await page.locator('.chart canvas').nth(1).waitFor();
     expect(await page.locator('#route').innerText()).toContain(stage.cluster.seed);
@@ -101,6 +103,34 @@ withTools(['chromium'], 'the page', ({ chromium }) => {
     expect(await page.title()).toMatch(/^⏸ /);
     expect(await page.locator('#left').innerText()).toContain('cluster-import ctl resume');
     await page.close();
+  });
+
+  it('shows how full each node is, and how long it takes to answer', async () => {
+    const [limited, frozen] = stage.cluster.masters as readonly Server[] as [Server, Server];
+    const page = await browser.context.newPage();
+    try {
+      await limited.client.config('SET', 'maxmemory', '2200mb');
+      await page.goto(held.url);
+      const rowOf = ({ address }: Server) => page.locator('#nodes tr', { hasText: address });
+      const memory = rowOf(limited).locator('.memory');
+      await memory.filter({ hasText: /^\d.* MB of 2\.3 GB$/ }).waitFor();
+      const label = await memory.locator('progress').getAttribute('aria-label');
+      expect(label).toMatch(`memory of ${limited.address}: `);
+      await rowOf(frozen).locator('.memory', { hasText: 'no limit' }).waitFor();
+      await rowOf(frozen)
+        .locator('td', { hasText: /^\d.* ms$/ })
+        .waitFor();
+      const legend = page.locator('#latency .u-legend');
+      await legend.filter({ hasText: /source.*slowest node.*\d ms/s }).waitFor();
+      process.kill(frozen.pid, 'SIGSTOP');
+      await rowOf(frozen)
+        .locator('td.bad', { hasText: /^\d\.\d s$/ })
+        .waitFor();
+    } finally {
+      process.kill(frozen.pid, 'SIGCONT');
+      await limited.client.config('SET', 'maxmemory', '0');
+      await page.close();
+    }
   });
 
   it.each([390, 1280])('has nothing that axe finds fault with, %d pixels wide', async (width) => {

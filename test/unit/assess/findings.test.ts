@@ -13,7 +13,10 @@ const data: DataFacts = {
 };
 const watch: WatchReport = {
   ...{ commands: 5, durationMs: 1000, endedBy: 'time', patterns: [], cut: [] },
-  ...{ leftOut: { inTrouble: 0, others: 0 }, databases: [{ db: 0, clients: ['a'] }] },
+  ...{
+    leftOut: { inTrouble: 0, others: 0 },
+    databases: [{ db: 0, clients: [{ host: 'a', connections: 1 }] }],
+  },
 };
 
 function verdict(known: Partial<Known>) {
@@ -63,10 +66,13 @@ it('needs to have seen what was counted', () => {
 });
 
 it('blocks on other databases, with who used them, and stays case 1', () => {
-  const databases = [...watch.databases, { db: 3, clients: ['1.1.1.1:1', '1.1.1.1:2'] }];
+  const databases = [
+    ...watch.databases,
+    { db: 3, clients: [{ host: '1.1.1.1', name: 'web', connections: 2 }] },
+  ];
   const report = verdict({ watch: { ...watch, databases } });
   expect(report).toMatchObject({ status: 'cannot-move', case: 1 });
-  expect(report.findings[0]?.message).toContain('db3 by 1.1.1.1:1, 1.1.1.1:2');
+  expect(report.findings[0]?.message).toContain('db3 by 1.1.1.1 (web, 2 connections)');
 });
 
 it('does not know of names that were not compared', () => {

@@ -47,7 +47,28 @@ it('does not fold a few names, nor says that they have nothing in common', () =>
     pattern: 'SUNION follow:alice:in follow:alice:out',
     repair: 'give the keys a hash tag: follow:{alice}:in follow:{alice}:out',
   });
-  expect(played(['MSET config:a 1 page:b 2']).patterns()[0]?.repair).toContain('no part in common');
+  const [few] = played(['SUNION config:a page:b']).patterns();
+  expect(few?.repair).toBe(
+    'the keys have no part in common: do it key by key, or give these few a hash tag',
+  );
+});
+
+it('proposes to split what can be split, and no hash tag that would leave all to one node', () => {
+  const of = (...lines: string[]): string => played(lines).patterns()[0]?.repair ?? '';
+  const all = 'would put all of them into one slot, and one node would have all the work';
+  expect(of('MGET k:1 k:2')).toMatch(/^split the keys by slot in the client: many cluster clients/);
+  expect(of('MGET k:1 k:2')).toContain(`A constant hash tag ({k}:<n>) ${all}`);
+  expect(of('MSET k:1 a k:2 b')).toContain('(MSET is not atomic then)');
+  expect(of('MSET config:a 1 page:b 2')).toMatch(/^split the keys .* TOUCH$/);
+  expect(of('MGET user:1:a user:1:b')).toBe(
+    'give the keys a hash tag: user:{<n>}:a user:{<n>}:b; or split them by slot in the client',
+  );
+  // Neither can be split by anybody.
+  for (const repair of [of('SUNION k:1 k:2'), of('MULTI', 'MGET k:1', 'MGET k:2', 'EXEC')]) {
+    expect(repair).toMatch(/^what varies in the keys is not common to them: do it key by key/);
+    expect(repair).toContain(all);
+    expect(repair).not.toContain('split');
+  }
 });
 
 it('never drops what is in trouble for what is not, and says what it left out', () => {
