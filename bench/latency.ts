@@ -39,7 +39,7 @@ export const latency: Benchmark = {
 
 function entriesOf(keys: number, limitMs: string): readonly Entry[] {
   return [
-    { title: 'relay', keys, args: [] },
+    { title: 'default', keys, args: [] },
     {
       title: 'relay, --max-source-latency off',
       keys,

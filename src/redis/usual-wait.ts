@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const quietTries = 3;
 const busyTries = 40;
 const askEveryMs = 5;
-const usualShare = 0.95;
+const usualShare = 0.75;
 
 /**
  * @param ping asks for the least that there is.

@@ -64,7 +64,7 @@ describe('what clients of a source may have to wait by default', () => {
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     for (let nth = 0; nth < 50; nth++) allowance.note(1000);
-    expect([allowance.keys, allowance.pieceKeys, allowance.removedKeys]).toEqual([512, 128, 512]);
+    expect([allowance.keys, allowance.pieceKeys, allowance.removedKeys]).toEqual([128, 32, 128]);
     quiet.bind(5);
     for (let nth = 0; nth < 50; nth++) allowance.note(1000);
     expect([allowance.limitMs, allowance.keys]).toEqual([5, 1]);
@@ -89,6 +89,6 @@ describe('what clients of a source may have to wait by default', () => {
     allowance.lift(true);
     expect([allowance.keys, allowance.removedKeys]).toEqual([Infinity, Infinity]);
     allowance.lift(false);
-    expect(allowance.keys).toBe(512);
+    expect(allowance.keys).toBe(128);
   });
 });
