@@ -286,7 +286,7 @@ const limitRows = {
   maxSourceLatencyMs: durationOr(
     {
       flag: '--max-source-latency <ms|auto|off>',
-      help: 'throttle so that the source answers its clients within this time; auto: while others use it, within 2 ms, or three times what it took before (default: auto)',
+      help: 'throttle so that the source answers its clients within this time; auto: while others use it, within 2 ms, or three times what it took before, whichever is more (default: auto)',
     },
     ['auto', 'off'],
     { fallback: 'off', min: 1, max: 60_000 },

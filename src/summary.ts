@@ -137,7 +137,7 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
 /** What a limit on the source's latency was for, and what it cost. */
 function sparingWords({ limitMs, forOthers, durationMs, ...rates }: Sparing): string {
   const { keysPerSecond, otherwiseKeysPerSecond } = rates;
-  const why = forOthers ? ', while other clients used it' : '';
+  const why = forOthers ? ', for its other clients' : '';
   const rateWords = [
     ...(keysPerSecond === null ? [] : [`${formatCount(keysPerSecond)} keys/s`]),
     ...(otherwiseKeysPerSecond === null

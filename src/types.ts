@@ -139,6 +139,8 @@ export interface Batch {
   readonly copy: Copy;
   /** How many times these keys have gone round already: 0 at first. */
   readonly attempt: number;
+  /** In how many of the attempts before somebody wrote to them at the source. */
+  readonly changes: number;
   /** The node said ASK: it takes these keys only right after ASKING. */
   readonly asking: boolean;
 }

@@ -181,8 +181,10 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
 function commandOptions(given: Readonly<Record<string, unknown>>): ImportOptions {
   const options = readOptions(given);
   const state = options.state === false ? true : options.state;
+  // MIGRATE keeps the source's clients waiting for the node, however little it is given.
+  const usual = options.mover === 'migrate' ? 'off' : 'auto';
   const maxSourceLatencyMs =
-    given.maxSourceLatencyMs === undefined ? 'auto' : options.maxSourceLatencyMs;
+    given.maxSourceLatencyMs === undefined ? usual : options.maxSourceLatencyMs;
   return { ...options, state, control: true, measureLatency: !options.quiet, maxSourceLatencyMs };
 }
 

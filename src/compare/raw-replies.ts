@@ -4,6 +4,7 @@
  */
 import { ProtocolError } from '../errors.js';
 import { COLON, DOLLAR, headerEnd, headerLength, MINUS, PLUS, STAR } from '../redis/frames.js';
+import { checkLineEnd } from '../redis/bulks.js';
 import { keysBuilder } from '../redis/keys.js';
 import { lineText, type Reader, type Reply, ReplyReader } from '../redis/reply.js';
 import type { Keys } from '../types.js';
@@ -46,6 +47,7 @@ export function rawReader(
     while (at < end) {
       if (remaining > 0) {
         const length = Math.min(remaining, end - at);
+        checkLineEnd(bytes, at + remaining - 2, at, at + length);
         remaining -= length;
         at += length;
         if (remaining > 0) break;

@@ -76,6 +76,7 @@ export function batcher(options: BatcherOptions): Batcher {
       listedBefore: listing === 'again',
       copy,
       attempt: 0,
+      changes: 0,
       asking: false,
     };
   }

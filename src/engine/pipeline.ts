@@ -184,6 +184,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const { listedBefore } = batch;
     const copy = retry.copy ?? batch.copy;
     const attempt = retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt);
+    const changes = batch.changes + (retry.class === 'changing' ? 1 : 0);
     // Clusters that don't announce hosts leave the name out: it is the host that answered.
     const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
     if (askAt !== undefined) {
@@ -194,6 +195,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
         listedBefore,
         copy,
         attempt,
+        changes,
         asking: true,
       });
       await life;
@@ -206,7 +208,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const lives: Promise<void>[] = [];
     for (const [index, keys] of regroup(retry.keys, topology)) {
       const node = topology.nodes[index] as Node;
-      const next = { node, keys, listedBefore, copy, attempt, asking: false };
+      const next = { node, keys, listedBefore, copy, attempt, changes, asking: false };
       lives.push((await dispatch(next)).life);
     }
     await Promise.all(lives);

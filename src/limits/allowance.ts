@@ -9,7 +9,7 @@
  * (https://www.rfc-editor.org/rfc/rfc5681), with a wait in the place of a lost packet.
  */
 export interface Allowance {
-  /** What a client of the source may have to wait; undefined: nobody minds. */
+  /** What a client of the source may have to wait; undefined: nobody minds, or it is lifted. */
   readonly limitMs: number | undefined;
   /** @param leastKeys how many may be under way however long clients wait; 1 if not given. */
   limit(latencyMs: number | undefined, leastKeys?: number): void;
@@ -51,7 +51,7 @@ export function createAllowance(limitMs: number | undefined): Allowance {
 
   return {
     get limitMs() {
-      return limit;
+      return isLifted ? undefined : limit;
     },
     limit(latencyMs, leastKeys = 1) {
       if (limit === undefined) {
@@ -66,7 +66,7 @@ export function createAllowance(limitMs: number | undefined): Allowance {
       isLifted = lifted;
     },
     note(longestMs) {
-      if (limit === undefined) return;
+      if (limit === undefined || isLifted) return;
       if (longestMs > limit * tooLong) {
         keys = Math.max(least, Math.floor(keys * shrink));
         isNew = false;

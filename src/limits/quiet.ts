@@ -29,6 +29,8 @@ export interface Quiet {
   /** How many others were at work when it was looked last; undefined: nobody knows. */
   readonly others: number | undefined;
   bind(bound: LatencyBound): void;
+  /** The run has to keep up with the source's clients: `auto` spares nobody then. */
+  keepUp(mustKeepUp: boolean): void;
   /** How long a client waits while the run does nothing. */
   noteBefore(waitMs: number): void;
   /** @param count undefined: nobody can tell, so there may be some. */
@@ -41,11 +43,12 @@ export function createQuiet(allowance: Pick<Allowance, 'limit'>, given: LatencyB
   let autoMs = leastBoundMs;
   let others: number | undefined = 0;
   let seen: { readonly firstMs: number; readonly lastMs: number } | undefined;
+  let mustKeepUp = false;
   apply();
 
   function apply(): void {
     if (typeof bound === 'number') allowance.limit(bound);
-    else allowance.limit(bound === 'auto' && seen ? autoMs : undefined, leastKeys);
+    else allowance.limit(bound === 'auto' && seen && !mustKeepUp ? autoMs : undefined, leastKeys);
   }
 
   return {
@@ -57,6 +60,10 @@ export function createQuiet(allowance: Pick<Allowance, 'limit'>, given: LatencyB
     },
     bind(next) {
       bound = next;
+      apply();
+    },
+    keepUp(must) {
+      mustKeepUp = must;
       apply();
     },
     noteBefore(waitMs) {

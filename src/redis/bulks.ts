@@ -60,7 +60,7 @@ export class BulksReader implements Reader {
     while (at < end) {
       if (this.#remaining > 0) {
         const stop = this.#remaining < end - at ? at + this.#remaining : end;
-        this.#checkEnd(bytes, at, stop);
+        checkLineEnd(bytes, at + this.#remaining - 2, at, stop);
         sink.bytes(bytes, at, stop);
         this.#remaining -= stop - at;
         at = stop;
@@ -121,12 +121,6 @@ export class BulksReader implements Reader {
   }
 
   /** A value that does not end where its header said would shift every answer behind it. */
-  #checkEnd(bytes: Buffer, at: number, stop: number): void {
-    const cr = at + this.#remaining - 2;
-    if (cr >= stop) return;
-    if ((cr < at || bytes[cr] === CR) && (cr + 1 >= stop || bytes[cr + 1] === LF)) return;
-    throw misstated();
-  }
 
   #takeError(bytes: Buffer, from: number, end: number): number {
     if (bytes[from] !== MINUS) throw new ProtocolError('a reply that is not a bulk string');
@@ -140,6 +134,18 @@ export class BulksReader implements Reader {
     this.done = true;
     this.sink.end();
   }
+}
+
+/**
+ * Checks that a bulk string ends where its header said.
+ * @param cr where its line end begins, maybe beyond these bytes.
+ * @param from where these bytes begin, and `end`, where they end.
+ * @throws ProtocolError
+ */
+export function checkLineEnd(bytes: Buffer, cr: number, from: number, end: number): void {
+  if (cr >= end) return;
+  if ((cr < from || bytes[cr] === CR) && (cr + 1 >= end || bytes[cr + 1] === LF)) return;
+  throw misstated();
 }
 
 function misstated(): ProtocolError {

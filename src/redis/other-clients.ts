@@ -19,8 +19,8 @@ const watching = new Set(
     .concat(['ssubscribe', 'subscribe', 'sync']),
 );
 
-/** A replica, the master of one, somebody who reads MONITOR. */
-const follows = /[SMO]/;
+/** A replica, the master of one, somebody who reads MONITOR, or who waits for a job (BLPOP). */
+const waits = /[SMOb]/;
 
 /**
  * @param ask sends a command and gives its answer, an error of the server as an exception.
@@ -47,5 +47,5 @@ function isAtWork(line: string): boolean {
   if (name === ownName || name.startsWith(`${ownName}:`) || name.startsWith('sentinel-'))
     return false;
   const [command = ''] = field('cmd').toLowerCase().split('|');
-  return field('idle') === '0' && !follows.test(field('flags')) && !watching.has(command);
+  return field('idle') === '0' && !waits.test(field('flags')) && !watching.has(command);
 }

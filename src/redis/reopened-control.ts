@@ -2,9 +2,9 @@
  * A control connection that is opened when it is first asked for something, and again after it was lost: for what
  * asks now and then for as long as a run lasts.
  */
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, RefusedError } from '../errors.js';
 import { type Control, type ControlOptions, type ControlReply, openControl } from './control.js';
-import type { Endpoint } from './endpoint.js';
+import { addressOf, type Endpoint } from './endpoint.js';
 import { locate } from './sentinel.js';
 
 export interface ReopenedControl {
@@ -15,6 +15,7 @@ export interface ReopenedControl {
 
 export function reopenedControl(endpoint: Endpoint, options: ControlOptions): ReopenedControl {
   let current: Promise<Control> | undefined;
+  let isClosed = false;
 
   function open(): Promise<Control> {
     const opening = locate(endpoint, options.timeoutMs).then((place) =>
@@ -32,12 +33,13 @@ export function reopenedControl(endpoint: Endpoint, options: ControlOptions): Re
 
   return {
     async call(command, ...args) {
+      if (isClosed) throw new ConnectionError(`the connection to ${addressOf(endpoint)} is closed`);
       const opened = (current ??= open());
       const control = await opened;
       try {
         return await control.call(command, ...args);
       } catch (error) {
-        if (error instanceof ConnectionError) {
+        if (error instanceof ConnectionError || isElsewhere(error)) {
           forget(opened);
           control.close();
         }
@@ -45,6 +47,7 @@ export function reopenedControl(endpoint: Endpoint, options: ControlOptions): Re
       }
     },
     close() {
+      isClosed = true;
       // One that could not be opened was reported already.
       current?.then(
         (control) => {
@@ -54,4 +57,9 @@ export function reopenedControl(endpoint: Endpoint, options: ControlOptions): Re
       );
     },
   };
+}
+
+/** It is not the master any more, or not ready: behind the same name there may be another server by now. */
+function isElsewhere(error: unknown): boolean {
+  return error instanceof RefusedError && /^(READONLY|MASTERDOWN|LOADING)/.test(error.reply);
 }

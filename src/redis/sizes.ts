@@ -20,8 +20,11 @@ export interface Sizes {
   readonly ofStrings: boolean;
   /** How large each value is, about; 0: the key is gone, or the server refuses. */
   of(source: Connection, keys: Keys): Promise<Float64Array>;
-  /** Places of values that are larger than the limit. */
-  beyond(source: Connection, keys: Keys): Promise<readonly number[]>;
+  /**
+   * Places of values that are larger than the limit.
+   * @param leastBytes the limit is no less than that; 0 if not given.
+   */
+  beyond(source: Connection, keys: Keys, leastBytes?: number): Promise<readonly number[]>;
 }
 
 export interface SizesOptions {
@@ -77,9 +80,10 @@ export function createSizes(options: SizesOptions): Sizes {
       return ofStrings;
     },
     of: sizesOf,
-    async beyond(source, keys) {
-      const limit = limitBytes();
-      if (limit === undefined) return [];
+    async beyond(source, keys, leastBytes = 0) {
+      const usual = limitBytes();
+      if (usual === undefined) return [];
+      const limit = Math.max(usual, leastBytes);
       const database = giantsOf?.();
       if (database !== undefined) {
         const { strings, others } = await askGiants(source, database);

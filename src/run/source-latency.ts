@@ -3,15 +3,14 @@
  * is in force, which the amount under way then follows (limits/allowance.ts). Whether one is may depend on whether
  * others are at work there (limits/quiet.ts), which is looked at once a second.
  */
+import { unlessAborted } from '../async.js';
 import type { Allowance } from '../limits/allowance.js';
-import { createQuiet, type LatencyBound, type Quiet } from '../limits/quiet.js';
+import { createQuiet, type LatencyBound } from '../limits/quiet.js';
 import type { LimitOptions, PatienceOptions } from '../options.js';
-import { countOthersAtWork } from '../redis/other-clients.js';
-import { parseInfo } from '../redis/control.js';
-import { type ReopenedControl, reopenedControl } from '../redis/reopened-control.js';
-import { usualWait } from '../redis/usual-wait.js';
+import { reopenedControl } from '../redis/reopened-control.js';
 import { type Probe, startProbe } from '../watch/probe.js';
 import type { ServerSourceFacts } from '../preflight/source-facts.js';
+import { SourceClients } from './source-clients.js';
 
 /** Often enough for a run to follow; and for people, who are told the longest wait of a second. */
 const paces = {
@@ -22,8 +21,6 @@ const toldOverMs = 1000;
 /** Runs that are over by then need no thread for this. */
 const unlimitedAfterMs = 500;
 const lookEveryMs = 1000;
-/** So few in a fifth of a second are those of Sentinels and replicas. */
-const restingCommands = 2;
 
 export interface SourceLatency {
   /** What was asked for. */
@@ -38,8 +35,10 @@ export interface SourceLatency {
   readonly hasServers: boolean;
   /** From now on this holds. */
   bind(bound: LatencyBound): void;
+  /** Following has to keep up with the sources' clients, and what it copies is what they change: `auto` ends with the first copy. */
+  keepUp(mustKeepUp: boolean): void;
   /** To be called before the first key: learns what the sources' clients wait for without us. */
-  ready(): Promise<void>;
+  ready(signal: AbortSignal): Promise<void>;
   /** Somebody wants to be told, though there is no limit. */
   begin(): void;
   /** Calls back with the longest wait of the last moment, at the server whose clients wait longest. */
@@ -54,19 +53,13 @@ export interface ProbedServer {
   readonly allowance: Allowance;
 }
 
-interface Watched extends ProbedServer {
-  readonly quiet: Quiet;
-  readonly control: ReopenedControl;
-}
-
 export function probeServers(
   servers: readonly ProbedServer[],
   { maxSourceLatencyMs, timeoutMs }: LimitOptions & PatienceOptions,
 ): SourceLatency {
-  const watched = servers.map(({ source, allowance }): Watched => {
-    const quiet = createQuiet(allowance, maxSourceLatencyMs);
+  const clients = servers.map(({ source, allowance }) => {
     const control = reopenedControl(source.endpoint, { side: 'from', timeoutMs });
-    return { source, allowance, quiet, control };
+    return new SourceClients(createQuiet(allowance, maxSourceLatencyMs), control);
   });
   const endpoints = servers.map(({ source }) => source.endpoint);
   const last = servers.map((): number[] => []);
@@ -76,6 +69,8 @@ export function probeServers(
   let isWanted = false;
   let later: NodeJS.Timeout | undefined;
   let looking: NodeJS.Timeout | undefined;
+  /** Each is a chain of looks, of which only the latest goes on. */
+  let chain = 0;
   let isStopped = false;
   const listeners: ((seconds: number) => void)[] = [];
   keepPace();
@@ -112,42 +107,25 @@ export function probeServers(
     );
   }
 
-  async function look(): Promise<void> {
-    await Promise.all(watched.map(lookAt));
+  /** @param mine a chain that is not the latest any more ends. */
+  function lookLater(mine: number): void {
+    if (isStopped || mine !== chain || bound !== 'auto') return;
+    looking = setTimeout(() => void look(mine), lookEveryMs).unref();
+  }
+
+  async function look(mine: number): Promise<void> {
+    await Promise.all(clients.map((one) => one.look()));
     keepPace();
-    if (isStopped || bound !== 'auto') return;
-    looking = setTimeout(() => void look(), lookEveryMs).unref();
+    lookLater(mine);
   }
 
-  async function lookAt({ quiet, control }: Watched): Promise<void> {
-    const count = await countOthersAtWork((...words) => control.call(...words)).catch(
-      () => undefined,
-    );
-    quiet.noteOthers(count, performance.now());
-  }
-
-  async function ready(): Promise<void> {
-    if (bound !== 'auto') return;
-    await look();
-    // What can't be asked now is not known, and the pipeline reports a lost source.
-    await Promise.all(watched.map((one) => waitBefore(one).catch(() => undefined)));
-    keepPace();
-  }
-
-  async function waitBefore({ quiet, control }: Watched): Promise<void> {
-    const isUsed = quiet.others !== 0;
-    const before = await countCommands(control);
-    let pings = 0;
-    const waitMs = await usualWait(() => {
-      pings++;
-      return control.call('PING');
-    }, isUsed);
-    quiet.noteBefore(waitMs);
-    // Of ours there is nothing else yet. Whoever was at work just before the start may have ended with it.
-    const others = (await countCommands(control)) - before - pings - 1;
-    if (quiet.others !== undefined && others <= restingCommands) {
-      quiet.noteOthers(0, performance.now());
+  async function ready(signal: AbortSignal): Promise<void> {
+    if (bound === 'auto') {
+      const looked = Promise.all(clients.map((one) => one.lookFirst()));
+      await unlessAborted(looked, signal).catch(() => undefined);
     }
+    keepPace();
+    lookLater(chain);
   }
 
   return {
@@ -162,7 +140,7 @@ export function probeServers(
       return keys === Infinity ? undefined : keys;
     },
     get others() {
-      return watched.reduce<number | undefined>(
+      return clients.reduce<number | undefined>(
         (sum, { quiet: { others } }) =>
           sum === undefined || others === undefined ? undefined : sum + others,
         0,
@@ -172,10 +150,15 @@ export function probeServers(
     onTold: (listener) => listeners.push(listener),
     bind(next) {
       bound = next;
-      for (const { quiet } of watched) quiet.bind(next);
+      for (const { quiet } of clients) quiet.bind(next);
       keepPace();
       clearTimeout(looking);
-      if (bound === 'auto') void look();
+      chain++;
+      if (bound === 'auto' && !isStopped) void look(chain);
+    },
+    keepUp(mustKeepUp) {
+      for (const { quiet } of clients) quiet.keepUp(mustKeepUp);
+      keepPace();
     },
     ready,
     begin() {
@@ -189,12 +172,7 @@ export function probeServers(
       clearTimeout(later);
       clearTimeout(looking);
       probe?.stop();
-      for (const { control } of watched) control.close();
+      for (const one of clients) one.close();
     },
   };
-}
-
-async function countCommands(control: ReopenedControl): Promise<number> {
-  const stats = parseInfo(String(await control.call('INFO', 'stats')));
-  return Number(stats.get('total_commands_processed'));
 }

@@ -174,6 +174,8 @@ export function createSourceRuns(
     throttle,
     look() {
       states.look();
+      const phase = following?.status?.phase;
+      if (phase !== undefined) latency.keepUp(phase !== 'copying');
     },
     follow: following,
     latency,
@@ -184,7 +186,7 @@ export function createSourceRuns(
       signal.addEventListener('abort', () => {
         throttle.release();
       });
-      await latency.ready();
+      await latency.ready(signal);
       if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
       // What is followed has no end before that of all others.
       if (following) return Promise.all(all.map((run) => runToEnd(run, signal)));

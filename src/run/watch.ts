@@ -241,6 +241,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       steering.end();
       clearInterval(looking);
       latency.stop();
+      loads?.stop();
       progress?.stop();
       server?.close();
       ear?.close();

@@ -33,6 +33,7 @@ interface Seen {
   readonly latencyLimitMs: number | undefined;
   /** That limit comes and goes with other clients of the source. */
   readonly isForOthers: boolean;
+  readonly isAlone: boolean;
   readonly stalledFor: string | undefined;
   readonly servers: ReadonlyMap<string, ServerHealth>;
   readonly mover: string | undefined;
@@ -67,6 +68,7 @@ function seenIn({ atMs, status, facts, stall, nodes, sources, snapshot }: Sample
     byteLimit: bytesPerSecond,
     latencyLimitMs: sourceLatencyMs,
     isForOthers: others !== undefined,
+    isAlone: others?.count === 0,
     stalledFor: stall && (stall.waitingFor.join(', ') || 'something'),
     servers: new Map([
       ...sources.map(({ name, health }) => [name, health] as const),
@@ -129,8 +131,8 @@ function between(before: Seen, now: Seen): RunEvent[] {
   return found;
 }
 
-function latencyLimitText({ latencyLimitMs, isForOthers }: Seen): string {
-  if (isForOthers && latencyLimitMs === undefined) return 'nobody else uses the source: full speed';
+function latencyLimitText({ latencyLimitMs, isForOthers, isAlone }: Seen): string {
+  if (isAlone && latencyLimitMs === undefined) return 'nobody else uses the source: full speed';
   const words = (limit: number): string => {
     return `${formatCount(limit)} ms${isForOthers ? ', since others use the source' : ''}`;
   };

@@ -120,13 +120,14 @@ export function limitWords(limits: LimitsInForce): readonly string[] {
     ...(bytesPerSecond === null ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
     ...(sourceLatencyMs === null
       ? []
-      : [`source latency ${formatCount(sourceLatencyMs)} ms (${latencyLimitWords(limits)})`]),
+      : [`source latency ${formatCount(sourceLatencyMs)} ms${latencyLimitWords(limits)}`]),
   ];
 }
 
 function latencyLimitWords({ allowedKeys, others }: LimitsInForce): string {
   const underWay = allowedKeys === null ? [] : [`${keysOf(allowedKeys)} under way at most`];
-  return [...(others ? [othersWords(others)] : []), ...underWay].join(', ');
+  const words = [...(others ? [othersWords(others)] : []), ...underWay];
+  return words.length === 0 ? '' : ` (${words.join(', ')})`;
 }
 
 /** Whom the limit on source latency is for. */

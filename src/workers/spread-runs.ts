@@ -114,6 +114,8 @@ export function createSpreadRuns(
       bound = next;
       orderAll();
     },
+    // What is followed is not spread.
+    keepUp: () => undefined,
     ready: () => Promise.resolve(),
     begin() {
       measuresLatency = true;
@@ -235,6 +237,7 @@ export function createSpreadRuns(
       const ended = await begun.ended;
       signal.removeEventListener('abort', stop);
       underWay.delete(job);
+      if ('sources' in ended) hear(job, ended.news);
       latencies.delete(job);
       latencyLimits.delete(job);
       orderAll();
@@ -247,7 +250,6 @@ export function createSpreadRuns(
         continue;
       }
       if ('sources' in ended) {
-        hear(job, ended.news);
         return viewsOf(job).map((run) => endOf(run, ended.sources[run.source.name]));
       }
       refusedUntilMs = performance.now() + options.retryForMs;

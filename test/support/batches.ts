@@ -22,7 +22,16 @@ export function topologyWith(border: number): Topology {
 export function batchOf(keys: Keys, changes: Partial<Batch> = {}): Batch {
   const node = nodes[0] as Node;
   const copy = { state: 'unknown' } as const;
-  return { node, keys, listedBefore: false, copy, attempt: 0, asking: false, ...changes };
+  return {
+    node,
+    keys,
+    listedBefore: false,
+    copy,
+    attempt: 0,
+    changes: 0,
+    asking: false,
+    ...changes,
+  };
 }
 
 export function outcome(changes: Partial<Outcome> = {}): Outcome {

@@ -108,7 +108,18 @@ async function transferAll(
       results[index] = await transfer(one);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(keysAtOnce, rest.length) }, work));
+  const workers = Array.from({ length: Math.min(keysAtOnce, rest.length) }, async () => {
+    try {
+      await work();
+    } catch (error) {
+      // The source is lost: nothing more is begun.
+      next = rest.length;
+      throw error;
+    }
+  });
+  // Nothing goes on when the batch has ended.
+  const failed = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
   return results as readonly Transferred[];
 }
 

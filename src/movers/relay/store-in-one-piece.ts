@@ -14,7 +14,6 @@ import type { Durability } from './durability.js';
 import type { Passed } from './relay-connection.js';
 import type { Form, StoreCommands } from './store-commands.js';
 import type { Stage } from './verify-before-delete.js';
-import type { Sizes } from '../../redis/sizes.js';
 import { type Stored, type StoreOptions, Storing } from './store.js';
 
 /** Stores values in one piece where they can travel so; asks for as much as the window lets in. */
@@ -37,8 +36,12 @@ export async function storeInOnePiece(
   return storing.stored(joined(await Promise.all(parts)));
 }
 
-/** What is written to again and again is whole sooner in one piece, if nobody asked for slices. */
-const oneFromAttempt = 3;
+/**
+ * What is written to again and again is whole sooner in one piece, if nobody asked for slices and it keeps nobody
+ * waiting for seconds.
+ */
+const oneFromChanges = 3;
+const mostInOnePiece = 64 * 1024 * 1024;
 
 /** Deadlines that are not sure are asked for again in so many attempts. */
 const lastUnsure = 3;
@@ -48,7 +51,8 @@ class StoringPieces extends Storing {
   readonly #form: Form;
   readonly #commands: StoreCommands;
   readonly #durability: Durability | undefined;
-  readonly #sizes: Sizes | undefined;
+  /** Values up to there go in one piece, whatever the limit is. */
+  readonly #leastBytes: number;
   /** A line that is always slow gets by with TTLs that are as good as it is. */
   readonly #mayAskAgain: boolean;
 
@@ -57,8 +61,8 @@ class StoringPieces extends Storing {
     const { options, attempt, stage } = this;
     this.#form = options.sameSlot ? 'payload' : options.shapes.nextForm();
     this.#commands = options.commandsFor(attempt.batch.node, this.overwrite);
-    const isWaived = attempt.batch.attempt >= oneFromAttempt && options.sizes?.isOptional === true;
-    this.#sizes = isWaived ? undefined : options.sizes;
+    const isWaived = attempt.batch.changes >= oneFromChanges && options.sizes?.isOptional === true;
+    this.#leastBytes = isWaived ? mostInOnePiece : 0;
     // What gets its name later is asked about then.
     this.#mayAskAgain = attempt.batch.attempt < lastUnsure;
     this.#durability = stage ? undefined : options.durabilityOf(attempt.batch.node);
@@ -71,12 +75,12 @@ class StoringPieces extends Storing {
   async storePart(all: Keys): Promise<Keys> {
     const { options, attempt, outcome, stage } = this;
     const { source } = attempt.connection;
-    const { shapes } = options;
+    const { shapes, sizes } = options;
     const form = this.#form;
     if (form === 'payload' && shapes.payloadsRefused) {
       return this.#storeAs('elements', all, undefined);
     }
-    const asksFirst = form === 'payload' || this.#sizes?.ofStrings === true;
+    const asksFirst = form === 'payload' || sizes?.ofStrings === true;
     const keys = asksFirst ? await this.#entered(all) : all;
     if (keys.count === 0) return noKeys;
     const deadlines = options.expiry.isKnown() ? askDeadlines(source, keys) : undefined;
@@ -132,8 +136,9 @@ class StoringPieces extends Storing {
    * Undefined: that is all of them.
    */
   async #indexesInOnePiece(keys: Keys): Promise<readonly number[] | undefined> {
-    const sizes = this.#sizes;
-    const beyond = sizes ? await sizes.beyond(this.attempt.connection.source, keys) : [];
+    const { sizes } = this.options;
+    const { source } = this.attempt.connection;
+    const beyond = sizes ? await sizes.beyond(source, keys, this.#leastBytes) : [];
     if (beyond.length === 0) return undefined;
     this.byElements.push(chosen(keys, beyond));
     const large = new Set(beyond);

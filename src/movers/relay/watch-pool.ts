@@ -23,12 +23,19 @@ export class WatchPool {
     await this.#gate.until(() => this.#lent < this.size && ++this.#lent > 0);
     try {
       const connection = this.#free.pop() ?? (await this.#openAnother());
-      const result = await work(connection);
-      if (connection.source.lost) {
-        this.#all.delete(connection);
-        connection.close();
-      } else this.#free.push(connection);
-      return result;
+      let isWell = false;
+      try {
+        const result = await work(connection);
+        isWell = !connection.source.lost;
+        return result;
+      } finally {
+        // After an error nobody knows what is still watched, or owed.
+        if (isWell) this.#free.push(connection);
+        else {
+          this.#all.delete(connection);
+          connection.close();
+        }
+      }
     } finally {
       this.#lent--;
       this.#gate.check();

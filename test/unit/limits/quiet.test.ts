@@ -83,11 +83,27 @@ describe('what clients of a source may have to wait by default', () => {
     expect(allowance.limitMs).toBeUndefined();
   });
 
+  it('holds nobody up who has to keep up with them, unless a bound was given', () => {
+    const allowance = createAllowance(undefined);
+    const quiet = createQuiet(allowance, 'auto');
+    quiet.noteOthers(1, 0);
+    quiet.keepUp(true);
+    expect(allowance.limitMs).toBeUndefined();
+    quiet.bind(5);
+    expect(allowance.limitMs).toBe(5);
+    quiet.bind('auto');
+    quiet.keepUp(false);
+    expect(allowance.limitMs).toBe(2);
+  });
+
   it('is nobody while writes are held for a cutover', () => {
     const allowance = createAllowance(undefined);
     createQuiet(allowance, 'auto').noteOthers(1, 0);
     allowance.lift(true);
     expect([allowance.keys, allowance.removedKeys]).toEqual([Infinity, Infinity]);
+    // Large values travel in one piece then.
+    expect(allowance.limitMs).toBeUndefined();
+    allowance.note(1000);
     allowance.lift(false);
     expect(allowance.keys).toBe(128);
   });
