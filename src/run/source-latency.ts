@@ -120,12 +120,13 @@ export function probeServers(
   }
 
   async function ready(signal: AbortSignal): Promise<void> {
+    const mine = chain;
     if (bound === 'auto') {
       const looked = Promise.all(clients.map((one) => one.lookFirst()));
       await unlessAborted(looked, signal).catch(() => undefined);
     }
     keepPace();
-    lookLater(chain);
+    lookLater(mine);
   }
 
   return {
