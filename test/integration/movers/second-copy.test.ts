@@ -70,7 +70,15 @@ async function begin(keys: Keys, copy: Copy, mode: JobPolicy['mode'] = 'move') {
   const removal = watchedRemoval(from, { word, scripts: false, silentPersist: false });
   const nodes = new NodePool(() => Promise.resolve(to), 1);
   const connection = new RelayConnection({ source: from, sourceRun: 'run', removal }, nodes);
-  const batch: Batch = { node, keys, listedBefore: false, copy, attempt: 2, changes: 2, asking: false };
+  const batch: Batch = {
+    node,
+    keys,
+    listedBefore: false,
+    copy,
+    attempt: 2,
+    changes: 2,
+    asking: false,
+  };
   return { from, to, attempt: new Attempt(connection, to, batch, removal, false) };
 }
 
