@@ -4,6 +4,7 @@
  */
 import { harmless } from '../quote.js';
 import { formatCount } from '../format.js';
+import { clientsIn } from '../redis/client-list.js';
 import { shapeOf } from './key-shapes.js';
 
 /** What CLIENT LIST says of a connection, as far as it is set. */
@@ -31,10 +32,7 @@ const groupsTold = 5;
 /** @param list CLIENT LIST's reply. @returns by `host:port`, as MONITOR calls them too. */
 export function readClientList(list: string): ReadonlyMap<string, ClientIdentity> {
   const known = new Map<string, ClientIdentity>();
-  for (const line of list.split('\n')) {
-    const fields = new Map(
-      [...line.matchAll(/([\w-]+)=(\S*)/g)].map(([, field = '', value = '']) => [field, value]),
-    );
+  for (const fields of clientsIn(list)) {
     const address = fields.get('addr');
     const [name, user, library] = ['name', 'user', 'lib-name'].map((field) => fields.get(field));
     if (address === undefined) continue;

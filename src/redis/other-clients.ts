@@ -1,13 +1,13 @@
 /**
  * Who else is at work at a server: clients that have asked it for something in the last second, and wait
- * for the answers. Told by CLIENT LIST, whose fields have been the same since 2.6
- * (https://redis.io/docs/latest/commands/client-list/).
+ * for the answers. Told by CLIENT LIST.
  *
  * Commands are not counted instead: INFO's count has the run's own in it, and those that scripts call, of which
  * nobody knows when they were counted.
  */
-import { ownName } from './identity.js';
+import { type ClientFields, clientsIn } from './client-list.js';
 import { parseInfo } from './control.js';
+import { ownName } from './identity.js';
 
 /** The server stands still while it lists them: a thousand take a millisecond. */
 const mostListed = 500;
@@ -34,18 +34,18 @@ export async function countOthersAtWork(
   return othersIn(String(await ask('CLIENT', 'LIST')));
 }
 
-/** @param list what CLIENT LIST answers: a line for each client, of fields as `name=value`. */
+/** @param list what CLIENT LIST answers. */
 export function othersIn(list: string): number {
-  return list.split('\n').filter((line) => line !== '' && isAtWork(line)).length;
+  return clientsIn(list).filter(isAtWork).length;
 }
 
-function isAtWork(line: string): boolean {
-  const field = (name: string): string =>
-    new RegExp(`(?:^| )${name}=([^ ]*)`).exec(line)?.[1] ?? '';
+function isAtWork(fields: ClientFields): boolean {
+  const field = (name: string): string => fields.get(name) ?? '';
   const name = field('name');
   // Sentinels name their connections `sentinel-<id>-cmd`.
-  if (name === ownName || name.startsWith(`${ownName}:`) || name.startsWith('sentinel-'))
+  if (name === ownName || name.startsWith(`${ownName}:`) || name.startsWith('sentinel-')) {
     return false;
+  }
   const [command = ''] = field('cmd').toLowerCase().split('|');
   return field('idle') === '0' && !waits.test(field('flags')) && !watching.has(command);
 }

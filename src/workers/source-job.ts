@@ -12,6 +12,7 @@ import type { Origin } from '../preflight/origins.js';
 import type { Facts } from '../preflight/preflight.js';
 import { byServer, isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
+import { ownName } from '../redis/identity.js';
 import type { JobSoFar } from '../run/source-runs.js';
 import type { JobEnd, SourceProgress } from './job-news.js';
 
@@ -49,7 +50,7 @@ export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): S
     const name = servers[0] ? addressOf(servers[0].endpoint) : first;
     return {
       name,
-      work: `cluster-import:${digestOf(facts.target.name, name)}`,
+      work: `${ownName}:${digestOf(facts.target.name, name)}`,
       sources: names,
       keys: sources.reduce((sum, { keys }) => sum + keys, 0),
       origins: servers.map(originOf),

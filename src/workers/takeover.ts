@@ -7,7 +7,8 @@ import { ConnectionError, RefusedError } from '../errors.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer, serverIdOf } from '../preflight/source-facts.js';
 import { type Control, openControl } from '../redis/control.js';
-import { connectionName, type Identity } from '../redis/identity.js';
+import { clientsIn } from '../redis/client-list.js';
+import { connectionName, type Identity, ownName } from '../redis/identity.js';
 import type { Node } from '../types.js';
 
 /**
@@ -42,7 +43,7 @@ export async function refusingTakeover(
   const refusing: string[] = [];
   await atEach(facts, timeoutMs, async (control) => {
     // There is no client of that number, which is another error than not being allowed to ask.
-    for (const words of [['LIST'], ['SETNAME', 'cluster-import'], ['KILL', 'ID', '0']]) {
+    for (const words of [['LIST'], ['SETNAME', ownName], ['KILL', 'ID', '0']]) {
       try {
         await control.call('CLIENT', ...words);
       } catch (error) {
@@ -87,13 +88,11 @@ function unlessAway(error: unknown): void {
 
 /** What a server has read of a connection and not run yet, it drops with it (freeClient, networking.c). */
 async function closeOthers(control: Control, identity: Identity): Promise<void> {
-  const lines = String(await control.call('CLIENT', 'LIST')).split('\n');
-  const others = lines
-    .map((line) => new Map(line.split(' ').map(fieldOf)))
-    .filter((fields) => {
-      const name = fields.get('name') ?? '';
-      return name.startsWith(`${identity.work}:`) && name !== connectionName(identity);
-    });
+  const all = clientsIn(String(await control.call('CLIENT', 'LIST')));
+  const others = all.filter((fields) => {
+    const name = fields.get('name') ?? '';
+    return name.startsWith(`${identity.work}:`) && name !== connectionName(identity);
+  });
   for (const fields of others) {
     const id = fields.get('id');
     // Before 2.8.12 they have no ids; and one that is gone by itself meanwhile is no trouble.
@@ -101,9 +100,4 @@ async function closeOthers(control: Control, identity: Identity): Promise<void> 
       ? control.call('CLIENT', 'KILL', fields.get('addr') ?? '').catch(() => undefined)
       : control.call('CLIENT', 'KILL', 'ID', id));
   }
-}
-
-function fieldOf(text: string): [string, string] {
-  const at = text.indexOf('=');
-  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
 }
