@@ -6,9 +6,10 @@ import {
   countWords,
   formatMs,
   healthWords,
-  isTooLong,
+  latencyMood,
   latencyWords,
   limitWords,
+  type Mood,
   percentWords,
   routeWords,
   timeWords,
@@ -123,7 +124,7 @@ function numbers(live: Live): HTMLElement[] {
   const ended = report.status !== 'running';
   const seconds = Math.max(durationMs, 1) / 1000;
   const latency = latencyWords(live);
-  const late = latency?.mood === 'bad' ? 'bad' : latency?.mood === 'waiting' ? 'warn' : '';
+  const late = classOf(latency?.mood ?? 'well');
   const rows: [string, string, string?][] = [
     [report.mode === 'move' ? 'moved' : 'copied', formatCount(keys.moved)],
     ...(ended
@@ -190,13 +191,15 @@ function showEnding({ report }: Live): void {
   );
 }
 
+/** The class by which the page colours it. */
+function classOf(mood: Mood): '' | 'warn' | 'bad' {
+  if (mood === 'well') return '';
+  return mood === 'bad' ? 'bad' : 'warn';
+}
+
 function stateCell(health: Live['nodes'][number]['health'], atMs: number): HTMLElement {
   const { text, mood } = healthWords(health, atMs);
-  return element(
-    'td',
-    mood === 'well' ? 'state good' : `state ${mood === 'bad' ? 'bad' : 'warn'}`,
-    text,
-  );
+  return element('td', `state ${classOf(mood) || 'good'}`, text);
 }
 
 function shareCell(share: number): HTMLElement {
@@ -206,8 +209,8 @@ function shareCell(share: number): HTMLElement {
 
 function nodeLatencyCell({ load }: Live['nodes'][number]): HTMLElement {
   if (load === null) return element('td', 'number', '–');
-  const mood = isTooLong(load.latencyMs) ? (load.latencyMs >= 1000 ? ' bad' : ' warn') : '';
-  return element('td', `number${mood}`, formatMs(load.latencyMs));
+  const { latencyMs } = load;
+  return element('td', `number ${classOf(latencyMood(latencyMs))}`, formatMs(latencyMs));
 }
 
 /** What it uses of what it may use; without a limit there is nothing that a bar could show. */

@@ -41,8 +41,8 @@ const largestPiece = 512;
 /** Keys that are only listed cost next to nothing, and many may have to be looked through. */
 const smallestPage = 100;
 
-export function createAllowance(limitMs: number | undefined): Allowance {
-  let limit = limitMs;
+export function createAllowance(): Allowance {
+  let limit: number | undefined;
   let keys = firstKeys;
   let least = 1;
   let isNew = true;

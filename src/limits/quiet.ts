@@ -25,7 +25,6 @@ const longestRestMs = 10_000;
 const leastKeys = 128;
 
 export interface Quiet {
-  readonly bound: LatencyBound;
   /** How many others were at work when it was looked last; undefined: nobody knows. */
   readonly others: number | undefined;
   bind(bound: LatencyBound): void;
@@ -52,9 +51,6 @@ export function createQuiet(allowance: Pick<Allowance, 'limit'>, given: LatencyB
   }
 
   return {
-    get bound() {
-      return bound;
-    },
     get others() {
       return others;
     },
@@ -73,18 +69,16 @@ export function createQuiet(allowance: Pick<Allowance, 'limit'>, given: LatencyB
     noteOthers(count, atMs) {
       others = count;
       if (count !== 0) seen = { firstMs: seen?.firstMs ?? atMs, lastMs: atMs };
-      else if (seen && atMs - seen.lastMs >= restMs(seen)) seen = undefined;
+      else if (seen && atMs - seen.lastMs >= Math.min(longestRestMs, seen.lastMs - seen.firstMs)) {
+        seen = undefined;
+      }
       apply();
     },
   };
 }
 
-function restMs({
-  firstMs,
-  lastMs,
-}: {
-  readonly firstMs: number;
-  readonly lastMs: number;
-}): number {
-  return Math.min(longestRestMs, lastMs - firstMs);
+/** Of limits that hold at several servers, the one that is told. */
+export function leastMs(limits: Iterable<number | null | undefined>): number | undefined {
+  const known = [...limits].flatMap((limitMs) => limitMs ?? []);
+  return known.length === 0 ? undefined : Math.min(...known);
 }

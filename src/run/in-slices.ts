@@ -27,7 +27,7 @@ export function sizesOf(
   { splitAboveBytes }: Pick<ImportOptions, 'splitAboveBytes'>,
   allByElements: boolean,
   latencyMs: () => number | undefined,
-): Sizes | undefined {
+): Sizes {
   const memoryUsage = has.memory;
   const gentleBytes = (): number | undefined => {
     const limitMs = memoryUsage && maySlice ? latencyMs() : undefined;

@@ -55,15 +55,16 @@ export class SourceClients {
   /** Of ours there is nothing else yet: whoever was at work just before the start may have ended with it. */
   async #measureBefore(): Promise<void> {
     const { others } = this.quiet;
-    if (others !== 0) {
-      const before = (await this.#countCommands()) - this.#asked;
-      await this.#measure(watchedMs);
-      const commands = (await this.#countCommands()) - this.#asked - before;
-      if (others !== undefined && commands <= restingCommands) {
-        this.quiet.noteOthers(0, performance.now());
-      }
+    if (others === 0) {
+      await this.#measure(0);
+      return;
     }
-    await this.#measure(this.quiet.others === 0 ? 0 : measuredMs);
+    const before = (await this.#countCommands()) - this.#asked;
+    await this.#measure(watchedMs);
+    const commands = (await this.#countCommands()) - this.#asked - before;
+    if (others !== undefined && commands <= restingCommands) {
+      this.quiet.noteOthers(0, performance.now());
+    } else await this.#measure(measuredMs);
   }
 
   async #measure(forMs: number): Promise<void> {

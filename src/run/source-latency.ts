@@ -5,7 +5,7 @@
  */
 import { unlessAborted } from '../async.js';
 import type { Allowance } from '../limits/allowance.js';
-import { createQuiet, type LatencyBound } from '../limits/quiet.js';
+import { createQuiet, type LatencyBound, leastMs } from '../limits/quiet.js';
 import type { LimitOptions, PatienceOptions } from '../options.js';
 import { reopenedControl } from '../redis/reopened-control.js';
 import { type Probe, startProbe } from '../watch/probe.js';
@@ -73,12 +73,9 @@ export function probeServers(
   let chain = 0;
   let isStopped = false;
   const listeners: ((seconds: number) => void)[] = [];
+  const limitMs = (): number | undefined =>
+    leastMs(servers.map(({ allowance }) => allowance.limitMs));
   keepPace();
-
-  function limitMs(): number | undefined {
-    const limits = servers.flatMap(({ allowance }) => allowance.limitMs ?? []);
-    return limits.length === 0 ? undefined : Math.min(...limits);
-  }
 
   /** As often as the limits need it, and not at all where nobody wants to know. */
   function keepPace(): void {
@@ -95,7 +92,7 @@ export function probeServers(
   function start(wanted: (typeof paces)[keyof typeof paces]): void {
     const toldOver = toldOverMs / wanted.tellEveryMs;
     probe = startProbe(
-      { endpoints, timeoutMs, words: ['PING'], ...wanted },
+      { endpoints, timeoutMs, isNamed: true, words: ['PING'], ...wanted },
       ({ place, longestMs }) => {
         servers[place]?.allowance.note(longestMs);
         const waits = last[place] ?? [];

@@ -138,7 +138,7 @@ export function createSourceRuns(
     }
     const server = servers.get(serverIdOf(source)) ?? {
       source,
-      allowance: createAllowance(undefined),
+      allowance: createAllowance(),
     };
     servers.set(serverIdOf(source), server);
     return createServerRun(

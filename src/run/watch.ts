@@ -123,6 +123,13 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     log.look();
   }
 
+  function lookNoMore(): void {
+    clearInterval(looking);
+    latency.stop();
+    loads?.stop();
+    progress?.stop();
+  }
+
   async function listen(shown: NonNullable<typeof metrics>, where: string) {
     const page = await readPage();
     const json = (value: unknown) => ({
@@ -220,10 +227,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
       final = report;
       steering.end();
       sampler.end(report.status);
-      clearInterval(looking);
-      latency.stop();
-      loads?.stop();
-      progress?.stop();
+      lookNoMore();
       history.note(sampler.read());
       events.note(sampler.read());
       log.ended(report);
@@ -239,10 +243,7 @@ export async function watchRun(watched: Watched): Promise<Watch> {
     },
     close() {
       steering.end();
-      clearInterval(looking);
-      latency.stop();
-      loads?.stop();
-      progress?.stop();
+      lookNoMore();
       server?.close();
       ear?.close();
     },

@@ -16,6 +16,8 @@ import { ErrorReply, textOf } from '../redis/reply.js';
 export interface ProbeData {
   readonly endpoints: readonly Endpoint[];
   readonly timeoutMs: number;
+  /** As in `ConnectOptions`; false if not given. */
+  readonly isNamed?: boolean;
   /** `PING`, or what is wanted to be known besides. */
   readonly words: readonly string[];
   readonly askEveryMs: number;
@@ -33,13 +35,20 @@ export interface Seen {
 
 const againAfterMs = 500;
 
-const { endpoints, timeoutMs, words, askEveryMs, tellEveryMs } = workerData as ProbeData;
+const {
+  endpoints,
+  timeoutMs,
+  isNamed = false,
+  words,
+  askEveryMs,
+  tellEveryMs,
+} = workerData as ProbeData;
 await Promise.all(endpoints.map(follow));
 
 async function follow(endpoint: Endpoint, place: number): Promise<never> {
   for (;;) {
     try {
-      await watch(await connect(await located(endpoint), { timeoutMs, isNamed: true }), place);
+      await watch(await connect(await located(endpoint), { timeoutMs, isNamed }), place);
     } catch {
       // The pipeline reports a lost source.
       await delay(againAfterMs);

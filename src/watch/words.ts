@@ -91,18 +91,15 @@ export function whyWords(name: string, { why }: ServerHealth): string {
 /** A server is slow for its clients, too, from here on, where nobody has said otherwise. */
 const slowAboveMs = 50;
 
-export function isTooLong(latencyMs: number, limitMs: number | null = null): boolean {
-  return latencyMs > (limitMs ?? slowAboveMs);
+export function latencyMood(latencyMs: number, limitMs: number | null = null): Said['mood'] {
+  if (latencyMs <= (limitMs ?? slowAboveMs)) return 'well';
+  return latencyMs >= 1000 ? 'bad' : 'waiting';
 }
 
 /** The longest wait of a client of the source in the last second. */
 export function latencyWords({ latencyMs, limits }: Standing): Said | undefined {
   if (latencyMs === null) return undefined;
-  const mood = isTooLong(latencyMs, limits.sourceLatencyMs)
-    ? latencyMs >= 1000
-      ? 'bad'
-      : 'waiting'
-    : 'well';
+  const mood = latencyMood(latencyMs, limits.sourceLatencyMs);
   return { text: `source latency ${formatMs(latencyMs)}`, mood };
 }
 

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
+import { leastMs } from '../limits/quiet.js';
 import type { ImportOptions } from '../options.js';
 import type { Facts } from '../preflight/preflight.js';
 import { isServer } from '../preflight/source-facts.js';
@@ -104,8 +105,7 @@ export function createSpreadRuns(
       return bound;
     },
     get limitMs() {
-      const limits = [...latencyLimits.values()].flatMap((limit) => limit ?? []);
-      return limits.length === 0 ? undefined : Math.min(...limits);
+      return leastMs(latencyLimits.values());
     },
     allowedKeys: undefined,
     others: undefined,

@@ -1,13 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { type Allowance, createAllowance } from '../../../src/limits/allowance.js';
 
+function limited(limitMs: number): Allowance {
+  const allowance = createAllowance();
+  allowance.limit(limitMs);
+  return allowance;
+}
+
 function noteOften(allowance: Allowance, longestMs: number, times: number): void {
   for (let nth = 0; nth < times; nth++) allowance.note(longestMs);
 }
 
 describe('what may be under way at a source', () => {
   it('is anything while nobody minds, whatever the probe says', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     noteOften(allowance, 1000, 10);
     expect([allowance.keys, allowance.pieceKeys, allowance.pageKeys]).toEqual([
       Infinity,
@@ -17,7 +23,7 @@ describe('what may be under way at a source', () => {
   });
 
   it('doubles until the first wait that is too long, and grows by little from then on', () => {
-    const allowance = createAllowance(5);
+    const allowance = limited(5);
     noteOften(allowance, 1, 4);
     expect(allowance.keys).toBe(256);
     allowance.note(4);
@@ -28,19 +34,19 @@ describe('what may be under way at a source', () => {
   });
 
   it('stays as it is where waits are neither short nor too long', () => {
-    const allowance = createAllowance(5);
+    const allowance = limited(5);
     noteOften(allowance, 3, 10);
     expect(allowance.keys).toBe(16);
   });
 
   it('shrinks to one key at most, in pieces of one', () => {
-    const allowance = createAllowance(5);
+    const allowance = limited(5);
     noteOften(allowance, 1000, 20);
     expect([allowance.keys, allowance.pieceKeys, allowance.pageKeys]).toEqual([1, 1, 100]);
   });
 
   it('begins small when a limit is set in the middle of a run', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     allowance.limit(5);
     expect(allowance.keys).toBe(16);
     noteOften(allowance, 1, 3);

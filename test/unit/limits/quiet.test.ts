@@ -4,7 +4,7 @@ import { createQuiet } from '../../../src/limits/quiet.js';
 
 describe('what clients of a source may have to wait by default', () => {
   it('is any time while nobody else is at work, and 2 ms while somebody is', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     expect(allowance.limitMs).toBeUndefined();
     quiet.noteOthers(3, 0);
@@ -12,7 +12,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('is three times what they waited before the start, if that is more', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     quiet.noteBefore(0.3);
@@ -22,13 +22,13 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('holds while nobody can tell whether others are at work', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     createQuiet(allowance, 'auto').noteOthers(undefined, 0);
     expect(allowance.limitMs).toBe(2);
   });
 
   it('outlasts others for as long as they were seen', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 1000);
     quiet.noteOthers(1, 4000);
@@ -41,7 +41,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('outlasts them for ten seconds at most', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     quiet.noteOthers(1, 60_000);
@@ -52,7 +52,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('does not outlast somebody who just looked in', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     quiet.noteOthers(0, 1000);
@@ -60,7 +60,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('never brings a run to a standstill, while a bound that was given is kept at any price', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     for (let nth = 0; nth < 50; nth++) allowance.note(1000);
@@ -71,7 +71,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('is what was given from then on, whoever is at work', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'off');
     quiet.noteOthers(1, 0);
     expect(allowance.limitMs).toBeUndefined();
@@ -84,7 +84,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('holds nobody up who has to keep up with them, unless a bound was given', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     quiet.keepUp(true);
@@ -97,7 +97,7 @@ describe('what clients of a source may have to wait by default', () => {
   });
 
   it('is nobody while writes are held for a cutover', () => {
-    const allowance = createAllowance(undefined);
+    const allowance = createAllowance();
     createQuiet(allowance, 'auto').noteOthers(1, 0);
     allowance.lift(true);
     expect([allowance.keys, allowance.removedKeys]).toEqual([Infinity, Infinity]);
