@@ -104,18 +104,17 @@ async function list(json: boolean): Promise<number> {
 }
 
 async function choose(pid: number | undefined): Promise<string> {
-  const runs = await findRuns();
-  const fitting = pid === undefined ? runs : runs.filter((one) => one.pid === pid);
-  const [only, ...others] = fitting;
+  const runs = await findRuns(pid);
+  const [only, ...others] = runs;
   if (only && others.length === 0) return only.path;
   if (only) {
-    const names = fitting.map(({ state }) => `--pid ${String(state.pid)}: ${title(state)}`);
+    const names = runs.map(({ state }) => `--pid ${String(state.pid)}: ${title(state)}`);
     throw new UsageError(`Several runs are up, choose one of them: ${names.join('; ')}.`);
   }
-  const whose =
-    pid === undefined ? 'No run of yours is up' : `No run of yours has the pid ${String(pid)}`;
-  const way = runs.length === 0 ? 'start one' : '`cluster-import ctl list` lists those that are';
-  throw new UsageError(`${whose} on this machine: ${way}.`);
+  if (pid === undefined) throw new UsageError('No run of yours is up on this machine: start one.');
+  throw new UsageError(
+    `No run of yours has the pid ${String(pid)} on this machine: \`cluster-import ctl list\` lists those that are up.`,
+  );
 }
 
 /** Several lines, each ended. */

@@ -33,10 +33,17 @@ export async function tell(path: string, orders: Orders): Promise<State> {
   return answer.state;
 }
 
-/** Every run of this user that answers. */
-export async function findRuns(): Promise<readonly (SocketPlace & { readonly state: State })[]> {
+/**
+ * Every run of this user that answers.
+ * @param pid Only the run of this process is asked: others may be slow to answer.
+ */
+export async function findRuns(
+  pid?: number,
+): Promise<readonly (SocketPlace & { readonly state: State })[]> {
+  const sockets = await findSockets();
+  const asked = pid === undefined ? sockets : sockets.filter((place) => place.pid === pid);
   const found = await Promise.all(
-    (await findSockets()).map(async (place) => {
+    asked.map(async (place) => {
       try {
         return [{ ...place, state: await tell(place.path, {}) }];
       } catch (error) {

@@ -91,13 +91,11 @@ it('is paused, limited and stopped as one run', async () => {
     await fillStrings(shard, { count: 5000, valueBytes: 20, prefix: `${shard.address}:` });
   }
   const before = await snapshotOfAll(clientsOf(all()));
-  const words = ['--workers', '3', '--max-rate', '500', '--json'];
+  const words = ['--workers', '3', '--max-rate', '100', '--json'];
   const run = startCli([...endpoints(), ...words]);
   const socket = await unlessEnded(
     run,
-    waitFor('the run to be up', async () => {
-      return (await findRuns()).find(({ state }) => state.pid === run.pid)?.path;
-    }),
+    waitFor('the run to be up', async () => (await findRuns(run.pid))[0]?.path),
   );
   const movedSoFar = async (): Promise<number> => (await tell(socket, {})).report.keys.moved;
   const until = (what: string, holds: () => Promise<boolean>): Promise<boolean> =>
