@@ -1,20 +1,7 @@
 /** The run's state as text, numbers and tables. */
-import { followWords, formatBytes, formatCount, formatDuration, hasEnd } from '../src/format.js';
+import { followWords, formatBytes, formatCount, formatDuration, hasEnd, harmless, quoteKey } from '../src/format.js';
 import type { Live } from '../src/watch/live.js';
-import { harmless, quoteKey } from '../src/quote.js';
-import {
-  countWords,
-  formatMs,
-  healthWords,
-  latencyMood,
-  latencyWords,
-  limitWords,
-  type Mood,
-  percentWords,
-  routeWords,
-  timeWords,
-  whyWords,
-} from '../src/watch/words.js';
+import { countWords, formatMs, healthWords, latencyMood, latencyWords, limitWords, type Mood, percentWords, routeWords, timeWords, whyWords } from '../src/watch/words.js';
 import { byId, clock, element, meter, titles } from './dom.js';
 
 export function showState(live: Live): void {

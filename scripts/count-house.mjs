@@ -115,7 +115,7 @@ function signaturesWithAllOptions() {
     options,
   );
   const checker = program.getTypeChecker();
-  const all = fieldsOf(declaredType(program, 'options.ts', 'ImportOptions'));
+  const all = fieldsOf(declaredType(program, 'options/options.ts', 'ImportOptions'));
   return files.flatMap(({ path, name }) => {
     const tree = program.getSourceFile(path);
     /** @type {string[]} */

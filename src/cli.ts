@@ -12,13 +12,11 @@ import {
   outliveStreams,
   stoppedWith,
 } from './cli/process.js';
-import type { Shell, Verb } from './cli/verb.js';
-import { printRefusal } from './cli/refusal.js';
+import { type Shell, type Verb, printRefusal } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
 import { version } from './installed.js';
-import { nearest } from './nearest.js';
-import type { Rows } from './rows.js';
+import { nearest, type Rows } from './options/rows.js';
 
 export async function main(argv: readonly string[]): Promise<void> {
   // What was typed may hold a password; from here on the process list does not show it.

@@ -6,7 +6,7 @@ export { summarizeAssess } from './assess/sections.js';
 export type { AssessReport } from './assess/assess-report.js';
 export { type CheckReport, summarizeCheck } from './check/check-report.js';
 export { assess, type AssessContext } from './commands/assess.js';
-export type { GivenAssessOptions as AssessOptions } from './commands/assess/assess-options.js';
+export type { GivenAssessOptions as AssessOptions } from './options/assess-options.js';
 export {
   checkCluster,
   type CheckContext,
@@ -20,7 +20,7 @@ export {
   startImport,
 } from './commands/start-import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions as VerifyOptions } from './commands/verify/verify-options.js';
+export type { GivenVerifyOptions as VerifyOptions } from './options/verify-options.js';
 export {
   ConnectionError,
   ImportError,
@@ -34,9 +34,9 @@ export {
 } from './errors.js';
 export { version } from './installed.js';
 export type { Standing as Snapshot } from './watch/live.js';
-export type { GivenOptions as ImportOptions } from './options.js';
+export type { GivenOptions as ImportOptions } from './options/options.js';
 export type { Found, Report, ReportedFailure, ReportedKey, ReportedSource } from './report.js';
-export type { Bytes, Duration } from './rows.js';
+export type { Bytes, Duration } from './options/rows.js';
 export { RdbError } from './sources/rdb/rdb-errors.js';
 export type { ImportLimits } from './watch/orders.js';
 export { summarize } from './summary.js';

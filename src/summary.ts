@@ -4,8 +4,7 @@
  */
 import colours from 'picocolors';
 import type { Colors, Formatter } from 'picocolors/types.js';
-import { formatBytes, formatCount, formatDuration } from './format.js';
-import { harmless, quoteKey } from './quote.js';
+import { formatBytes, formatCount, formatDuration, harmless, quoteKey } from './format.js';
 import type { Found, Report, ReportedCause, Sparing } from './report.js';
 
 const shownCauses = 10;

@@ -2,9 +2,8 @@
  * Who sent commands. MONITOR has the address of a connection, and its port means nothing to anybody: so connections
  * are told together by their host, and by what CLIENT LIST says of them, a name, a user or a library.
  */
-import { harmless } from '../quote.js';
-import { formatCount } from '../format.js';
-import { clientsIn } from '../redis/client-list.js';
+import { harmless, formatCount } from '../format.js';
+import { clientsIn } from '../redis/other-clients.js';
 import { shapeOf } from './key-shapes.js';
 
 /** What CLIENT LIST says of a connection, as far as it is set. */

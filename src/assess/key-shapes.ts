@@ -1,5 +1,5 @@
 /** Keys with their variable parts folded, so that a million of them are one pattern; and hash tags for them. */
-import { harmless } from '../quote.js';
+import { harmless } from '../format.js';
 
 /** Numbers, and what looks like an identifier: a UUID, a hash, anything long with digits in it. */
 const variable =

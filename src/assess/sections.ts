@@ -1,8 +1,7 @@
 /** An assessment in sections of rows, which its text and its page both show. */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
-import { quoteKey } from '../quote.js';
+import { formatBytes, formatCount, formatDuration, quoteKey } from '../format.js';
 import { nameOf } from '../redis/server.js';
 import { clientWords } from './clients.js';
 import { percent } from './findings.js';

@@ -1,7 +1,7 @@
 /**
  * Which way the source's values would take to the cluster's nodes, and what would stay behind: told by the
  * sample, type by type, before anything moves. Strings travel as themselves, all others as payloads (DUMP), which
- * nodes may refuse for their version, or for the type of the value (preflight/payload-trial.ts).
+ * nodes may refuse for their version, or for the type of the value (plan/payloads.ts).
  */
 import type { Plan } from './assess-report.js';
 

@@ -4,11 +4,11 @@
  * that its keys are in, and a pattern for units that are alike.
  */
 import { createHash } from 'node:crypto';
-import { harmless } from '../quote.js';
+import { harmless } from '../format.js';
 import { slotOf } from '../redis/slot.js';
 import type { KeyFinder } from '../redis/command-keys.js';
 import { type ClientIdentity, connectionsKept } from './clients.js';
-import type { Seen } from './monitor-lines.js';
+import type { Seen } from './monitor.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';
 import { type Refusal, refusalOf, type Trouble } from './refusals.js';
 import { joinShapes, shapeOf, taggedShapes } from './key-shapes.js';

@@ -1,8 +1,7 @@
 /** What a check ended with: for scripts as JSON, for people as text. The names are public. */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import { formatBytes, formatCount } from '../format.js';
-import { quoteKey } from '../quote.js';
+import { formatBytes, formatCount, quoteKey } from '../format.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import type { FixedKeys } from './fix-keys.js';
 import { mere, type Problem, type ProblemKind, problemsOf } from './problems.js';

@@ -9,11 +9,10 @@ import { compareValue, sideOf } from '../compare/value.js';
 import { RefusedError, TargetError } from '../errors.js';
 import { askAt, type Word } from '../redis/ask.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { ownLine, parseNodes } from '../redis/nodes.js';
+import { ownLine, parseNodes } from '../redis/topology.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { forEach } from '../verify/sweep.js';
-import { claimsOf, openWithoutGiver } from './layout.js';
-import type { Survey, SurveyedNode } from './survey.js';
+import { claimsOf, openWithoutGiver, type Survey, type SurveyedNode } from './survey.js';
 
 /** Keys of one slot that are under way at one time; their payloads are held meanwhile. */
 const keysAtOnce = 64;

@@ -1,7 +1,13 @@
 /** What is wrong with a cluster, from what its nodes say. Nothing is asked here. */
 import { formatCount } from '../format.js';
-import { claimsOf, layoutText, openWithoutGiver, slotsWhere } from './layout.js';
-import type { Survey, SurveyedNode } from './survey.js';
+import {
+  claimsOf,
+  layoutText,
+  openWithoutGiver,
+  slotsWhere,
+  type Survey,
+  type SurveyedNode,
+} from './survey.js';
 
 export type ProblemKind =
   | 'slots-uncovered' // no node owns them

@@ -5,7 +5,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { UsageError } from '../errors.js';
 import type { Side } from '../redis/sentences.js';
-import { lacksPassword } from '../preflight/endpoints.js';
+import { lacksPassword } from '../plan/endpoints.js';
 
 /** Where is asked and answered; standard error, because standard output is the report's. */
 export interface Terminal {

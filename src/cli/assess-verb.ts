@@ -1,10 +1,10 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
 import colours from 'picocolors';
-import { accessRows } from '../access.js';
+import { accessRows } from '../options/access.js';
 import { runAssess } from '../commands/assess.js';
-import { assessRows, readAssessOptions } from '../commands/assess/assess-options.js';
+import { assessRows, readAssessOptions } from '../options/assess-options.js';
 import { summarizeAssess } from '../assess/sections.js';
-import { cliRows } from '../options.js';
+import { cliRows } from '../options/options.js';
 import { screenOf } from '../watch/screen.js';
 import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';

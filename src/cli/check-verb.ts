@@ -1,9 +1,9 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
 import colours from 'picocolors';
-import { clusterAccessRows } from '../access.js';
+import { clusterAccessRows } from '../options/access.js';
 import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
-import { cliRows } from '../options.js';
+import { cliRows } from '../options/options.js';
 import { screenOf } from '../watch/screen.js';
 import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';

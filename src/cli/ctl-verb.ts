@@ -1,7 +1,7 @@
 /** `cluster-import ctl`: speaks to runs that are up on this machine, over their sockets. */
 import { UsageError } from '../errors.js';
 import { followWords } from '../format.js';
-import { flag, optionalCount, readRows, type Rows, text } from '../rows.js';
+import { flag, optionalCount, readRows, type Rows, text } from '../options/rows.js';
 import { limitRows, type Orders, type State } from '../watch/orders.js';
 import { numbersLine } from '../watch/progress.js';
 import { findRuns, tell } from '../watch/run-sockets.js';

@@ -1,5 +1,5 @@
 /** The flags of a verb as they are typed, whatever they are shown by: help, completion or a page. */
-import { flagName, type Row } from '../rows.js';
+import { flagName, type Row } from '../options/rows.js';
 import type { Verb } from './verb.js';
 
 export interface Flag {

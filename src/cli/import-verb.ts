@@ -1,7 +1,7 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
 import colours from 'picocolors';
 import { askPasswords, terminal } from './ask-passwords.js';
-import { accessRows, queueAccessRows } from '../access.js';
+import { accessRows, queueAccessRows } from '../options/access.js';
 import { runImport } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';
 import { createLogger } from '../watch/log.js';
@@ -12,14 +12,13 @@ import {
   importRows,
   readCliOptions,
   readOptions,
-} from '../options.js';
+} from '../options/options.js';
 import type { Report } from '../report.js';
 import type { Steering } from '../run/steer.js';
 import { summarize } from '../summary.js';
 import { statusWords } from './ctl-verb.js';
 import { canHearKeys, hearKeys, type TerminalKeys } from './terminal-keys.js';
-import { printRefusal } from './refusal.js';
-import type { Shell, Verb } from './verb.js';
+import { printRefusal, type Shell, type Verb } from './verb.js';
 
 const groups = [
   {

@@ -2,7 +2,8 @@
  * What a verb of the command line is: plain data and a function. A new verb is one new file here and
  * one line in `verbs.ts`; `cli.ts` keeps commander and exits; signals stay with `process.ts`.
  */
-import type { Rows } from '../rows.js';
+import type { Rows } from '../options/rows.js';
+import { version } from '../installed.js';
 
 export interface Verb {
   readonly name: string;
@@ -55,4 +56,12 @@ export interface Stop {
   readonly signal: AbortSignal;
   /** What a process exits with that this signal stopped; undefined: none came. */
   readonly exitCode: number | undefined;
+}
+
+/* What `--json` prints where there is no report, because nothing was begun: programs read this, not sentences. */
+
+/** @param words the sentence that people read on standard error. */
+export function printRefusal(words: string, exitCode: number): void {
+  const status = { 2: 'refused', 3: 'failed' }[exitCode] ?? 'interrupted';
+  process.stdout.write(`${JSON.stringify({ status, error: words, exitCode, version })}\n`);
 }

@@ -1,7 +1,7 @@
 /** The table of verbs: the command line, completion, the man page and docs/options.md are made from it. */
 import { assessVerb } from './assess-verb.js';
 import { checkVerb } from './check-verb.js';
-import { completionVerb } from './completion-verb.js';
+import { completionVerb } from './completion.js';
 import { ctlVerb } from './ctl-verb.js';
 import { importVerb } from './import-verb.js';
 import type { Verb } from './verb.js';

@@ -1,11 +1,11 @@
 /** `cluster-import worker`: takes sources that runs with `--queue` have put into a queue. */
-import { queueAccessRows } from '../access.js';
+import { queueAccessRows } from '../options/access.js';
 import { runWorker } from '../commands/worker.js';
-import { cliRows } from '../options.js';
-import { readRows } from '../rows.js';
+import { cliRows } from '../options/options.js';
+import { readRows } from '../options/rows.js';
 import { createLogger } from '../watch/log.js';
 import { screenOf } from '../watch/screen.js';
-import { workerRows } from '../workers/queue/worker-options.js';
+import { workerRows } from '../options/worker-options.js';
 import type { Shell, Verb } from './verb.js';
 
 const logRows = { logFormat: cliRows.logFormat, logLevel: cliRows.logLevel };

@@ -6,8 +6,8 @@ import { formatCount } from '../format.js';
 import { readCommandStats, withOwnScripts } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
-import { insecurity, readEndpoint } from '../preflight/endpoints.js';
-import { modulesOf } from '../preflight/payloads.js';
+import { insecurity, readEndpoint } from '../plan/endpoints.js';
+import { modulesOf } from '../plan/payloads.js';
 import { type Control, openControl } from '../redis/control.js';
 import { printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
@@ -18,11 +18,10 @@ import {
   type AssessOptions,
   type GivenAssessOptions,
   readAssessOptions,
-} from './assess/assess-options.js';
+} from '../options/assess-options.js';
 import { openPage } from '../assess/html-page.js';
-import { readOwnScripts } from './assess/own-scripts.js';
+import { readOwnScripts, watched } from './assess/watched.js';
 import { meetTarget } from './assess/target.js';
-import { watched } from './assess/watched.js';
 
 export interface AssessContext {
   /** Ends the watching early. */

@@ -1,5 +1,5 @@
 /** Whether a cluster is sound: from options to a report, and stray keys taken home on request. */
-import { clusterAccessRows, sourceAccessRows } from '../access.js';
+import { clusterAccessRows, sourceAccessRows } from '../options/access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
 import { buildCheckReport, type CheckReport, type Fix } from '../check/check-report.js';
@@ -7,12 +7,12 @@ import { type Survey, survey } from '../check/survey.js';
 import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
 import { showPassingLine } from '../watch/screen.js';
-import { importRows } from '../options.js';
+import { importRows } from '../options/options.js';
 import { parseNat } from '../redis/nat.js';
-import { flag, type Given, given, readRows, type Rows, type Values } from '../rows.js';
+import { flag, type Given, given, readRows, type Rows, type Values } from '../options/rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
-import { insecurity, readEndpoint } from '../preflight/endpoints.js';
+import { insecurity, readEndpoint } from '../plan/endpoints.js';
 
 export const checkRows = {
   /** Any node of the cluster. */

@@ -1,11 +1,11 @@
 /** `cluster-import worker`: takes jobs from a queue until it is stopped. */
-import { readRows } from '../rows.js';
-import { readQueueEndpoint } from '../preflight/endpoints.js';
+import { readRows } from '../options/rows.js';
+import { readQueueEndpoint } from '../plan/endpoints.js';
 import { serve } from '../watch/http.js';
 import { createWorkerMetrics, type WorkerMetrics } from '../watch/worker-metrics.js';
 import { checkQueue } from '../workers/queue/bullmq.js';
 import { startQueueWorker } from '../workers/queue/queue-worker.js';
-import { workerRows } from '../workers/queue/worker-options.js';
+import { workerRows } from '../options/worker-options.js';
 import type { JobNews } from '../workers/job-news.js';
 import type { Logger } from '../types.js';
 

@@ -12,8 +12,7 @@ import {
 import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
 import { noKeys } from '../redis/keys.js';
 import type { Keys } from '../types.js';
-import { type DatedValues, datedReader } from './dated-values.js';
-import { type Values, valuesReader } from './held-values.js';
+import { type DatedValues, datedReader, type Values, valuesReader } from './held-values.js';
 import { type RawReplies, rawReader } from './raw-replies.js';
 
 const heads = {

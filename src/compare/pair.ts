@@ -1,6 +1,6 @@
 /** The two copies of a value that are compared, and how they are asked for what they hold. */
 import { RefusedError } from '../errors.js';
-import { harmless } from '../quote.js';
+import { harmless } from '../format.js';
 import type { Word } from '../redis/ask.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 

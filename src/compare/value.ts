@@ -18,10 +18,9 @@ import {
 } from '../redis/deadline.js';
 import { payloadTrailerBytes } from '../redis/frames.js';
 import { type Reply, textOf } from '../redis/reply.js';
-import { lists, sortedSets, strings } from './ordered.js';
+import { lists, sortedSets, strings, hashes, sets } from './plain-types.js';
 import { alike, askBoth, type ContentsComparison, type Copy, copyAt, type Side } from './pair.js';
 import { streams } from './streams.js';
-import { hashes, sets } from './unordered.js';
 
 export type { Side } from './pair.js';
 

@@ -3,8 +3,6 @@
  * batch, in production too: a mover that loses count of a key must not end in a report that looks
  * complete.
  */
-import { createCauses, joinCauses } from './causes.js';
-import { joinBy } from './join-by.js';
 import type { ServerStates } from './server-states.js';
 import type {
   Batch,
@@ -19,6 +17,7 @@ import type {
   SourceTally,
   Tally,
   TallySnapshot,
+  FailureCause,
 } from '../types.js';
 
 /** Of the first ones, and of the last ones. */
@@ -310,4 +309,80 @@ function latestOf<T>(count: number): Latest<T> {
     },
     all: () => kept.slice(-count),
   };
+}
+
+/** Those of one name as one, in the order in which the names first come. */
+function joinBy<T>(
+  all: readonly T[],
+  nameOne: (one: T) => string,
+  join: (known: T, one: T) => T,
+): T[] {
+  const joined = new Map<string, T>();
+  for (const one of all) {
+    const name = nameOne(one);
+    const known = joined.get(name);
+    joined.set(name, known === undefined ? one : join(known, one));
+  }
+  return [...joined.values()];
+}
+
+/* Keys that were left behind, by what kept them: a few lines, whatever their number. */
+
+const keptExamples = 3;
+/** Messages with a part of their own for each key must not fill memory: what is beyond is counted by class. */
+const mostCauses = 50;
+
+export interface Causes {
+  add(failure: KeyFailure): void;
+  /** The most frequent first. */
+  all(): FailureCause[];
+}
+
+interface Counted extends FailureCause {
+  count: number;
+  readonly examples: Buffer[];
+}
+
+/** @param from the source whose keys they are. */
+export function createCauses(from: string): Causes {
+  const causes = new Map<string, Counted>();
+  return {
+    add({ class: why, message, key }) {
+      const own = nameOf(why, message);
+      const isRoom = causes.has(own) || causes.size < mostCauses;
+      const name = isRoom ? own : why;
+      let cause = causes.get(name);
+      if (!cause) {
+        const words = isRoom ? message : 'other reasons';
+        cause = { from, class: why, message: words, count: 0, examples: [] };
+        causes.set(name, cause);
+      }
+      cause.count++;
+      if (cause.examples.length < keptExamples) cause.examples.push(key);
+    },
+    all: () => sorted([...causes.values()].map((cause) => ({ ...cause }))),
+  };
+}
+
+/** Those of several sources, or of several attempts at one, as one list. */
+export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
+  const joined = joinBy(
+    all,
+    (cause) => `${cause.from} ${nameOf(cause.class, cause.message)}`,
+    (known, cause) => ({
+      ...known,
+      count: known.count + cause.count,
+      examples: [...known.examples, ...cause.examples].slice(0, keptExamples),
+    }),
+  );
+  return sorted(joined);
+}
+
+/** How often a key was tried, and how an element is called, makes no other cause. */
+function nameOf(why: string, message: string): string {
+  return `${why} ${message.replace(/after \d+ tries/, 'after tries').replace(/"(?:[^"\\]|\\.)*"/g, '"…"')}`;
+}
+
+function sorted(causes: FailureCause[]): FailureCause[] {
+  return causes.sort((one, other) => other.count - one.count);
 }

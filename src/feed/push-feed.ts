@@ -2,7 +2,7 @@
  * Hears of a source's changes as an ordinary client does, where it may not join as a replica.
  *
  * What the source tells comes at once, in order, and on one connection, so an answer on that connection says
- * that all before it has come. What it does not tell it counts (command-counts.ts): commands that change whole
+ * that all before it has come. What it does not tell it counts: commands that change whole
  * databases are noticed within seconds, and those that change single keys when somebody wants to have caught
  * up, at the cutover above all.
  *
@@ -16,11 +16,9 @@ import type { Control } from '../redis/control.js';
 import { locate } from '../redis/sentinel.js';
 import { textOf } from '../redis/reply.js';
 import { parseVersion } from '../redis/server.js';
-import { carriedOut, type CommandCounts, readCounts } from './command-counts.js';
 import type { AskSource, Feed } from './feed.js';
 import { FeedLife, type FeedOptions, opened } from './feed-life.js';
-import { groupCommands, type PushKind } from './push-kinds.js';
-import { PushReader } from './push-reader.js';
+import { groupCommands, type PushKind, PushReader } from './push-kinds.js';
 import { ask, connectToSource, type SourceConnection } from './source-commands.js';
 
 /**
@@ -216,4 +214,35 @@ class PushFeed implements Feed {
 
 async function readCommandStats(control: Control): Promise<string> {
   return String(await control.call('INFO', 'commandstats'));
+}
+
+/*
+ * How often a source has carried out commands that change keys without a word to those who listen: servers
+ * count every command, those of scripts and transactions too (INFO commandstats; `call` in Redis' server.c).
+ */
+
+/** By command, in lower case: of all of its subcommands together. */
+export type CommandCounts = ReadonlyMap<string, number>;
+
+/** From what INFO commandstats says: `cmdstat_xgroup|create:calls=2,usec=…`. */
+export function readCounts(info: string): CommandCounts {
+  const counts = new Map<string, number>();
+  for (const [, name = '', calls] of info.matchAll(/^cmdstat_([^:|]+)[^:]*:calls=(\d+)/gm)) {
+    counts.set(name, (counts.get(name) ?? 0) + Number(calls));
+  }
+  return counts;
+}
+
+/**
+ * Which of these commands were carried out between two counts; all, where the counting has begun anew
+ * (CONFIG RESETSTAT).
+ */
+export function carriedOut(
+  commands: readonly string[],
+  before: CommandCounts,
+  after: CommandCounts,
+): readonly string[] {
+  const isAnew = [...before].some(([name, count]) => (after.get(name) ?? 0) < count);
+  if (isAnew) return commands;
+  return commands.filter((name) => (after.get(name) ?? 0) > (before.get(name) ?? 0));
 }

@@ -22,12 +22,11 @@ import { placesByCommand } from '../redis/command-keys.js';
 import type { Control } from '../redis/control.js';
 import { addressOf } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
-import { makeBacklog } from './backlog.js';
+import { makeBacklog, openReplicaLink, type ReplicaLink } from './replica-link.js';
 import { Changes } from './changes.js';
 import type { AskSource, Feed } from './feed.js';
 import { FeedLife, type FeedOptions, opened } from './feed-life.js';
 import type { FeedPosition } from '../types.js';
-import { openReplicaLink, type ReplicaLink } from './replica-link.js';
 import {
   ask,
   canGoOn,

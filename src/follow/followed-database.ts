@@ -6,10 +6,8 @@ import { askNumbers } from '../compare/ask-many.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, keyStart } from '../redis/keys.js';
 import type { FeedPosition, KeyFailure, Keys, Mover, Source } from '../types.js';
-import { ChangedKeys } from './changed-keys.js';
+import { ChangedKeys, UnmovedKeys } from './changed-keys.js';
 import { FollowedSource, type Round } from './followed-source.js';
-import type { OwnKeys } from './key-owners.js';
-import { UnmovedKeys } from './unmoved-keys.js';
 
 export interface FollowedDatabaseOptions {
   readonly first: Source;
@@ -136,3 +134,36 @@ const sharedName = (key: Buffer): KeyFailure => ({
   message:
     'another source has, or had, a key of this name: pass --key-prefix with {from} or {db}, or delete one of them and start again',
 });
+
+/*
+ * Which of several sources a key of the cluster is from. The cluster has one key of a name, so the first source that
+ * has it keeps it: what the others have under that name is never copied, nor is it deleted when they delete theirs.
+ */
+
+/** Remembers keys, in bounded memory (engine/seen-keys.ts). */
+export interface KeyRecord {
+  /** Whether the key `bytes[start .. end)` was noted before; notes it. */
+  noted(bytes: Buffer, start: number, end: number): boolean;
+  /** Whether it was noted before. */
+  has(bytes: Buffer, start: number, end: number): boolean;
+}
+
+/** The keys of one source. */
+export class OwnKeys {
+  readonly #all: KeyRecord;
+  readonly #own: KeyRecord;
+
+  /** @param all what all sources have claimed, which they share. @param own what this one has. */
+  constructor(all: KeyRecord, own: KeyRecord) {
+    this.#all = all;
+    this.#own = own;
+  }
+
+  /** @returns whether the key `bytes[start .. end)` is this source's: no other one had it before. */
+  claim(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#own.has(bytes, start, end)) return true;
+    if (this.#all.noted(bytes, start, end)) return false;
+    this.#own.noted(bytes, start, end);
+    return true;
+  }
+}

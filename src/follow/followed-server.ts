@@ -6,13 +6,12 @@
  */
 import { messageOf, PreflightError, RefusedError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
-import { NoFeed } from '../feed/no-feed.js';
-import { openFeed } from '../feed/open-feed.js';
+import { NoFeed, openFeed } from '../feed/open-feed.js';
 import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
-import type { FollowOptions, PatienceOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { type Control, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
-import { masterOf } from '../redis/master-of.js';
+import { masterOf } from '../redis/server.js';
 import { locate } from '../redis/sentinel.js';
 import type { FeedName, FeedPosition, Logger } from '../types.js';
 import { canPause, fenceFor, type SourceFence } from './fence.js';

@@ -14,7 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
-import type { FollowOptions } from '../options.js';
+import type { FollowOptions } from '../options/options.js';
 import type { Cutover, FollowStatus, KeyFailure, Logger, Phase } from '../types.js';
 import type { FollowedDatabase } from './followed-database.js';
 import type { FollowedServer } from './followed-server.js';

@@ -1,6 +1,6 @@
 /** What a cutover does at one server: its writes are held and let go over connections of its own. */
 import type { Feed } from '../feed/feed.js';
-import { keysOfDatabase } from '../redis/keyspace.js';
+import { keysOfDatabase } from '../redis/server.js';
 import { createFence, type Fence } from './fence.js';
 import type { FollowedDatabase } from './followed-database.js';
 import type { FollowedServer } from './followed-server.js';

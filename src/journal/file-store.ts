@@ -1,9 +1,12 @@
 /** A journal in a file, with its lock and the keys that were moved beside it. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, link, open, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { makeFolder, replaceFile } from './atomic-file.js';
-import type { JournalStore } from './journal-store.js';
-import { takeLock } from './lock.js';
+import type { JournalStore, Lock } from './journal-store.js';
 import { movedFiles, movedKeys } from './moved.js';
+import { PreflightError } from '../errors.js';
 
 export function fileStore(path: string): JournalStore {
   return {
@@ -29,4 +32,147 @@ export function fileStore(path: string): JournalStore {
     moved: (onTrouble) => movedKeys(path, onTrouble),
     close: () => undefined,
   };
+}
+
+/*
+ * Two runs of the same job at once would take each other's keys for conflicts, or worse. So a run
+ * holds a lock file, beside its journal, that names its process.
+ *
+ * A run that was killed leaves its lock behind. It counts no more when its process is gone. Numbers
+ * of processes are given out again, so the lock also says when its process began, where the system
+ * tells that. A process that lives counts for as long as it does: it may be stopped (Ctrl-Z), and go
+ * on at any moment. Those of other machines (a shared folder, another container) can't be looked up;
+ * they count for as long as they renew their lock.
+ */
+
+const staleAfterMs = 60_000;
+const triesToTakeOver = 10;
+
+interface Holder {
+  readonly id: string;
+  readonly pid: number;
+  readonly host: string;
+  /** When the process began, in the system's own words; absent where that is not known. */
+  readonly began?: string | undefined;
+}
+
+/** Locks of this very process, whose number is no sign that somebody else lives. */
+const heldHere = new Set<string>();
+
+/** @throws PreflightError when another run holds it. */
+export async function takeLock(path: string): Promise<Lock> {
+  const us: Holder = {
+    id: randomUUID(),
+    pid: process.pid,
+    host: hostname(),
+    began: beginOf(process.pid),
+  };
+  heldHere.add(us.id);
+  try {
+    await take(path, us);
+  } catch (error) {
+    heldHere.delete(us.id);
+    throw error;
+  }
+  const isOurs = async (): Promise<boolean> => (await readHolder(path))?.id === us.id;
+  return {
+    async renew() {
+      if (!(await isOurs())) return false;
+      const now = new Date();
+      await utimes(path, now, now);
+      return true;
+    },
+    async release() {
+      heldHere.delete(us.id);
+      if (await isOurs()) await unlink(path).catch(() => undefined);
+    },
+  };
+}
+
+async function take(path: string, us: Holder): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    if (await created(path, us)) return;
+    const holder = await readHolder(path);
+    if (holder !== undefined && (tries === triesToTakeOver || (await isAlive(path, holder)))) {
+      throw new PreflightError(
+        `Another run of this job is under way (process ${String(holder.pid)} on ${holder.host}): wait for its end or stop it; if there is none, delete ${path}.`,
+      );
+    }
+    await putAside(path, holder);
+  }
+}
+
+/** Made elsewhere and linked, so that no reader ever sees half of it. */
+async function created(path: string, us: Holder): Promise<boolean> {
+  const draft = `${path}.${us.id}`;
+  const file = await open(draft, 'wx', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(us));
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await file.close();
+    await unlink(draft).catch(() => undefined);
+  }
+}
+
+/** Undefined when there is no lock (any more), or none that can be understood. */
+async function readHolder(path: string): Promise<Holder | undefined> {
+  try {
+    const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Holder> | null;
+    const { id, pid, host, began } = value ?? {};
+    return id !== undefined && pid !== undefined && host !== undefined
+      ? { id, pid, host, began }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isAlive(path: string, { id, pid, host, began }: Holder): Promise<boolean> {
+  if (heldHere.has(id)) return true;
+  if (host !== hostname()) {
+    const changed = await stat(path).catch(() => undefined);
+    return changed !== undefined && Date.now() - changed.mtimeMs <= staleAfterMs;
+  }
+  // In a container, every run may have the same number.
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') return false;
+  }
+  return began === undefined || began === (beginOf(pid) ?? began);
+}
+
+/** Linux: in ticks since the machine was started, the 22nd field of /proc/<pid>/stat (proc(5)). */
+function beginOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+    // The name of the program may hold anything, and ends with the last parenthesis.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of two runs that take a stale lock over, the slower one must not remove the faster one's. */
+async function putAside(path: string, seen: Holder | undefined): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, aside);
+    const taken = await readHolder(aside);
+    if (taken !== undefined && taken.id !== seen?.id) await link(aside, path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await unlink(aside).catch(() => undefined);
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }

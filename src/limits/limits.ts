@@ -1,10 +1,8 @@
 /**
  * How much may be under way while one source is imported. Three things decide: how far the servers are
- * (distance.ts), what clients of the source may have to wait (allowance.ts), and the rates that were asked
+ * (Distance), what clients of the source may have to wait (Allowance), and the rates that were asked
  * for (throttle.ts). Whoever has to know asks here, each time: all of it may change while the run lasts.
  */
-import type { Allowance } from './allowance.js';
-import type { Distance } from './distance.js';
 import type { Throttle } from './throttle.js';
 
 export interface Limits extends Pick<Throttle, 'turn' | 'weigh'> {
@@ -50,6 +48,153 @@ export function createLimits(
     turn: (keyCount) => throttle.turn(keyCount),
     weigh(keyCount, valueBytes) {
       throttle.weigh(keyCount, valueBytes);
+    },
+  };
+}
+
+/*
+ * How much must be under way so that nobody waits for a round trip: next to nothing between
+ * neighbours, thousands of keys across a continent. Values are bounded in bytes all the same.
+ */
+
+/** What the fastest source hands out in a millisecond. */
+const keysPerMs = 300;
+/** Short pages: what was just listed is still in the source's cache when its value is asked for. */
+const near = { pageKeys: 250, inflightKeys: 4096, askedKeys: 2048, removedKeys: 2048 };
+const far = { pageKeys: 16_000, inflightKeys: 65_536, askedKeys: 32_768, removedKeys: 16_384 };
+
+export interface Distance {
+  /** Round trips as measured; of each server the shortest one counts. */
+  noteSource(roundTripMs: number): void;
+  noteNode(address: string, roundTripMs: number): void;
+  /** To the source; 0 while it was not measured. */
+  readonly sourceMs: number;
+  /** How many keys one SCAN should bring: the next is asked for only then. */
+  pageKeys(): number;
+  /** How many keys may be on their way to one node, from SCAN to delete. */
+  inflightKeys(): number;
+  /** How many values the source may be asked for ahead. */
+  askedKeys(): number;
+  /** How many keys one script deletes at most: the next one is sent only when it has answered. */
+  removedKeys(): number;
+}
+
+export function createDistance(): Distance {
+  // What is measured again while a run is busy is how busy it is, and not how far the way.
+  let sourceMs: number | undefined;
+  let nodeMs = 0;
+  const nodes = new Map<string, number>();
+  const within = (least: number, most: number, ms: number): number =>
+    Math.min(most, Math.round(least + ms * keysPerMs));
+
+  return {
+    noteSource(roundTripMs) {
+      sourceMs = Math.min(roundTripMs, sourceMs ?? Infinity);
+    },
+    noteNode(address, roundTripMs) {
+      nodes.set(address, Math.min(roundTripMs, nodes.get(address) ?? Infinity));
+      nodeMs = Math.max(...nodes.values());
+    },
+    get sourceMs() {
+      return sourceMs ?? 0;
+    },
+    pageKeys: () => within(near.pageKeys, far.pageKeys, sourceMs ?? 0),
+    // Values are read, stored and deleted: a round trip each, and one more for replicas.
+    inflightKeys: () =>
+      within(near.inflightKeys, far.inflightKeys, 2 * (sourceMs ?? 0) + 2 * nodeMs),
+    askedKeys: () => within(near.askedKeys, far.askedKeys, sourceMs ?? 0),
+    removedKeys: () => within(near.removedKeys, far.removedKeys, sourceMs ?? 0),
+  };
+}
+
+/**
+ * How much may be under way at a source at one time, so that its other clients need not wait for
+ * longer than they may.
+ *
+ * A server does one thing after the other: whoever asks while it works off what we asked for in one
+ * go waits until that is done. So it is the amount under way that is steered, and with it the size
+ * of each piece. It doubles until the first wait that is too long, then grows by a little
+ * while waits are short and shrinks to a share when one is long: what TCP does to share a line
+ * (https://www.rfc-editor.org/rfc/rfc5681), with a wait in the place of a lost packet.
+ */
+export interface Allowance {
+  /** What a client of the source may have to wait; undefined: nobody minds, or it is lifted. */
+  readonly limitMs: number | undefined;
+  /** @param leastKeys how many may be under way however long clients wait; 1 if not given. */
+  limit(latencyMs: number | undefined, leastKeys?: number): void;
+  /** While it is lifted, there is no limit. */
+  lift(isLifted: boolean): void;
+  /** How long the probe had to wait, at the worst, in the last moment. */
+  note(longestMs: number): void;
+  /** How many keys may be under way at the source; Infinity without a limit. */
+  readonly keys: number;
+  /** How many of them in one piece. */
+  readonly pieceKeys: number;
+  /** How many to list at one time; Infinity without a limit. */
+  readonly pageKeys: number;
+  /** How many to delete at one time; Infinity without a limit. */
+  readonly removedKeys: number;
+}
+
+const firstKeys = 16;
+const mostKeys = 8192;
+const growthKeys = 16;
+const growthShare = 1 / 16;
+const shrink = 0.6;
+/** Above this share of the limit the amount shrinks, below that one it grows. */
+const tooLong = 0.7;
+const short = 0.5;
+/** Several pieces, so that the source need not wait for the next one to be thought of. */
+const pieces = 4;
+const largestPiece = 512;
+/** Keys that are only listed cost next to nothing, and many may have to be looked through. */
+const smallestPage = 100;
+
+export function createAllowance(): Allowance {
+  let limit: number | undefined;
+  let keys = firstKeys;
+  let least = 1;
+  let isNew = true;
+  let isLifted = false;
+  const holds = (): boolean => limit !== undefined && !isLifted;
+
+  return {
+    get limitMs() {
+      return isLifted ? undefined : limit;
+    },
+    limit(latencyMs, leastKeys = 1) {
+      if (limit === undefined) {
+        keys = firstKeys;
+        isNew = true;
+      }
+      limit = latencyMs;
+      least = leastKeys;
+      keys = Math.max(least, keys);
+    },
+    lift(lifted) {
+      isLifted = lifted;
+    },
+    note(longestMs) {
+      if (limit === undefined || isLifted) return;
+      if (longestMs > limit * tooLong) {
+        keys = Math.max(least, Math.floor(keys * shrink));
+        isNew = false;
+      } else if (longestMs < limit * short) {
+        const grown = Math.max(keys + growthKeys, Math.round(keys * (1 + growthShare)));
+        keys = Math.min(mostKeys, isNew ? keys * 2 : grown);
+      }
+    },
+    get keys() {
+      return holds() ? keys : Infinity;
+    },
+    get pieceKeys() {
+      return holds() ? Math.min(largestPiece, Math.ceil(keys / pieces)) : largestPiece;
+    },
+    get removedKeys() {
+      return holds() ? Math.min(largestPiece, keys) : Infinity;
+    },
+    get pageKeys() {
+      return holds() ? Math.max(smallestPage, keys) : Infinity;
     },
   };
 }

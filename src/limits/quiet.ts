@@ -5,7 +5,7 @@
  * source, and one while somebody is. It allows three times what a client waited there before the start, or 2 ms if that
  * is more: a server far away, or a busy one, is not held to what it never gave.
  */
-import type { Allowance } from './allowance.js';
+import type { Allowance } from './limits.js';
 
 /** In ms; `auto`: as said above; `off`: as long as it takes. */
 export type LatencyBound = number | 'auto' | 'off';

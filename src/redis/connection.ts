@@ -8,13 +8,15 @@
  *
  * Own code, because a general client costs ten times more for each key: see bench/.
  */
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 import { command, MINUS } from './frames.js';
 import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { createOutput, type Output } from './output.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';
-import { openSocket } from './socket.js';
+import { tlsOptions } from './tls.js';
 
 const inputBytes = 256 * 1024;
 
@@ -271,4 +273,17 @@ function wordsOf(error: NodeJS.ErrnoException, { socket }: Endpoint): string {
   const known = socketWords.get(code);
   if (known !== undefined) return known;
   return socket === undefined ? message : message.replace(` ${socket}`, '');
+}
+
+/* Opens the socket of a connection, by whatever way the endpoint names. */
+
+/** @param onread reads what comes into a buffer of the caller's; undefined: it comes as `data`. */
+export function openSocket(
+  { host, port, socket, tls, trust }: Endpoint,
+  onread?: OnReadOpts,
+): Socket {
+  const reading = onread && { onread };
+  const target = { host, port, noDelay: true, ...reading };
+  if (tls) return connectTls({ ...target, ...tlsOptions(host, trust) });
+  return connectTcp(socket === undefined ? target : { path: socket, ...reading });
 }

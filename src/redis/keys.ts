@@ -3,8 +3,7 @@
  * All of a run's keys live in one buffer, so a batch costs two allocations, not one per key.
  */
 import type { Keys } from '../types.js';
-import { bulkHead, CR } from './frames.js';
-import { copyShort, shortBytes, slackBytes, viewFrom } from './short-copy.js';
+import { bulkHead, CR, copyShort, shortBytes, slackBytes, viewFrom } from './frames.js';
 
 export interface KeysBuilder {
   readonly count: number;

@@ -5,7 +5,9 @@
  * arguments a command takes follows only from its version.
  */
 import type { Product } from '../types.js';
-import type { Control, ControlReply } from './control.js';
+import { type Control, type ControlReply, openControl } from './control.js';
+import { ConnectionError } from '../errors.js';
+import { addressOf, type Endpoint } from './endpoint.js';
 
 /** Commands that not every server has, or that people rename; each with its first version. */
 const commands = {
@@ -165,4 +167,61 @@ async function readClockSkew(control: Control): Promise<number> {
 /** For questions whose refusal is an answer too. */
 function orUndefined(reply: Promise<ControlReply>): Promise<ControlReply | undefined> {
   return reply.catch(() => undefined);
+}
+
+/* How many keys the databases of a server hold, as INFO keyspace tells: those that hold none are not in it. */
+
+type Keyspace = Awaited<ReturnType<Control['info']>>;
+
+/** Keys of one database. */
+export function keysOfDatabase(keyspace: Keyspace, db: number): number {
+  return Number(/keys=(\d+)/.exec(keyspace.get(`db${String(db)}`) ?? '')?.[1] ?? 0);
+}
+
+/** How many of them have a TTL; undefined: it does not tell. */
+export function expiringOfDatabase(keyspace: Keyspace, db: number): number | undefined {
+  const database = keyspace.get(`db${String(db)}`);
+  if (database === undefined) return 0;
+  const [, expiring] = /expires=(\d+)/.exec(database) ?? [];
+  return expiring === undefined ? undefined : Number(expiring);
+}
+
+/** The databases that hold keys, in ascending order. */
+export function databasesIn(keyspace: Keyspace): readonly number[] {
+  const numbers = [...keyspace.keys()].flatMap((name) => {
+    const [, digits] = /^db(\d+)$/.exec(name) ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+  });
+  return numbers.sort((one, other) => one - other);
+}
+
+/** Keys of all databases. */
+export function keysOfAll(keyspace: Keyspace): number {
+  return databasesIn(keyspace).reduce((sum, db) => sum + keysOfDatabase(keyspace, db), 0);
+}
+
+/* Which server writes for a replica. */
+
+/** A chain of replicas that is longer than that goes round in a circle. */
+const longestChain = 8;
+
+/**
+ * The master that this server gets its data from, or the server itself. The same user logs in to both.
+ * @throws ConnectionError when one of them can't be reached.
+ */
+export async function masterOf(endpoint: Endpoint, timeoutMs: number): Promise<Endpoint> {
+  let asked = endpoint;
+  for (let length = 0; length < longestChain; length++) {
+    const control = await openControl(asked, { side: 'from', timeoutMs });
+    let info: ReadonlyMap<string, string>;
+    try {
+      info = await control.info('replication');
+    } finally {
+      control.close();
+    }
+    const host = info.get('master_host');
+    if (info.get('role') !== 'slave' || host === undefined) return asked;
+    asked = { ...asked, host, port: Number(info.get('master_port')) };
+  }
+  throw new ConnectionError(`${addressOf(endpoint)} is a replica of itself.`);
 }

@@ -6,12 +6,11 @@
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from './connection.js';
-import { keyCommandHead } from './frames.js';
+import { keyCommandHead, command } from './frames.js';
 import { keyAt } from './keys.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
-import { askNumbers } from './ask.js';
-import { askGiants } from './key-sizes.js';
+import { askNumbers, ask } from './ask.js';
 
 export interface Sizes {
   /** Large values may travel in one piece as well: slices are for the sake of the source's clients. */
@@ -100,12 +99,12 @@ async function askLengths(source: Connection, keys: Keys): Promise<Float64Array>
   const sizes = await askNumbers(source, lengthHead, keys);
   const places = [...sizes.keys()].filter((place) => !((sizes[place] as number) > 0));
   const names = places.map((place) => keyAt(keys, place));
-  const types = await Promise.all(names.map((key) => ask(source, 'TYPE', key)));
+  const types = await Promise.all(names.map((key) => askOfKey(source, 'TYPE', key)));
   await Promise.all(
     names.map(async (key, at) => {
       const type = textOf(types[at]);
       const word = lengthWords[type];
-      const elements = word === undefined ? 0 : Number(await ask(source, word, key));
+      const elements = word === undefined ? 0 : Number(await askOfKey(source, word, key));
       const isThere = type !== 'none' && type !== '';
       sizes[places[at] as number] = isThere ? Math.max(1, elements * elementBytes) : 0;
     }),
@@ -113,7 +112,7 @@ async function askLengths(source: Connection, keys: Keys): Promise<Float64Array>
   return sizes;
 }
 
-async function ask(source: Connection, word: string, key: Buffer): Promise<Reply> {
+async function askOfKey(source: Connection, word: string, key: Buffer): Promise<Reply> {
   const reply = await source.call(word, key);
   if (!(reply instanceof ErrorReply)) return reply;
   // It has another type by now; or it may not be asked, and then slices are never wrong.
@@ -126,4 +125,65 @@ function placesAbove(sizes: Float64Array, limit: number): readonly number[] {
     if ((sizes[place] as number) > limit) places.push(place);
   }
   return places;
+}
+
+/*
+ * Whether a database has values that would make its clients wait, by the histograms of INFO keysizes (Redis 8): so
+ * many values have from 2^n to 2^(n+1) - 1 elements, or bytes where they are strings. They cost one question for
+ * hundreds of keys, so values travel in slices by themselves where a server has them (`--split-above`).
+ *
+ * Writing and reading a payload takes about a microsecond an element, and three on a busy machine; an answer of some
+ * MB takes a few milliseconds. So below these sizes a pause is shorter than 50 ms.
+ */
+
+/** From so many elements on a value is a giant. */
+const giantElements = 16 * 1024;
+/** From so many bytes on a string is. */
+const giantStringBytes = 16 * 1024 * 1024;
+/** What values are split above, where there are giants: elements of giants have 64 bytes each, or more. */
+export const giantBytes = 1024 * 1024;
+
+/** How many giants there are. */
+export interface Giants {
+  readonly strings: number;
+  readonly others: number;
+}
+
+const question = command('INFO', 'keysizes');
+
+/**
+ * @param keySizes what INFO keysizes answers.
+ * @returns undefined: the server does not tell.
+ */
+export function giantsIn(keySizes: string, db: number): Giants | undefined {
+  if (!/^# Keysizes/m.test(keySizes)) return undefined;
+  let strings = 0;
+  let others = 0;
+  const line = new RegExp(`^db${String(db)}_distrib_(\\w+?)_(?:sizes|items):(.*)$`, 'gm');
+  for (const [, type, bins = ''] of keySizes.matchAll(line)) {
+    const isString = type === 'strings';
+    const count = countFrom(bins, isString ? giantStringBytes : giantElements);
+    if (isString) strings += count;
+    else others += count;
+  }
+  return { strings, others };
+}
+
+/** What a database has now; none where the source does not tell any more. */
+function askGiants(source: Connection, db: number): Promise<Giants> {
+  return ask(source, [question], (reply) => {
+    const text = Buffer.isBuffer(reply) ? textOf(reply) : '';
+    return giantsIn(text, db) ?? { strings: 0, others: 0 };
+  });
+}
+
+const units: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** @param bins `1=20,2=7,16K=1`: the least size of each bin, and how many values are in it. */
+function countFrom(bins: string, least: number): number {
+  let count = 0;
+  for (const [, size, unit = '', values] of bins.matchAll(/(\d+)([KMGT]?)=(\d+)/g)) {
+    if (Number(size) * (units[unit] ?? 1) >= least) count += Number(values);
+  }
+  return count;
 }

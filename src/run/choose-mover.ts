@@ -7,11 +7,11 @@ import type {
   SafetyOptions,
   SelectionOptions,
   TransferOptions,
-} from '../options.js';
+} from '../options/options.js';
 import { mayEvict } from '../redis/memory.js';
 import { nameOf } from '../redis/server.js';
-import type { SourcePlan } from '../preflight/preflight.js';
-import type { WaitOptions } from '../preflight/options-checks.js';
+import type { SourcePlan } from '../plan/preflight.js';
+import type { WaitOptions } from '../plan/options-checks.js';
 import { waitsForReplicas } from './replicas.js';
 
 /** What decides which mover a run takes. */

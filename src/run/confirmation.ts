@@ -4,8 +4,8 @@
  */
 import { createFirstPass } from '../compare/many.js';
 import type { Confirmation, Difference } from '../movers/relay/verify-before-delete.js';
-import type { PatienceOptions } from '../options.js';
-import type { SourcePlan } from '../preflight/preflight.js';
+import type { PatienceOptions } from '../options/options.js';
+import type { SourcePlan } from '../plan/preflight.js';
 import { deadlineToleranceMs } from '../redis/deadline.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { createServer, openCluster } from '../verify/servers.js';

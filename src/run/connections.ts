@@ -7,7 +7,7 @@ import { measureRoundTrip, readDataset } from '../redis/ask.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Logger, Node } from '../types.js';
 import type { ServerStates } from '../engine/server-states.js';
-import type { Distance } from '../limits/distance.js';
+import type { Distance } from '../limits/limits.js';
 
 /**
  * Logs when a server is lost and when it is there again: once each, however many connections to it

@@ -14,8 +14,7 @@
  */
 import { PreflightError } from '../errors.js';
 import { formatCount } from '../format.js';
-import type { Decision } from '../journal/journal.js';
-import type { JournalState } from '../journal/state.js';
+import type { Decision, JournalState } from '../journal/journal.js';
 
 export interface Situation {
   /** `--replace` or `--no-replace`, if either was said. */

@@ -1,5 +1,5 @@
 /** The report of a run, made from how its sources ended. */
-import type { JobOptions, SelectionOptions } from '../options.js';
+import type { JobOptions, SelectionOptions } from '../options/options.js';
 import {
   buildReport,
   type Found,
@@ -9,14 +9,14 @@ import {
   statusOf,
 } from '../report.js';
 import { version } from '../installed.js';
-import { nameTypes } from '../preflight/payloads.js';
+import { nameTypes } from '../plan/payloads.js';
 import type { JobFiles } from './job-files.js';
 import { accountFor, nextCommand } from './proof.js';
 import type { SourceEnd } from './source-run.js';
 import type { SourceRuns } from './source-runs.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer, type SourceFacts } from '../preflight/source-facts.js';
-import { jobModeOf } from '../preflight/options-checks.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer, type SourceFacts } from '../plan/source-facts.js';
+import { jobModeOf } from '../plan/options-checks.js';
 
 /** The report has room for so many failures. */
 const keptFailures = 100;

@@ -1,16 +1,15 @@
 /** Puts the following of a run's sources together: servers and their databases, the nodes, the cutover. */
 import { Gate } from '../async.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
-import { FollowedDatabase } from '../follow/followed-database.js';
+import { FollowedDatabase, OwnKeys } from '../follow/followed-database.js';
 import { FollowedServer, type ServerToFollow } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
-import { OwnKeys } from '../follow/key-owners.js';
 import { NodeWatch } from '../follow/node-watch.js';
 import { SourceSlots } from '../follow/source-slots.js';
 import { strays } from '../follow/strays.js';
 import type { Limits } from '../limits/limits.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
-import type { FollowOptions, PatienceOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 import { openControl } from '../redis/control.js';

@@ -7,10 +7,10 @@
  */
 import { messageOf, PreflightError } from '../errors.js';
 import { type Control, type ControlReply, openControl } from '../redis/control.js';
-import type { JobOptions, PatienceOptions } from '../options.js';
+import type { JobOptions, PatienceOptions } from '../options/options.js';
 import { addressOf } from '../redis/endpoint.js';
-import type { Facts, TargetFacts } from '../preflight/preflight.js';
-import { isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
+import type { Facts, TargetFacts } from '../plan/preflight.js';
+import { isServer, type ServerSourceFacts } from '../plan/source-facts.js';
 
 /** What came of `--functions`, for the report. */
 export interface Functions {

@@ -4,8 +4,8 @@
  * which keys alone are to be done.
  */
 import { stat } from 'node:fs/promises';
-import { type ImportError, messageOf, UsageError } from '../errors.js';
-import { failedKeys, type KeyOrigin } from '../failed-keys.js';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { type ImportError, messageOf, UsageError, errorOf } from '../errors.js';
 import { fileStore } from '../journal/file-store.js';
 import { openJournal } from '../journal/journal.js';
 import type { JournalStore } from '../journal/journal-store.js';
@@ -15,16 +15,16 @@ import type {
   EndpointOptions,
   JobOptions,
   SelectionOptions,
-} from '../options.js';
-import type { Report } from '../report.js';
+} from '../options/options.js';
+import { type Report, reportedFailure } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
-import type { Logger } from '../types.js';
+import type { Logger, KeyFailure } from '../types.js';
 import { decide } from './decide.js';
 import type { JobSoFar, SourceRuns } from './source-runs.js';
-import { readDatabases } from '../preflight/origins.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer } from '../preflight/source-facts.js';
-import { jobModeOf } from '../preflight/options-checks.js';
+import { readDatabases } from '../plan/origins.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer } from '../plan/source-facts.js';
+import { jobModeOf } from '../plan/options-checks.js';
 
 export interface JobFiles {
   /** What the import of each source goes by. */
@@ -192,4 +192,84 @@ async function checkDistinct(failedPath: string, onlyPath: string): Promise<void
   );
   if (!one || !other || one.dev !== other.dev || one.ino !== other.ino) return;
   throw new UsageError('--failed-keys and --only-keys are the same file: give two.');
+}
+
+/*
+ * Writes every key that did not move to a file, one JSON object a line, as they fail: what the
+ * report has room for is only the first hundred. `--only-keys` takes such a file.
+ *
+ * What fails at the same moment is written together, at once and synchronously: so nothing waits in
+ * memory, however much fails, and what a killed run knew is in the file.
+ */
+
+const limitLength = 64 * 1024;
+
+/** Which source a key is of. */
+interface KeyOrigin {
+  readonly db: number;
+  /** `host:port/db`; only where a run has several sources. */
+  readonly from?: string;
+}
+
+export interface FailedKeys {
+  /** Empties the file: the run begins, and what an earlier one wrote there is not its own. */
+  begin(): void;
+  add(failure: KeyFailure, origin: KeyOrigin): void;
+  /** @returns why the file is not whole, if something went wrong. */
+  close(): Error | undefined;
+}
+
+/**
+ * Creates the file now, so that a path that can't be written is refused before the start.
+ * @throws UsageError
+ */
+export function failedKeys(path: string): FailedKeys {
+  let file: number;
+  try {
+    file = openSync(path, 'a');
+  } catch (error) {
+    const words = messageOf(error);
+    throw new UsageError(`--failed-keys can't be written (${words}): choose another file.`, {
+      cause: error,
+    });
+  }
+  let text = '';
+  let isDue = false;
+  let failed: Error | undefined;
+
+  function write(): void {
+    isDue = false;
+    const bytes = Buffer.from(text);
+    text = '';
+    try {
+      for (let at = 0; at < bytes.length && !failed;) at += writeSync(file, bytes, at);
+    } catch (error) {
+      failed = errorOf(error);
+    }
+  }
+
+  return {
+    begin() {
+      // A pipe can't be emptied, and need not be.
+      try {
+        ftruncateSync(file);
+      } catch {
+        return;
+      }
+    },
+    add(failure, origin) {
+      const { key, keyEncoding, ...why } = reportedFailure(failure);
+      text += `${JSON.stringify({ key, keyEncoding, ...origin, ...why })}\n`;
+      if (text.length >= limitLength) write();
+      else if (!isDue) {
+        isDue = true;
+        queueMicrotask(write);
+      }
+    },
+    close() {
+      write();
+      closeSync(file);
+      return failed;
+    },
+  };
 }

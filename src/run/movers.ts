@@ -6,36 +6,38 @@ import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
 import { Elements } from '../movers/elements/elements.js';
 import { migrate } from '../movers/migrate/migrate.js';
-import { durability } from '../movers/relay/durability.js';
+import { durability } from '../movers/relay/acks.js';
 import { Expiry, readClock } from '../movers/relay/deadlines.js';
 import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
 import { plainRemoval, type Removal } from '../movers/relay/removal.js';
-import { ValueShapes } from '../movers/relay/store.js';
+import { ValueShapes, AskWindow } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
-import { AskWindow } from '../movers/relay/ask-window.js';
-import { storeCommands, type StoreCommands } from '../movers/relay/store-commands.js';
+import { storeCommands, type StoreCommands } from '../movers/relay/splice.js';
 import type {
   JobOptions,
   LimitOptions,
   PatienceOptions,
   SafetyOptions,
   TransferOptions,
-} from '../options.js';
+  ImportOptions,
+} from '../options/options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
 import type { Keys, Mover, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
 import { confirmation } from './confirmation.js';
-import type { Distance } from '../limits/distance.js';
-import type { Limits } from '../limits/limits.js';
+import type { Distance, Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
-import { elementAbilities, sizesOf } from './in-slices.js';
-import { type MasterFacts, usualLargestBytes } from '../preflight/master-facts.js';
-import type { SourcePlan } from '../preflight/preflight.js';
+import { type MasterFacts, usualLargestBytes } from '../plan/master-facts.js';
+import type { SourcePlan } from '../plan/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
-import { jobModeOf } from '../preflight/options-checks.js';
+import { jobModeOf } from '../plan/options-checks.js';
+import type { Abilities } from '../movers/elements/passage.js';
+import { giantBytes, createSizes, type Sizes } from '../redis/sizes.js';
+import { oldestPayloadVersion, payloadVersionFor } from '../plan/payloads.js';
+import type { ServerSourceFacts } from '../plan/source-facts.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
@@ -269,5 +271,68 @@ export function wordsByNode(
       known.set(id, words);
     }
     return words;
+  };
+}
+
+/* What movers/elements has to know: which values are for it, and what the servers can do. */
+
+/** Above, a value is moved by itself where all go element by element and nothing else was said. */
+const aloneAboveBytes = 64 * 1024 * 1024;
+
+/** What DUMP packs in half a millisecond, in bytes of memory. Strings are not packed. */
+const gentleBytesPerMs = 100_000;
+
+/**
+ * Sizes are asked for only when --split-above was said, or while clients of the source may not have to wait
+ * (limits/quiet.ts), because no piece of work is longer than one large value: MEMORY USAGE costs the source some 1.3 µs
+ * a key where the whole of DUMP, PTTL and UNLINK costs 8. Where all values go element by element,
+ * that is nothing beside the rest. A source that tells by itself whether there are giants (redis/sizes.ts) is
+ * asked about keys only while there are.
+ *
+ * @param latencyMs what clients of the source may have to wait now; undefined: nobody minds.
+ */
+function sizesOf(
+  { has, giants, db, maySlice }: ServerSourceFacts,
+  { splitAboveBytes }: Pick<ImportOptions, 'splitAboveBytes'>,
+  allByElements: boolean,
+  latencyMs: () => number | undefined,
+): Sizes {
+  const memoryUsage = has.memory;
+  const gentleBytes = (): number | undefined => {
+    const limitMs = memoryUsage && maySlice ? latencyMs() : undefined;
+    return limitMs === undefined ? undefined : limitMs * gentleBytesPerMs;
+  };
+  if (splitAboveBytes !== undefined) {
+    return createSizes({ limitBytes: () => splitAboveBytes, ofStrings: true, memoryUsage });
+  }
+  if (!allByElements && giants) {
+    return createSizes({
+      isOptional: true,
+      limitBytes: () => Math.min(gentleBytes() ?? Infinity, giantBytes),
+      ofStrings: giants.strings > 0,
+      memoryUsage,
+      giantsOf: () => (gentleBytes() === undefined ? db : undefined),
+    });
+  }
+  const usualBytes = allByElements && memoryUsage ? aloneAboveBytes : undefined;
+  return createSizes({
+    isOptional: !allByElements,
+    limitBytes: () => gentleBytes() ?? usualBytes,
+    ofStrings: false,
+    memoryUsage,
+  });
+}
+
+function elementAbilities(source: ServerSourceFacts, node: MasterFacts | undefined): Abilities {
+  return {
+    readsFieldDeadlines: source.has.hpexpiretime,
+    takesFieldDeadlines: node?.has.hpexpiretime ?? false,
+    takesStreamCounts: node?.has.streamCounts ?? false,
+    createsConsumers: node?.has.createConsumer ?? false,
+    unlinks: node?.has.unlink ?? false,
+    payloadVersion: payloadVersionFor(node?.rdbVersion ?? oldestPayloadVersion),
+    largestBytes: node?.largestBytes ?? usualLargestBytes,
+    nodeSkewMs: node?.clockSkewMs ?? 0,
+    sourceSkewMs: source.clockSkewMs,
   };
 }

@@ -3,9 +3,9 @@
  * the job account for all together, and the command by which anybody can see for themselves.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { JobOptions, SelectionOptions } from '../options.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer } from '../preflight/source-facts.js';
+import type { JobOptions, SelectionOptions } from '../options/options.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer } from '../plan/source-facts.js';
 import { openControl } from '../redis/control.js';
 import type { Accounted, Held, Report } from '../report.js';
 import type { TallySnapshot } from '../types.js';

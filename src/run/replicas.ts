@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '../redis/connection.js';
 import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
-import type { MasterFacts } from '../preflight/master-facts.js';
-import type { SourcePlan } from '../preflight/preflight.js';
+import type { MasterFacts } from '../plan/master-facts.js';
+import type { SourcePlan } from '../plan/preflight.js';
 import {
   isLastCopy,
   replicasToWaitFor,
   type WaitOptions,
   waitsForDisks,
-} from '../preflight/options-checks.js';
+} from '../plan/options-checks.js';
 
 /** Whether any node's replicas, or a disk, are to be waited for. */
 export function waitsForReplicas(plan: Pick<SourcePlan, 'target'>, options: WaitOptions): boolean {

@@ -3,7 +3,7 @@
  * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
  * was found out before.
  */
-import type { Allowance } from '../limits/allowance.js';
+import { type Allowance, createDistance, createLimits } from '../limits/limits.js';
 import { runPipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import type { ServerStates } from '../engine/server-states.js';
@@ -14,7 +14,7 @@ import type { MoverInUse } from '../watch/sampler.js';
 import { createSideChannel } from '../movers/side-channel.js';
 import { type Census, counting } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
-import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options.js';
+import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options/options.js';
 import { addressOf } from '../redis/endpoint.js';
 import { createLink, type Link } from '../redis/link.js';
 import { createSourceHealth, type SourceHealth } from '../redis/source-health.js';
@@ -25,14 +25,12 @@ import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { type ChoiceOptions, chooseMover } from './choose-mover.js';
 import { connectionLog, nodeConnections } from './connections.js';
-import { createDistance } from '../limits/distance.js';
-import { createLimits } from '../limits/limits.js';
 import type { EvictionWatch } from './eviction.js';
 import type { Following } from './following.js';
 import { jobPolicy, moverOf } from './movers.js';
-import { filledPrefix } from '../preflight/options-checks.js';
-import type { SourcePlan } from '../preflight/preflight.js';
-import { serverIdOf, trialOf } from '../preflight/source-facts.js';
+import { filledPrefix } from '../plan/options-checks.js';
+import type { SourcePlan } from '../plan/preflight.js';
+import { serverIdOf, trialOf } from '../plan/source-facts.js';
 import { trialNameLike } from '../sources/trial-names.js';
 import type { SourceRun } from './source-run.js';
 

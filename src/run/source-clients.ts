@@ -2,12 +2,12 @@
  * The other clients of one source: whether they are at work there, and what they wait for while the run does
  * nothing. By that they are spared (limits/quiet.ts).
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { RefusedError } from '../errors.js';
 import type { Quiet } from '../limits/quiet.js';
 import { parseInfo } from '../redis/control.js';
 import { countOthersAtWork } from '../redis/other-clients.js';
 import type { ReopenedControl } from '../redis/reopened-control.js';
-import { usualWait } from '../redis/usual-wait.js';
 
 /** Who is at work asks for something in that time, in ms; so few commands are those of Sentinels and replicas. */
 const watchedMs = 50;
@@ -81,4 +81,29 @@ export class SourceClients {
     this.#asked++;
     return this.control.call(...words);
   }
+}
+
+/* What a client of a server waits for an answer, as long as we ask for nothing else. */
+
+const leastTries = 3;
+const askEveryMs = 5;
+const usualShare = 0.75;
+
+/**
+ * @param ping asks for the least that there is.
+ * @param forMs how long others are watched at work, who make us wait; 0: the way is all that counts.
+ * @returns in ms: what most answers came within.
+ */
+async function usualWait(ping: () => Promise<unknown>, forMs: number): Promise<number> {
+  const waitsMs: number[] = [];
+  const endMs = performance.now() + forMs;
+  while (waitsMs.length < leastTries || performance.now() < endMs) {
+    const sentMs = performance.now();
+    await ping();
+    waitsMs.push(performance.now() - sentMs);
+    if (forMs > 0) await delay(askEveryMs);
+  }
+  waitsMs.sort((one, other) => one - other);
+  const place = forMs > 0 ? Math.floor(waitsMs.length * usualShare) : 0;
+  return waitsMs[place] ?? 0;
 }

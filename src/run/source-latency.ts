@@ -1,15 +1,15 @@
 /**
  * How long the source's clients wait: a few PINGs a second while nobody minds, and many while a limit
- * is in force, which the amount under way then follows (limits/allowance.ts). Whether one is may depend on whether
+ * is in force, which the amount under way then follows (limits/limits.ts). Whether one is may depend on whether
  * others are at work there (limits/quiet.ts), which is looked at once a second.
  */
 import { unlessAborted } from '../async.js';
-import type { Allowance } from '../limits/allowance.js';
+import type { Allowance } from '../limits/limits.js';
 import { createQuiet, type LatencyBound, leastMs } from '../limits/quiet.js';
-import type { LimitOptions, PatienceOptions } from '../options.js';
+import type { LimitOptions, PatienceOptions } from '../options/options.js';
 import { reopenedControl } from '../redis/reopened-control.js';
 import { type Probe, startProbe } from '../watch/probe.js';
-import type { ServerSourceFacts } from '../preflight/source-facts.js';
+import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { SourceClients } from './source-clients.js';
 
 /** Often enough for a run to follow; and for people, who are told the longest wait of a second. */

@@ -2,7 +2,7 @@
 import type { Tally } from '../types.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { Census } from '../movers/counting.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import type { SourceFacts } from '../plan/source-facts.js';
 import type { Settled } from './checkpoints.js';
 
 /** The import of one source, as others see it. */

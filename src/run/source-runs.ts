@@ -10,15 +10,15 @@
  * own keys are, the runs take turns, and share what they have listed.
  */
 import pLimit from 'p-limit';
-import { createAllowance } from '../limits/allowance.js';
+import { createAllowance } from '../limits/limits.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { createServerStates } from '../engine/server-states.js';
 import { joinTallies } from '../engine/tally.js';
 import { createThrottle, type ThrottleLimits } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import type { AccessOptions } from '../access.js';
-import type { LimitOptions, SelectionOptions } from '../options.js';
+import type { AccessOptions } from '../options/access.js';
+import type { LimitOptions, SelectionOptions } from '../options/options.js';
 import { parseNat } from '../redis/nat.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
@@ -29,8 +29,8 @@ import type { JobDecision } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
-import type { Facts } from '../preflight/preflight.js';
-import { byServer, isServer, serverIdOf, type SourceFacts } from '../preflight/source-facts.js';
+import type { Facts } from '../plan/preflight.js';
+import { byServer, isServer, serverIdOf, type SourceFacts } from '../plan/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
 import type { SteeredThrottle } from './steer.js';

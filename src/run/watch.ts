@@ -15,17 +15,16 @@ import { watchNodeLoads } from '../watch/node-load.js';
 import { logRun } from '../watch/run-log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
-import type { JobOptions, PatienceOptions, WatchingOptions } from '../options.js';
+import type { JobOptions, PatienceOptions, WatchingOptions } from '../options/options.js';
 import type { Extremes, Report } from '../report.js';
-import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
-import { findRuns } from '../watch/run-sockets.js';
+import { type ControlSocket, listenForOrders, findRuns } from '../watch/run-sockets.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
 import { createSteering, type Steering } from './steer.js';
 import { announce, announceNow, type Reporter } from './reporter.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer } from '../preflight/source-facts.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer } from '../plan/source-facts.js';
 
 const lookEveryMs = 1000;
 

@@ -4,7 +4,7 @@
  * at the source and is counted nowhere.
  */
 import { SourceError } from '../errors.js';
-import type { SelectionOptions } from '../options.js';
+import type { SelectionOptions } from '../options/options.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';

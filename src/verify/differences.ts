@@ -1,7 +1,7 @@
 /** What verifying can find of a key: how it is shown, counted, and written to a file. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { messageOf, UsageError } from '../errors.js';
-import { quoteKey } from '../quote.js';
+import { quoteKey } from '../format.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 
 export type DifferenceKind =

@@ -3,7 +3,7 @@
  * its JSON, because a few lines in a run are not worth another library.
  */
 import { type Logger as PinoLogger, pino } from 'pino';
-import { harmless } from '../quote.js';
+import { harmless } from '../format.js';
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

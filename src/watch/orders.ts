@@ -11,7 +11,7 @@ import {
   type Row,
   type Rows,
   type Values,
-} from '../rows.js';
+} from '../options/rows.js';
 
 const mostKeys = { min: 1, max: 1_000_000_000 };
 const mostBytes = { min: 1, max: Number.MAX_SAFE_INTEGER };

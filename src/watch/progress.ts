@@ -4,8 +4,7 @@
  */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import { followWords } from '../format.js';
-import { harmless } from '../quote.js';
+import { followWords, harmless } from '../format.js';
 import type { Standing } from './live.js';
 import { type Screen, showRegularly } from './screen.js';
 import { numbers, viewLines, type ViewOptions } from './view.js';

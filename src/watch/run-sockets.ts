@@ -3,12 +3,12 @@
  * into, named after the run: speaks to them, and clears away what those that were killed left.
  */
 import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImportError, messageOf, UsageError } from '../errors.js';
 import { cleanName, stateFolder } from '../journal/state-folder.js';
-import type { Answer, Orders, State } from './orders.js';
+import { type Answer, type Orders, type State, readOrders } from './orders.js';
 
 const timeoutMs = 5000;
 /** A cutover waits for what has to be copied first, and for the command that switches the clients. */
@@ -57,7 +57,7 @@ export async function findRuns(
 }
 
 /** Removes the sockets at which no run listens any more. */
-export async function sweep(): Promise<void> {
+async function sweep(): Promise<void> {
   for (const { path } of await findSockets()) {
     await exchange(path, '{}\n', timeoutMs).catch(async (error: unknown) => {
       if (isDeserted(error)) await removeSocket(path);
@@ -117,7 +117,7 @@ function folders(env: NodeJS.ProcessEnv = process.env): readonly string[] {
  * A path for this process's socket, in a folder that exists and belongs to this user alone.
  * @throws Error when there is no such folder.
  */
-export async function newSocketPath(from: string, to: string): Promise<string> {
+async function newSocketPath(from: string, to: string): Promise<string> {
   let trouble: unknown;
   for (const folder of folders()) {
     const end = `.${String(process.pid)}.sock`;
@@ -159,4 +159,74 @@ async function findSockets(): Promise<readonly SocketPlace[]> {
 
 async function removeSocket(path: string): Promise<void> {
   await unlink(path).catch(() => undefined);
+}
+
+/*
+ * Where a run takes orders: a socket that only its user may open. One line in, one line out, each a
+ * JSON object; what the orders are stands in orders.ts.
+ */
+
+/** A client that connects and sends nothing is disconnected. */
+const patienceMs = 5000;
+const longestLine = 16 * 1024;
+const maxConnections = 16;
+
+export interface ControlSocket {
+  readonly path: string;
+  close(): void;
+}
+
+/**
+ * @param obey carries orders out, for as long as that takes, and returns how the run stands then.
+ * @throws Error when there is no place for a socket.
+ */
+export async function listenForOrders(
+  run: { readonly from: string; readonly to: string },
+  obey: (orders: Orders) => Promise<State>,
+): Promise<ControlSocket> {
+  await sweep();
+  const path = await newSocketPath(run.from, run.to);
+  const server = createServer((socket) => {
+    hear(socket, obey);
+  });
+  server.maxConnections = maxConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  // Until now its folder kept others out.
+  await chmod(path, 0o600);
+  server.unref();
+  return {
+    path,
+    close: () => void server.close(),
+  };
+}
+
+function hear(socket: Socket, obey: (orders: Orders) => Promise<State>): void {
+  let text = '';
+  socket.setEncoding('utf8').setTimeout(patienceMs, () => socket.destroy());
+  // A client that hangs up early needs no reply.
+  socket.on('error', () => undefined);
+  socket.unref();
+  socket.on('data', (piece: string) => {
+    text += piece;
+    const end = text.indexOf('\n');
+    if (end !== -1) {
+      // A cutover takes as long as it takes.
+      socket.setTimeout(0);
+      void answerTo(text.slice(0, end), obey).then((answer) => {
+        socket.end(`${JSON.stringify(answer)}\n`);
+      });
+    } else if (text.length > longestLine) socket.destroy();
+  });
+}
+
+async function answerTo(line: string, obey: (orders: Orders) => Promise<State>): Promise<Answer> {
+  try {
+    return { state: await obey(readOrders(line)) };
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    return { refused: error.message };
+  }
 }

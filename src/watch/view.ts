@@ -3,12 +3,17 @@
  * server does, and what went wrong. A function of a snapshot and a size, and of nothing else.
  */
 import type { Colors, Formatter } from 'picocolors/types.js';
-import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
-import { harmless, quoteKey } from '../quote.js';
+import {
+  followWords,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  harmless,
+  quoteKey,
+} from '../format.js';
 import type { ReportedCause } from '../report.js';
 import type { Standing } from './live.js';
-import { fit, flow, type Piece } from './fitting.js';
-import { type Column, tableLines } from './table.js';
+import { fit, flow, type Piece, type Column, tableLines } from './table.js';
 import {
   countWords,
   healthWords,

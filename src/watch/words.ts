@@ -2,8 +2,7 @@
  * How a run stands, in words: the same on the terminal, on the page and by `ctl`. Functions of the snapshot
  * that all of them read.
  */
-import { formatBytes, formatCount, formatDuration, hasEnd } from '../format.js';
-import { harmless } from '../quote.js';
+import { formatBytes, formatCount, formatDuration, hasEnd, harmless } from '../format.js';
 import type { ServerHealth } from '../types.js';
 import type { LimitsInForce, Standing } from './live.js';
 

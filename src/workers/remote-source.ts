@@ -1,7 +1,7 @@
 /** The import of a source in another process, as those see it here who watch it. */
 import { nothingCounted } from '../engine/tally.js';
 import type { Census } from '../movers/counting.js';
-import type { SourceFacts } from '../preflight/source-facts.js';
+import type { SourceFacts } from '../plan/source-facts.js';
 import type { Settled } from '../run/checkpoints.js';
 import type { SourceView } from '../run/source-run.js';
 import type { BatchEvent, KeyFailure, ScanPosition, Tally, TallySnapshot } from '../types.js';

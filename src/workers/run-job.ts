@@ -1,9 +1,9 @@
 /** Runs a job in this process, and says how it goes. */
 import { ImportError, StoppedError } from '../errors.js';
-import { withAccess } from '../preflight/endpoints.js';
-import type { Origin } from '../preflight/origins.js';
+import { withAccess } from '../plan/endpoints.js';
+import type { Origin } from '../plan/origins.js';
 import type { Identity } from '../redis/identity.js';
-import { type Facts, preflight } from '../preflight/preflight.js';
+import { type Facts, preflight } from '../plan/preflight.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
 import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';

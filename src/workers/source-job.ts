@@ -6,11 +6,11 @@
  * over its own channel, one of another machine reads them from its environment and its files.
  */
 import { createHash } from 'node:crypto';
-import type { AccessOptions } from '../access.js';
-import type { ImportOptions } from '../options.js';
-import type { Origin } from '../preflight/origins.js';
-import type { Facts } from '../preflight/preflight.js';
-import { byServer, isServer, type ServerSourceFacts } from '../preflight/source-facts.js';
+import type { AccessOptions } from '../options/access.js';
+import type { ImportOptions } from '../options/options.js';
+import type { Origin } from '../plan/origins.js';
+import type { Facts } from '../plan/preflight.js';
+import { byServer, isServer, type ServerSourceFacts } from '../plan/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import { ownName } from '../redis/identity.js';
 import type { JobSoFar } from '../run/source-runs.js';

@@ -10,9 +10,9 @@ import pLimit from 'p-limit';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
 import { leastMs } from '../limits/quiet.js';
-import type { ImportOptions } from '../options.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer } from '../preflight/source-facts.js';
+import type { ImportOptions } from '../options/options.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer } from '../plan/source-facts.js';
 import type { SourceLatency } from '../run/source-latency.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
 import {
@@ -26,7 +26,6 @@ import type { SteeredThrottle } from '../run/steer.js';
 import type { Logger } from '../types.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
 import type { JobRunner, RunningJob } from './job-runner.js';
-import { shareOut } from './rate-shares.js';
 import { RemoteSource } from './remote-source.js';
 import { jobsOf, type SourceJob } from './source-job.js';
 
@@ -313,4 +312,37 @@ function checkSpread(
       `${flag}: with --replace the sources take turns, because keys of one may be called as keys of another are; leave ${flag} out, or pass --no-replace.`,
     );
   }
+}
+
+/* How the limits of a run are shared among those who import its sources. */
+
+/** Who uses less than so much of its share could not use more. */
+const usedUp = 0.9;
+/** What such a one is left to grow by. */
+const headroom = 1.25;
+/** And at least so much of an equal share, so that it can be seen to want more. */
+const leastShare = 0.25;
+
+/**
+ * @param limit of all together; undefined: there is none.
+ * @param rates what each one moved a second in the last moment.
+ * @returns the share of each, which add up to the limit; null: no limit.
+ */
+export function shareOut(
+  limit: number | undefined,
+  rates: readonly number[],
+): readonly (number | null)[] {
+  if (limit === undefined) return rates.map(() => null);
+  const equal = limit / rates.length;
+  const wanted = rates.map((rate) =>
+    rate < equal * usedUp
+      ? Math.min(equal, Math.max(rate * headroom, equal * leastShare))
+      : Infinity,
+  );
+  const modest = wanted.filter((rate) => rate !== Infinity);
+  const left = limit - modest.reduce((sum, rate) => sum + rate, 0);
+  const others = rates.length - modest.length;
+  // Where nobody uses their share up, all may.
+  if (others === 0) return rates.map(() => Math.max(1, equal));
+  return wanted.map((rate) => Math.max(1, rate === Infinity ? left / others : rate));
 }

@@ -4,10 +4,10 @@
  * each connection is confirmed by (redis/identity.ts).
  */
 import { ConnectionError, RefusedError } from '../errors.js';
-import type { Facts } from '../preflight/preflight.js';
-import { isServer, serverIdOf } from '../preflight/source-facts.js';
+import type { Facts } from '../plan/preflight.js';
+import { isServer, serverIdOf } from '../plan/source-facts.js';
 import { type Control, openControl } from '../redis/control.js';
-import { clientsIn } from '../redis/client-list.js';
+import { clientsIn } from '../redis/other-clients.js';
 import { connectionName, type Identity, ownName } from '../redis/identity.js';
 import type { Node } from '../types.js';
 

@@ -2,10 +2,11 @@
  * Every reader of the data plane, each with replies that it must accept and a record of what it made
  * of them, by which two runs over the same bytes can be compared.
  */
-import { datedReader } from '../../src/compare/dated-values.js';
+import * as replies from './replies.js';
+import { datedReader } from '../../src/compare/held-values.js';
 import { rawReader } from '../../src/compare/raw-replies.js';
 import { AckReader } from '../../src/movers/relay/acks.js';
-import { Splice } from '../../src/movers/relay/splice.js';
+import { Splice, storeCommands } from '../../src/movers/relay/splice.js';
 import { BulksReader } from '../../src/redis/bulks.js';
 import { type Reader, ReplyReader } from '../../src/redis/reply.js';
 import { PageReader } from '../../src/sources/scan.js';
@@ -14,8 +15,6 @@ import { mockConnection } from '../support/mock-connection.js';
 import { recordingSink } from '../support/recording-sink.js';
 import type { Random } from '../support/random.js';
 import { askDeadlines } from '../../src/movers/relay/deadlines.js';
-import { storeCommands } from '../../src/movers/relay/store-commands.js';
-import * as replies from './replies.js';
 
 interface Trial {
   readonly reader: Reader;

@@ -1,5 +1,5 @@
 /** What an earlier run may have left. */
-import { format, formatVersion, type JournalState } from '../../src/journal/state.js';
+import { format, formatVersion, type JournalState } from '../../src/journal/journal.js';
 
 export function earlierState(state: Partial<JournalState> = {}): JournalState {
   return {

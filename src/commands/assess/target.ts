@@ -8,13 +8,18 @@ import type { Finding, Plan, TargetNode } from '../../assess/assess-report.js';
 import { ownTypes, type SampledType, waysOf } from '../../assess/value-ways.js';
 import type { SampledKey } from '../../assess/key-sample.js';
 import { PreflightError } from '../../errors.js';
-import { readOptions } from '../../options.js';
-import { readEndpoint } from '../../preflight/endpoints.js';
-import { type MasterFacts, readLargestBytes } from '../../preflight/master-facts.js';
-import { lackingModules, modulesOf } from '../../preflight/payloads.js';
-import { type PayloadFacts, tryPayload, tryPayloads } from '../../preflight/payload-trial.js';
-import { checkNodeRights } from '../../preflight/rights.js';
-import { readSource } from '../../preflight/source-facts.js';
+import { readOptions } from '../../options/options.js';
+import { readEndpoint } from '../../plan/endpoints.js';
+import { type MasterFacts, readLargestBytes } from '../../plan/master-facts.js';
+import {
+  lackingModules,
+  modulesOf,
+  type PayloadFacts,
+  tryPayload,
+  tryPayloads,
+} from '../../plan/payloads.js';
+import { checkNodeRights } from '../../plan/rights.js';
+import { readSource } from '../../plan/source-facts.js';
 import { formatCount } from '../../format.js';
 import { type Control, openControl } from '../../redis/control.js';
 import type { Endpoint } from '../../redis/endpoint.js';
@@ -25,7 +30,7 @@ import { type ClusterTopology, openTopology } from '../../redis/topology.js';
 import { chooseMover } from '../../run/choose-mover.js';
 import { alreadyHolds } from '../../run/decide.js';
 import type { Node } from '../../types.js';
-import type { AssessOptions } from './assess-options.js';
+import type { AssessOptions } from '../../options/assess-options.js';
 
 export interface SourceSide {
   readonly control: Control;

@@ -8,8 +8,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accessRows } from '../../access.js';
-import { readOptions } from '../../options.js';
+import { accessRows } from '../../options/access.js';
+import { readOptions } from '../../options/options.js';
 import { keyAt } from '../../redis/keys.js';
 import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
 import type { Keys } from '../../types.js';
@@ -23,7 +23,7 @@ import {
 } from '../../verify/differences.js';
 import { examineAll, lookClosely, rivalsOf, type VerifyParts } from '../../verify/look.js';
 import { type ImportContext, runImport } from '../import.js';
-import type { VerifyOptions } from './verify-options.js';
+import type { VerifyOptions } from '../../options/verify-options.js';
 import type { VerifyScene } from './scene.js';
 
 export interface Repair {

@@ -7,7 +7,7 @@ import type { Colors } from 'picocolors/types.js';
 import { formatCount, formatDuration } from '../../format.js';
 import type { Source } from '../../types.js';
 import { type DifferenceKind, differenceKinds, type Findings } from '../../verify/differences.js';
-import { fit, flow, type Piece } from '../../watch/fitting.js';
+import { fit, flow, type Piece } from '../../watch/table.js';
 import { type Screen, showRegularly } from '../../watch/screen.js';
 import { createWindow } from '../../watch/speed.js';
 

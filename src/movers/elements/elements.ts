@@ -12,12 +12,16 @@ import type { Connection } from '../../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node } from '../../types.js';
-import { type Durability, shortfallOver } from '../relay/durability.js';
-import { NodePool } from '../relay/node-pool.js';
+import { type Durability, shortfallOver } from '../relay/acks.js';
+import {
+  NodePool,
+  type Passed,
+  type StoredPayload,
+  type Unmovable,
+} from '../relay/relay-connection.js';
 import type { Expiry } from '../relay/deadlines.js';
-import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { SentValues } from '../relay/sent-values.js';
-import type { StoreCommands } from '../relay/store-commands.js';
+import type { StoreCommands } from '../relay/splice.js';
 import type { Abilities } from './passage.js';
 import { type SmallTransfers, transferSmall } from './small-values.js';
 import { temporaryNameFor } from './temporary.js';

@@ -14,8 +14,7 @@ import { verdictOf } from '../refused-keys.js';
 import { AckReader } from '../relay/acks.js';
 import { askDeadlines, type Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
-import { Splice } from '../relay/splice.js';
-import type { StoreCommands } from '../relay/store-commands.js';
+import { Splice, type StoreCommands } from '../relay/splice.js';
 import { negativeZero } from './copy-plain-types.js';
 import type { Abilities } from './passage.js';
 import {

@@ -1,11 +1,13 @@
 /**
  * Reads a node's answers to the SETs and RESTOREs of one part of a batch, and remembers only the
- * answers that are not `+OK`. What is asked behind them (durability.ts) it reads too: the readers of
+ * answers that are not `+OK`. What is asked behind them it reads too: the readers of
  * later parts are lined up before anybody knows whether that will be asked at all.
  */
 import { ProtocolError } from '../../errors.js';
-import { lineText, type Reader } from '../../redis/reply.js';
-import { CR, DOLLAR, LF, MINUS, PLUS } from '../../redis/frames.js';
+import { lineText, type Reader, ErrorReply, type Reply, textOf } from '../../redis/reply.js';
+import { CR, DOLLAR, LF, MINUS, PLUS, command } from '../../redis/frames.js';
+import { nextReply } from '../../redis/ask.js';
+import type { Connection } from '../../redis/connection.js';
 
 const upperO = 79;
 const upperK = 75;
@@ -144,4 +146,54 @@ function isOk(bytes: Buffer, at: number): boolean {
     bytes[at + 3] === CR &&
     bytes[at + 4] === LF
   );
+}
+
+/*
+ * What a node is asked before its keys are deleted at the source: whether its replicas have them.
+ * Replication is asynchronous: a node that acknowledges and dies may take the keys with it.
+ *
+ * WAIT counts the replicas that have this connection's writes (since 3.0); WAITAOF those that have
+ * them on disk, and the node itself (since 7.2).
+ */
+
+export interface Durability {
+  /** The command to send behind the writes. */
+  readonly question: Buffer;
+  /** What is missing by its answer, in words; undefined: nothing. */
+  shortfall(answer: Reply): string | undefined;
+}
+
+/** What is missing of what was written over this connection; nobody else may use it meanwhile. */
+export async function shortfallOver(
+  connection: Connection,
+  durability: Durability,
+): Promise<string | undefined> {
+  connection.out.append(durability.question);
+  return durability.shortfall(await nextReply(connection));
+}
+
+/**
+ * @param replicas how many must confirm.
+ * @param fsync they, and the node itself, must have it on disk.
+ * @param timeoutMs how long they have for it.
+ */
+export function durability(
+  replicas: number,
+  fsync: boolean,
+  timeoutMs: number,
+): Durability | undefined {
+  if (replicas === 0 && !fsync) return undefined;
+  const question = fsync
+    ? command('WAITAOF', 1, replicas, timeoutMs)
+    : command('WAIT', replicas, timeoutMs);
+  return {
+    question,
+    shortfall(answer) {
+      if (answer instanceof ErrorReply) return `it answered: ${answer.text}`;
+      const [local, confirmed] = Array.isArray(answer) ? answer : [1, answer];
+      if (Number(local) >= 1 && Number(confirmed) >= replicas) return undefined;
+      const where = fsync ? 'on disk' : 'by replicas';
+      return `confirmed ${where} by ${textOf(confirmed)} of ${String(replicas)} within ${String(timeoutMs)} ms`;
+    },
+  };
 }

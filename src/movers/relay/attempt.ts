@@ -15,7 +15,7 @@ import { nodeCopy } from './node-copy.js';
 import { type RelayConnection, storedBy } from './relay-connection.js';
 import type { Kept, Removal, Removed, Ticket } from './removal.js';
 import { sentValueOf, SentValues } from './sent-values.js';
-import type { StoreCommands } from './store-commands.js';
+import type { StoreCommands } from './splice.js';
 
 /** A key that changed in so many attempts is left at the source. */
 export const lastAttempt = 12;

@@ -16,9 +16,11 @@ import type { Connection } from '../../redis/connection.js';
 import { commandHead, frame } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
-import type { Keys } from '../../types.js';
+import type { Keys, Node } from '../../types.js';
 import { isForgotten, shaOf } from '../scripts.js';
 import { changed, type Removal, type RemovalWord, type Removed } from './removal.js';
+import { Gate } from '../../async.js';
+import { NodePool, type GuardedSource, RelayConnection } from './relay-connection.js';
 
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
@@ -211,4 +213,61 @@ function judge(result: readonly Reply[], marked: readonly number[], keyCount: nu
 
 function indexesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): number[] {
   return marks.flatMap((mark, index) => (is(mark) ? [index] : []));
+}
+
+/* The connections that move keys under WATCH: a few, because what is watched belongs to a connection. */
+
+export class WatchPool {
+  readonly #all = new Set<RelayConnection>();
+  readonly #free: RelayConnection[] = [];
+  readonly #gate = new Gate();
+  #lent = 0;
+
+  /** @param size how many connections may be lent at one time. */
+  constructor(
+    readonly open: () => Promise<GuardedSource>,
+    readonly connectNode: (node: Node) => Promise<Connection>,
+    readonly size: number,
+  ) {}
+
+  /** Lends a connection to the work as soon as one is free. */
+  async with<T>(work: (connection: RelayConnection) => Promise<T>): Promise<T> {
+    await this.#gate.until(() => this.#lent < this.size && ++this.#lent > 0);
+    try {
+      const connection = this.#free.pop() ?? (await this.#openAnother());
+      let isWell = false;
+      try {
+        const result = await work(connection);
+        isWell = !connection.source.lost;
+        return result;
+      } finally {
+        // After an error nobody knows what is still watched, or owed.
+        if (isWell) this.#free.push(connection);
+        else {
+          this.#all.delete(connection);
+          connection.close();
+        }
+      }
+    } finally {
+      this.#lent--;
+      this.#gate.check();
+    }
+  }
+
+  /** Waits until none is lent. */
+  async idle(): Promise<void> {
+    // Whoever waited longer for one may have taken it again.
+    while (this.#lent > 0) await this.#gate.until(() => this.#lent === 0);
+  }
+
+  close(): void {
+    for (const connection of this.#all) connection.close();
+  }
+
+  async #openAnother(): Promise<RelayConnection> {
+    const nodes = new NodePool(this.connectNode, 1);
+    const connection = new RelayConnection(await this.open(), nodes);
+    this.#all.add(connection);
+    return connection;
+  }
 }

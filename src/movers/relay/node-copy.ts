@@ -16,7 +16,7 @@ import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';
-import type { StoreCommands } from './store-commands.js';
+import type { StoreCommands } from './splice.js';
 
 /** An `ErrorReply` is the node's refusal: nothing was done. */
 export type Done = 'done' | 'touched' | 'absent' | ErrorReply;

@@ -13,14 +13,12 @@ import { chosen } from '../../redis/keys.js';
 import { type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { leaseMs } from '../elements/temporary.js';
-import { AckReader, type Refusal } from './acks.js';
-import type { Durability } from './durability.js';
-import type { NodePool } from './node-pool.js';
+import { AckReader, type Refusal, type Durability } from './acks.js';
 import { type PayloadRewrite, RewritingSink } from './payload-rewrite.js';
 import type { Removal } from './removal.js';
 import type { SentValues } from './sent-values.js';
-import { Splice, type Spliced } from './splice.js';
-import type { Form, StoreCommands } from './store-commands.js';
+import { Splice, type Spliced, type Form, type StoreCommands } from './splice.js';
+import { type Reopening, reopeningConnection } from '../reopening.js';
 
 export interface ValuesToPass {
   readonly keys: Keys;
@@ -230,4 +228,32 @@ export function storedOf(keys: Keys, passed: Passed): Keys {
   const indexes: number[] = [];
   for (let index = 0; index < keys.count; index++) if (out[index] === 0) indexes.push(index);
   return chosen(keys, indexes);
+}
+
+/* Connections to the nodes over which keys are stored. */
+
+export class NodePool {
+  readonly #connections = new Map<string, Reopening<Connection>>();
+  #turn = 0;
+
+  /** @param perNode more than one where a connection may block (WAIT). */
+  constructor(
+    readonly connectNode: (node: Node) => Promise<Connection>,
+    readonly perNode: number,
+  ) {}
+
+  /** A connection to the node, in turn where there are several. */
+  to(node: Node): Promise<Connection> {
+    const id = `${node.address} ${String(this.#turn++ % this.perNode)}`;
+    let connection = this.#connections.get(id);
+    if (!connection) {
+      connection = reopeningConnection(() => this.connectNode(node));
+      this.#connections.set(id, connection);
+    }
+    return connection.get();
+  }
+
+  close(): void {
+    for (const connection of this.#connections.values()) connection.close();
+  }
 }

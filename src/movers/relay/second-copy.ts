@@ -25,7 +25,7 @@ import { mayOverwrite, onAbsent, onDifferent, onEqual } from '../policy.js';
 import { retryRefused, settleSourceRefusal, settleVerdict, verdictOf } from '../refused-keys.js';
 import { settleAbsent } from '../settle.js';
 import { askDeadlines, isNear } from './deadlines.js';
-import { shortfallOver } from './durability.js';
+import { shortfallOver } from './acks.js';
 import type { Attempt, KnownKeys } from './attempt.js';
 import { type Done, nodeCopy, type NodeCopy } from './node-copy.js';
 import { isRewritable, type PayloadRewrite, rewritten } from './payload-rewrite.js';

@@ -12,8 +12,7 @@ import { headerEnd, headerLength, STAR } from '../../redis/frames.js';
 import { keyAt, keysBuilder, keyStart, noKeys } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import type { AckReader } from './acks.js';
-import type { SentCommands } from './splice.js';
-import type { Form } from './store-commands.js';
+import type { SentCommands, Form } from './splice.js';
 
 /** Commands for some keys of a part, and what has to be known to take them apart. */
 interface SentPart extends SentCommands {

@@ -19,10 +19,10 @@ import { type Refused, settleRefused } from '../refused-keys.js';
 import { type ExistingOptions, settleExisting } from '../settle.js';
 import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
-import { type Durability, shortfallOver } from './durability.js';
+import { type Durability, shortfallOver } from './acks.js';
 import { type Attempt, takeBack } from './attempt.js';
-import type { NodePool } from './node-pool.js';
-import type { StoreCommands } from './store-commands.js';
+import type { NodePool } from './relay-connection.js';
+import type { StoreCommands } from './splice.js';
 
 /** A key whose copy is not what the source has. */
 export interface Difference {

@@ -2,12 +2,13 @@
  * Where the bytes of a dump come from: a file, a compressed file, or standard input. All are read
  * once and in order; a plain file can also be read again at any place.
  */
+import zlib from 'node:zlib';
 import { createReadStream, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Readable, pipeline } from 'node:stream';
+import { Decompress } from 'fzstd';
 import { messageOf, SourceError, UsageError } from '../../errors.js';
 import type { ByteInput } from '../rdb/byte-window.js';
-import { isPacked, unpacked } from './unpack.js';
 
 export interface DumpInput extends ByteInput {
   /** How much of it was read, 0 to 1; undefined: its length is not known. */
@@ -161,4 +162,74 @@ function streamInput(
       await below?.file.close();
     },
   };
+}
+
+/*
+ * Unpacks what comes compressed, known by its first bytes: gzip, and zstd, by a library. Node has zstd from 22.15 on,
+ * and is faster; but what it gives ends without an error where the file is cut off, and behind the first of several
+ * frames, so that nobody would notice that something is missing (seen with 22.23 and 24.9).
+ */
+
+const gzipMagic = '1f8b';
+const zstdMagic = '28b52ffd';
+const packedMagicBytes = 4;
+/** A piece of zstd may unpack to a thousand times its size, and more: they are given one by one. */
+const pieceBytes = 1024;
+
+type Unpacker = NodeJS.ReadWriteStream & Readable;
+type Chunks = AsyncIterable<Buffer>;
+
+/** @param head its first four bytes. */
+function isPacked(head: Buffer): boolean {
+  return methodOf(head) !== undefined;
+}
+
+function methodOf(head: Buffer): 'gzip' | 'zstd' | undefined {
+  const magic = head.toString('hex', 0, packedMagicBytes);
+  if (magic.startsWith(gzipMagic)) return 'gzip';
+  return magic === zstdMagic ? 'zstd' : undefined;
+}
+
+/** What comes, unpacked if it is packed. */
+export async function* unpacked(raw: Readable): AsyncGenerator<Buffer> {
+  const chunks = raw[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let head = Buffer.alloc(0) as Buffer;
+  while (head.length < packedMagicBytes) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  async function* all(): AsyncGenerator<Buffer> {
+    yield head;
+    head = Buffer.alloc(0);
+    for (;;) {
+      const next = await chunks.next();
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
+  const method = methodOf(head);
+  if (method === undefined) yield* all();
+  else if (method === 'gzip') yield* through(zlib.createGunzip(), all());
+  else yield* withLibrary(all());
+}
+
+async function* through(unpacker: Unpacker, chunks: Chunks): AsyncGenerator<Buffer> {
+  // What goes wrong on either side shows in the unpacker.
+  pipeline(Readable.from(chunks, { objectMode: false }), unpacker, () => undefined);
+  yield* unpacker as AsyncIterable<Buffer>;
+}
+
+async function* withLibrary(chunks: Chunks): AsyncGenerator<Buffer> {
+  const found: Buffer[] = [];
+  // The library goes on using the bytes that it gives.
+  const unpacker = new Decompress((bytes) => found.push(Buffer.from(bytes)));
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += pieceBytes) {
+      unpacker.push(chunk.subarray(at, at + pieceBytes));
+      yield* found.splice(0);
+    }
+  }
+  unpacker.push(new Uint8Array(0), true);
+  yield* found.splice(0);
 }

@@ -5,13 +5,17 @@
  * is on its way first.
  */
 import { ImportError } from '../../errors.js';
-import { largeIds } from '../../redis/value-record.js';
+import { largeIds, forms, largeEntry, writeHead } from '../../redis/value-record.js';
 import type { Keys, ScanPosition, Source } from '../../types.js';
-import type { Entry } from '../rdb/entry.js';
+import type { Entry, RdbSink } from '../rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../rdb/rdb-reader.js';
 import type { DumpInput } from './input.js';
 import type { LargeKeeper } from './large.js';
-import { dumpPages } from './dump-pages.js';
+import { bulkHead } from '../../redis/frames.js';
+import { keysBuilder, type KeysBuilder } from '../../redis/keys.js';
+import { Crc64 } from '../../redis/crc64.js';
+import { encodings, length, takeString, takeStringHead, text } from '../rdb/lengths.js';
+import { stringType, type ValueType } from '../rdb/value-types.js';
 
 export interface DumpOptions {
   readonly name: string;
@@ -132,4 +136,147 @@ function positionOf(
   const [file, db, sum] = position?.server.split(' ') ?? [];
   if (!position || sum === undefined || file !== identity) return undefined;
   return { offset: Number(position.cursor), db: Number(db), sum };
+}
+
+/* Gathers what an RDB reader finds into pages of keys that bring their values along. */
+
+const pageKeys = 512;
+const pageBytes = 256 * 1024;
+const trailerBytes = 10;
+const crlf = Buffer.from('\r\n');
+const nothing = Buffer.alloc(0);
+const compressedByte = 0xc0 | encodings.compressed;
+
+interface PagesOptions {
+  readonly large: LargeKeeper;
+  /** Whether an entry is to be imported. */
+  readonly wants: (entry: Entry) => boolean;
+  /** What is put ahead of the names of keys of this database; undefined: they keep their names. */
+  readonly prefixFor: (db: number) => Buffer | undefined;
+  /** Payloads say that they are of this version, or of that in which their type came. */
+  readonly payloadVersion: number;
+}
+
+interface DumpPages extends RdbSink {
+  /** What was found since the last call. */
+  take(): Keys;
+  /** By the file's own account; too few where the file does not say. */
+  readonly announcedKeys: number;
+  readonly libraries: readonly Buffer[];
+  readonly skippedThings: ReadonlySet<string>;
+}
+
+function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOptions): DumpPages {
+  const keys = keysBuilder(pageKeys);
+  const values = keysBuilder(pageKeys);
+  const names = keysBuilder(pageKeys);
+  const libraries: Buffer[] = [];
+  const skippedThings = new Set<string>();
+  const sum = new Crc64();
+  const typeByte = Buffer.alloc(1);
+  const trailer = Buffer.alloc(trailerBytes);
+  let announcedKeys = 0;
+  let isUrgent = false;
+
+  function addKey(entry: Entry): void {
+    addName(keys, entry, nothing);
+    const prefix = prefixFor(entry.db);
+    if (prefix) addName(names, entry, prefix);
+  }
+
+  function addName(to: KeysBuilder, { key, keyFrom, keyEnd }: Entry, prefix: Buffer): void {
+    const head = bulkHead(prefix.length + keyEnd - keyFrom);
+    to.piece(head, 0, head.length);
+    if (prefix.length > 0) to.piece(prefix, 0, prefix.length);
+    to.piece(key, keyFrom, keyEnd);
+    to.piece(crlf, 0, 2);
+    to.seal();
+  }
+
+  /** Begins the frame of a value of so many bytes, behind what is to be known of it. */
+  function openFrame(head: Buffer, size: number): void {
+    const opening = bulkHead(size);
+    values.piece(head, 0, head.length);
+    values.piece(opening, 0, opening.length);
+  }
+
+  function shutFrame(): void {
+    values.piece(crlf, 0, 2);
+    values.seal();
+  }
+
+  function addString(head: Buffer, bytes: Buffer, from: number, end: number): void {
+    openFrame(head, end - from);
+    values.piece(bytes, from, end);
+    shutFrame();
+  }
+
+  /** The two bytes of the version and the checksum over all, which `sum` has up to them. */
+  function finishTrailer({ since }: ValueType): void {
+    trailer.writeUInt16LE(Math.max(since, payloadVersion), 0);
+    sum.update(trailer, 0, 2);
+    sum.write(trailer, 2);
+  }
+
+  return {
+    libraries,
+    skippedThings,
+    get announcedKeys() {
+      return announcedKeys;
+    },
+    get isFull() {
+      return isUrgent || keys.count >= pageKeys || keys.byteLength + values.byteLength >= pageBytes;
+    },
+    entry(entry) {
+      if (!wants(entry)) return;
+      addKey(entry);
+      const { type, valueType, value, valueFrom, valueEnd, idleSeconds, frequency } = entry;
+      const isHinted = idleSeconds >= 0 || frequency >= 0;
+      if (type === stringType && !isHinted && value[valueFrom] !== compressedByte) {
+        const head = writeHead(forms.value, entry);
+        if ((value[valueFrom] as number) >= 0xc0) {
+          takeString(value, valueFrom, valueEnd);
+          addString(head, text.bytes, text.from, text.end);
+        } else {
+          const from = takeStringHead(value, valueFrom, valueEnd);
+          addString(head, value, from, from + length.value);
+        }
+        return;
+      }
+      typeByte[0] = type;
+      sum.reset();
+      sum.update(typeByte, 0, 1);
+      sum.update(value, valueFrom, valueEnd);
+      finishTrailer(valueType);
+      openFrame(writeHead(forms.payload, entry), 1 + valueEnd - valueFrom + trailerBytes);
+      values.piece(typeByte, 0, 1);
+      values.piece(value, valueFrom, valueEnd);
+      values.piece(trailer, 0, trailerBytes);
+      shutFrame();
+    },
+    piece: large.piece,
+    large(entry, extent) {
+      // What is not wanted has been spooled as well: taken out at once.
+      sum.hex = extent.sum;
+      finishTrailer(entry.valueType);
+      const id = large.keep(extent, Buffer.from([entry.type]), Buffer.from(trailer));
+      if (!wants(entry)) large.done(id);
+      else {
+        addKey(entry);
+        const whole = largeEntry(entry, id, 1 + extent.size + trailerBytes);
+        values.add(whole, 0, whole.length);
+        isUrgent = true;
+      }
+      return Promise.resolve();
+    },
+    announced: (keyCount) => (announcedKeys += keyCount),
+    library: (code) => libraries.push(code),
+    skipped: (what) => skippedThings.add(what),
+    take() {
+      const named = names.count > 0 && { names: names.take() };
+      const page = { ...keys.take(), ...named, values: values.take(), isUrgent };
+      isUrgent = false;
+      return page;
+    },
+  };
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { importKeys } from '../../../src/index.js';
-import type { GivenOptions } from '../../../src/options.js';
+import type { GivenOptions } from '../../../src/options/options.js';
 import type { Report } from '../../../src/report.js';
 import { fillMixed } from '../../support/bulk.js';
 import { startCli } from '../../support/cli.js';

@@ -3,7 +3,7 @@
  * lacks it. The module is RediSearch, whose indexes are such values.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { lackingModules, nameTypes } from '../../../src/preflight/payloads.js';
+import { lackingModules, nameTypes } from '../../../src/plan/payloads.js';
 import { startCluster, type TestCluster } from '../../support/cluster.js';
 import { runJson } from '../../support/reports.js';
 import { type Server, startServer } from '../../support/servers.js';

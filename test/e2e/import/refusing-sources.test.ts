@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import { importKeys } from '../../../src/index.js';
-import type { GivenOptions } from '../../../src/options.js';
+import type { GivenOptions } from '../../../src/options/options.js';
 import type { Report } from '../../../src/report.js';
 import { fillStrings } from '../../support/bulk.js';
 import { snapshot } from '../../support/compare.js';

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Redis } from 'ioredis';
 import { nodeCopy, type NodeCopy } from '../../../src/movers/relay/node-copy.js';
 import type { SentValue } from '../../../src/movers/relay/sent-values.js';
-import { storeCommands } from '../../../src/movers/relay/store-commands.js';
+import { storeCommands } from '../../../src/movers/relay/splice.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
 import { frame } from '../../../src/redis/frames.js';

@@ -1,6 +1,6 @@
 /** What MONITOR shows is read as it was sent, and what keys have in common is found. */
 import { expect, it } from 'vitest';
-import { parseMonitorLine } from '../../../src/assess/monitor-lines.js';
+import { parseMonitorLine } from '../../../src/assess/monitor.js';
 import { joinShapes, shapeOf, taggedShapes } from '../../../src/assess/key-shapes.js';
 
 it('reads lines of MONITOR, quotes and bytes within', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { keptBytes, linesReader } from '../../../src/assess/monitor-lines.js';
+import { keptBytes, linesReader } from '../../../src/assess/monitor.js';
 
 /** A short line, one that is just short enough, one that is not, and a short one. */
 const text = ['+OK', 'a'.repeat(keptBytes - 1), 'b'.repeat(keptBytes), '+c'].join('\r\n');

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { problemsOf } from '../../../src/check/problems.js';
 import type { Survey } from '../../../src/check/survey.js';
-import { ownLine, parseNodes } from '../../../src/redis/nodes.js';
+import { ownLine, parseNodes } from '../../../src/redis/topology.js';
 
 const a = 'a'.repeat(40);
 const b = 'b'.repeat(40);

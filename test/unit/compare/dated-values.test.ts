@@ -1,7 +1,11 @@
 /** Deadlines and values that come in turn find their keys, however their bytes arrive. */
 import { expect, it } from 'vitest';
-import { datedReader } from '../../../src/compare/dated-values.js';
-import { isThere, type Values, valuesReader } from '../../../src/compare/held-values.js';
+import {
+  datedReader,
+  isThere,
+  type Values,
+  valuesReader,
+} from '../../../src/compare/held-values.js';
 
 const long = 'x'.repeat(5000);
 const answers = [

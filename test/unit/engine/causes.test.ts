@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createCauses, joinCauses } from '../../../src/engine/causes.js';
+import { createCauses, joinCauses } from '../../../src/engine/tally.js';
 import type { KeyFailure } from '../../../src/types.js';
 
 const failure = (key: string, message: string, why: KeyFailure['class'] = 'unavailable') => ({

@@ -1,6 +1,6 @@
 /** Commands that change keys without a word are noticed by how often the source has carried them out. */
 import { describe, expect, it } from 'vitest';
-import { carriedOut, readCounts } from '../../../src/feed/command-counts.js';
+import { carriedOut, readCounts } from '../../../src/feed/push-feed.js';
 
 const info = (lines: Record<string, number>): string =>
   [

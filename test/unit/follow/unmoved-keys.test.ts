@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { UnmovedKeys } from '../../../src/follow/unmoved-keys.js';
+import { UnmovedKeys } from '../../../src/follow/changed-keys.js';
 import { outcomeBuilder } from '../../../src/movers/outcome.js';
 import type { Mover } from '../../../src/types.js';
 import { batchOf } from '../../support/batches.js';

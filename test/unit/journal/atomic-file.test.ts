@@ -8,7 +8,7 @@ import { setFolder } from '../../support/folder.js';
 import { waitFor } from '../../support/wait.js';
 
 const path = setFolder();
-const module = fileURLToPath(new URL('../../../src/journal/atomic-file.ts', import.meta.url));
+const module = fileURLToPath(new URL('../../../src/journal/atomic-file.js', import.meta.url));
 
 it('makes files and folders that only their owner can read', async () => {
   const file = path('folder/state.json');

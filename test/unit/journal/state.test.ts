@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PreflightError } from '../../../src/errors.js';
 import { defaultStatePath } from '../../../src/journal/state-folder.js';
-import { type Job, parseState, serializeState } from '../../../src/journal/state.js';
+import { type Job, parseState, serializeState } from '../../../src/journal/journal.js';
 import { earlierState } from '../../support/earlier-state.js';
 
 const job: Job = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Allowance, createAllowance } from '../../../src/limits/allowance.js';
+import { type Allowance, createAllowance } from '../../../src/limits/limits.js';
 
 function limited(limitMs: number): Allowance {
   const allowance = createAllowance();

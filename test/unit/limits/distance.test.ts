@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createDistance } from '../../../src/limits/distance.js';
+import { createDistance } from '../../../src/limits/limits.js';
 
 function told(distance = createDistance()): readonly number[] {
   return [distance.pageKeys(), distance.inflightKeys(), distance.askedKeys()];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createAllowance } from '../../../src/limits/allowance.js';
+import { createAllowance } from '../../../src/limits/limits.js';
 import { createQuiet } from '../../../src/limits/quiet.js';
 
 describe('what clients of a source may have to wait by default', () => {

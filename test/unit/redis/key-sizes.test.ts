@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { giantsIn } from '../../../src/redis/key-sizes.js';
+import { giantsIn } from '../../../src/redis/sizes.js';
 
 const text = (...lines: string[]): string => ['# Keysizes', ...lines, ''].join('\r\n');
 

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { frame } from '../../../src/redis/frames.js';
+import { frame, withSlack } from '../../../src/redis/frames.js';
 import { keysBuilder } from '../../../src/redis/keys.js';
 import { createOutput } from '../../../src/redis/output.js';
-import { withSlack } from '../../../src/redis/short-copy.js';
 
 /** What is sent, once the event loop has turned. */
 function output() {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { readOptions } from '../../../src/options.js';
+import { readOptions } from '../../../src/options/options.js';
 import type { Connection } from '../../../src/redis/connection.js';
 import { createReplicas } from '../../../src/run/replicas.js';
 import type { Node } from '../../../src/types.js';

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
-import { failedKeys } from '../../../src/failed-keys.js';
+import { failedKeys } from '../../../src/run/job-files.js';
 import { keyAt } from '../../../src/redis/keys.js';
 import { checkKeysFile, keysFileSource } from '../../../src/sources/keys-file.js';
 import { edgeKeys } from '../../support/edge-keys.js';

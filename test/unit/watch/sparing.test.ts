@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createSpared } from '../../../src/watch/sparing.js';
+import { createSpared } from '../../../src/watch/sampler.js';
 
 const free = { sourceLatencyMs: undefined, others: { count: 0 } };
 const held = { sourceLatencyMs: 2, others: { count: 4 } };

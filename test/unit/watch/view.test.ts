@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { fit, flow, widthOf } from '../../../src/watch/fitting.js';
+import { fit, flow, widthOf } from '../../../src/watch/table.js';
 import { viewLines } from '../../../src/watch/view.js';
 import { progressLine } from '../../../src/watch/progress.js';
 import type { FollowStatus, NodeTally, ServerHealth, SourceTally } from '../../../src/types.js';

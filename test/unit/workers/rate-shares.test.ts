@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { shareOut } from '../../../src/workers/rate-shares.js';
+import { shareOut } from '../../../src/workers/spread-runs.js';
 
 describe('shares of a limit', () => {
   it('are none where there is no limit', () => {

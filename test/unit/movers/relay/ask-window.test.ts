@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { AskWindow } from '../../../../src/movers/relay/ask-window.js';
+import { AskWindow } from '../../../../src/movers/relay/store.js';
 
 const megabyte = 1024 * 1024;
 

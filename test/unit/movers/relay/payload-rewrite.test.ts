@@ -6,9 +6,8 @@ import {
   rewritten,
   RewritingSink,
 } from '../../../../src/movers/relay/payload-rewrite.js';
-import { Splice } from '../../../../src/movers/relay/splice.js';
-import { storeCommands } from '../../../../src/movers/relay/store-commands.js';
-import { maskOf, payloadOf } from '../../../../src/preflight/payload-trial.js';
+import { Splice, storeCommands } from '../../../../src/movers/relay/splice.js';
+import { maskOf, payloadOf } from '../../../../src/plan/payloads.js';
 import { BulksReader } from '../../../../src/redis/bulks.js';
 import { command, frame } from '../../../../src/redis/frames.js';
 import { feed } from '../../../support/feed.js';
