@@ -1,7 +1,27 @@
 /** The run's state as text, numbers and tables. */
-import { followWords, formatBytes, formatCount, formatDuration, hasEnd, harmless, quoteKey } from '../src/format.js';
+import {
+  followWords,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  hasEnd,
+  harmless,
+  quoteKey,
+} from '../src/format.js';
 import type { Live } from '../src/watch/live.js';
-import { countWords, formatMs, healthWords, latencyMood, latencyWords, limitWords, type Mood, percentWords, routeWords, timeWords, whyWords } from '../src/watch/words.js';
+import {
+  countWords,
+  formatMs,
+  healthWords,
+  latencyMood,
+  latencyWords,
+  limitWords,
+  type Mood,
+  percentWords,
+  routeWords,
+  timeWords,
+  whyWords,
+} from '../src/watch/words.js';
 import { byId, clock, element, meter, titles } from './dom.js';
 
 export function showState(live: Live): void {

@@ -19,7 +19,7 @@ const mostOfThem = 3 / 4;
 
 /** What a reader looks up, in this order, to follow a string that nobody writes to meanwhile. */
 const wayOfAKey = [
-  ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'runPipeline'],
+  ...['scanSource', 'sources/PageReader', 'keysBuilder', 'Source', 'Pipeline'],
   ...['batcher', 'slotOf', 'listingRecord', 'unmovedKeys', 'createInFlight'],
   ...['createThrottle', 'nodeHealth', 'autoMover', 'mayOverwrite', 'relay'],
   ...[

@@ -24,15 +24,19 @@ export interface Keys {
    * mover that belongs to it, and passed on unread by all others.
    */
   readonly values?: Keys | undefined;
-  /** The source waits until these are on their way: they are not kept until a batch is full. */
-  readonly isUrgent?: boolean;
-  /** Taken only once everything that is under way has come to rest: the next page is asked for then. */
-  readonly afterRest?: boolean;
+}
+
+/** Keys that a source hands out at one time. */
+export interface Page extends Keys {
   /**
-   * Their copies may be outdated, and they are copied once more, whatever was listed before. Each key
-   * stands there once, and a page that is taken after rest stands ahead of them.
+   * What is meant by them, where they are not just the next ones of a listing:
+   *
+   *   urgent  the source waits until these are on their way: they are not kept until a batch is full
+   *   rest    taken only once everything that is under way has come to rest: the next page is asked for then
+   *   again   their copies may be outdated, and they are copied once more, whatever was listed before. Each
+   *           key stands there once, and a page that is taken after rest stands ahead of them
    */
-  readonly isAgain?: boolean;
+  readonly intent?: 'urgent' | 'rest' | 'again' | undefined;
 }
 
 /** A master of the target cluster, under the address that the cluster announces. */
@@ -63,7 +67,7 @@ export interface Source {
   /** `host:port/db`, as the report names it. */
   readonly name: string;
   /** Every key at least once; pages may be empty, and a key may stand on several. */
-  pages(): AsyncIterable<Keys>;
+  pages(): AsyncIterable<Page>;
   /** How many keys there were when `pages` began (an estimate while clients write). */
   readonly estimatedKeys: number;
   /** How many keys `pages` will give, about; undefined: nobody knows. */

@@ -5,7 +5,7 @@
  */
 import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
 import { slotOf } from '../redis/slot.js';
-import type { Batch, Copy, Keys, Listing, Topology } from '../types.js';
+import type { Batch, Copy, Keys, Listing, Page, Topology } from '../types.js';
 import type { ListingRecord } from './seen-keys.js';
 
 export interface BatcherOptions {
@@ -28,7 +28,7 @@ export interface BatcherOptions {
 
 export interface Batcher {
   /** Sorts a page in. @returns the batches that are full by it. */
-  add(page: Keys): Batch[];
+  add(page: Page): Batch[];
   /** What is left of keys that were not listed before, as smaller batches. */
   flushFresh(): Batch[];
   /** What is left, as smaller batches. */
@@ -100,6 +100,7 @@ export function batcher(options: BatcherOptions): Batcher {
       // Once a page: they are looked at for every key, and hardly ever change.
       const batchKeys = options.batchKeys();
       const anyUnmoved = options.anyUnmoved();
+      const isAgain = page.intent === 'again';
       const served = topology.nodes.map((_, nodeIndex) => options.isServed(nodeIndex));
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
@@ -112,7 +113,6 @@ export function batcher(options: BatcherOptions): Batcher {
           deferred++;
           continue;
         }
-        const isAgain = page.isAgain === true;
         if (!isAgain && anyUnmoved && options.isUnmoved(bytes, keyStart(bytes, start), end - 2)) {
           continue;
         }

@@ -11,11 +11,11 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorOf, StoppedError } from '../errors.js';
-import type { Batch, Keys, Logger, Mover, Node, Retry, Source, Topology } from '../types.js';
+import type { Batch, Keys, Logger, Mover, Node, Page, Retry, Source, Topology } from '../types.js';
 import type { Limits } from '../limits/limits.js';
-import { batcher, type BatcherOptions, regroup } from './batcher.js';
-import { createHeldBack, createInFlight } from './in-flight.js';
-import { failuresOf, nodeHealth, nodeTroubles, refused } from './node-health.js';
+import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
+import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
+import { failuresOf, type NodeHealth, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { ServerStates } from './server-states.js';
 import type { EngineTally } from './tally.js';
@@ -51,153 +51,231 @@ const idlePassLimit = 3;
 /** How long a checkpoint may hold the source up. */
 const checkpointPatienceMs = 1000;
 
-/**
- * Runs to the end of the source, or until the signal.
- * @throws whatever the source or the mover can't go on after; nothing is in flight then.
- */
-export async function runPipeline(options: PipelineOptions): Promise<void> {
-  const { source, topology, mover, tally, limits, signal, logger } = options;
-  // Everything that waits for its next try listens, and that is no leak.
-  setMaxListeners(0, signal);
-  const inFlight = createInFlight(limits);
-  // Who follows a source has no end to report at: a node that is away is waited for.
-  const health = nodeHealth({
-    retryForMs: source.isFollowed ? Infinity : options.retryForMs,
-    retryLimit: source.isFollowed ? Infinity : retryLimit,
-    states: options.states,
-    owners: () => ownersIn(topology),
-  });
-  const unmoved = unmovedKeys();
-  tally.onFailure((failure) => {
-    unmoved.add(failure.key);
-  });
-  let fatal: Error | undefined;
-  const stopping = (): boolean => signal.aborted || fatal !== undefined;
-  /** What can't be listed anew is still dealt with once it was read: a later run goes on behind it. */
-  const dropping = (): boolean => fatal !== undefined || (signal.aborted && source.isReplayable);
-  let leftAny = false;
-  const heldBack = createHeldBack({ inFlight, dispatch, beforeRelease: dispatchFresh });
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  readonly #inFlight: InFlight;
+  readonly #health: NodeHealth;
+  readonly #unmoved = unmovedKeys();
+  readonly #sorter: Batcher;
+  readonly #heldBack: HeldBack;
+  #fatal: Error | undefined;
+  #leftAny = false;
 
-  const sorter = batcher({
-    topology,
-    batchKeys: () => limits.batch(),
-    batchBytes: options.batchBytes,
-    record: options.record,
-    movedEarlier: options.movedEarlier,
-    copyWhenListed: options.copyWhenListed,
-    isServed: (index) =>
-      !source.isReplayable ||
-      source.isFollowed === true ||
-      !health.isSuspended((topology.nodes[index] as Node).address),
-    anyUnmoved: () => unmoved.any,
-    isUnmoved: unmoved.has,
-  });
+  constructor(options: PipelineOptions) {
+    const { source, topology, tally, limits, signal } = options;
+    this.#options = options;
+    // Everything that waits for its next try listens, and that is no leak.
+    setMaxListeners(0, signal);
+    this.#inFlight = createInFlight(limits);
+    // Who follows a source has no end to report at: a node that is away is waited for.
+    this.#health = nodeHealth({
+      retryForMs: source.isFollowed ? Infinity : options.retryForMs,
+      retryLimit: source.isFollowed ? Infinity : retryLimit,
+      states: options.states,
+      owners: () => ownersIn(topology),
+    });
+    tally.onFailure((failure) => {
+      this.#unmoved.add(failure.key);
+    });
+    this.#heldBack = createHeldBack({
+      inFlight: this.#inFlight,
+      dispatch: (batch) => this.#dispatch(batch),
+      beforeRelease: () => this.#dispatchFresh(),
+    });
+    this.#sorter = batcher({
+      topology,
+      batchKeys: () => limits.batch(),
+      batchBytes: options.batchBytes,
+      record: options.record,
+      movedEarlier: options.movedEarlier,
+      copyWhenListed: options.copyWhenListed,
+      isServed: (index) =>
+        !source.isReplayable ||
+        source.isFollowed === true ||
+        !this.#health.isSuspended((topology.nodes[index] as Node).address),
+      anyUnmoved: () => this.#unmoved.any,
+      isUnmoved: this.#unmoved.has,
+    });
+  }
+
+  /**
+   * Runs to the end of the source, or until the signal.
+   * @throws whatever the source or the mover can't go on after; nothing is in flight then.
+   */
+  async run(): Promise<void> {
+    const { signal, tally, logger } = this.#options;
+    for (let movedBefore = 0, idlePasses = 0; ;) {
+      await this.#pass().catch((error: unknown) => {
+        this.#endWith(error);
+      });
+      await this.#inFlight.idle();
+      if (this.#fatal) throw this.#fatal;
+      if (signal.aborted) return;
+      const deferred = this.#sorter.takeDeferredCount();
+      const handedOn = this.#sorter.takeHandedOnCount();
+      const { moved, conflicting, failed } = tally.snapshot();
+      const more = await this.#mayBeMore(handedOn);
+      const counts = { moved, conflicting, failed, deferred, handedOn };
+      logger.info(counts, 'a pass over the source ended');
+      idlePasses = moved === movedBefore ? idlePasses + 1 : 0;
+      movedBefore = moved;
+      const isWorthIt = more && idlePasses < idlePassLimit && !this.#unmoved.isFull;
+      if (deferred > 0 || isWorthIt) continue;
+      if (more) logger.warn(counts, 'keys may be left that are not reported: start again for them');
+      return;
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const { source, signal, checkpoint } = this.#options;
+    this.#health.passBegins();
+    for await (const page of source.pages()) {
+      if (this.#isDropping) break;
+      await this.#offer(page);
+      // Nobody waits for a page that would not be taken.
+      if (this.#isStopping) break;
+      if (checkpoint?.isDue() === true) await this.#check(checkpoint);
+    }
+    if (!this.#isDropping) await this.#dispatchRest();
+    await this.#inFlight.idle();
+    if (signal.aborted && !source.isReplayable) checkpoint?.reached(this.#haveAllArrived);
+  }
+
+  /** Settles when what can be dispatched of the page is on its way. */
+  async #offer(page: Page): Promise<void> {
+    if (page.intent === 'rest') {
+      await this.#dispatchRest();
+      await this.#inFlight.idle();
+    }
+    if (page.intent === 'again') {
+      for (const batch of [...this.#sorter.add(page), ...this.#sorter.flush()]) {
+        await this.#dispatch(batch);
+      }
+      return;
+    }
+    for (const batch of this.#sorter.add(page)) await this.#send(batch);
+    if (page.intent === 'urgent') await this.#dispatchRest();
+  }
+
+  /** Nothing new is begun. */
+  get #isStopping(): boolean {
+    return this.#options.signal.aborted || this.#fatal !== undefined;
+  }
+
+  /** What can't be listed anew is still dealt with once it was read: a later run goes on behind it. */
+  get #isDropping(): boolean {
+    const { signal, source } = this.#options;
+    return this.#fatal !== undefined || (signal.aborted && source.isReplayable);
+  }
+
+  /** Keys that were listed before wait until their earlier listings have come to rest. */
+  async #send(batch: Batch): Promise<void> {
+    await (batch.listedBefore ? this.#heldBack.add(batch) : this.#dispatch(batch));
+  }
+
+  async #dispatchFresh(): Promise<void> {
+    for (const batch of this.#sorter.flushFresh()) await this.#dispatch(batch);
+  }
+
+  async #dispatchRest(): Promise<void> {
+    for (const batch of this.#sorter.flush()) await this.#send(batch);
+    await this.#heldBack.release();
+  }
 
   /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
-  async function dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
+  async #dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
+    const { source, limits } = this.#options;
     // Keys of one pass bring their values along: a node that is away must not fill memory with them.
-    if (!source.isReplayable && batch.attempt === 0) await inFlight.calm();
-    await inFlight.room(batch.node.address);
+    if (!source.isReplayable && batch.attempt === 0) await this.#inFlight.calm();
+    await this.#inFlight.room(batch.node.address);
     await limits.turn(batch.keys.count);
-    if (dropping() && batch.attempt === 0) {
+    if (this.#isDropping && batch.attempt === 0) {
       // Others may wait for what it weighs.
       limits.weigh(batch.keys.count, 0);
       source.release?.(batch.keys);
       return { life: Promise.resolve() };
     }
-    const work = carry(batch);
+    const work = this.#carry(batch);
     const life = work.then(async (rounds) => {
       await Promise.all(rounds);
     });
-    inFlight.add(batch.node.address, weightOf(batch.keys), work, life);
+    this.#inFlight.add(batch.node.address, weightOf(batch.keys), work, life);
     return { life };
   }
 
   /** @returns what goes on with keys that go round again. */
-  async function carry(batch: Batch): Promise<readonly Promise<void>[]> {
+  async #carry(batch: Batch): Promise<readonly Promise<void>[]> {
+    const { source, mover, tally, limits } = this.#options;
     tally.started(batch);
     const { address } = batch.node;
     const startedMs = performance.now();
     const rounds: Promise<void>[] = [];
     let valueBytes = 0;
     try {
-      const isGivenUp = health.isGivenUp(address);
+      const isGivenUp = this.#health.isGivenUp(address);
       if (isGivenUp) source.release?.(batch.keys);
       const outcome = isGivenUp ? refused(batch) : await mover.move(batch);
       valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
-      if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class)))
-        health.succeeded(address);
+      if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class))) {
+        this.#health.succeeded(address);
+      }
       for (const retry of outcome.retries) {
-        const round = goRound(retry, batch);
+        const round = this.#goRound(retry, batch);
         if (round) rounds.push(round);
       }
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
-      if (error instanceof StoppedError) leaveBehind(batch.keys);
+      if (error instanceof StoppedError) this.#leaveBehind(batch.keys);
       else source.release?.(batch.keys);
-      endWith(error);
+      this.#endWith(error);
     } finally {
       limits.weigh(batch.keys.count, valueBytes);
     }
     return rounds;
   }
 
-  function leaveBehind(keys: Keys): void {
-    leftAny = true;
-    tally.leftBehind(keys.count);
-    source.release?.(keys);
-  }
-
-  function endWith(error: unknown): void {
-    fatal ??= errorOf(error);
-  }
-
-  function goRound(retry: Retry, batch: Batch): Promise<void> | undefined {
-    if (stopping() && !mustBeEnded(retry)) {
-      leaveBehind(retry.keys);
+  #goRound(retry: Retry, batch: Batch): Promise<void> | undefined {
+    if (this.#isStopping && !this.#mustBeEnded(retry)) {
+      this.#leaveBehind(retry.keys);
       return undefined;
     }
+    const { address } = batch.node;
     let delayMs: number | undefined;
     try {
-      delayMs = health.troubled(batch.node.address, retry.class, batch.attempt, retry.message);
+      delayMs = this.#health.troubled(address, retry.class, batch.attempt, retry.message);
     } catch (error) {
-      endWith(error);
-      leaveBehind(retry.keys);
+      this.#endWith(error);
+      this.#leaveBehind(retry.keys);
       return undefined;
     }
     if (delayMs === undefined) {
-      giveUp(retry, batch);
+      this.#giveUp(retry, batch);
       return undefined;
     }
-    const round = again(retry, batch, delayMs).catch((error: unknown) => {
-      source.release?.(retry.keys);
-      endWith(error);
+    const round = this.#again(retry, batch, delayMs).catch((error: unknown) => {
+      this.#options.source.release?.(retry.keys);
+      this.#endWith(error);
     });
     // The first round lasts until the last one ends, with the same keys.
-    if (batch.attempt === 0) inFlight.keep(weightOf(retry.keys), round);
+    if (batch.attempt === 0) this.#inFlight.keep(weightOf(retry.keys), round);
     return round;
   }
 
-  async function again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
+  async #again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
+    const { topology, signal } = this.#options;
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
-    const { listedBefore } = batch;
-    const copy = retry.copy ?? batch.copy;
-    const attempt = retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt);
-    const changes = batch.changes + (retry.class === 'changing' ? 1 : 0);
+    const next = {
+      listedBefore: batch.listedBefore,
+      copy: retry.copy ?? batch.copy,
+      attempt: retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt),
+      changes: batch.changes + (retry.class === 'changing' ? 1 : 0),
+    };
     // Clusters that don't announce hosts leave the name out: it is the host that answered.
     const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
     if (askAt !== undefined) {
-      const asked = topology.nodeAt(askAt);
-      const { life } = await dispatch({
-        node: asked,
-        keys: retry.keys,
-        listedBefore,
-        copy,
-        attempt,
-        changes,
-        asking: true,
-      });
+      const node = topology.nodeAt(askAt);
+      const { life } = await this.#dispatch({ ...next, node, keys: retry.keys, asking: true });
       await life;
       return;
     }
@@ -208,8 +286,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const lives: Promise<void>[] = [];
     for (const [index, keys] of regroup(retry.keys, topology)) {
       const node = topology.nodes[index] as Node;
-      const next = { node, keys, listedBefore, copy, attempt, changes, asking: false };
-      lives.push((await dispatch(next)).life);
+      lives.push((await this.#dispatch({ ...next, node, keys, asking: false })).life);
     }
     await Promise.all(lives);
   }
@@ -218,91 +295,49 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
    * What was stored, and is at the source still because somebody wrote there, is brought to its end even
    * when the run stops: the next one would not know what of the copy is a client's of the cluster.
    */
-  function mustBeEnded({ copy, class: why }: Retry): boolean {
-    return fatal === undefined && copy?.state === 'stored' && why === 'changing';
+  #mustBeEnded({ copy, class: why }: Retry): boolean {
+    return this.#fatal === undefined && copy?.state === 'stored' && why === 'changing';
   }
 
-  function giveUp(retry: Retry, batch: Batch): void {
-    source.release?.(retry.keys);
+  #giveUp(retry: Retry, batch: Batch): void {
+    this.#options.source.release?.(retry.keys);
     const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
     const failures = failuresOf(retry.keys, retry.class, message);
-    tally.givenUp(retry, failures, batch.node.address);
+    this.#options.tally.givenUp(retry, failures, batch.node.address);
   }
 
-  async function pass(): Promise<void> {
-    health.passBegins();
-    for await (const page of source.pages()) {
-      if (dropping()) break;
-      if (page.afterRest === true) {
-        await dispatchRest();
-        await inFlight.idle();
-      }
-      if (page.isAgain === true) {
-        for (const batch of [...sorter.add(page), ...sorter.flush()]) await dispatch(batch);
-      } else {
-        for (const batch of sorter.add(page)) {
-          await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
-        }
-      }
-      if (page.isUrgent === true) await dispatchRest();
-      // Nobody waits for a page that would not be taken.
-      if (stopping()) break;
-      if (options.checkpoint?.isDue() === true) await check(options.checkpoint);
-    }
-    if (!dropping()) await dispatchRest();
-    await inFlight.idle();
-    if (signal.aborted && !source.isReplayable) options.checkpoint?.reached(allArrived());
+  #leaveBehind(keys: Keys): void {
+    this.#leftAny = true;
+    this.#options.tally.leftBehind(keys.count);
+    this.#options.source.release?.(keys);
   }
 
-  async function dispatchFresh(): Promise<void> {
-    for (const batch of sorter.flushFresh()) await dispatch(batch);
+  #endWith(error: unknown): void {
+    this.#fatal ??= errorOf(error);
   }
 
-  async function dispatchRest(): Promise<void> {
-    for (const batch of sorter.flush()) {
-      await (batch.listedBefore ? heldBack.add(batch) : dispatch(batch));
-    }
-    await heldBack.release();
-  }
-
-  async function check(checkpoint: Checkpoint): Promise<void> {
-    if (!sorter.hasDeferred) await dispatchRest();
+  async #check(checkpoint: Checkpoint): Promise<void> {
+    if (!this.#sorter.hasDeferred) await this.#dispatchRest();
     const enough = new AbortController();
     const late = delay(checkpointPatienceMs, false, enough).catch(() => false);
-    const isIdle = await Promise.race([inFlight.idle().then(() => true), late]);
+    const isIdle = await Promise.race([this.#inFlight.idle().then(() => true), late]);
     enough.abort();
-    checkpoint.reached(isIdle && !stopping() && allArrived());
+    checkpoint.reached(isIdle && !this.#isStopping && this.#haveAllArrived);
   }
 
-  function allArrived(): boolean {
-    const { conflicting, failed } = tally.snapshot();
-    return !leftAny && !fatal && !sorter.hasDeferred && conflicting + failed === 0;
+  get #haveAllArrived(): boolean {
+    const { conflicting, failed } = this.#options.tally.snapshot();
+    const hasStayed = this.#leftAny || this.#fatal !== undefined || this.#sorter.hasDeferred;
+    return !hasStayed && conflicting + failed === 0;
   }
 
   /** Whether another pass may find keys that were added behind the scan's position. */
-  async function mayBeMore(handedOn: number): Promise<boolean> {
+  async #mayBeMore(handedOn: number): Promise<boolean> {
+    const { source, tally } = this.#options;
     if (!source.remaining || handedOn === 0) return false;
     const { conflicting, failed } = tally.snapshot();
     // Keys that stay may be deleted by clients, and others take their place in the count.
     return conflicting + failed > 0 || (await source.remaining()) > 0;
-  }
-
-  for (let movedBefore = 0, idlePasses = 0; ;) {
-    await pass().catch(endWith);
-    await inFlight.idle();
-    if (fatal) throw fatal;
-    if (signal.aborted) return;
-    const deferred = sorter.takeDeferredCount();
-    const handedOn = sorter.takeHandedOnCount();
-    const { moved, conflicting, failed } = tally.snapshot();
-    const more = await mayBeMore(handedOn);
-    const counts = { moved, conflicting, failed, deferred, handedOn };
-    logger.info(counts, 'a pass over the source ended');
-    idlePasses = moved === movedBefore ? idlePasses + 1 : 0;
-    movedBefore = moved;
-    if (deferred > 0 || (more && idlePasses < idlePassLimit && !unmoved.isFull)) continue;
-    if (more) logger.warn(counts, 'keys may be left that are not reported: start again for them');
-    return;
   }
 }
 

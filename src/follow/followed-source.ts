@@ -16,7 +16,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Gate } from '../async.js';
 import { ImportError } from '../errors.js';
 import { keysBuilder, noKeys } from '../redis/keys.js';
-import type { Keys, Source } from '../types.js';
+import type { Keys, Page, Source } from '../types.js';
 import type { ChangedKeys, Changes } from './changed-keys.js';
 
 export interface FollowedSourceOptions {
@@ -27,7 +27,7 @@ export interface FollowedSourceOptions {
    * Keys that the cluster has and the source has not: nobody knows when they were deleted.
    * @throws ImportError when a server can't be asked: it is asked once more then.
    */
-  strays(): AsyncIterable<Keys>;
+  strays(): AsyncIterable<Page>;
   /** The first copy was completed by an earlier run, and what has changed since is heard of. */
   readonly isCopied: boolean;
   /** Waits until the first copy may begin. @returns what to call at its end. */
@@ -55,7 +55,7 @@ const restMs = 20;
 /** How long a node that could not be asked for its keys is left alone. */
 const patienceMs = 500;
 
-const atRest: Keys = { ...noKeys, afterRest: true };
+const atRest: Page = { ...noKeys, intent: 'rest' };
 
 export class FollowedSource implements Source {
   readonly isReplayable = true;
@@ -136,7 +136,7 @@ export class FollowedSource implements Source {
     this.#gate.check();
   }
 
-  async *pages(): AsyncIterable<Keys> {
+  async *pages(): AsyncIterable<Page> {
     const { changed } = this.#options;
     if (!this.#options.isCopied) {
       const copied = await this.#options.turn(() => this.#isOver);
@@ -160,7 +160,7 @@ export class FollowedSource implements Source {
     }
   }
 
-  async *#firstCopy(): AsyncIterable<Keys> {
+  async *#firstCopy(): AsyncIterable<Page> {
     const { changed } = this.#options;
     let roundAtMs = performance.now();
     for await (const page of this.#listed()) {
@@ -173,7 +173,7 @@ export class FollowedSource implements Source {
     }
   }
 
-  async *#listed(): AsyncIterable<Keys> {
+  async *#listed(): AsyncIterable<Page> {
     for await (const page of this.#first.pages()) yield await this.#options.ownKeys(page);
   }
 
@@ -182,7 +182,7 @@ export class FollowedSource implements Source {
     return this.#isOver;
   }
 
-  async *#round(): AsyncIterable<Keys> {
+  async *#round(): AsyncIterable<Page> {
     const startedMs = performance.now();
     this.#roundsBegun++;
     this.#isInRound = true;
@@ -206,7 +206,7 @@ export class FollowedSource implements Source {
     this.#gate.check();
   }
 
-  async *#pagesOf({ names, everything, strays }: Changes): AsyncIterable<Keys> {
+  async *#pagesOf({ names, everything, strays }: Changes): AsyncIterable<Page> {
     const pageKeys = this.#options.pageKeys();
     const page = keysBuilder(Math.min(pageKeys, names.size));
     for (const name of names) {
@@ -215,11 +215,11 @@ export class FollowedSource implements Source {
     }
     if (page.count > 0) yield await this.#again(page.take());
     if (everything !== undefined) {
-      for await (const listed of this.#listed()) yield { ...listed, isAgain: true };
+      for await (const listed of this.#listed()) yield { ...listed, intent: 'again' };
     }
     if (!strays) return;
     try {
-      for await (const stray of this.#options.strays()) yield { ...stray, isAgain: true };
+      for await (const stray of this.#options.strays()) yield { ...stray, intent: 'again' };
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
       // A node may be away for a moment.
@@ -228,7 +228,7 @@ export class FollowedSource implements Source {
     }
   }
 
-  async #again(page: Keys): Promise<Keys> {
-    return { ...(await this.#options.ownKeys(page)), isAgain: true };
+  async #again(page: Keys): Promise<Page> {
+    return { ...(await this.#options.ownKeys(page)), intent: 'again' };
   }
 }

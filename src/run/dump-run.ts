@@ -1,5 +1,5 @@
 /** Puts the import of one dump together: the file, the mover of values that come along, the pipeline. */
-import { runPipeline } from '../engine/pipeline.js';
+import { Pipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import { createTally } from '../engine/tally.js';
 import { createSideChannel } from '../movers/side-channel.js';
@@ -109,7 +109,7 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
       };
       signal.addEventListener('abort', stop);
       if (signal.aborted) stop();
-      await runPipeline({
+      await new Pipeline({
         ...{
           source,
           topology,
@@ -125,7 +125,7 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
         record: isUnique ? nothingListed : record,
         copyWhenListed: (listing) => copyWhenListed(job, listing),
         checkpoint: checkpoints,
-      });
+      }).run();
       for (const sentence of leftOut(name, others, source.skipped)) {
         warn(sentence);
       }

@@ -4,7 +4,7 @@
  * was found out before.
  */
 import { type Allowance, createDistance, createLimits } from '../limits/limits.js';
-import { runPipeline } from '../engine/pipeline.js';
+import { Pipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import type { ServerStates } from '../engine/server-states.js';
 import { createTally } from '../engine/tally.js';
@@ -203,7 +203,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
       health.heed(signal);
       const waiting = patient(mover, health);
       const work = (): Promise<void> =>
-        runPipeline({
+        new Pipeline({
           source,
           topology,
           mover: followed?.database.retrying(waiting) ?? waiting,
@@ -218,7 +218,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
           batchBytes,
           retryForMs,
           checkpoint: checkpoints,
-        });
+        }).run();
       await (followed ? followed.during(work, tally, signal) : work());
     },
     close() {

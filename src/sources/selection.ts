@@ -10,7 +10,7 @@ import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
 import type { Link } from '../redis/link.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
-import type { Keys, Source } from '../types.js';
+import type { Keys, Page, Source } from '../types.js';
 import { nameFilter } from './glob.js';
 
 /** Which keys are wanted, whatever they are called in the cluster. */
@@ -57,7 +57,7 @@ export function selectedSource(
     return askEach(keys, word);
   }
 
-  async function filtered(page: Keys): Promise<Keys> {
+  async function filtered(page: Page): Promise<Page> {
     if (page.count === 0) return page;
     const places = Array.from({ length: page.count }, (_, place) => place);
     let keys = chosen(
@@ -76,7 +76,7 @@ export function selectedSource(
       const lives = (reply: Reply): boolean => reply === -1 || Number(reply) >= selection.minTtlMs;
       keys = chosen(keys, placesOf(replies, lives));
     }
-    return { ...keys, ...(page.isAgain === true && { isAgain: true }) };
+    return { ...keys, intent: page.intent };
   }
 
   return changed(source, filtered, () => undefined);
@@ -88,7 +88,7 @@ function placesOf(replies: readonly Reply[], isWanted: (reply: Reply) => boolean
 
 /** @param prefix is put ahead of each name; a hash tag within the key stays one. */
 export function renamedSource(source: Source, prefix: Buffer): Source {
-  function named(page: Keys): Keys {
+  function named(page: Page): Page {
     const names = keysBuilder(page.count);
     for (let place = 0; place < page.count; place++) {
       names.addKey(Buffer.concat([prefix, keyAt(page, place)]));
@@ -105,7 +105,7 @@ export function renamedSource(source: Source, prefix: Buffer): Source {
  */
 function changed(
   source: Source,
-  change: (page: Keys) => Keys | Promise<Keys>,
+  change: (page: Page) => Page | Promise<Page>,
   expectedKeys: () => number | undefined,
 ): Source {
   return {

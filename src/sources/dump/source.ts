@@ -6,7 +6,7 @@
  */
 import { ImportError } from '../../errors.js';
 import { largeIds, forms, largeEntry, writeHead } from '../../redis/value-record.js';
-import type { Keys, ScanPosition, Source } from '../../types.js';
+import type { Page, ScanPosition, Source } from '../../types.js';
 import type { Entry, RdbSink } from '../rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../rdb/rdb-reader.js';
 import type { DumpInput } from './input.js';
@@ -64,7 +64,7 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
     }
   }
 
-  async function* list(): AsyncIterable<Keys> {
+  async function* list(): AsyncIterable<Page> {
     try {
       const earlier = positionOf(options.startAt, input.identity);
       await reader.begin(earlier);
@@ -84,7 +84,7 @@ export function dumpSource(input: DumpInput, options: DumpOptions): DumpSource {
       if (!more) isDone = damage === undefined && !stopped;
       yield page;
       if (!more) return;
-      if (page.isUrgent === true) await large.room();
+      if (page.intent === 'urgent') await large.room();
     }
   }
 
@@ -159,7 +159,7 @@ interface PagesOptions {
 
 interface DumpPages extends RdbSink {
   /** What was found since the last call. */
-  take(): Keys;
+  take(): Page;
   /** By the file's own account; too few where the file does not say. */
   readonly announcedKeys: number;
   readonly libraries: readonly Buffer[];
@@ -274,7 +274,8 @@ function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOptions): D
     skipped: (what) => skippedThings.add(what),
     take() {
       const named = names.count > 0 && { names: names.take() };
-      const page = { ...keys.take(), ...named, values: values.take(), isUrgent };
+      const intent: Page['intent'] = isUrgent ? 'urgent' : undefined;
+      const page = { ...keys.take(), ...named, values: values.take(), intent };
       isUrgent = false;
       return page;
     },

@@ -1,6 +1,6 @@
 /** The pipeline over movers and sources that do as they are told. */
 import { describe, expect, it } from 'vitest';
-import { type PipelineOptions, runPipeline } from '../../../src/engine/pipeline.js';
+import { Pipeline, type PipelineOptions } from '../../../src/engine/pipeline.js';
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createServerStates } from '../../../src/engine/server-states.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
@@ -44,7 +44,7 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
     },
   };
   const tally = createTally(source, 'move');
-  await runPipeline({
+  await new Pipeline({
     ...{
       source,
       tally,
@@ -76,7 +76,7 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
     batchBytes: 1e6,
     retryForMs: 1000,
     copyWhenListed: () => ({ state: 'unknown' }),
-  });
+  }).run();
   return { moves, passCount, tally };
 }
 

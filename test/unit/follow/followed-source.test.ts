@@ -4,7 +4,7 @@ import { ConnectionError } from '../../../src/errors.js';
 import { ChangedKeys } from '../../../src/follow/changed-keys.js';
 import { FollowedSource, type Round } from '../../../src/follow/followed-source.js';
 import { keyAt } from '../../../src/redis/keys.js';
-import type { Keys, Source } from '../../../src/types.js';
+import type { Page, Source } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
 
 /** A source that lists these pages, each time anew. */
@@ -58,10 +58,10 @@ async function followed(first: Source, strays: string[] = [], failures = 0) {
 }
 
 /** `| at rest`, or the keys, with a + ahead of those that are copied again. */
-function told(page: Keys): string {
+function told(page: Page): string {
   const names = [...Array(page.count).keys()].map((at) => keyAt(page, at).toString());
-  const words = `${page.isAgain === true ? '+' : ''}${names.join(' ')}`;
-  return page.afterRest === true ? `|${words}` : words;
+  const words = `${page.intent === 'again' ? '+' : ''}${names.join(' ')}`;
+  return page.intent === 'rest' ? `|${words}` : words;
 }
 
 describe('a followed source', () => {
