@@ -196,14 +196,22 @@ export interface FailureCause {
   readonly examples: readonly Buffer[];
 }
 
+/** What a node says of keys that it does not serve (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/). */
+export interface Redirect {
+  /** `ask`: their slot is on its way, and this try goes there, with ASKING. `moved`: another node owns it. */
+  readonly kind: 'ask' | 'moved';
+  /** `host:port` as the node wrote it: the host may be missing, or `?`. */
+  readonly address: string;
+}
+
 /** Keys that go round again, and why. */
 export interface Retry {
   readonly keys: Keys;
   /** The error class they count under if they never get through. */
   readonly class: FailureClass;
   readonly message: string;
-  /** Set where the node named another one (ASK): try there, with ASKING, without a refresh. */
-  readonly askAt?: string;
+  /** Set where the node named another one. */
+  readonly redirect?: Redirect;
   /** What is known of their copies by now; undefined: no more than before. */
   readonly copy?: Copy;
   /**

@@ -11,7 +11,18 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorOf, StoppedError } from '../errors.js';
-import type { Batch, Keys, Logger, Mover, Node, Page, Retry, Source, Topology } from '../types.js';
+import type {
+  Batch,
+  Keys,
+  Logger,
+  Mover,
+  Node,
+  Page,
+  Redirect,
+  Retry,
+  Source,
+  Topology,
+} from '../types.js';
 import type { Limits } from '../limits/limits.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
@@ -271,12 +282,12 @@ export class Pipeline {
       attempt: retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt),
       changes: batch.changes + (retry.class === 'changing' ? 1 : 0),
     };
-    // Clusters that don't announce hosts leave the name out: it is the host that answered.
-    const askAt = retry.askAt?.replace(/^\??:/, `${hostOf(batch.node)}:`);
-    if (askAt !== undefined) {
-      const node = topology.nodeAt(askAt);
-      const { life } = await this.#dispatch({ ...next, node, keys: retry.keys, asking: true });
-      await life;
+    const { redirect, keys } = retry;
+    if (redirect?.kind === 'ask') {
+      const node = this.#nodeNamed(redirect, batch.node);
+      await (
+        await this.#dispatch({ ...next, node, keys, asking: true })
+      ).life;
       return;
     }
     if (retry.class !== 'changing') {
@@ -284,11 +295,19 @@ export class Pipeline {
       await topology.refresh().catch(() => undefined);
     }
     const lives: Promise<void>[] = [];
-    for (const [index, keys] of regroup(retry.keys, topology)) {
-      const node = topology.nodes[index] as Node;
-      lives.push((await this.#dispatch({ ...next, node, keys, asking: false })).life);
+    for (const [index, some] of regroup(keys, topology)) {
+      const owner = topology.nodes[index] as Node;
+      // Nodes may disagree for good. The one that was taken for the owner knows better than the one that says so.
+      const isDenied = redirect !== undefined && owner.address === batch.node.address;
+      const node = isDenied ? this.#nodeNamed(redirect, owner) : owner;
+      lives.push((await this.#dispatch({ ...next, node, keys: some, asking: false })).life);
     }
     await Promise.all(lives);
+  }
+
+  /** Clusters that don't announce hosts leave the name out: it is the host that answered. */
+  #nodeNamed({ address }: Redirect, by: Node): Node {
+    return this.#options.topology.nodeAt(address.replace(/^\??:/, `${hostOf(by)}:`));
   }
 
   /**

@@ -3,17 +3,16 @@
  * up. The texts are the servers' own (Redis' server.c, cluster.c, object.c).
  */
 import { refusalIn } from '../redis/source-health.js';
-import type { Copy, FailureClass, Keys, Node, Retry } from '../types.js';
+import type { Copy, FailureClass, Keys, Node, Redirect, Retry } from '../types.js';
 import { byReason, type OutcomeBuilder } from './outcome.js';
 
 export type Verdict =
   /** The node has the key already. */
   | { readonly kind: 'exists' }
-  | { readonly kind: 'retry'; readonly class: FailureClass; readonly askAt?: string }
+  | { readonly kind: 'retry'; readonly class: FailureClass; readonly redirect?: Redirect }
   | { readonly kind: 'failed'; readonly class: FailureClass };
 
 const retryClasses: ReadonlyMap<string, FailureClass> = new Map([
-  ['MOVED', 'redirected'],
   ['TRYAGAIN', 'redirected'],
   ['CLUSTERDOWN', 'unavailable'],
   ['LOADING', 'unavailable'],
@@ -30,8 +29,10 @@ const retryClasses: ReadonlyMap<string, FailureClass> = new Map([
 export function verdictOf(text: string): Verdict {
   const [code = '', , third] = text.split(' ', 3);
   if (code === 'BUSYKEY') return { kind: 'exists' };
-  if (code === 'ASK') {
-    return { kind: 'retry', class: 'redirected', ...(third && { askAt: bracketed(third) }) };
+  if (code === 'ASK' || code === 'MOVED') {
+    const kind = code === 'ASK' ? 'ask' : 'moved';
+    const redirect = third && { redirect: { kind, address: bracketed(third) } as const };
+    return { kind: 'retry', class: 'redirected', ...redirect };
   }
   const retry = retryClasses.get(code);
   if (retry) return { kind: 'retry', class: retry };
@@ -89,8 +90,13 @@ export function settleVerdict(
     outcome.fail(keys, { class: verdict.class, message });
     return;
   }
-  const askAt = verdict.askAt === undefined ? {} : { askAt: verdict.askAt };
-  outcome.retry(keys, { class: verdict.class, message, ...askAt, ...(copy && { copy }) });
+  const { class: why, redirect } = verdict;
+  outcome.retry(keys, {
+    class: why,
+    message,
+    ...(redirect && { redirect }),
+    ...(copy && { copy }),
+  });
 }
 
 /** Lets keys go round again about which a node would not answer: slots move, or it is loading. */

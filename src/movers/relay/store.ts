@@ -279,7 +279,7 @@ function refusedTogether(keys: Keys, passed: Passed): RefusedTogether[] {
     // MOVED and ASK name a slot each, and mean the same for all of them.
     const id =
       verdict.kind === 'retry'
-        ? `${verdict.class} ${verdict.askAt ?? ''}`
+        ? `${verdict.class} ${verdict.redirect?.kind ?? ''} ${verdict.redirect?.address ?? ''}`
         : verdict.kind === 'exists'
           ? 'exists'
           : (text ?? '');

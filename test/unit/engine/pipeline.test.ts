@@ -4,7 +4,7 @@ import { Pipeline, type PipelineOptions } from '../../../src/engine/pipeline.js'
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createServerStates } from '../../../src/engine/server-states.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
-import type { Batch, Keys, Outcome, Source } from '../../../src/types.js';
+import type { Batch, Keys, Outcome, Redirect, Retry, Source } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
 import { namesOf, outcome, sourceOf, topologyWith } from '../../support/batches.js';
 
@@ -113,20 +113,40 @@ describe('a key that is listed twice', () => {
   });
 });
 
+const redirected = ({ keys }: Batch, redirect: Redirect): Retry => ({
+  keys,
+  class: 'redirected',
+  message: '',
+  redirect,
+});
+
 describe('a slot that is on its way (ASK)', () => {
   it.each([
     ['node:7009', 'asking node:7009'],
     [':7009', 'asking node:7009'],
     ['?:7009', 'asking node:7009'],
-  ])('is followed to %s, which owned no slot when it was last heard of', async (askAt, to) => {
+  ])('is followed to %s, which owned no slot when it was last heard of', async (address, to) => {
     const { moves } = await run({
       passes: [[keysOf('a', 'b')]],
       move: (batch) =>
         batch.asking
           ? moved(batch)
-          : outcome({ retries: [{ keys: batch.keys, class: 'redirected', message: '', askAt }] }),
+          : outcome({ retries: [redirected(batch, { kind: 'ask', address })] }),
     });
     expect(moves.map((move) => move.to)).toEqual(['node:7001', to]);
+  });
+});
+
+describe('a slot that another node owns (MOVED)', () => {
+  it('is followed there where the cluster goes on naming the one that denies it', async () => {
+    const { moves } = await run({
+      passes: [[keysOf('a', 'b')]],
+      move: (batch) =>
+        batch.node.address === 'node:7009'
+          ? moved(batch)
+          : outcome({ retries: [redirected(batch, { kind: 'moved', address: ':7009' })] }),
+    });
+    expect(moves.map((move) => move.to)).toEqual(['node:7001', 'node:7009']);
   });
 });
 

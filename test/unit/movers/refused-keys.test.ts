@@ -2,16 +2,20 @@ import { expect, it } from 'vitest';
 import { type Verdict, verdictOf } from '../../../src/movers/refused-keys.js';
 
 const retry = (why: string): object => ({ kind: 'retry', class: why });
+const redirected = (kind: string, address: string): object => ({
+  ...retry('redirected'),
+  redirect: { kind, address },
+});
 const failed = (why: string): object => ({ kind: 'failed', class: why });
 
 it.each<[string, object]>([
   ['BUSYKEY Target key name already exists.', { kind: 'exists' }],
-  ['MOVED 1234 127.0.0.1:7001', retry('redirected')],
-  ['ASK 1234 127.0.0.1:7001', { ...retry('redirected'), askAt: '127.0.0.1:7001' }],
-  ['ASK 1234 [::1]:7001', { ...retry('redirected'), askAt: '[::1]:7001' }],
+  ['MOVED 1234 127.0.0.1:7001', redirected('moved', '127.0.0.1:7001')],
+  ['ASK 1234 127.0.0.1:7001', redirected('ask', '127.0.0.1:7001')],
+  ['ASK 1234 [::1]:7001', redirected('ask', '[::1]:7001')],
   // As servers write it: without brackets.
-  ['ASK 1234 ::1:7001', { ...retry('redirected'), askAt: '[::1]:7001' }],
-  ['ASK 1234 :7001', { ...retry('redirected'), askAt: ':7001' }],
+  ['ASK 1234 ::1:7001', redirected('ask', '[::1]:7001')],
+  ['ASK 1234 :7001', redirected('ask', ':7001')],
   ['ASK', retry('redirected')],
   ['TRYAGAIN Multiple keys request during rehashing of slot', retry('redirected')],
   ['CLUSTERDOWN Hash slot not served', retry('unavailable')],
