@@ -19,6 +19,7 @@ import type { JobOptions, PatienceOptions, WatchingOptions } from '../options.js
 import type { Extremes, Report } from '../report.js';
 import { type ControlSocket, listenForOrders } from '../watch/control-socket.js';
 import { findRuns } from '../watch/run-sockets.js';
+import { sourceWords } from '../watch/words.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
@@ -275,6 +276,6 @@ export function tellStart(
       mover: measuring ? 'auto' : name,
       reason: measuring ? 'taking turns, to measure which is faster' : reason,
     },
-    `from ${sources.map((source) => source.name).join(', ')} into the cluster of ${target.name}`,
+    `from ${sourceWords(sources.map((source) => source.name))} into the cluster of ${target.name}`,
   );
 }

@@ -6,6 +6,7 @@ import type { Colors, Formatter } from 'picocolors/types.js';
 import { followWords, formatBytes, formatCount, formatDuration } from '../format.js';
 import { harmless, quoteKey } from '../quote.js';
 import type { ReportedCause } from '../report.js';
+import { busyFirst } from './busy-first.js';
 import type { Standing } from './live.js';
 import { fit, flow, type Piece } from './fitting.js';
 import { type Column, tableLines } from './table.js';
@@ -217,16 +218,18 @@ function serverTable(
   { width, rows }: { readonly width: number; readonly rows: number },
   colours: Colors,
 ): string[] {
-  const sourceRows = sources.map(({ name, moved, keysPerSecond, progress, health, ...left }) => ({
-    name,
-    state: healthWords(health, atMs),
-    keys: moved,
-    keysPerSecond,
-    share: progress,
-    inflight: null,
-    retries: null,
-    unmoved: left.conflicting + left.failed,
-  }));
+  const sourceRows = busyFirst(sources).map(
+    ({ name, moved, keysPerSecond, progress, health, ...left }) => ({
+      name,
+      state: healthWords(health, atMs),
+      keys: moved,
+      keysPerSecond,
+      share: progress,
+      inflight: null,
+      retries: null,
+      unmoved: left.conflicting + left.failed,
+    }),
+  );
   const nodeRows = nodes.map(({ address, health, keys, inflightKeys, ...node }) => ({
     name: address,
     state: healthWords(health, atMs),
