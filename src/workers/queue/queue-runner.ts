@@ -3,12 +3,14 @@
  * holds. A coordinator that is started again finds its jobs there, those that are under way and those that
  * have ended meanwhile.
  */
+import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
 import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
 import type { Death, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';
 import {
+  closedWithinMs,
   connectionOf,
   type JobQueue,
   keyPrefix,
@@ -178,10 +180,11 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       clearInterval(looking);
       // The report holds what they came to; the next run of the same sources begins with none.
       for (const id of ended) {
-        await queue.remove(id).catch(() => undefined);
+        // Where it is away by now, they stay.
+        if (!(await isDoneWithin(timeoutMs, queue.remove(id)))) break;
         await control.call('DEL', ordersKeyOf(id)).catch(() => undefined);
       }
-      await Promise.all([events.close(), queue.close()]).catch(() => undefined);
+      await isDoneWithin(closedWithinMs, Promise.all([events.close(), queue.close()]));
       control.close();
     },
   };

@@ -3,6 +3,7 @@
  * queue's Redis says so: the process looks there before it uses a connection (redis/identity.ts), and is
  * ended here as soon as the job is somebody else's.
  */
+import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
 import type { Logger } from '../../types.js';
@@ -11,6 +12,7 @@ import type { RunningJob } from '../job-runner.js';
 import { startJob } from '../process-runner.js';
 import type { JobSecrets } from '../source-job.js';
 import {
+  closedWithinMs,
   connectionOf,
   type JobWorker,
   keyPrefix,
@@ -161,7 +163,11 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     async close() {
       isClosing = true;
       for (const one of running.values()) one.stop();
-      await worker.close();
+      const ends = [...running.values()].map(({ ended }) => ended);
+      const closing = worker.close();
+      await Promise.all(ends);
+      // Where the queue's Redis is away, jobs that it can't be given back are taken over later.
+      await isDoneWithin(ends.length === 0 ? closedWithinMs : timeoutMs, closing);
       control.close();
     },
   };
