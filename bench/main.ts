@@ -37,6 +37,10 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'what it costs to spread a move over processes (--workers)',
     load: async () => (await import('./workers.js')).workers,
   },
+  sizing: {
+    about: 'what a coordinator takes that hears a hundred workers (--queue), and its page',
+    load: async () => (await import('./sizing.js')).sizing,
+  },
   dump: {
     about: 'a dump file, against a server that loads it and the import from that',
     load: async () => (await import('./dump.js')).dump,

@@ -8,6 +8,7 @@ import {
   harmless,
   quoteKey,
 } from '../src/format.js';
+import { busyFirst } from '../src/watch/busy-first.js';
 import type { Live } from '../src/watch/live.js';
 import {
   countWords,
@@ -110,18 +111,22 @@ function limitLine({ limits }: Live): string {
   return `Limits: ${limitWords(limits).join(' · ')}`;
 }
 
+const mostTroubles = 20;
+
 function showTroubles({ nodes, sources, atMs }: Live): void {
   const servers = [
     ...sources.map(({ name, health }) => ({ name, health })),
     ...nodes.map(({ address, health }) => ({ name: address, health })),
   ].filter(({ health }) => health.state !== 'ok');
   byId('troubles').hidden = servers.length === 0;
+  const left = servers.length - mostTroubles;
   byId('troubles').replaceChildren(
-    ...servers.map(({ name, health }) => {
+    ...servers.slice(0, mostTroubles).map(({ name, health }) => {
       const said = healthWords(health, atMs);
       const words = `${name} is ${said.text}: ${whyWords(name, health)}`;
       return element('li', said.mood === 'bad' ? 'bad' : 'warn', words);
     }),
+    ...(left > 0 ? [element('li', 'bad', `and ${formatCount(left)} more servers`)] : []),
   );
 }
 
@@ -241,9 +246,14 @@ function leftCell(count: number): HTMLElement {
   return element('td', count > 0 ? 'number bad' : 'number', formatCount(count));
 }
 
+/** More than that nobody reads, and a browser takes half a core to draw a thousand rows each second. */
+const mostSources = 100;
+
 function showSources({ sources, atMs }: Live): void {
   byId('sources-section').hidden = sources.length < 2;
-  const rows = sources.map((source) =>
+  const shown = busyFirst(sources).slice(0, mostSources);
+  showLines('more-sources', sources.length > shown.length, moreSources(sources, shown.length));
+  const rows = shown.map((source) =>
     element(
       'tr',
       '',
@@ -259,6 +269,11 @@ function showSources({ sources, atMs }: Live): void {
     titles('source', 'state', 'keys|number', 'keys/s|number', 'done|share', 'left behind|number'),
     ...rows,
   );
+}
+
+function moreSources(sources: Live['sources'], shown: number): string {
+  const done = sources.filter(({ progress }) => progress >= 1).length;
+  return `and ${formatCount(sources.length - shown)} more; of all ${formatCount(sources.length)} sources ${formatCount(done)} are done`;
 }
 
 function nodeRows({ nodes, atMs }: Live): HTMLElement[] {

@@ -1,4 +1,5 @@
 /** Waiting, once: below everything that waits. */
+import { setTimeout as delay } from 'node:timers/promises';
 
 interface Waiting {
   readonly holds: () => boolean;
@@ -47,4 +48,18 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
       signal.removeEventListener('abort', abort);
     });
   });
+}
+
+/** @returns false where it goes on for longer; that it fails is as good as done. */
+export async function isDoneWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const limit = new AbortController();
+  const isDone = await Promise.race([
+    work.then(
+      () => true,
+      () => true,
+    ),
+    delay(ms, false, { signal: limit.signal }).catch(() => false),
+  ]);
+  limit.abort();
+  return isDone;
 }

@@ -2,6 +2,7 @@
  * What a run ended with: for scripts as JSON, for people as text.
  * The names in `Report` are public; scripts rely on them.
  */
+import { compareNames } from './format.js';
 import type {
   FailureCause,
   FailureClass,
@@ -215,7 +216,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     keysPerSecond: durationMs === 0 ? 0 : Math.round((moved * 1000) / durationMs),
     nodes: snapshot.nodes
       .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
-      .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true })),
+      .sort((a, b) => compareNames(a.address, b.address)),
     failures: snapshot.failures.map(reportedFailure),
     ...(snapshot.causes.length > 0 && {
       causes: reportedCauses(snapshot.causes, end.from.length > 1),

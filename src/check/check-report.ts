@@ -1,7 +1,7 @@
 /** What a check ended with: for scripts as JSON, for people as text. The names are public. */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import { formatBytes, formatCount, quoteKey } from '../format.js';
+import { compareNames, formatBytes, formatCount, quoteKey } from '../format.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import type { FixedKeys } from './fix-keys.js';
 import { mere, type Problem, type ProblemKind, problemsOf } from './problems.js';
@@ -66,7 +66,7 @@ export function buildCheckReport(
     to: seed,
     nodes: nodes
       .map((node) => checkedNode(node, { nodes, lines }))
-      .sort((one, other) => one.address.localeCompare(other.address, 'en', { numeric: true })),
+      .sort((one, other) => compareNames(one.address, other.address)),
     problems,
     ...(fix && { fixed: fixedPart(fix) }),
     version,

@@ -239,27 +239,36 @@ export function limitsFrom({
   };
 }
 
+/** So many sources are named with their reasons; a thousand would fill the report's line. */
+const mostReasons = 5;
+
 /** The mover of the run that has moved most; the reasons of all. */
 export function joinMovers(
   all: readonly SourceView[],
   running: () => readonly SourceView[],
 ): MoverInUse {
   const [first] = all as readonly [SourceView, ...SourceView[]];
-  if (all.length === 1) return first.mover;
-  const moved = ({ tally }: SourceView): number => tally.snapshot().moved;
   return {
     get name() {
-      return all.reduce((most, run) => (moved(run) > moved(most) ? run : most), first).mover.name;
+      let most = { run: first, moved: -1 };
+      for (const run of all) {
+        const { moved } = run.tally.snapshot();
+        if (moved > most.moved) most = { run, moved };
+      }
+      return most.run.mover.name;
     },
     get reason() {
       const reasons = new Set(all.map(({ mover }) => mover.reason));
       if (reasons.size === 1) return first.mover.reason;
-      return all
-        .map(({ source, mover }) => `${source.name} by ${mover.name}: ${mover.reason}`)
-        .join('; ');
+      const named = all
+        .slice(0, mostReasons)
+        .map(({ source, mover }) => `${source.name} by ${mover.name}: ${mover.reason}`);
+      const more = all.length - named.length;
+      return [...named, ...(more > 0 ? [`and ${String(more)} more sources`] : [])].join('; ');
     },
     get measuring() {
-      return running().some(({ mover }) => mover.measuring === true);
+      const asked = all.length === 1 ? all : running();
+      return asked.some(({ mover }) => mover.measuring === true);
     },
   };
 }

@@ -18,6 +18,7 @@ import { screenOf } from '../watch/screen.js';
 import type { JobOptions, PatienceOptions, WatchingOptions } from '../options/options.js';
 import type { Extremes, Report } from '../report.js';
 import { type ControlSocket, listenForOrders, findRuns } from '../watch/run-sockets.js';
+import { sourceWords } from '../watch/words.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
@@ -274,6 +275,6 @@ export function tellStart(
       mover: measuring ? 'auto' : name,
       reason: measuring ? 'taking turns, to measure which is faster' : reason,
     },
-    `from ${sources.map((source) => source.name).join(', ')} into the cluster of ${target.name}`,
+    `from ${sourceWords(sources.map((source) => source.name))} into the cluster of ${target.name}`,
   );
 }

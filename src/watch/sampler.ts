@@ -3,7 +3,7 @@
  * them, and what only watching adds. The terminal, the metrics and the page all read this, so
  * that they never tell different stories.
  */
-import { formatCount, hasEnd } from '../format.js';
+import { compareNames, formatCount, hasEnd } from '../format.js';
 import type {
   FollowStatus,
   MoverName,
@@ -150,7 +150,7 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
         keysPerSecond: rateOf(nodeRates, node.address, node.keys),
         load: facts.loadOf?.(node.address) ?? null,
       }))
-      .sort((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
+      .sort((a, b) => compareNames(a.address, b.address));
     const sources = snapshot.sources.map((source) => ({
       ...source,
       keysPerSecond: rateOf(sourceRates, source.name, source.moved),

@@ -12,6 +12,7 @@ import {
   quoteKey,
 } from '../format.js';
 import type { ReportedCause } from '../report.js';
+import { busyFirst } from './busy-first.js';
 import type { Standing } from './live.js';
 import { fit, flow, type Piece, type Column, tableLines } from './table.js';
 import {
@@ -222,16 +223,18 @@ function serverTable(
   { width, rows }: { readonly width: number; readonly rows: number },
   colours: Colors,
 ): string[] {
-  const sourceRows = sources.map(({ name, moved, keysPerSecond, progress, health, ...left }) => ({
-    name,
-    state: healthWords(health, atMs),
-    keys: moved,
-    keysPerSecond,
-    share: progress,
-    inflight: null,
-    retries: null,
-    unmoved: left.conflicting + left.failed,
-  }));
+  const sourceRows = busyFirst(sources).map(
+    ({ name, moved, keysPerSecond, progress, health, ...left }) => ({
+      name,
+      state: healthWords(health, atMs),
+      keys: moved,
+      keysPerSecond,
+      share: progress,
+      inflight: null,
+      retries: null,
+      unmoved: left.conflicting + left.failed,
+    }),
+  );
   const nodeRows = nodes.map(({ address, health, keys, inflightKeys, ...node }) => ({
     name: address,
     state: healthWords(health, atMs),

@@ -21,9 +21,19 @@ const doing = {
   'dry-run': 'counting',
 } as const;
 
+/** More sources than that are not named one by one. */
+const mostNamed = 8;
+
 /** `moving 10.0.0.5:6379/0 → 10.0.1.1:7000` */
 export function routeWords({ report: { mode, from, to } }: Pick<Standing, 'report'>): string {
-  return `${doing[mode]} ${from.join(', ')} → ${to}`;
+  return `${doing[mode]} ${sourceWords(from)} → ${to}`;
+}
+
+/** `a:1/0, b:1/0, c:1/0 and 97 more` */
+export function sourceWords(names: readonly string[]): string {
+  if (names.length <= mostNamed) return names.join(', ');
+  const named = names.slice(0, 3);
+  return `${named.join(', ')} and ${formatCount(names.length - named.length)} more`;
 }
 
 /** `208,384 of 1,000,000 keys` */

@@ -9,6 +9,7 @@ import type {
   BatchEvent,
   FailureCause,
   KeyFailure,
+  MoverName,
   ScanPosition,
   TallySnapshot,
 } from '../types.js';
@@ -28,6 +29,14 @@ interface CauseOnWire extends Omit<FailureCause, 'examples'> {
   readonly examples: readonly string[];
 }
 
+/** Batches that ended. Most say nothing but how long they took, and there may be hundreds a second. */
+export interface BatchesOnWire {
+  /** In milliseconds, by mover and node. */
+  readonly plain: Readonly<Partial<Record<MoverName, Readonly<Record<string, readonly number[]>>>>>;
+  /** Those with more to say. */
+  readonly others: readonly BatchEvent[];
+}
+
 /** How far the import of one source has come, all attempts together. */
 export interface SourceProgress {
   readonly tally: TallyOnWire;
@@ -40,7 +49,7 @@ export interface JobNews {
   /** By source. */
   readonly sources: Readonly<Record<string, SourceProgress>>;
   /** The batches that have ended. */
-  readonly batches: Readonly<Record<string, readonly BatchEvent[]>>;
+  readonly batches: Readonly<Record<string, BatchesOnWire>>;
   readonly failures: Readonly<Record<string, readonly FailureOnWire[]>>;
   readonly warnings: readonly string[];
   readonly log: readonly LogLine[];
@@ -86,6 +95,36 @@ export function failureOnWire(failure: KeyFailure): FailureOnWire {
 
 export function failureOf(failure: FailureOnWire): KeyFailure {
   return { ...failure, key: Buffer.from(failure.key, 'base64') };
+}
+
+export function batchesOnWire(events: readonly BatchEvent[]): BatchesOnWire {
+  const plain: Partial<Record<MoverName, Record<string, number[]>>> = {};
+  const others: BatchEvent[] = [];
+  for (const event of events) {
+    const { mover, node, durationMs, troubles, repeated, deleted } = event;
+    if (troubles.length > 0 || repeated > 0 || deleted > 0) {
+      others.push(event);
+      continue;
+    }
+    const durations = ((plain[mover] ??= {})[node] ??= []);
+    durations.push(Math.round(durationMs * 100) / 100);
+  }
+  return { plain, others };
+}
+
+/** In loops, and without copies: a coordinator hears tens of thousands a second of a hundred workers. */
+export function batchesOf({ plain, others }: BatchesOnWire): BatchEvent[] {
+  const events: BatchEvent[] = [];
+  for (const [name, nodes] of Object.entries(plain)) {
+    const mover = name as MoverName;
+    for (const [node, durations] of Object.entries(nodes)) {
+      for (const durationMs of durations) {
+        events.push({ mover, node, durationMs, troubles: [], repeated: 0, deleted: 0 });
+      }
+    }
+  }
+  events.push(...others);
+  return events;
 }
 
 export function tallyOnWire(snapshot: TallySnapshot): TallyOnWire {

@@ -6,7 +6,7 @@ import type { Settled } from '../run/checkpoints.js';
 import type { SourceView } from '../run/source-run.js';
 import type { BatchEvent, KeyFailure, ScanPosition, Tally, TallySnapshot } from '../types.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import { failureOf, type JobNews, type SourceProgress, tallyOf } from './job-news.js';
+import { batchesOf, failureOf, type JobNews, type SourceProgress, tallyOf } from './job-news.js';
 
 export class RemoteSource implements SourceView {
   readonly source: SourceFacts;
@@ -14,6 +14,8 @@ export class RemoteSource implements SourceView {
   /** Nothing is counted elsewhere: a dry run stays in one process. */
   readonly census: Census = { types: new Map(), present: 0, shared: 0 };
   #progress: SourceProgress | undefined;
+  /** Of that progress: it is asked for much more often than it changes. */
+  #known: TallySnapshot | undefined;
   #startAt: ScanPosition | undefined;
   readonly #startedAtMs = Date.now();
   readonly #batchListeners: ((event: BatchEvent) => void)[] = [];
@@ -48,7 +50,9 @@ export class RemoteSource implements SourceView {
   hear({ sources, batches, failures }: JobNews): void {
     const { name } = this.source;
     this.#progress = sources[name] ?? this.#progress;
-    for (const event of batches[name] ?? []) {
+    this.#known = undefined;
+    const ended = batches[name];
+    for (const event of ended ? batchesOf(ended) : []) {
       for (const listener of this.#batchListeners) listener(event);
     }
     for (const failure of failures[name] ?? []) {
@@ -57,7 +61,11 @@ export class RemoteSource implements SourceView {
   }
 
   #snapshot(): TallySnapshot {
-    if (this.#progress) return tallyOf(this.#progress.tally);
+    this.#known ??= this.#progress ? tallyOf(this.#progress.tally) : this.#before();
+    return this.#known;
+  }
+
+  #before(): TallySnapshot {
     return {
       startedAtMs: this.#startedAtMs,
       ...nothingCounted,

@@ -11,6 +11,7 @@ import { untilStopped } from '../run/until-stopped.js';
 import type { BatchEvent, KeyFailure, Logger, TallySnapshot } from '../types.js';
 import {
   addCounts,
+  batchesOnWire,
   countedBefore,
   type EndOfSource,
   failureOnWire,
@@ -66,7 +67,9 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
     const reports = runs.all.map((view) => createSourceReport(view, job));
     const news = (): JobNews => ({
       sources: Object.fromEntries(reports.map(({ name, progress }) => [name, progress()])),
-      batches: Object.fromEntries(reports.map(({ name, batches }) => [name, batches.splice(0)])),
+      batches: Object.fromEntries(
+        reports.map(({ name, batches }) => [name, batchesOnWire(batches.splice(0))]),
+      ),
       failures: Object.fromEntries(
         reports.map(({ name, failures }) => [name, failures.splice(0).map(failureOnWire)]),
       ),

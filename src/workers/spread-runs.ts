@@ -23,7 +23,7 @@ import {
   type SourceRuns,
 } from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
-import type { Logger } from '../types.js';
+import type { Logger, TallySnapshot } from '../types.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
 import type { JobRunner, RunningJob } from './job-runner.js';
 import { RemoteSource } from './remote-source.js';
@@ -78,6 +78,10 @@ export function createSpreadRuns(
   let bound = options.maxSourceLatencyMs;
   let measuresLatency = false;
   const hasServers = facts.sources.some(isServer);
+  const joined = joinTallies(all.map(({ tally }) => tally));
+  /** Until something is heard: with many sources it costs much to add up, and it is asked for by many. */
+  let known: TallySnapshot | undefined;
+  let isOrdering = false;
 
   const throttle: SteeredThrottle = {
     get limits() {
@@ -159,12 +163,30 @@ export function createSpreadRuns(
   /** How many jobs share the limits. */
   function sharers(): number {
     // Those that wait in a queue use nothing.
-    if (runner.atOnce !== Infinity) return Math.max(1, underWay.size);
-    return Math.max(1, [...underWay.values()].filter(({ isHeard }) => isHeard).length);
+    return Math.max(1, [...underWay.values()].filter((one) => !waits(one)).length);
   }
 
+  /**
+   * Once for all that happens in a moment: a thousand jobs that begin together would order each other a million
+   * times. Those that wait in a queue are told with the next sharing out.
+   */
   function orderAll(): void {
-    for (const one of underWay.values()) one.running.obey(equalShare(sharers()));
+    if (isOrdering) return;
+    isOrdering = true;
+    queueMicrotask(() => {
+      isOrdering = false;
+      const orders = equalShare(sharers());
+      for (const one of underWay.values()) if (!waits(one)) one.running.obey(orders);
+    });
+  }
+
+  function stopAll(): void {
+    for (const { running } of underWay.values()) running.stop();
+  }
+
+  /** It has no worker yet, as far as is known. */
+  function waits({ isHeard }: UnderWay): boolean {
+    return runner.atOnce === Infinity && !isHeard;
   }
 
   /** Who does not use up their share leaves it to those who do. */
@@ -185,6 +207,8 @@ export function createSpreadRuns(
       one.bytes = moved.bytes;
       one.running.obey(ordersWith(keys[at] ?? null, bytes[at] ?? null));
     }
+    const orders = equalShare(sharers());
+    for (const one of underWay.values()) if (waits(one)) one.running.obey(orders);
   }
 
   function hear(job: SourceJob, news: JobNews): void {
@@ -194,6 +218,7 @@ export function createSpreadRuns(
       orderAll();
     }
     for (const view of viewsOf(job)) view.hear(news);
+    known = undefined;
     for (const sentence of news.warnings) warn(sentence);
     for (const { level, fields, message, isAnnounced } of news.log) {
       if (isAnnounced === true) announce(message, fields);
@@ -228,13 +253,8 @@ export function createSpreadRuns(
       });
       underWay.set(job, { running: begun, ...before, isHeard: false });
       orderAll();
-      const stop = (): void => {
-        begun.stop();
-      };
-      signal.addEventListener('abort', stop);
-      if (isStopped()) stop();
+      if (isStopped()) begun.stop();
       const ended = await begun.ended;
-      signal.removeEventListener('abort', stop);
       underWay.delete(job);
       if ('sources' in ended) hear(job, ended.news);
       latencies.delete(job);
@@ -272,7 +292,10 @@ export function createSpreadRuns(
     throttle,
     latency,
     follow: undefined,
-    tally: joinTallies(all.map(({ tally }) => tally)),
+    tally: {
+      ...joined,
+      snapshot: () => (known ??= joined.snapshot()),
+    },
     mover: joinMovers(all, () => [...underWay.keys()].flatMap(viewsOf)),
     positions: () => positionsOf(all),
     look() {
@@ -280,6 +303,8 @@ export function createSpreadRuns(
     },
     async run(signal) {
       const limit = pLimit(runner.atOnce);
+      // One for all of them: Node warns of a signal to which more than ten listen.
+      signal.addEventListener('abort', stopAll);
       let lookedAtMs = performance.now();
       const sharing = setInterval(() => {
         const nowMs = performance.now();
@@ -290,6 +315,7 @@ export function createSpreadRuns(
         return (await Promise.all(jobs.map((job) => limit(() => runJob(job, signal))))).flat();
       } finally {
         clearInterval(sharing);
+        signal.removeEventListener('abort', stopAll);
       }
     },
     close: () => undefined,

@@ -9,6 +9,7 @@ import type { Random } from '../support/random.js';
 import { KeyLedger, type Style } from './client-ledger.js';
 import { Connection, isRefusal } from './connection.js';
 import { readValue, valueText } from './inventory.js';
+import type { Server } from '../support/servers.js';
 import { createRouter, isRedirection } from './router.js';
 import type { Servers } from './servers.js';
 import {
@@ -65,7 +66,8 @@ type Answer =
 export function createClients(servers: Servers, random: Random, options: ClientsOptions): Clients {
   const ledgers: KeyLedger[] = [];
   const counts = { acknowledged: 0, inCluster: 0, doubtful: 0 };
-  const source = new Connection(servers.source.host, servers.source.port);
+  const sources = servers.sources.map(({ host, port }) => new Connection(host, port));
+  const homeOf = new Map<KeyLedger, Connection>();
   const router = createRouter(servers.cluster.nodes, random);
   const newWrites = createWrites(random);
   const needsReplicas = servers.durability === 'replicas';
@@ -73,9 +75,11 @@ export function createClients(servers: Servers, random: Random, options: Clients
   let running: Promise<unknown> | undefined;
 
   async function fill(): Promise<void> {
-    const { client } = servers.source;
     await Promise.all(
       Array.from({ length: options.keys }, async (_, at) => {
+        // Each source has its own keys.
+        const home = at % sources.length;
+        const { client } = servers.sources[home] as Server;
         const kind = random.pick(kinds);
         const style = random.pick(options.styles);
         const key = `${kind}:client:${String(at)}`;
@@ -89,7 +93,9 @@ export function createClients(servers: Servers, random: Random, options: Clients
           value = write.leaves(before, now)?.value;
         }
         const keepsLast = style !== 'source-first' && !options.mayEmptyCopies;
-        ledgers.push(new KeyLedger(key, style, value ?? '', keepsLast));
+        const ledger = new KeyLedger(key, style, value ?? '', keepsLast);
+        ledgers.push(ledger);
+        homeOf.set(ledger, sources[home] as Connection);
         await client.ping();
       }),
     );
@@ -109,7 +115,7 @@ export function createClients(servers: Servers, random: Random, options: Clients
   async function workAtSource(ledger: KeyLedger): Promise<void> {
     const [known] = ledger.source;
     const write = known === undefined ? undefined : newWrites.next(ledger, known);
-    const answer = await run(source, ledger, write);
+    const answer = await run(homeOf.get(ledger) as Connection, ledger, write);
     if (answer.kind === 'absent') ledger.absentAtSource();
     if (!write) return;
     count(answer);
@@ -188,7 +194,7 @@ export function createClients(servers: Servers, random: Random, options: Clients
     async stop() {
       stopping = true;
       await running;
-      source.close();
+      for (const source of sources) source.close();
       router.close();
     },
   };

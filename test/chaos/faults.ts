@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../support/random.js';
 import { runCli } from '../support/cli.js';
 import type { ClusterNode } from '../support/cluster.js';
+import { isGone, jobsOf } from '../support/job-processes.js';
 import type { Proxy } from '../support/proxy.js';
 import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
@@ -61,6 +62,19 @@ export type Injectable = FaultKind | 'stall';
 const injections: Readonly<Record<Injectable, Injection>> = {
   async 'kill-import'({ importer }) {
     await importer.kill();
+  },
+
+  /** Another process takes its source over. */
+  async 'kill-worker'({ importer, trace }, random) {
+    const jobs = await waitFor('a worker', () => {
+      const found = jobsOf(importer.pid);
+      return found.length > 0 || !importer.busy ? found : undefined;
+    });
+    if (jobs.length === 0) return;
+    const pid = random.pick(jobs);
+    trace(`kills worker ${String(pid)}`);
+    process.kill(pid, 'SIGKILL');
+    await waitFor('it to be gone', () => isGone(pid));
   },
 
   cut({ proxy }) {

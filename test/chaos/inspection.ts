@@ -64,7 +64,8 @@ export async function inspect(played: Played): Promise<Inspection> {
   const last = runs.at(-1);
   if (!last) throw new Error('nothing has been run');
   const contradictions = ledgers.flatMap((ledger) => ledger.contradictions);
-  const source = await inventory(servers.source.client);
+  const inventories = await Promise.all(servers.sources.map(({ client }) => inventory(client)));
+  const source = new Map(inventories.flatMap((one) => [...one]));
   const { all: cluster, twice } = await clusterInventory(servers);
   const reported = reportedKeys(last, played.failedKeys);
   const diverged = divergedKeys(runs);
@@ -113,7 +114,7 @@ export async function inspect(played: Played): Promise<Inspection> {
       counts.lost++;
       complaints.push(`${key}: the cluster had it before, and has ${stateText(there)} now`);
     }
-    if (verdict === 'right' && !(leftover && plan.strict)) continue;
+    if (verdict === 'right' && !(leftover && plan.leavesNoCopies)) continue;
     if (isEvictable && isExcused()) continue;
     counts[verdict === 'lost' ? 'lost' : 'doubled']++;
     complaints.push(
@@ -141,7 +142,7 @@ export async function inspect(played: Played): Promise<Inspection> {
     counts.keys++;
     if (isGhost) counts.ghosts++;
     const wrong =
-      isGhost && plan.strict && faults.length === 0
+      isGhost && plan.leavesNoCopies && faults.length === 0
         ? [{ class: 'doubled' as FaultClass, words: `${key}: the cluster has a ghost of it` }]
         : faults;
     const isGone = wrong.every((fault) => fault.class === 'lost') && !cluster.has(key);

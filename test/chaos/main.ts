@@ -12,6 +12,10 @@
  * with three the servers of one make those of the other time out on two cores. `--no-evict` leaves
  * out the nodes that evict keys.
  *
+ * With `--workers 2` a round has two sources, each with keys of its own, and the import a process for each:
+ * `--workers` of the command. Faults hit either source, and the processes as well (`kill-worker`). What is
+ * promised is the same. Rounds with `--replace` are none of these, since the command refuses that.
+ *
  * A round that went wrong is played again by its own seed: `--rounds 1 --seed <its seed> --trace`.
  * The seed gives the faults, their order, and after how many writes each comes; how the programs run
  * between them is the machine's affair, so it may take a seed some rounds to fail again.
@@ -37,7 +41,8 @@
  * - What servers lose by themselves, which is why they write to disk before they answer, or the
  *   import waits for a replica, and why a shard's nodes fail one at a time (servers.ts, plan.ts).
  *
- * Stale copies and ghosts are wrong in rounds in which nothing was cut off.
+ * Stale copies and ghosts are wrong in rounds of one source in which nothing was cut off. With several, the
+ * copy of a key that its clients delete in that moment stays: another source may rely on it.
  */
 import { parseArgs } from 'node:util';
 import { playRounds } from './rounds.js';
@@ -53,6 +58,8 @@ const { values } = parseArgs({
     'expect-loss': { type: 'boolean', default: false },
     /** No node evicts keys. */
     'no-evict': { type: 'boolean', default: false },
+    /** As many sources, and processes of the import; 1: one source, and one process. */
+    workers: { type: 'string', default: '1' },
     /** How many rounds are played at the same time. */
     jobs: { type: 'string', default: '2' },
     /** Prints what happens, as it happens. */
@@ -68,6 +75,7 @@ const totals = await playRounds({
   seeds: Array.from({ length: Number(values.rounds) }, (_, at) => Number(values.seed) + at),
   jobs: Number(values.jobs),
   evict: !values['no-evict'],
+  workers: Number(values.workers),
   flags: values['no-guard'] ? ['--no-guard'] : [],
   say: (line) => {
     console.log(line);

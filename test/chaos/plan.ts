@@ -11,6 +11,7 @@ import type { Durability } from './servers.js';
 
 export type FaultKind =
   | 'kill-import'
+  | 'kill-worker'
   | 'cut'
   | 'cut-midway'
   | 'kill-clients'
@@ -36,6 +37,8 @@ type Fault = PlannedFault<FaultKind>;
 
 export interface Plan {
   readonly seed: number;
+  /** As many processes import as many sources; 1: one process imports one. */
+  readonly workers: number;
   readonly durability: Durability;
   readonly mover: 'auto' | 'relay' | 'migrate';
   /** How long bytes are under way between the import and the source. */
@@ -54,6 +57,12 @@ export interface Plan {
    * left the source: then there are no excuses.
    */
   readonly strict: boolean;
+  /**
+   * Whether no copy may outlive its key: nothing is cut off, and there is one source. Of several, another one may
+   * have taken the copy for its own key of that name and value, and deleted that: so copies stay
+   * (src/movers/policy.ts).
+   */
+  readonly leavesNoCopies: boolean;
 }
 
 /** How long a node may stand still: within the time-outs, or beyond. */
@@ -66,10 +75,13 @@ interface Row {
   readonly durability?: Durability;
   /** Nobody can tell afterwards whether clients of the cluster emptied a copy or it never was there. */
   readonly losesCopies?: true;
+  /** It happens to the process of one source of several. */
+  readonly needsWorkers?: true;
 }
 
 const rows: Readonly<Record<FaultKind, Row>> = {
   'kill-import': { track: 'import', interrupts: true, losesCopies: true },
+  'kill-worker': { track: 'import', interrupts: true, losesCopies: true, needsWorkers: true },
   cut: { track: 'import', interrupts: true },
   'cut-midway': { track: 'import', interrupts: true },
   'kill-clients': { track: 'import', interrupts: true },
@@ -92,15 +104,18 @@ export const interrupts = (kind: FaultKind): boolean => rows[kind].interrupts;
 export interface PlanOptions {
   /** Nodes evict keys, too; true unless given. */
   readonly evict?: boolean;
+  /** Processes that import as many sources, each with keys of its own; 1 unless given. */
+  readonly workers?: number;
 }
 
-export function planOf(seed: number, { evict = true }: PlanOptions = {}): Plan {
+export function planOf(seed: number, { evict = true, workers = 1 }: PlanOptions = {}): Plan {
   const random = randomFrom(seed, 0);
   const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const calm = random.oneIn(3);
   const possible = kinds.filter((kind) => {
     const row = rows[kind];
     if (kind === 'evict' && !evict) return false;
+    if (row.needsWorkers && workers === 1) return false;
     return (row.durability ?? durability) === durability && !(calm && row.interrupts);
   });
   const faults = Array.from({ length: 1 + random.int(4) }, () =>
@@ -114,9 +129,12 @@ export function planOf(seed: number, { evict = true }: PlanOptions = {}): Plan {
     durability === 'replicas'
       ? 'relay'
       : random.pick(['auto', 'relay', 'relay', 'migrate'] as const);
-  const preexisting = random.pick(['none', 'none', 'none', 'none', 'replaced', 'kept'] as const);
+  const asked = random.pick(['none', 'none', 'none', 'none', 'replaced', 'kept'] as const);
+  // With --replace sources take turns, which is refused where processes share them.
+  const preexisting = asked === 'replaced' && workers > 1 ? 'kept' : asked;
   return {
     seed,
+    workers,
     durability,
     mover,
     delayMs: random.pick([0, 1, 3, 8]),
@@ -127,6 +145,7 @@ export function planOf(seed: number, { evict = true }: PlanOptions = {}): Plan {
     clients: random.oneIn(6) ? undefined : clientsOf(preexisting, faults),
     tracks: [trackOf('import'), trackOf('source'), trackOf('cluster')],
     strict,
+    leavesNoCopies: strict && workers === 1,
   };
 }
 

@@ -1,9 +1,10 @@
 /** One round: writers write, the import runs, faults happen; then everything is looked at. */
 import { randomFrom } from '../support/random.js';
-import { startProxy } from '../support/proxy.js';
+import { type Proxy, startProxy } from '../support/proxy.js';
+import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import { type Clients, createClients } from './clients.js';
-import { inject, playTrack } from './faults.js';
+import { type Context, inject, playTrack } from './faults.js';
 import { type Importer, keepImporting, type Run } from './importer.js';
 import { explained, inspect, type Inspection } from './inspection.js';
 import { writePreexisting } from './preexisting.js';
@@ -44,10 +45,16 @@ export async function playRound(
   };
   await servers.untilWell();
   await servers.clear();
-  const proxy = await startProxy(servers.source);
-  const writers = Array.from({ length: writerCount }, (_, at) =>
-    createWriter(servers.source, randomFrom(plan.seed, at + 1), createTerritory(String(at))),
-  );
+  const { sources } = servers;
+  const proxies = await Promise.all(sources.map((source) => startProxy(source)));
+  const delayAll = (ms: number): void => {
+    for (const { faults } of proxies) faults.delayMs = { up: ms, down: ms };
+  };
+  // Each has keys of its own, so that no two sources have one of the same name.
+  const writers = Array.from({ length: writerCount }, (_, at) => {
+    const source = sources[at % sources.length] as Server;
+    return createWriter(source, randomFrom(plan.seed, at + 1), createTerritory(String(at)));
+  });
   const clients =
     plan.clients && createClients(servers, randomFrom(plan.seed, writerCount + 1), plan.clients);
   const sum = (of: (writer: Pick<Writer, 'counts'>) => number): number =>
@@ -62,36 +69,44 @@ export async function playRound(
       masters.map(({ client }) => client),
       preexisting,
     );
-    proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
+    delayAll(plan.delayMs);
     for (const writer of writers) writer.start();
     clients?.start();
     const files = `${servers.source.directory}/round-${String(plan.seed)}`;
     const failedKeys = `${files}-failed-keys`;
     importer = keepImporting(
       [
-        ...['--from', proxy.address, '--to', masters[0]?.address ?? servers.cluster.seed],
+        ...proxies.flatMap(({ address }) => ['--from', address]),
+        ...['--to', masters[0]?.address ?? servers.cluster.seed],
         ...['--state', files, '--failed-keys', failedKeys],
         ...flagsOf(plan),
         ...flags,
       ],
-      () => servers.source.client.keys('*'),
+      async () => (await Promise.all(sources.map(({ client }) => client.keys('*')))).flat(),
       trace,
     );
     let evicted = 0;
     const count = (keys: number): void => void (evicted += keys);
-    const context = { servers, proxy, importer, trace, evicted: count };
+    const current = importer;
+    /** What happens to a source happens to any one of them. */
+    const contextOf = ({ seed }: { readonly seed: number }): Context => {
+      const at = seed % sources.length;
+      const [source, proxy] = [sources[at] as Server, proxies[at] as Proxy];
+      const around = { ...servers, source };
+      return { servers: around, proxy, importer: current, trace, evicted: count };
+    };
     trace(`${String(plan.keys)} keys are there`);
     await firstKeysMoved(servers, writers);
     const writes = (): number =>
       writers.reduce((total, { counts }) => total + counts.acknowledged, 0);
     const interruptions = await Promise.all(
       plan.tracks.map((track) =>
-        playTrack(track, (fault) => inject(fault, context), writes, trace),
+        playTrack(track, (fault) => inject(fault, contextOf(fault)), writes, trace),
       ),
     );
     await Promise.all(writers.map((writer) => writer.stop()));
     trace('the writers have stopped');
-    proxy.faults.delayMs = { up: 0, down: 0 };
+    delayAll(0);
     await servers.untilWell();
     await importer.finish();
     // A whole run while the clients go on: most of their keys are in the cluster.
@@ -123,7 +138,7 @@ export async function playRound(
     await importer?.stop();
     await Promise.all(writers.map((writer) => writer.stop()));
     await clients?.stop();
-    await proxy.stop();
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
   }
 }
 
@@ -134,6 +149,7 @@ function flagsOf(plan: Plan): readonly string[] {
     ...['--mover', plan.mover, '--timeout', plan.strict ? '30s' : '1s', '--retry-for', '20s'],
     ...existing[plan.preexisting],
     ...(plan.verify ? ['--verify'] : []),
+    ...(plan.workers > 1 ? ['--workers', String(plan.workers)] : []),
     ...(plan.maxRate === undefined ? [] : ['--max-rate', String(plan.maxRate)]),
     ...(plan.durability === 'replicas' ? ['--wait-replicas', '1'] : []),
   ];
@@ -157,13 +173,17 @@ function preexistingKeys(
 /** Waits until the import is at it. */
 async function firstKeysMoved(servers: Servers, writers: readonly Writer[]): Promise<void> {
   const keysMade = (): number => writers.reduce((sum, { ledger }) => sum + ledger.keys.size, 0);
-  const before = await servers.source.client.dbsize();
+  const keysLeft = async (): Promise<number> => {
+    const sizes = await Promise.all(servers.sources.map(({ client }) => client.dbsize()));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  };
+  const before = await keysLeft();
   const madeBefore = keysMade();
   await waitFor(
     'the first keys to leave the source',
     async () => {
       const expected = before + keysMade() - madeBefore;
-      return expected - (await servers.source.client.dbsize()) > before / 20;
+      return expected - (await keysLeft()) > before / 20;
     },
     { timeoutMs: 60_000, everyMs },
   );

@@ -17,6 +17,7 @@ export async function playRounds(options: RoundsOptions): Promise<Totals> {
   const planFor = (seed: number): Plan => planOf(seed, options);
   const { results, failedSeeds } = await playSeries({
     ...options,
+    sources: options.workers ?? 1,
     durabilityOf: (seed) => planFor(seed).durability,
     play: (seed, servers) => playRound(planFor(seed), servers, options),
     lineOf,

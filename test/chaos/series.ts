@@ -6,6 +6,8 @@ export interface SeriesOptions {
   readonly seeds: readonly number[];
   /** How many rounds are played at the same time, each on servers of its own. */
   readonly jobs?: number;
+  /** How many sources a round has; 1 unless given. */
+  readonly sources?: number;
   readonly say: (line: string) => void;
 }
 
@@ -63,7 +65,9 @@ export async function playSeries<R extends Result>(
   say(options.summaryOf(results));
   if (failedSeeds.length > 0) {
     say(`failed seeds: ${failedSeeds.join(' ')}; again, one at a time:`);
-    say(`    ${options.command} -- --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
+    const { command, sources = 1 } = options;
+    const words = sources > 1 ? ` --workers ${String(sources)}` : '';
+    say(`    ${command} --${words} --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
   }
   return { results, failedSeeds };
 }
@@ -76,7 +80,8 @@ async function playTwice<R extends Result>(
 ): Promise<R> {
   const durability = options.durabilityOf(seed);
   async function play(): Promise<R> {
-    const servers = started.get(durability) ?? (await startServers(durability));
+    const servers =
+      started.get(durability) ?? (await startServers(durability, undefined, options.sources));
     started.set(durability, servers);
     return options.play(seed, servers);
   }

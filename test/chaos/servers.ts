@@ -23,7 +23,9 @@ export type Durability = 'disks' | 'replicas';
 
 export interface Servers {
   readonly durability: Durability;
+  /** The first of the sources, and most often the only one. */
   readonly source: Server;
+  readonly sources: readonly Server[];
   readonly cluster: TestCluster;
   /** The nodes that own slots now. */
   masters(): Promise<readonly ClusterNode[]>;
@@ -38,13 +40,18 @@ const onDisk = ['appendonly yes', 'appendfsync always'];
 /** It may be followed by its notifications. */
 const ofSource = [...onDisk, 'notify-keyspace-events AKE'];
 
-/** @param source another redis-server for the source, say an older version, and further lines of its configuration. */
+/**
+ * @param source another redis-server for the sources, say an older version, and further lines of its configuration.
+ * @param sourceCount how many of them.
+ */
 export async function startServers(
   durability: Durability,
   source?: Pick<ServerOptions, 'binary' | 'config'>,
+  sourceCount = 1,
 ): Promise<Servers> {
-  const [started, cluster] = await Promise.all([
-    startServer({ ...source, config: [...ofSource, ...(source?.config ?? [])] }),
+  const config = [...ofSource, ...(source?.config ?? [])];
+  const [sources, cluster] = await Promise.all([
+    Promise.all(Array.from({ length: sourceCount }, () => startServer({ ...source, config }))),
     startCluster({
       masters: 3,
       replicasPerMaster: durability === 'replicas' ? 1 : 0,
@@ -68,21 +75,22 @@ export async function startServers(
       );
     };
     await waitFor('every replica to follow its master', isFollowed, { everyMs });
-    await waitFor('the source', async () => started.client.ping());
+    await Promise.all(sources.map(({ client }) => waitFor('the source', () => client.ping())));
   }
 
   return {
     durability,
-    source: started,
+    source: sources[0] as Server,
+    sources,
     cluster,
     masters,
     untilWell,
     async clear() {
-      const everybody = [started, ...(await masters())];
+      const everybody = [...sources, ...(await masters())];
       await Promise.all(everybody.map(({ client }) => client.flushall()));
     },
     async stop() {
-      await Promise.all([started.stop(), cluster.stop()]);
+      await Promise.all([...sources, cluster].map((one) => one.stop()));
     },
   };
 }

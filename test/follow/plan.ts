@@ -9,7 +9,10 @@ import type { Durability } from '../chaos/servers.js';
 import { type Random, randomFrom } from '../support/random.js';
 
 export type FaultKind =
-  Exclude<Injectable, 'refuse-writes' | 'evict'> | 'flush' | 'swap' | 'stop-replica';
+  | Exclude<Injectable, 'refuse-writes' | 'evict' | 'kill-worker'>
+  | 'flush'
+  | 'swap'
+  | 'stop-replica';
 export type Fault = PlannedFault<FaultKind>;
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Gate, unlessAborted } from '../../src/async.js';
+import { Gate, isDoneWithin, unlessAborted } from '../../src/async.js';
 
 const moment = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -63,5 +63,15 @@ describe('unlessAborted', () => {
     await new Promise((resolve) => setImmediate(resolve));
     process.off('unhandledRejection', hear);
     expect(heard).toEqual([]);
+  });
+});
+
+describe('work that may never end', () => {
+  it.each([
+    ['has ended', () => Promise.resolve(), true],
+    ['has failed', () => Promise.reject(new Error('it did')), true],
+    ['goes on', () => new Promise(() => undefined), false],
+  ])('is told to be done or not when it %s', async (_, work, isDone) => {
+    expect(await isDoneWithin(20, work())).toBe(isDone);
   });
 });

@@ -55,10 +55,11 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
   const stopped: Stopped[] = [];
   const faults: string[] = [];
   const complaints: string[] = [];
-  const startWorker = (): CliRun => {
+  /** One that finds no queue as it starts ends, as it should: so none is left alone with a fault before. */
+  const startWorker = async (): Promise<void> => {
     const worker = startCli(['worker', '--queue', queue.address, '--concurrency', '2']);
     workers.push(worker);
-    return worker;
+    await worker.output(/Ready/);
   };
   const coordinate = (): CliRun =>
     startCli([
@@ -74,15 +75,14 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
   const injections: Readonly<Record<string, () => Promise<void>>> = {
     async 'kill a worker'() {
       random.pick(alive()).signal('SIGKILL');
-      startWorker();
-      await sleep(200);
+      await startWorker();
     },
     async 'stop a worker'() {
       const worker = random.pick(alive());
       const pids = [...jobsOf(worker.pid), worker.pid as number];
       for (const pid of pids) process.kill(pid, 'SIGSTOP');
       stopped.push({ pids });
-      startWorker();
+      await startWorker();
       await sleep(stoppedMs);
       // Some wake up while another has their job, others when all is over.
       if (random.int(2) === 0) wake(pids);
@@ -99,9 +99,9 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     },
   };
 
-  for (let at = 0; at < options.workers; at++) startWorker();
   let run = coordinate();
   try {
+    await Promise.all(Array.from({ length: options.workers }, startWorker));
     for (let at = 0; at < options.faults; at++) {
       await sleep(500 + random.int(3000));
       const name = random.pick(Object.keys(injections));

@@ -33,6 +33,12 @@ export const queueName = 'jobs';
 /** How long a worker keeps a job without a sign of life; then another one takes it. */
 export const leaseMs = 15_000;
 
+/**
+ * BullMQ waits for the end of its connections, of which ioredis says nothing where they are closed while they wait to
+ * be opened again.
+ */
+export const closedWithinMs = 2000;
+
 /** The key that holds the token of whoever has the job (lock in BullMQ's moveToActive-11.lua). */
 export function lockKeyOf(id: string): string {
   return `${keyPrefix}:${queueName}:${id}:lock`;

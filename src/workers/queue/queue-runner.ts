@@ -3,12 +3,14 @@
  * holds. A coordinator that is started again finds its jobs there, those that are under way and those that
  * have ended meanwhile.
  */
+import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
 import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
 import type { Death, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';
 import {
+  closedWithinMs,
   connectionOf,
   type JobQueue,
   keyPrefix,
@@ -22,6 +24,11 @@ import {
 /** Tries of a job that fails, or whose worker is stopped; one whose worker is lost begins anew as often as it takes. */
 const attempts = 1000;
 const againAfterMs = 1000;
+/**
+ * So much of what workers say the queue's Redis keeps for those who have fallen behind: each is some kilobytes, and a
+ * hundred workers say a hundred things a second.
+ */
+const keptEvents = 2000;
 /** For what was said while nobody listened, or the queue's Redis was away. */
 const lookEveryMs = 5000;
 
@@ -32,8 +39,9 @@ interface Waiting {
   /** Of what was heard last. */
   attempt: number;
   place: number;
+  heardAtMs: number;
   orders: Orders;
-  /** The orders as they stand in the queue's Redis; undefined: none do. */
+  /** The orders as they stand in the queue's Redis, or are on their way there; undefined: none are. */
   told: string | undefined;
 }
 
@@ -42,7 +50,11 @@ export type Orders = JobOrders & { readonly isStopped: boolean };
 
 export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Promise<JobRunner> {
   const { Queue, QueueEvents: Events } = await loadBullmq();
-  const options = { connection: connectionOf(endpoint), prefix: keyPrefix };
+  const options = {
+    connection: connectionOf(endpoint),
+    prefix: keyPrefix,
+    streams: { events: { maxLen: keptEvents } },
+  };
   const queue: JobQueue = new Queue(queueName, options);
   const events: QueueEvents = new Events(queueName, options);
   const waiting = new Map<string, Waiting>();
@@ -66,7 +78,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     finish(jobId, { refused: failedReason });
   });
   const looking = setInterval(() => {
-    for (const [id, one] of waiting) void look(id, one).catch(() => undefined);
+    for (const [id, one] of waiting) void look(id, one, false).catch(() => undefined);
   }, lookEveryMs);
 
   function hearProgress(id: string, progress: Progress): void {
@@ -75,6 +87,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     if (progress.attempt === one.attempt && progress.place <= one.place) return;
     one.attempt = progress.attempt;
     one.place = progress.place;
+    one.heardAtMs = performance.now();
     one.hear(progress.news);
   }
 
@@ -86,20 +99,28 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     one.end(end);
   }
 
-  /** What events have not told: how it ended, or that the queue's Redis has forgotten it. */
-  async function look(id: string, one: Waiting): Promise<void> {
-    const known = await queue.getJob(id);
+  /**
+   * What events have not told: how it ended, or that the queue's Redis has forgotten it. Its state is little to
+   * ask for; the job with all of its news only where something may have been missed.
+   */
+  async function look(id: string, one: Waiting, isFirst: boolean): Promise<void> {
+    const state = await queue.getJobState(id);
     if (!waiting.has(id)) return;
-    if (!known) {
+    if (state === 'unknown') {
       await put(id, one.job);
       one.told = undefined;
     }
     await order(id, one);
+    const isQuiet = performance.now() - one.heardAtMs >= lookEveryMs;
+    const isBegun = state === 'active' || one.attempt > 0;
+    const isEnded = state === 'completed' || state === 'failed';
+    if (!isFirst && !isEnded && !(isBegun && isQuiet)) return;
+    const known = await queue.getJob(id);
     if (!known) return;
     const progress = known.progress as Progress | number;
     if (typeof progress === 'object') hearProgress(id, progress);
-    if (await known.isCompleted()) finish(id, known.returnvalue);
-    else if (await known.isFailed()) finish(id, { refused: known.failedReason });
+    if (state === 'completed') finish(id, known.returnvalue);
+    else if (state === 'failed') finish(id, { refused: known.failedReason });
   }
 
   async function put(id: string, job: SourceJob): Promise<void> {
@@ -114,8 +135,13 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
   async function order(id: string, one: Waiting): Promise<void> {
     const text = JSON.stringify(one.orders);
     if (text === one.told) return;
-    await control.call('SET', ordersKeyOf(id), text);
     one.told = text;
+    try {
+      await control.call('SET', ordersKeyOf(id), text);
+    } catch (error) {
+      one.told = undefined;
+      throw error;
+    }
   }
 
   return {
@@ -125,7 +151,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       let resolve: (end: JobEnd | Death) => void = () => undefined;
       const end = new Promise<JobEnd | Death>((settle) => (resolve = settle));
       const one: Waiting = {
-        ...{ job, hear, end: resolve, attempt: 0, place: 0, told: undefined },
+        ...{ job, hear, end: resolve, attempt: 0, place: 0, heardAtMs: 0, told: undefined },
         orders: { ...orders, isStopped: false },
       };
       waiting.set(id, one);
@@ -154,10 +180,11 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       clearInterval(looking);
       // The report holds what they came to; the next run of the same sources begins with none.
       for (const id of ended) {
-        await queue.remove(id).catch(() => undefined);
+        // Where it is away by now, they stay.
+        if (!(await isDoneWithin(timeoutMs, queue.remove(id)))) break;
         await control.call('DEL', ordersKeyOf(id)).catch(() => undefined);
       }
-      await Promise.all([events.close(), queue.close()]).catch(() => undefined);
+      await isDoneWithin(closedWithinMs, Promise.all([events.close(), queue.close()]));
       control.close();
     },
   };
@@ -167,7 +194,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     const before = await endedBefore(id, one.job);
     await put(id, before ? { ...one.job, before } : one.job);
     // One that was there already may have ended.
-    await look(id, one);
+    await look(id, one, true);
   }
 
   /**

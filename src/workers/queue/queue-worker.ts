@@ -3,14 +3,16 @@
  * queue's Redis says so: the process looks there before it uses a connection (redis/identity.ts), and is
  * ended here as soon as the job is somebody else's.
  */
+import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
 import type { Logger } from '../../types.js';
-import type { JobEnd, JobNews } from '../job-news.js';
+import { batchesOf, batchesOnWire, type JobEnd, type JobNews } from '../job-news.js';
 import type { RunningJob } from '../job-runner.js';
 import { startJob } from '../process-runner.js';
 import type { JobSecrets } from '../source-job.js';
 import {
+  closedWithinMs,
   connectionOf,
   type JobWorker,
   keyPrefix,
@@ -49,6 +51,8 @@ export interface QueueWorkerOptions {
   readonly logger: Logger;
   /** Is told of a job's sources as they stand; undefined once it has ended. */
   readonly watch: (sources: readonly string[], news: JobNews | undefined) => void;
+  /** Begins a job; a process for each, if left out. */
+  readonly start?: typeof startJob;
 }
 
 export interface QueueWorker {
@@ -57,7 +61,7 @@ export interface QueueWorker {
 }
 
 export async function startQueueWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
-  const { queue, concurrency, timeoutMs, secrets, logger, watch } = options;
+  const { queue, concurrency, timeoutMs, secrets, logger, watch, start = startJob } = options;
   const { Worker } = await loadBullmq();
   const running = new Map<string, RunningJob & { kill(): void }>();
   const control = reopenedControl(queue, { side: 'queue', timeoutMs });
@@ -82,7 +86,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     const isWhole = attempt === 1 || (typeof known === 'object' && known.isWhole);
     const warnings = isWhole ? [] : [uncounted(job.name)];
     logger.info({ job: job.name, attempt }, `importing ${job.name}`);
-    const begun = startJob({
+    const begun = start({
       ...{ job, secrets, orders },
       lease: { endpoint: queue, key: lockKeyOf(id), token, timeoutMs },
       othersLastMs: leaseMs,
@@ -159,7 +163,11 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     async close() {
       isClosing = true;
       for (const one of running.values()) one.stop();
-      await worker.close();
+      const ends = [...running.values()].map(({ ended }) => ended);
+      const closing = worker.close();
+      await Promise.all(ends);
+      // Where the queue's Redis is away, jobs that it can't be given back are taken over later.
+      await isDoneWithin(ends.length === 0 ? closedWithinMs : timeoutMs, closing);
       control.close();
     },
   };
@@ -181,8 +189,10 @@ function collected() {
       if (!state) return news;
       return {
         ...news,
-        batches: joined(state.batches, news.batches),
-        failures: joined(state.failures, news.failures),
+        batches: joined(state.batches, news.batches, (before, now) =>
+          batchesOnWire([...batchesOf(before), ...batchesOf(now)]),
+        ),
+        failures: joined(state.failures, news.failures, (before, now) => [...before, ...now]),
         warnings: [...state.warnings, ...news.warnings],
         log: [...state.log, ...news.log],
         latencySeconds: news.latencySeconds ?? state.latencySeconds,
@@ -206,12 +216,16 @@ function withoutEvents(news: JobNews): JobNews {
   return { ...news, batches: {}, failures: {}, warnings: [], log: [] };
 }
 
+/** @param join makes one of what both have of a source. */
 function joined<T>(
-  before: Readonly<Record<string, readonly T[]>>,
-  now: Readonly<Record<string, readonly T[]>>,
-): Readonly<Record<string, readonly T[]>> {
-  const names = new Set([...Object.keys(before), ...Object.keys(now)]);
-  return Object.fromEntries(
-    [...names].map((name) => [name, [...(before[name] ?? []), ...(now[name] ?? [])]]),
-  );
+  before: Readonly<Record<string, T>>,
+  now: Readonly<Record<string, T>>,
+  join: (before: T, now: T) => T,
+): Readonly<Record<string, T>> {
+  const all = { ...before };
+  for (const [name, one] of Object.entries(now)) {
+    const earlier = all[name];
+    all[name] = earlier === undefined ? one : join(earlier, one);
+  }
+  return all;
 }

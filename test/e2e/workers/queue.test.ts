@@ -210,3 +210,19 @@ it('refuses a password that would have to travel', async () => {
   expect(code).toBe(2);
   expect(stderr).not.toContain('secret');
 });
+
+it('ends when it is told to while the queue was just restarted', async () => {
+  const own = await startServer();
+  try {
+    const worker = startCli(['worker', '--queue', own.address]);
+    started.push(worker);
+    await worker.output(/Ready/);
+    await own.crash();
+    // It has noticed, and opens its connections again by and by.
+    await worker.output(/the queue's Redis is away/);
+    worker.signal('SIGTERM');
+    expect((await worker.done).code).toBe(143);
+  } finally {
+    await own.stop();
+  }
+});

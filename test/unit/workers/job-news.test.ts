@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import {
   addCounts,
+  batchesOf,
+  batchesOnWire,
   countedBefore,
   type SourceProgress,
   tallyOf,
   tallyOnWire,
 } from '../../../src/workers/job-news.js';
-import type { TallySnapshot } from '../../../src/types.js';
+import type { BatchEvent, TallySnapshot } from '../../../src/types.js';
 import { well } from '../../support/tallies.js';
 
 const failure = { key: Buffer.from([0xff, 0]), class: 'conflict', message: 'it has it' } as const;
@@ -50,6 +52,20 @@ const progress: SourceProgress = {
 
 it('keeps keys as they are on the way', () => {
   expect(tallyOf(JSON.parse(JSON.stringify(tallyOnWire(tally))) as never)).toEqual(tally);
+});
+
+it('keeps what batches say, and says little of those that went well', () => {
+  const plain = { mover: 'relay', durationMs: 1.5, troubles: [], repeated: 0, deleted: 0 } as const;
+  const troubled = { ...plain, node: 'a:1', troubles: [['conflict', 2]] } as const;
+  const all: BatchEvent[] = Array.from({ length: 300 }, (_, nth) => ({
+    ...plain,
+    node: `${nth % 2 === 0 ? 'a' : 'b'}:1`,
+    durationMs: nth / 4,
+  }));
+  const wire = JSON.stringify(batchesOnWire([...all, troubled]));
+  const sorted = [...all].sort((one, other) => one.node.localeCompare(other.node));
+  expect(batchesOf(JSON.parse(wire) as never)).toEqual([...sorted, troubled]);
+  expect(wire.length).toBeLessThan(JSON.stringify(all).length / 10);
 });
 
 describe('what counts of an attempt whose process died', () => {
