@@ -1,6 +1,5 @@
 /** Numbers as people read them, the same on every screen, and text from elsewhere, made harmless. */
 import type { FollowStatus } from './types.js';
-import type { ReportedKey } from './report.js';
 
 /** The order of addresses as people see it. One collator for all: to make one takes longer than a thousand comparisons. */
 export const compareNames = new Intl.Collator('en', { numeric: true }).compare;
@@ -66,7 +65,10 @@ export function followWords(follow: FollowStatus): string {
 /* Text from elsewhere, made harmless: a key must not write to a terminal what it likes. */
 
 /** `"user:42"`, or `base64:…` for what is no text; cut to a length. */
-export function quoteKey({ key, keyEncoding }: ReportedKey, maxLength: number): string {
+export function quoteKey(
+  { key, keyEncoding }: { readonly key: string; readonly keyEncoding: string },
+  maxLength: number,
+): string {
   const quoted = keyEncoding === 'utf8' ? harmless(JSON.stringify(key)) : `base64:${key}`;
   return quoted.length > maxLength ? `${quoted.slice(0, maxLength)}…` : quoted;
 }
