@@ -17,6 +17,8 @@ export interface Context {
   readonly servers: Servers;
   /** Between the import and the source. */
   readonly proxy: Proxy;
+  /** Those of other sources. */
+  readonly otherProxies?: readonly Proxy[];
   readonly importer: CurrentRun;
   readonly trace: (what: string) => void;
   /** Is told how many keys a node has evicted. */
@@ -83,12 +85,15 @@ const injections: Readonly<Record<Injectable, Injection>> = {
   },
 
   /** In the midst of a command, or of an answer. */
-  async 'cut-midway'({ proxy, importer }, random) {
+  async 'cut-midway'({ proxy, otherProxies = [], importer }, random) {
     const direction = random.pick(['up', 'down'] as const);
-    proxy.faults.cutAfterBytes[direction] = random.int(50_000);
-    const isCut = (): boolean => proxy.faults.cutAfterBytes[direction] === 0;
+    const afterBytes = random.int(50_000);
+    // Whichever gets there first: the import of one source may be over while that of another goes on.
+    const limits = [proxy, ...otherProxies].map(({ faults }) => faults.cutAfterBytes);
+    for (const limit of limits) limit[direction] = afterBytes;
+    const isCut = (): boolean => limits.some((limit) => limit[direction] === 0);
     await waitFor('the cut', () => isCut() || !importer.busy);
-    proxy.faults.cutAfterBytes[direction] = Infinity;
+    for (const limit of limits) limit[direction] = Infinity;
   },
 
   /** The source's writers are clients as well. */

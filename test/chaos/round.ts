@@ -92,8 +92,9 @@ export async function playRound(
     const contextOf = ({ seed }: { readonly seed: number }): Context => {
       const at = seed % sources.length;
       const [source, proxy] = [sources[at] as Server, proxies[at] as Proxy];
+      const otherProxies = proxies.filter((one) => one !== proxy);
       const around = { ...servers, source };
-      return { servers: around, proxy, importer: current, trace, evicted: count };
+      return { servers: around, proxy, otherProxies, importer: current, trace, evicted: count };
     };
     trace(`${String(plan.keys)} keys are there`);
     await firstKeysMoved(servers, writers);

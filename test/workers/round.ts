@@ -35,7 +35,8 @@ const stoppedMs = 22_000;
 const startsAtMost = 10;
 
 interface Stopped {
-  readonly pids: readonly number[];
+  readonly worker: number;
+  readonly jobs: readonly number[];
 }
 
 export async function playRound(stage: Stage, options: RoundOptions): Promise<Round> {
@@ -68,7 +69,7 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       ...['--max-rate', '4000', '--json', '--quiet', '--timeout', '5s'],
     ]);
   const alive = (): CliRun[] => {
-    const asleep = new Set(stopped.flatMap(({ pids }) => pids));
+    const asleep = new Set(stopped.map(({ worker }) => worker));
     return workers.filter(({ pid }) => pid !== undefined && !isGone(pid) && !asleep.has(pid));
   };
 
@@ -78,14 +79,14 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       await startWorker();
     },
     async 'stop a worker'() {
-      const worker = random.pick(alive());
-      const pids = [...jobsOf(worker.pid), worker.pid as number];
-      for (const pid of pids) process.kill(pid, 'SIGSTOP');
-      stopped.push({ pids });
+      const worker = random.pick(alive()).pid as number;
+      const one = { worker, jobs: jobsOf(worker) };
+      for (const pid of [...one.jobs, worker]) process.kill(pid, 'SIGSTOP');
+      stopped.push(one);
       await startWorker();
       await sleep(stoppedMs);
       // Some wake up while another has their job, others when all is over.
-      if (random.int(2) === 0) wake(pids);
+      if (random.int(2) === 0) complaints.push(...(await wake(one)));
     },
     async 'restart the queue'() {
       await queue.crash();
@@ -124,8 +125,7 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       const pairs = (names[at] ?? []).flatMap((name) => [name, 'anew']);
       await client.mset(...pairs);
     }
-    const asleep = stopped.flatMap(({ pids }) => pids);
-    wake(asleep);
+    for (const one of stopped) complaints.push(...(await wake(one)));
     await Promise.all(workers.map((worker) => lastJobs(worker)));
     complaints.push(...differences(before, await snapshotOfAll(masters(cluster))));
     for (const [at, client] of clients.entries()) {
@@ -136,7 +136,7 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     return { faults, report, ms: Date.now() - beganMs, complaints };
   } finally {
     run.signal('SIGKILL');
-    for (const { pids } of stopped) wake(pids);
+    for (const { worker, jobs } of stopped) goOn([...jobs, worker]);
     for (const worker of workers) worker.signal('SIGKILL');
     await Promise.all([run, ...workers].map(({ done }) => done));
   }
@@ -146,7 +146,21 @@ function masters(cluster: TestCluster) {
   return cluster.masters.map(({ client }) => client);
 }
 
-function wake(pids: readonly number[]): void {
+/**
+ * The jobs first, so that they must find out by themselves that they are another's: their worker, which would end
+ * them, may be as slow to wake up as it likes.
+ */
+async function wake({ worker, jobs }: Stopped): Promise<readonly string[]> {
+  goOn(jobs);
+  const areGone = () => jobs.every(isGone);
+  const isOver = await waitFor('what was stopped to end', areGone, { timeoutMs: 60_000 }).catch(
+    () => false,
+  );
+  goOn([worker]);
+  return isOver ? [] : ['what was stopped went on, though others had its job'];
+}
+
+function goOn(pids: readonly number[]): void {
   for (const pid of pids) if (!isGone(pid)) process.kill(pid, 'SIGCONT');
 }
 

@@ -8,9 +8,18 @@ import { playRounds } from '../../chaos/rounds.js';
  */
 const seeds = [9, 25, 36];
 
-it('finds every acknowledged write once, whatever fails', async () => {
-  const lines: string[] = [];
-  const say = (line: string): number => lines.push(line);
-  const { failedSeeds } = await playRounds({ seeds, flags: [], say, trace: () => undefined });
-  expect(failedSeeds, lines.join('\n')).toEqual([]);
-}, 300_000);
+it.each([
+  ['one source', 1, seeds],
+  // One whose process is killed.
+  ['two, by two processes', 2, [3]],
+])(
+  'finds every acknowledged write once, whatever fails, of %s',
+  async (_, workers, played) => {
+    const lines: string[] = [];
+    const say = (line: string): number => lines.push(line);
+    const options = { seeds: played, workers, flags: [], say, trace: () => undefined };
+    const { failedSeeds } = await playRounds(options);
+    expect(failedSeeds, lines.join('\n')).toEqual([]);
+  },
+  300_000,
+);
