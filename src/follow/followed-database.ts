@@ -86,6 +86,12 @@ export class FollowedDatabase {
     this.#options.renewSource();
   }
 
+  /** The cluster may lack a key: if it is this database's, it is copied once more. */
+  copyIfOwn(name: string): void {
+    const bytes = Buffer.from(name, 'latin1');
+    if (this.#options.own?.has(bytes, 0, bytes.length)) this.changed.note(name);
+  }
+
   /** The same mover, none of whose failures is for good. */
   retrying(mover: Mover): Mover {
     return this.unmoved.retrying(mover);

@@ -22,6 +22,11 @@ export class OwnKeys {
     this.#own = own;
   }
 
+  /** Whether the key `bytes[start .. end)` is known to be this source's. */
+  has(bytes: Buffer, start: number, end: number): boolean {
+    return this.#own.has(bytes, start, end);
+  }
+
   /** @returns whether the key `bytes[start .. end)` is this source's: no other one had it before. */
   claim(bytes: Buffer, start: number, end: number): boolean {
     if (this.#own.has(bytes, start, end)) return true;

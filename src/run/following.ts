@@ -189,7 +189,7 @@ export class Following {
       liftLimits,
       checkSources: async () => this.#slots?.check(),
       clusterKeys: () => this.#nodes.countKeys(),
-      lookAtNodes: () => this.#nodes.look(),
+      lookAtNodes: () => this.#lookAtNodes(),
       logger,
       tell,
       warn,
@@ -325,15 +325,19 @@ export class Following {
     this.#strays.set(database, names);
   }
 
-  /** Another source may have got a key while its copy was taken for a stray, and deleted. */
+  /**
+   * Another source may have got a key while its copy was taken for a stray, and deleted. What it has not claimed
+   * it is not told of: it would claim a key that it never had, and the one that has it later could not be copied.
+   */
   #tellOthersOfStrays(database: FollowedDatabase): void {
     const names = this.#strays.get(database) ?? [];
     this.#strays.delete(database);
     for (const other of this.#databases.keys()) {
-      if (other !== database) for (const name of names) other.changed.note(name);
+      if (other !== database) for (const name of names) other.copyIfOwn(name);
     }
   }
 
+  /** Each look tells only what is new: whoever looks sees to it, also where nobody waits for the look any more. */
   async #lookAtNodes(): Promise<void> {
     const why = await this.#nodes.look();
     if (why === undefined) return;

@@ -105,6 +105,28 @@ describe('several servers', () => {
     });
   });
 
+  it('have keys again that were deleted unheard', async () => {
+    await using(startServer(), async (other) => {
+      const endpoints = [...stage.endpoints, '--from', other.address];
+      const setAll = (value: string) =>
+        Promise.all([stage.source.client.set('a', value), other.client.set('b', value)]);
+      await setAll('x');
+      const killed = runs.start(endpoints);
+      await until('following');
+      killed.signal('SIGKILL');
+      await killed.done;
+      await Promise.all([stage.source.client.del('a'), other.client.del('b')]);
+      const run = runs.start(endpoints);
+      await until('following');
+      await waitFor('the cluster to lack them', async () => (await stage.cluster.size()) === 0);
+      // Whose they are is told by who has them now.
+      await setAll('y');
+      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
+      expect((await run.done).code).toBe(0);
+      expect(await Promise.all(['a', 'b'].map(valueOf))).toEqual(['y', 'y']);
+    });
+  });
+
   it('are not cut over while two of them have a key of one name', async () => {
     await using(startServer(), async (other) => {
       await Promise.all([stage.source.client.set('same', 'x'), other.client.set('same', 'y')]);
@@ -220,9 +242,14 @@ describe('a cluster as source', () => {
   it('is not cut over while a master of it is not followed', async () => {
     await using(startCluster({ replicasPerMaster: 1 }), async (from) => {
       const [[replica]] = from.replicas as [[ClusterNode]];
+      const [before] = from.masters as [ClusterNode];
       runs.start(['--from-cluster', from.seed, '--to', stage.cluster.seed]);
       await until('following');
       await failOver(from, replica);
+      // The one before tells of it, and does not let us read it.
+      const key = [...Array(100).keys()].map(String).find((one) => slotOf(one) < 5000) as string;
+      await replica.client.set(key, 'x');
+      await waitFor('the write', async () => (await before.client.dbsize()) === 1);
       const { code, stderr } = await ctl('cutover');
       expect(code).toBe(2);
       expect(stderr).toContain(`${replica.address} has become a master of the source cluster`);
