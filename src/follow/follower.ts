@@ -206,6 +206,8 @@ export class Follower {
     const held = servers.map((server) => new HeldServer(server));
     let hasSwitched = false;
     try {
+      // Ahead of the hold: it may be known already that there can be no cutover, or that much has to be copied.
+      await unlessAborted(this.#options.checkSources(), signal);
       // What has to be looked for takes its time while writes go on.
       await each(held, (one) => one.caughtUp(signal));
       for (let round = 0; round < quickRounds; round++) {

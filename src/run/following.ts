@@ -228,8 +228,9 @@ export class Following {
     try {
       const { timeoutMs } = options;
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
-      this.#slots = new SourceSlots(topology);
+      this.#slots = new SourceSlots(topology, timeoutMs);
       for (const [database, { endpoint }] of this.#databases) this.#slots.add(endpoint, database);
+      await this.#slots.check();
     } finally {
       seed.close();
     }

@@ -15,7 +15,7 @@ import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
 const runs = followingRuns();
-const { ctl, until } = runs;
+const { ctl, status, until } = runs;
 let application: Application | undefined;
 let client: Cluster | undefined;
 
@@ -253,6 +253,39 @@ describe('a cluster as source', () => {
       const { code, stderr } = await ctl('cutover');
       expect(code).toBe(2);
       expect(stderr).toContain(`${replica.address} has become a master of the source cluster`);
+    });
+  });
+});
+
+describe('a master of a source cluster', () => {
+  it('has its keys compared again after it was replaced for a while', async () => {
+    await using(startCluster({ replicasPerMaster: 1 }), async (from) => {
+      const [[replica]] = from.replicas as [[ClusterNode]];
+      const [master] = from.masters as [ClusterNode];
+      const [gone, kept] = [...Array(100).keys()]
+        .map(String)
+        .filter((key) => slotOf(key) < 5000) as [string, string];
+      await master.client.set(gone, 'x');
+      await master.client.set(kept, 'x');
+      const run = runs.start(['--from-cluster', from.seed, '--to', stage.cluster.seed]);
+      await until('following');
+      await failOver(from, replica);
+      // It comes back with all that the other one has, and nothing tells what that had lost meanwhile.
+      await master.crash();
+      await replica.client.del(gone);
+      await replica.client.set(kept, 'y');
+      await master.revive();
+      await waitFor('the replica', async () =>
+        (await master.client.info('replication')).includes('master_link_status:up'),
+      );
+      await waitFor('what was missed to be looked for', async () => {
+        const { gaps = 0, changedKeys = null } = (await status())?.follow ?? {};
+        return gaps > 0 && changedKeys !== null;
+      });
+      await failOver(from, master);
+      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
+      expect((await run.done).code).toBe(0);
+      expect(await Promise.all([gone, kept].map(valueOf))).toEqual([null, 'y']);
     });
   });
 });
