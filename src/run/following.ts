@@ -16,6 +16,7 @@ import { type Endpoint, printable } from '../redis/endpoint.js';
 import { openControl } from '../redis/control.js';
 import { keyAt } from '../redis/keys.js';
 import type { NatRule } from '../redis/nat.js';
+import { slotOf } from '../redis/slot.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,
@@ -148,6 +149,7 @@ export class Following {
       feedPosition: () => server.position,
       ownerOf: (name) => this.#slots?.ownerOf(Buffer.from(name, 'latin1'))?.changed,
       reached: (position) => {
+        if (this.#slots?.isSearched === false) return;
         this.#checkpoints.set(database, { position, datasets: this.#nodes.datasets });
       },
       roundEnded: (round) => {
@@ -183,6 +185,7 @@ export class Following {
       // All keys are copied once more, but for those that were deleted since the earlier run.
       if (goesOn && !this.#resumeAt(database.job)) changed.noteStrays();
     }
+    this.#searchAllSlots();
     this.#follower = new Follower({
       servers,
       options,
@@ -234,6 +237,13 @@ export class Following {
     } finally {
       seed.close();
     }
+  }
+
+  /** Slots may have moved while nobody heard of it, to masters of which all is known since. */
+  #searchAllSlots(): void {
+    const all = [...this.#databases.keys()];
+    if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
+    for (const { changed } of all) changed.noteStrays();
   }
 
   /** Where keys of one name may be of several sources, only a first copy tells whose they are. */
@@ -298,6 +308,8 @@ export class Following {
     const { topology, mayShareNames } = this.#given;
     const given = this.#databases.get(database) as DatabaseToFollow;
     const prefix = given.prefix ?? noPrefix;
+    const search = await this.#slots?.beginSearch(database);
+    if (search?.slots.size === 0) return;
     // Each of them may have the keys.
     const asked = mayShareNames ? [...this.#databases.values()] : [given];
     const found = strays({
@@ -309,13 +321,14 @@ export class Following {
           return undefined;
         if (!name.subarray(0, prefix.length).equals(prefix)) return undefined;
         const key = name.subarray(prefix.length);
-        return this.#slots && this.#slots.ownerOf(key) !== database ? undefined : key;
+        return search && !search.slots.has(slotOf(key, 0, key.length)) ? undefined : key;
       },
     });
     for await (const page of found) {
       if (mayShareNames) this.#noteStrays(database, page);
       yield page;
     }
+    if (search) await this.#slots?.endSearch(database, search);
   }
 
   #noteStrays(database: FollowedDatabase, page: Keys): void {
