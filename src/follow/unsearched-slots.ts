@@ -13,6 +13,8 @@ export class UnsearchedSlots<Owner> {
   /** Slots that an owner had before, by when they were gone. */
   readonly #lost = new Map<Owner, Map<number, number>>();
   readonly #left = new Set<number>();
+  /** One that failed is over when its owner begins another. */
+  readonly #underWay = new Map<Owner, SlotSearch>();
 
   /** @param owners by slot, as they are now. */
   learn(owners: readonly (Owner | undefined)[]): void {
@@ -33,11 +35,14 @@ export class UnsearchedSlots<Owner> {
     for (const slot of this.#lost.get(owner)?.keys() ?? []) this.#left.add(slot);
     for (const [slot, one] of this.#owners.entries()) if (one === owner) this.#left.add(slot);
     const slots = new Set([...this.#left].filter((slot) => this.#owners[slot] === owner));
-    return { slots, time: this.#time };
+    const search = { slots, time: this.#time };
+    this.#underWay.set(owner, search);
+    return search;
   }
 
   /** The search is over, and the owners have just been learnt. */
   end(owner: Owner, { slots, time }: SlotSearch): void {
+    this.#underWay.delete(owner);
     for (const slot of slots) {
       // It may have been somewhere else meanwhile.
       if (this.#owners[slot] !== owner) continue;
@@ -53,12 +58,12 @@ export class UnsearchedSlots<Owner> {
     return this.#left.size === 0;
   }
 
-  /** Who has slots that are still to be searched. */
+  /** Who has slots that are still to be searched, and are not in a search that is under way. */
   get owners(): ReadonlySet<Owner> {
     const owners = new Set<Owner>();
     for (const slot of this.#left) {
       const owner = this.#owners[slot];
-      if (owner !== undefined) owners.add(owner);
+      if (owner !== undefined && !this.#underWay.get(owner)?.slots.has(slot)) owners.add(owner);
     }
     return owners;
   }

@@ -49,3 +49,12 @@ it('remembers a slot of nobody until it has an owner again', () => {
   slots.learn(['a', 'a', 'b', 'b']);
   expect([...slots.owners]).toEqual(['a']);
 });
+
+it('leaves those alone who search already', () => {
+  const slots = searched();
+  const searches = [slots.begin('a'), slots.begin('b')] as const;
+  slots.end('a', searches[0]);
+  expect([slots.isDone, ...slots.owners]).toEqual([false]);
+  slots.end('b', searches[1]);
+  expect(slots.isDone).toBe(true);
+});
