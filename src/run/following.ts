@@ -1,5 +1,6 @@
 /** Puts the following of a run's sources together: servers and their databases, the nodes, the cutover. */
 import { Gate } from '../async.js';
+import { messageOf, PreflightError } from '../errors.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
 import { FollowedDatabase } from '../follow/followed-database.js';
 import { FollowedServer, type ServerToFollow } from '../follow/followed-server.js';
@@ -233,7 +234,9 @@ export class Following {
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
       this.#slots = new SourceSlots(topology, timeoutMs);
       for (const [database, { endpoint }] of this.#databases) this.#slots.add(endpoint, database);
-      await this.#slots.check();
+      await this.#slots.check().catch((error: unknown) => {
+        throw new PreflightError(messageOf(error), { cause: error });
+      });
     } finally {
       seed.close();
     }

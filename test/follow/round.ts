@@ -184,7 +184,7 @@ async function cutOver(
   complaints: string[],
   trace: (what: string) => void,
 ): Promise<number> {
-  const untilMs = performance.now() + triedForMs;
+  let untilMs = performance.now() + triedForMs;
   let attempts = 0;
   let last = '';
   while (!runs.isOver) {
@@ -199,6 +199,8 @@ async function cutOver(
       trace(last);
       if (last.includes('start the same command again')) {
         await runCli(['ctl', 'stop', '--pid', String(runs.pid)]);
+        // It may have to copy much before it can be tried again.
+        untilMs = performance.now() + triedForMs;
       }
     }
     await sleep(everyMs);
