@@ -83,13 +83,19 @@ const own = {
     await stopFor(random.pick(replicas), 200 + random.int(600));
   },
 
-  async 'source-fail-over'(at, { int }) {
-    await injectShared({ kind: 'fail-over', seed: int(2 ** 31), afterWrites: 0 }, asTarget(at));
+  async 'source-fail-over'(at, random) {
+    await injectShared(
+      { kind: 'fail-over', seed: random.int(2 ** 31), afterWrites: 0 },
+      asTarget(at),
+    );
   },
 
   /** A master is killed, and its replica takes over by itself. */
-  async 'source-take-over'(at, { int }) {
-    await injectShared({ kind: 'kill-target', seed: int(2 ** 31), afterWrites: 0 }, asTarget(at));
+  async 'source-take-over'(at, random) {
+    await injectShared(
+      { kind: 'kill-target', seed: random.int(2 ** 31), afterWrites: 0 },
+      asTarget(at),
+    );
   },
 
   /** Slots that have keys move from one master to another. */
