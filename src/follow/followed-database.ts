@@ -84,6 +84,12 @@ export class FollowedDatabase {
     this.#options.renewSource();
   }
 
+  /** The cluster may lack a key: if it is this database's, it is copied once more. */
+  copyIfOwn(name: string): void {
+    const bytes = Buffer.from(name, 'latin1');
+    if (this.#options.own?.has(bytes, 0, bytes.length)) this.changed.note(name);
+  }
+
   /** The same mover, none of whose failures is for good. */
   retrying(mover: Mover): Mover {
     return this.unmoved.retrying(mover);
@@ -157,6 +163,11 @@ export class OwnKeys {
   constructor(all: KeyRecord, own: KeyRecord) {
     this.#all = all;
     this.#own = own;
+  }
+
+  /** Whether the key `bytes[start .. end)` is known to be this source's. */
+  has(bytes: Buffer, start: number, end: number): boolean {
+    return this.#own.has(bytes, start, end);
   }
 
   /** @returns whether the key `bytes[start .. end)` is this source's: no other one had it before. */

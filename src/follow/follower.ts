@@ -31,8 +31,8 @@ export interface FollowerOptions {
   liftLimits(isLifted: boolean): void;
   /** @throws ImportError when keys are at servers that are not followed. */
   checkSources(): Promise<void>;
-  /** What has happened to the cluster's nodes since the last look, so that they may lack keys. */
-  lookAtNodes(): Promise<string | undefined>;
+  /** Has all keys compared again if the cluster's nodes may lack some. */
+  lookAtNodes(): Promise<void>;
   /** How many keys the cluster has. */
   clusterKeys(): Promise<number>;
   readonly logger: Logger;
@@ -206,6 +206,8 @@ export class Follower {
     const held = servers.map((server) => new HeldServer(server));
     let hasSwitched = false;
     try {
+      // Ahead of the hold: it may be known already that there can be no cutover, or that much has to be copied.
+      await unlessAborted(this.#options.checkSources(), signal);
       // What has to be looked for takes its time while writes go on.
       await each(held, (one) => one.caughtUp(signal));
       for (let round = 0; round < quickRounds; round++) {
@@ -289,14 +291,12 @@ export class Follower {
       }
       await each(held, (one) => one.caughtUp(signal));
       await unlessAborted(this.#nextRound(), signal);
-      this.#refuseUnmoved();
-      const [why] = await unlessAborted(
+      await unlessAborted(
         Promise.all([this.#options.lookAtNodes(), this.#options.checkSources()]),
         signal,
       );
-      if (why !== undefined) {
-        for (const { changed } of this.#databases) changed.noteEverything(why);
-      }
+      // Behind the check: keys of a server that is no master any more can't be copied, and it says why.
+      this.#refuseUnmoved();
       // A write may have slipped through a fence that refuses, or that was out of force for a moment.
       const nowMs = performance.now();
       await each(held, (one) => one.caughtUp(signal));

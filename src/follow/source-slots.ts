@@ -1,23 +1,35 @@
 /**
  * Whose database a key of a source cluster is in. While its slot moves to another master, the one has the key no
  * more, and the other does not show it yet: it is tried again where it belongs, until it is found there or gone.
+ *
+ * A master may have been replaced for a while, and be one again. Meanwhile it could not be read, its keys were
+ * nobody's who is followed, and it may have got all its data from the other one without a word: so all of them are
+ * compared once more.
  */
 import { ImportError } from '../errors.js';
+import { readDataset } from '../redis/ask.js';
+import { connect } from '../redis/connection.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { slotOf } from '../redis/slot.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import type { FollowedDatabase } from './followed-database.js';
+import { type SlotSearch, UnsearchedSlots } from './unsearched-slots.js';
 
 const refreshEveryMs = 1000;
 
 export class SourceSlots {
   readonly #topology: ClusterTopology;
+  readonly #timeoutMs: number;
   readonly #databases = new Map<string, FollowedDatabase>();
+  /** By address, as last seen. */
+  readonly #datasets = new Map<string, string>();
+  readonly #unsearched = new UnsearchedSlots<FollowedDatabase>();
   #refreshedMs = -Infinity;
 
-  constructor(topology: ClusterTopology) {
+  constructor(topology: ClusterTopology, timeoutMs: number) {
     this.#topology = topology;
+    this.#timeoutMs = timeoutMs;
   }
 
   add(endpoint: Endpoint, database: FollowedDatabase): void {
@@ -27,22 +39,77 @@ export class SourceSlots {
   /** By what the cluster said last; undefined: by a master that is not followed. */
   ownerOf(key: Buffer): FollowedDatabase | undefined {
     this.#refreshSoon();
-    const topology = this.#topology;
-    const node = topology.nodes[topology.owners[slotOf(key, 0, key.length)] as number] as Node;
-    return this.#databases.get(addressOf(topology.endpointOf(node)));
+    return this.#databaseAt(this.#topology.owners[slotOf(key, 0, key.length)] as number);
+  }
+
+  /** Whether no slot is left that has to be searched for keys that are gone: a later start would not know of it. */
+  get isSearched(): boolean {
+    return this.#unsearched.isDone;
   }
 
   /**
+   * Begins a search for keys that a database has not any more.
+   * @returns the slots in which it is the one that knows.
+   * @throws TargetError when the cluster is not whole.
+   */
+  async beginSearch(database: FollowedDatabase): Promise<SlotSearch> {
+    await this.#refresh();
+    return this.#unsearched.begin(database);
+  }
+
+  /** @throws TargetError when the cluster is not whole. */
+  async endSearch(database: FollowedDatabase, search: SlotSearch): Promise<void> {
+    await this.#refresh();
+    this.#unsearched.end(database, search);
+    this.#searchTheRest();
+  }
+
+  /**
+   * Has the keys of a master compared that was none for a while, or was restarted, and slots searched that were
+   * nobody's meanwhile. The first time it only remembers the masters.
    * @throws ImportError when a slot belongs to a master that is not followed: nobody has heard of what was written
-   *   there. TargetError when the cluster is not whole.
+   *   there. TargetError when the cluster is not whole, ConnectionError when a master can't be asked.
    */
   async check(): Promise<void> {
-    await this.#topology.refresh();
-    for (const node of this.#topology.masters) {
-      if (this.#databases.has(addressOf(this.#topology.endpointOf(node)))) continue;
+    await this.#refresh();
+    const endpoints = this.#topology.masters.map((node) => this.#topology.endpointOf(node));
+    for (const [index, endpoint] of endpoints.entries()) {
+      if (this.#databases.has(addressOf(endpoint))) continue;
       throw new ImportError(
-        `${node.address} has become a master of the source cluster, and is not followed: start the same command again`,
+        `${this.#topology.masters[index]?.address ?? ''} has become a master of the source cluster, and is not followed: start the same command again`,
       );
+    }
+    await Promise.all(endpoints.map((endpoint) => this.#look(endpoint)));
+    this.#searchTheRest();
+  }
+
+  #databaseAt(index: number): FollowedDatabase | undefined {
+    const node = this.#topology.nodes[index] as Node;
+    return this.#databases.get(addressOf(this.#topology.endpointOf(node)));
+  }
+
+  async #refresh(): Promise<void> {
+    await this.#topology.refresh();
+    const databases = this.#topology.nodes.map((_, index) => this.#databaseAt(index));
+    this.#unsearched.learn(Array.from(this.#topology.owners, (index) => databases[index]));
+  }
+
+  #searchTheRest(): void {
+    for (const { changed } of this.#unsearched.owners) changed.noteStrays();
+  }
+
+  async #look(endpoint: Endpoint): Promise<void> {
+    const address = addressOf(endpoint);
+    const connection = await connect(endpoint, { timeoutMs: this.#timeoutMs });
+    try {
+      const dataset = await readDataset(connection);
+      const before = this.#datasets.get(address) ?? dataset;
+      this.#datasets.set(address, dataset);
+      if (before === dataset) return;
+      const why = `${address} was restarted, or was a replica meanwhile`;
+      this.#databases.get(address)?.changed.noteEverything(why);
+    } finally {
+      connection.close();
     }
   }
 
@@ -51,6 +118,6 @@ export class SourceSlots {
     if (nowMs - this.#refreshedMs < refreshEveryMs) return;
     this.#refreshedMs = nowMs;
     // Where nobody answers now, it is asked at the next time.
-    this.#topology.refresh().catch(() => undefined);
+    this.#refresh().catch(() => undefined);
   }
 }

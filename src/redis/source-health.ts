@@ -16,6 +16,8 @@ const firstDelayMs = 50;
 const longestDelayMs = 2000;
 /** Servers of a cluster own some slots each: so many names are tried to find one of their own. */
 const namesAtMost = 5000;
+/** One that owns none any more, because another has taken over, would be asked for minutes over a long way. */
+const triesForMs = 3000;
 
 /** Where EXEC or a script passes another command's error on, it stands in the middle. */
 const refusals = /(?:^|[\s-])((?:BUSY|LOADING|MASTERDOWN|NOREPLICAS|MISCONF|READONLY|OOM) .*)/;
@@ -50,10 +52,11 @@ export async function tryOut(
   name: () => string,
   send: (words: ReturnType<TrialWords>) => Promise<string | undefined>,
 ): Promise<string | undefined> {
+  const untilMs = performance.now() + triesForMs;
   for (let tries = 1; ; tries++) {
     const error = await send(words(name()));
     const isElsewhere = error !== undefined && /^(MOVED|ASK) /.test(error);
-    if (!isElsewhere || tries === namesAtMost) return error;
+    if (!isElsewhere || tries === namesAtMost || performance.now() > untilMs) return error;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Puts the following of a run's sources together: servers and their databases, the nodes, the cutover. */
 import { Gate } from '../async.js';
+import { messageOf, PreflightError } from '../errors.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
 import { FollowedDatabase, OwnKeys } from '../follow/followed-database.js';
 import { FollowedServer, type ServerToFollow } from '../follow/followed-server.js';
@@ -15,6 +16,7 @@ import { type Endpoint, printable } from '../redis/endpoint.js';
 import { openControl } from '../redis/control.js';
 import { keyAt } from '../redis/keys.js';
 import type { NatRule } from '../redis/nat.js';
+import { slotOf } from '../redis/slot.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,
@@ -147,6 +149,7 @@ export class Following {
       feedPosition: () => server.position,
       ownerOf: (name) => this.#slots?.ownerOf(Buffer.from(name, 'latin1'))?.changed,
       reached: (position) => {
+        if (this.#slots?.isSearched === false) return;
         this.#checkpoints.set(database, { position, datasets: this.#nodes.datasets });
       },
       roundEnded: (round) => {
@@ -182,13 +185,14 @@ export class Following {
       // All keys are copied once more, but for those that were deleted since the earlier run.
       if (goesOn && !this.#resumeAt(database.job)) changed.noteStrays();
     }
+    this.#searchAllSlots();
     this.#follower = new Follower({
       servers,
       options,
       liftLimits,
       checkSources: async () => this.#slots?.check(),
       clusterKeys: () => this.#nodes.countKeys(),
-      lookAtNodes: () => this.#nodes.look(),
+      lookAtNodes: () => this.#lookAtNodes(),
       logger,
       tell,
       warn,
@@ -227,11 +231,21 @@ export class Following {
     try {
       const { timeoutMs } = options;
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
-      this.#slots = new SourceSlots(topology);
+      this.#slots = new SourceSlots(topology, timeoutMs);
       for (const [database, { endpoint }] of this.#databases) this.#slots.add(endpoint, database);
+      await this.#slots.check().catch((error: unknown) => {
+        throw new PreflightError(messageOf(error), { cause: error });
+      });
     } finally {
       seed.close();
     }
+  }
+
+  /** Slots may have moved while nobody heard of it, to masters of which all is known since. */
+  #searchAllSlots(): void {
+    const all = [...this.#databases.keys()];
+    if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
+    for (const { changed } of all) changed.noteStrays();
   }
 
   /** Where keys of one name may be of several sources, only a first copy tells whose they are. */
@@ -296,6 +310,8 @@ export class Following {
     const { topology, mayShareNames } = this.#given;
     const given = this.#databases.get(database) as DatabaseToFollow;
     const prefix = given.prefix ?? noPrefix;
+    const search = await this.#slots?.beginSearch(database);
+    if (search?.slots.size === 0) return;
     // Each of them may have the keys.
     const asked = mayShareNames ? [...this.#databases.values()] : [given];
     const found = strays({
@@ -307,13 +323,14 @@ export class Following {
           return undefined;
         if (!name.subarray(0, prefix.length).equals(prefix)) return undefined;
         const key = name.subarray(prefix.length);
-        return this.#slots && this.#slots.ownerOf(key) !== database ? undefined : key;
+        return search && !search.slots.has(slotOf(key, 0, key.length)) ? undefined : key;
       },
     });
     for await (const page of found) {
       if (mayShareNames) this.#noteStrays(database, page);
       yield page;
     }
+    if (search) await this.#slots?.endSearch(database, search);
   }
 
   #noteStrays(database: FollowedDatabase, page: Keys): void {
@@ -324,15 +341,19 @@ export class Following {
     this.#strays.set(database, names);
   }
 
-  /** Another source may have got a key while its copy was taken for a stray, and deleted. */
+  /**
+   * Another source may have got a key while its copy was taken for a stray, and deleted. What it has not claimed
+   * it is not told of: it would claim a key that it never had, and the one that has it later could not be copied.
+   */
   #tellOthersOfStrays(database: FollowedDatabase): void {
     const names = this.#strays.get(database) ?? [];
     this.#strays.delete(database);
     for (const other of this.#databases.keys()) {
-      if (other !== database) for (const name of names) other.changed.note(name);
+      if (other !== database) for (const name of names) other.copyIfOwn(name);
     }
   }
 
+  /** Each look tells only what is new: whoever looks sees to it, also where nobody waits for the look any more. */
   async #lookAtNodes(): Promise<void> {
     const why = await this.#nodes.look();
     if (why === undefined) return;

@@ -3,6 +3,8 @@ import type { FaultKind, Plan, PlanOptions } from './plan.js';
 import { planOf } from './plan.js';
 import { playRound, type RoundOptions, type RoundResult } from './round.js';
 import { countsOf, playSeries, type SeriesOptions } from './series.js';
+import { type Durability, startServers } from './servers.js';
+import { Started } from './started.js';
 
 type RoundsOptions = RoundOptions & PlanOptions & SeriesOptions;
 
@@ -17,12 +19,21 @@ export async function playRounds(options: RoundsOptions): Promise<Totals> {
   const planFor = (seed: number): Plan => planOf(seed, options);
   const { results, failedSeeds } = await playSeries({
     ...options,
-    sources: options.workers ?? 1,
-    durabilityOf: (seed) => planFor(seed).durability,
-    play: (seed, servers) => playRound(planFor(seed), servers, options),
+    openStage: () => {
+      const servers = new Started((durability: Durability) =>
+        startServers(durability, undefined, options.workers ?? 1),
+      );
+      return {
+        play: async (seed) => {
+          const plan = planFor(seed);
+          return playRound(plan, await servers.get(plan.durability), options);
+        },
+        stop: () => servers.stop(),
+      };
+    },
     lineOf,
     summaryOf,
-    command: 'npm run test:chaos',
+    command: `npm run test:chaos -- --workers ${String(options.workers ?? 1)}`,
   });
   return {
     lost: total(results, 'lost'),

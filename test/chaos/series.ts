@@ -1,13 +1,9 @@
 /** Plays a series of rounds, each by its seed, and says what came of them. */
-import { type Durability, startServers, type Servers } from './servers.js';
-
 export interface SeriesOptions {
   /** One for each round. */
   readonly seeds: readonly number[];
   /** How many rounds are played at the same time, each on servers of its own. */
   readonly jobs?: number;
-  /** How many sources a round has; 1 unless given. */
-  readonly sources?: number;
   readonly say: (line: string) => void;
 }
 
@@ -17,14 +13,19 @@ interface Result {
   readonly complaints: readonly string[];
 }
 
+/** Servers for rounds that are played one after the other. */
+export interface Stage<R> {
+  play(seed: number): Promise<R>;
+  /** Stops the servers: another round gets new ones. */
+  stop(): Promise<void>;
+}
+
 /** What is a suite's own. */
 interface Suite<R extends Result> {
-  /** Which servers the round is played on. */
-  durabilityOf(seed: number): Durability;
-  play(seed: number, servers: Servers): Promise<R>;
+  openStage(): Stage<R>;
   lineOf(result: R): string;
   summaryOf(results: readonly R[]): string;
-  /** Plays it again. */
+  /** Plays it again, with flags behind it. */
   readonly command: string;
 }
 
@@ -38,10 +39,10 @@ export async function playSeries<R extends Result>(
 
   /** One round after the other. */
   async function playSome(): Promise<void> {
-    const started = new Map<Durability, Servers>();
+    const stage = options.openStage();
     try {
       for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
-        const result = await playTwice(seed, started, options).catch((error: unknown) => {
+        const result = await playTwice(seed, stage, say).catch((error: unknown) => {
           say(`seed ${String(seed)}; BROKEN OFF TWICE: ${String(error)}`);
         });
         if (!result) {
@@ -53,7 +54,7 @@ export async function playSeries<R extends Result>(
         for (const complaint of result.complaints.slice(0, 10)) say(`    ${complaint}`);
       }
     } finally {
-      await Promise.all([...started.values()].map((servers) => servers.stop()));
+      await stage.stop();
     }
   }
 
@@ -65,33 +66,19 @@ export async function playSeries<R extends Result>(
   say(options.summaryOf(results));
   if (failedSeeds.length > 0) {
     say(`failed seeds: ${failedSeeds.join(' ')}; again, one at a time:`);
-    const { command, sources = 1 } = options;
-    const words = sources > 1 ? ` --workers ${String(sources)}` : '';
-    say(`    ${command} --${words} --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
+    say(`    ${options.command} --rounds 1 --trace --seed ${String(failedSeeds[0])}`);
   }
   return { results, failedSeeds };
 }
 
 /** A round may break off by what servers do to each other; then it is played on new ones. */
-async function playTwice<R extends Result>(
-  seed: number,
-  started: Map<Durability, Servers>,
-  options: SeriesOptions & Suite<R>,
-): Promise<R> {
-  const durability = options.durabilityOf(seed);
-  async function play(): Promise<R> {
-    const servers =
-      started.get(durability) ?? (await startServers(durability, undefined, options.sources));
-    started.set(durability, servers);
-    return options.play(seed, servers);
-  }
+async function playTwice<R>(seed: number, stage: Stage<R>, say: SeriesOptions['say']): Promise<R> {
   try {
-    return await play();
+    return await stage.play(seed);
   } catch (error) {
-    options.say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
-    await started.get(durability)?.stop();
-    started.delete(durability);
-    return await play();
+    say(`seed ${String(seed)}; broken off, and played again: ${String(error)}`);
+    await stage.stop();
+    return await stage.play(seed);
   }
 }
 

@@ -38,7 +38,7 @@ export interface Servers {
 
 const onDisk = ['appendonly yes', 'appendfsync always'];
 /** It may be followed by its notifications. */
-const ofSource = [...onDisk, 'notify-keyspace-events AKE'];
+export const ofSource = [...onDisk, 'notify-keyspace-events AKE'];
 
 /**
  * @param source another redis-server for the sources, say an older version, and further lines of its configuration.
@@ -65,16 +65,7 @@ export async function startServers(
     waitFor('every node to say what it is', () => mastersNow(cluster));
 
   async function untilWell(): Promise<void> {
-    await Promise.all(cluster.nodes.map(isWell));
-    const isFollowed = async (): Promise<boolean> => {
-      const all = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
-      const replicas = all.filter((info) => info.includes('role:slave'));
-      return (
-        replicas.length === cluster.nodes.length - cluster.masters.length &&
-        replicas.every((info) => info.includes('master_link_status:up'))
-      );
-    };
-    await waitFor('every replica to follow its master', isFollowed, { everyMs });
+    await untilWhole(cluster);
     await Promise.all(sources.map(({ client }) => waitFor('the source', () => client.ping())));
   }
 
@@ -93,6 +84,20 @@ export async function startServers(
       await Promise.all([...sources, cluster].map((one) => one.stop()));
     },
   };
+}
+
+/** Waits until every node finds the cluster well, and every replica follows its master. */
+export async function untilWhole(cluster: TestCluster): Promise<void> {
+  await Promise.all(cluster.nodes.map(isWell));
+  const isFollowed = async (): Promise<boolean> => {
+    const all = await Promise.all(cluster.nodes.map(({ client }) => replication(client)));
+    const replicas = all.filter((info) => info.includes('role:slave'));
+    return (
+      replicas.length === cluster.nodes.length - cluster.masters.length &&
+      replicas.every((info) => info.includes('master_link_status:up'))
+    );
+  };
+  await waitFor('every replica to follow its master', isFollowed, { everyMs });
 }
 
 function replication(client: Redis): Promise<string> {

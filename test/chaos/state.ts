@@ -18,10 +18,10 @@ export type Kind = 'counter' | 'text' | 'hash' | 'list' | 'set' | 'stream';
 
 export const kinds: readonly Kind[] = ['counter', 'text', 'hash', 'list', 'set', 'stream'];
 
-/** The kind that a key's name begins with. */
+/** The kind that a key's name begins with, but for a prefix that it has been given. */
 export function kindOf(key: string): Kind {
-  const [name] = key.split(':', 1);
-  const kind = kinds.find((one) => one === name);
+  const words: readonly string[] = key.split(':');
+  const kind = kinds.find((one) => words.includes(one));
   if (!kind) throw new Error(`${key} is not a key of this suite`);
   return kind;
 }

@@ -4,7 +4,8 @@ import { clusterInventory, isUnexpected, unexpectedEnd } from '../chaos/inspecti
 import type { Servers } from '../chaos/servers.js';
 import { stateText } from '../chaos/verdict.js';
 import { hasTakenOver } from './runs.js';
-import { isFound, type Writer } from './writer.js';
+import { isFound } from './writer.js';
+import type { PlacedWriter } from './writers.js';
 
 export interface Inspection {
   readonly keys: number;
@@ -18,10 +19,10 @@ export interface Inspection {
 
 export async function inspect(
   servers: Servers,
-  writers: readonly Writer[],
+  writers: readonly PlacedWriter[],
   runs: readonly Run[],
 ): Promise<Inspection> {
-  const contradictions = writers.flatMap((writer) => writer.contradictions);
+  const contradictions = writers.flatMap(({ writer }) => writer.contradictions);
   const { all: cluster, twice } = await clusterInventory(servers);
   const nowMs = Date.now();
   const complaints = [...contradictions, ...twice];
@@ -29,11 +30,11 @@ export async function inspect(
   let lost = contradictions.length;
   let tooMuch = twice.length;
   const unknown = new Set(cluster.keys());
-  for (const writer of writers) {
+  for (const { writer, nameOf } of writers) {
     for (const [key, wanted] of writer.book) {
       keys++;
-      unknown.delete(key);
-      const found = cluster.get(key);
+      unknown.delete(nameOf(key));
+      const found = cluster.get(nameOf(key));
       if (isFound(found, wanted, nowMs)) continue;
       if (wanted) lost++;
       else tooMuch++;

@@ -1,5 +1,5 @@
 /**
- * What happens in a round, drawn from its seed: which servers, how the cluster takes over, and which faults
+ * What happens in a round, drawn from its seed: what is followed and how, how the cluster takes over, and which faults
  * when. The faults of one track follow each other, the tracks go on side by side (test/chaos/plan.ts).
  */
 import type { FeedName } from '../../src/types.js';
@@ -7,12 +7,16 @@ import type { Injectable } from '../chaos/faults.js';
 import type { PlannedFault } from '../chaos/plan.js';
 import type { Durability } from '../chaos/servers.js';
 import { type Random, randomFrom } from '../support/random.js';
+import { mostSources, type SourcesKind } from './sources.js';
 
 export type FaultKind =
   | Exclude<Injectable, 'refuse-writes' | 'evict' | 'kill-worker'>
   | 'flush'
   | 'swap'
-  | 'stop-replica';
+  | 'stop-replica'
+  | 'source-fail-over'
+  | 'source-take-over'
+  | 'source-reshard';
 export type Fault = PlannedFault<FaultKind>;
 
 /**
@@ -25,6 +29,11 @@ type Switching = 'refusal' | 'command';
 
 export interface Plan {
   readonly seed: number;
+  readonly sources: SourcesKind;
+  /** As many stand alone; 0: they are the masters of a cluster. */
+  readonly sourceCount: number;
+  /** Keys are named after their source in the cluster: so a run goes on where the one before was stopped. */
+  readonly hasPrefix: boolean;
   readonly durability: Durability;
   /** How long bytes are under way between the run and the source. */
   readonly delayMs: number;
@@ -52,6 +61,8 @@ export interface Plan {
 
 interface Row {
   readonly track: 'run' | 'source' | 'cluster';
+  /** What it happens to; any unless given. */
+  readonly sources?: readonly SourcesKind[];
   readonly durability?: Durability;
   /**
    * Nobody can promise anything when it happens once the cluster has taken over, and writers may have gone
@@ -59,6 +70,8 @@ interface Row {
    */
   readonly notOnceTakenOver?: Durability | 'always';
 }
+
+const alone: readonly SourcesKind[] = ['one', 'several'];
 
 const rows: Readonly<Record<FaultKind, Row>> = {
   'kill-import': { track: 'run' },
@@ -68,10 +81,15 @@ const rows: Readonly<Record<FaultKind, Row>> = {
   'kill-clients': { track: 'run' },
   // It lasts for longer than a run may be over.
   pause: { track: 'run', notOnceTakenOver: 'always' },
-  'kill-source': { track: 'source', notOnceTakenOver: 'always' },
+  'kill-source': { track: 'source', sources: alone, notOnceTakenOver: 'always' },
   'stop-source': { track: 'source' },
   flush: { track: 'source', notOnceTakenOver: 'always' },
-  swap: { track: 'source', notOnceTakenOver: 'always' },
+  swap: { track: 'source', sources: alone, notOnceTakenOver: 'always' },
+  // Whoever takes over from a source takes writes again.
+  'source-fail-over': { track: 'source', sources: ['cluster'], notOnceTakenOver: 'always' },
+  'source-take-over': { track: 'source', sources: ['cluster'], notOnceTakenOver: 'always' },
+  // Nodes that refuse writes refuse those of a reshard, too.
+  'source-reshard': { track: 'source', sources: ['cluster'], notOnceTakenOver: 'always' },
   'kill-target': { track: 'cluster', notOnceTakenOver: 'replicas' },
   'stop-target': { track: 'cluster', notOnceTakenOver: 'replicas' },
   'fail-over': { track: 'cluster', durability: 'replicas' },
@@ -85,22 +103,40 @@ const kinds = Object.keys(rows) as FaultKind[];
 export interface PlanOptions {
   /** In some rounds large values travel element by element. */
   readonly splits?: boolean;
-  /** How changes are learnt; `auto` is the replication link. */
-  readonly feed?: FeedName | 'auto';
+  /** How changes are learnt; `auto` is the replication link, `any` one of all by the seed. */
+  readonly feed?: FeedName | 'auto' | 'any';
+  /** What is followed; `any` by the seed. */
+  readonly sources?: SourcesKind | 'any';
 }
 
-export function planOf(seed: number, { splits = false, feed = 'auto' }: PlanOptions = {}): Plan {
+const sourcesKinds: readonly SourcesKind[] = ['one', 'several', 'cluster'];
+/** Half of the rounds have the one that most runs have. */
+const feeds = ['auto', 'auto', 'auto', 'tracking', 'notifications', 'none'] as const;
+/** Of the numbers that are drawn for a seed. */
+const sourcesStream = 1000;
+
+export function planOf(
+  seed: number,
+  { splits = false, feed: wantedFeed = 'auto', sources: wantedSources = 'one' }: PlanOptions = {},
+): Plan {
+  const { sources, feed, ...ofSources } = drawSources(seed, wantedSources, wantedFeed);
   const random = randomFrom(seed, 0);
   const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const switching = random.pick(['refusal', 'command'] as const);
   const cutover = switching === 'refusal' && random.oneIn(3) ? 'auto' : 'manual';
-  const possible = kinds.filter((kind) => (rows[kind].durability ?? durability) === durability);
+  const possible = kinds.filter(
+    (kind) =>
+      (rows[kind].durability ?? durability) === durability &&
+      (rows[kind].sources ?? sourcesKinds).includes(sources),
+  );
   const safe = possible.filter((kind) => {
     const { notOnceTakenOver } = rows[kind];
     return notOnceTakenOver !== 'always' && notOnceTakenOver !== durability;
   });
   return {
     seed,
+    sources,
+    ...ofSources,
     durability,
     delayMs: random.pick([0, 0, 1, 5]),
     keys: 1500 + random.int(1500),
@@ -110,7 +146,7 @@ export function planOf(seed: number, { splits = false, feed = 'auto' }: PlanOpti
     cutover,
     feed,
     fence: switching === 'command' && random.oneIn(3) ? 'refuse' : 'pause',
-    maxHold: switching === 'command' ? '60s' : random.pick(['800ms', '5s']),
+    maxHold: maxHoldOf(switching, feed, random),
     scripts: 'always',
     waitsForWriters: random.oneIn(2),
     cutsAtSwitch: random.oneIn(3),
@@ -120,11 +156,42 @@ export function planOf(seed: number, { splits = false, feed = 'auto' }: PlanOpti
   };
 }
 
+function drawSources(
+  seed: number,
+  wantedSources: NonNullable<PlanOptions['sources']>,
+  wantedFeed: NonNullable<PlanOptions['feed']>,
+): Pick<Plan, 'sources' | 'sourceCount' | 'hasPrefix' | 'feed'> {
+  const random = randomFrom(seed, sourcesStream);
+  const drawnSources = random.pick(sourcesKinds);
+  const drawnFeed = random.pick(feeds);
+  const several = 2 + random.int(mostSources - 1);
+  const hasPrefix = random.oneIn(2);
+  const sources = wantedSources === 'any' ? drawnSources : wantedSources;
+  return {
+    sources,
+    sourceCount: { one: 1, several, cluster: 0 }[sources],
+    hasPrefix: sources === 'several' && hasPrefix,
+    feed: wantedFeed === 'any' ? drawnFeed : wantedFeed,
+  };
+}
+
+function maxHoldOf(switching: Switching, feed: Plan['feed'], random: Random): string {
+  if (switching === 'command') return '60s';
+  const drawn = random.pick(['800ms', '5s']);
+  // All keys are copied while writes are held.
+  return feed === 'none' ? '60s' : drawn;
+}
+
 function tracksOf(count: number, possible: readonly FaultKind[], random: Random): Fault[][] {
-  // What a run has to begin anew after is worth the most.
+  // What a run has to begin anew after is worth the most, and what only a cluster does.
   const favourite = random.pick(['kill-import', 'cut-midway'] as const);
+  const ofCluster = possible.filter((kind) => rows[kind].sources?.includes('cluster'));
+  const pickKind = (): FaultKind => {
+    if (ofCluster.length > 0 && random.oneIn(3)) return random.pick(ofCluster);
+    return random.oneIn(4) ? favourite : random.pick(possible);
+  };
   const faults = Array.from({ length: count }, () => ({
-    kind: random.oneIn(4) ? favourite : random.pick(possible),
+    kind: pickKind(),
     afterWrites: random.int(300),
     seed: random.int(2 ** 31),
   }));

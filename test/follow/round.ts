@@ -4,16 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { playTrack } from '../chaos/faults.js';
 import type { Run } from '../chaos/importer.js';
 import { everyMs, type Servers } from '../chaos/servers.js';
-import { dialectOf } from '../chaos/writes.js';
 import { runCli } from '../support/cli.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
-import { randomFrom } from '../support/random.js';
+import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import { type Context, fillOther, inject } from './faults.js';
 import { inspect, type Inspection } from './inspection.js';
 import type { Fault, Plan } from './plan.js';
 import { keepFollowing, type Runs } from './runs.js';
-import { Writer } from './writer.js';
+import type { Sources } from './sources.js';
+import type { Writer } from './writer.js';
+import { writersOf } from './writers.js';
 
 export interface RoundResult extends Inspection {
   readonly plan: Plan;
@@ -32,7 +33,6 @@ export interface RoundOptions {
   readonly trace: (event: string) => void;
 }
 
-const writerCount = 4;
 /** As many writes each writer does in the cluster. */
 const writesInCluster = 40;
 /** How long the cutover may be tried in vain. */
@@ -51,49 +51,51 @@ interface Signs {
 export async function playRound(
   plan: Plan,
   servers: Servers,
+  sources: Sources,
   { trace: say }: RoundOptions,
 ): Promise<RoundResult> {
   const startedMs = performance.now();
   const trace = (what: string): void => {
     say(`${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${what}`);
   };
-  await servers.untilWell();
-  await letWrite(servers);
+  await Promise.all([servers.untilWell(), sources.untilWell()]);
+  await letWrite(sources);
   await servers.clear();
-  const proxy = await startProxy(servers.source);
-  const info = await servers.source.client.info('server');
-  const options = {
-    heedsRefusals: plan.switching === 'refusal',
-    dialect: dialectOf(/^redis_version:(.*)/m.exec(info)?.[1] ?? ''),
-  };
-  const writers = Array.from(
-    { length: writerCount },
-    (_, at) => new Writer(servers, randomFrom(plan.seed, at + 1), `w${String(at)}`, options),
-  );
+  for (const { client } of await sources.masters()) await client.flushall();
+  const proxies = new Map<Server, Proxy>();
+  for (const server of sources.servers) proxies.set(server, await startProxy(server));
+  const prefixOf = (server: Server): string =>
+    plan.hasPrefix ? `${proxies.get(server)?.address ?? ''}:` : '';
+  const placed = await writersOf(plan, servers, sources, prefixOf);
+  const writers = placed.map(({ writer }) => writer);
   const sum = (what: keyof Writer['counts']): number =>
     writers.reduce((total, { counts }) => total + counts[what], 0);
   let runs: Runs | undefined;
   try {
-    await Promise.all(writers.map((writer) => writer.fill(plan.keys / writerCount)));
-    await fillOther({ servers, writers });
-    proxy.faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
+    await Promise.all(writers.map((writer) => writer.fill(plan.keys / writers.length)));
+    await fillOther(placed);
+    for (const { faults } of proxies.values()) {
+      faults.delayMs = { up: plan.delayMs, down: plan.delayMs };
+    }
     for (const writer of writers) writer.start();
-    const folder = `${servers.source.directory}/follow-${String(plan.seed)}-${String(Date.now())}`;
+    const folder = `${sources.servers[0]?.directory ?? ''}/follow-${String(plan.seed)}-${String(Date.now())}`;
     mkdirSync(folder);
     const signs = { allow: `${folder}/allow`, told: `${folder}/told`, gone: `${folder}/gone` };
     const [seed] = await servers.masters();
     runs = keepFollowing(
       [
-        ...['--from', proxy.address, '--to', seed?.address ?? servers.cluster.seed],
+        ...[...endpointsOf(sources, proxies), '--to', seed?.address ?? servers.cluster.seed],
+        ...(plan.hasPrefix ? ['--key-prefix', '{from}:'] : []),
         ...['--state', `${folder}/state`, ...flagsOf(plan, signs)],
       ],
       trace,
     );
     const context: Context = {
       servers,
-      proxy,
+      sources,
+      proxies,
       importer: runs,
-      writers,
+      writers: placed,
       trace,
       evicted: () => undefined,
     };
@@ -118,7 +120,7 @@ export async function playRound(
         trace('the last fault is over');
         writeFileSync(signs.allow, '');
       }),
-      plan.switching === 'command' && tellWriters(plan, signs, { runs, writers, proxy, trace }),
+      plan.switching === 'command' && tellWriters(plan, signs, { runs, writers, proxies, trace }),
     ]);
     if (complaints.length === 0) {
       await waitFor(
@@ -130,7 +132,7 @@ export async function playRound(
     await Promise.all(writers.map((writer) => writer.stop()));
     trace('the writers have stopped');
     await servers.untilWell();
-    const inspection = await inspect(servers, writers, runs.all);
+    const inspection = await inspect(servers, placed, runs.all);
     return {
       ...inspection,
       // Without a cutover the cluster may well be behind the source.
@@ -145,10 +147,22 @@ export async function playRound(
     };
   } finally {
     await runs?.stop();
-    await letWrite(servers);
+    await letWrite(sources);
     await Promise.all(writers.map((writer) => writer.stop()));
-    await proxy.stop();
+    await Promise.all([...proxies.values()].map((proxy) => proxy.stop()));
   }
+}
+
+function endpointsOf(
+  { servers, cluster }: Sources,
+  proxies: ReadonlyMap<Server, Proxy>,
+): readonly string[] {
+  const reached = servers.map((server) => proxies.get(server)?.address ?? '');
+  if (!cluster) return reached.flatMap((address) => ['--from', address]);
+  return [
+    ...['--from-cluster', reached[0] ?? ''],
+    ...servers.flatMap(({ address }, at) => ['--nat', `${address}=${reached[at] ?? ''}`]),
+  ];
 }
 
 function flagsOf(plan: Plan, { allow, told, gone }: Signs): readonly string[] {
@@ -170,7 +184,7 @@ async function cutOver(
   complaints: string[],
   trace: (what: string) => void,
 ): Promise<number> {
-  const untilMs = performance.now() + triedForMs;
+  let untilMs = performance.now() + triedForMs;
   let attempts = 0;
   let last = '';
   while (!runs.isOver) {
@@ -183,6 +197,11 @@ async function cutOver(
       const { code, stderr } = await runCli(['ctl', 'cutover', '--pid', String(runs.pid)]);
       last = code === 0 ? 'cut over' : stderr.trim();
       trace(last);
+      if (last.includes('start the same command again')) {
+        await runCli(['ctl', 'stop', '--pid', String(runs.pid)]);
+        // It may have to copy much before it can be tried again.
+        untilMs = performance.now() + triedForMs;
+      }
     }
     await sleep(everyMs);
   }
@@ -196,29 +215,31 @@ async function tellWriters(
   stage: {
     readonly runs: Runs;
     readonly writers: readonly Writer[];
-    readonly proxy: Proxy;
+    readonly proxies: ReadonlyMap<Server, Proxy>;
     readonly trace: (what: string) => void;
   },
 ): Promise<void> {
-  const { runs, writers, proxy, trace } = stage;
+  const { runs, writers, proxies, trace } = stage;
   await waitFor('the writers to be told', () => existsSync(told) || runs.isOver, {
     timeoutMs: triedForMs,
   }).catch(() => undefined);
   if (!existsSync(told)) return;
   trace('the writers go over');
-  if (cutsAtSwitch) proxy.cut();
+  if (cutsAtSwitch) for (const proxy of proxies.values()) proxy.cut();
   for (const writer of writers) writer.switchOver();
   writeFileSync(gone, '');
 }
 
-/** A cutover leaves the source so that it refuses writes. */
-async function letWrite({ source }: Servers): Promise<void> {
-  await waitFor('the source to take writes', async () => {
-    // What each is called up to 4.0, and what is not known up to 6.0.
-    await source.client
-      .config('SET', 'min-replicas-to-write', 0)
-      .catch(() => source.client.config('SET', 'min-slaves-to-write', 0));
-    await source.client.call('CLIENT', 'UNPAUSE').catch(() => undefined);
-    return true;
-  });
+/** A cutover leaves the sources so that they refuse writes. */
+async function letWrite({ servers }: Sources): Promise<void> {
+  for (const { address, client } of servers) {
+    await waitFor(`${address} to take writes`, async () => {
+      // What each is called up to 4.0, and what is not known up to 6.0.
+      await client
+        .config('SET', 'min-replicas-to-write', 0)
+        .catch(() => client.config('SET', 'min-slaves-to-write', 0));
+      await client.call('CLIENT', 'UNPAUSE').catch(() => undefined);
+      return true;
+    });
+  }
 }

@@ -1,25 +1,51 @@
 /** Plays rounds one after the other, and adds up what came of them. */
-import { countsOf, playSeries, type SeriesOptions } from '../chaos/series.js';
+import { countsOf, playSeries, type SeriesOptions, type Stage } from '../chaos/series.js';
+import { type Durability, type Servers, startServers } from '../chaos/servers.js';
+import { Started } from '../chaos/started.js';
 import { type FaultKind, type Plan, planOf, type PlanOptions } from './plan.js';
 import { playRound, type RoundOptions, type RoundResult } from './round.js';
+import { firstOf, onlySource, type Sources, type SourcesKind, startSources } from './sources.js';
 
 export async function playRounds(
   options: RoundOptions & SeriesOptions & PlanOptions,
 ): Promise<{ readonly failedSeeds: readonly number[] }> {
   return playSeries({
     ...options,
-    durabilityOf: (seed) => planOf(seed, options).durability,
-    play: (seed, servers) => playRound(planOf(seed, options), servers, options),
+    openStage: () => openStage(options),
     lineOf,
     summaryOf,
-    command: 'npm run test:follow',
+    command: 'npm run test:follow --',
   });
+}
+
+/** Servers as plans ask for them. */
+function openStage(options: RoundOptions & PlanOptions): Stage<RoundResult> {
+  const targets = new Started((durability: Durability) => startServers(durability));
+  const others = new Started((kind: Exclude<SourcesKind, 'one'>) => startSources(kind));
+
+  async function sourcesOf({ sources, sourceCount }: Plan, servers: Servers): Promise<Sources> {
+    if (sources === 'one') return onlySource(servers);
+    const started = await others.get(sources);
+    return sources === 'several' ? firstOf(started, sourceCount) : started;
+  }
+
+  return {
+    async play(seed) {
+      const plan = planOf(seed, options);
+      const servers = await targets.get(plan.durability);
+      return playRound(plan, servers, await sourcesOf(plan, servers), options);
+    },
+    async stop() {
+      await Promise.all([targets.stop(), others.stop()]);
+    },
+  };
 }
 
 function lineOf(result: RoundResult): string {
   const { plan, runs, complaints, durationMs, lost, tooMuch, attempts } = result;
   const { durability, switching, cutover, feed, fence, maxRate, cutsAtSwitch } = plan;
   const kinds = [
+    sourcesWords(plan),
     durability,
     switching === 'command' && cutsAtSwitch ? 'command, cut' : switching,
     ...(cutover === 'auto' ? ['auto'] : []),
@@ -47,6 +73,12 @@ function lineOf(result: RoundResult): string {
   return words.join('; ') + ends.join('');
 }
 
+function sourcesWords({ sources, sourceCount, hasPrefix }: Plan): string {
+  if (sources === 'cluster') return 'a cluster';
+  if (sources === 'one') return 'one source';
+  return `${String(sourceCount)} sources${hasPrefix ? ' with prefix' : ''}`;
+}
+
 const lastLineOf = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
 function summaryOf(results: readonly RoundResult[]): string {
@@ -65,7 +97,7 @@ function summaryOf(results: readonly RoundResult[]): string {
   const total = (what: (typeof figures)[number]): number =>
     results.reduce((sum, result) => sum + result[what], 0);
   return [
-    `${String(results.length)} rounds: ${faults}`,
+    `${String(results.length)} rounds (${countsOf(results.map(({ plan }) => plan.sources))}): ${faults}`,
     figures.map((what) => `${what} ${total(what).toLocaleString('en')}`).join(', '),
   ].join('\n');
 }

@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection, isRefusal } from '../chaos/connection.js';
 import { stateOf } from '../chaos/inventory.js';
 import { createRouter, isRedirection, type RoutedWork } from '../chaos/router.js';
-import { everyMs, type Servers } from '../chaos/servers.js';
+import { everyMs } from '../chaos/servers.js';
 import type { State, Write } from '../chaos/state.js';
+import type { TestCluster } from '../support/cluster.js';
 import type { Random } from '../support/random.js';
+import type { Server } from '../support/servers.js';
 import type { Deed } from './deeds.js';
 
 export type Outcome =
@@ -19,6 +21,7 @@ export type Outcome =
   /** It was carried out, or it was not. */
   | 'unanswered';
 
+/** A place where deeds are done. */
 export interface Side {
   readonly name: string;
   carryOut(deed: Deed): Promise<Outcome>;
@@ -28,8 +31,8 @@ export interface Side {
   close(): void;
 }
 
-export function atSource({ source }: Servers): Side {
-  const connection = new Connection(source.host, source.port);
+export function atServer({ host, port }: Server): Side {
+  const connection = new Connection(host, port);
   return {
     name: 'the source',
     async carryOut(deed) {
@@ -46,9 +49,56 @@ export function atSource({ source }: Servers): Side {
   };
 }
 
-/** Takes deeds on one key. */
-export function inCluster({ cluster }: Servers, random: Random): Side {
-  const router = createRouter(cluster.nodes, random);
+/** A source that is a cluster: what counts there is what a replica has, too, for it may take over at any time. */
+export function atSourceCluster({ nodes }: TestCluster, random: Random): Side {
+  return routedSide('the source', nodes, random, {
+    keep: (client) => client.wait(1, 0),
+    isKept: isAtReplica,
+  });
+}
+
+/** Takes deeds on one key. @param nameOf what a key is called there. */
+export function inCluster(
+  { nodes }: TestCluster,
+  random: Random,
+  nameOf: (key: string) => string,
+): Side {
+  const side = routedSide('the cluster', nodes, random);
+  return {
+    ...side,
+    carryOut: (deed) => side.carryOut(renamed(deed, nameOf)),
+    read: (key) => side.read(nameOf(key)),
+  };
+}
+
+function renamed(deed: Deed, nameOf: (key: string) => string): Deed {
+  const names = new Map<unknown, string>(deed.keys.map((key) => [key, nameOf(key)]));
+  return {
+    ...deed,
+    keys: [...names.values()],
+    commands: deed.commands.map(([command, ...words]) => [
+      command,
+      ...words.map((word) => names.get(word) ?? word),
+    ]),
+  };
+}
+
+/** Beyond which no failover can undo anything. */
+interface Durable {
+  /** Resolves when what the client has done can't be undone. Rejects where nobody knows. */
+  keep(client: Redis): Promise<unknown>;
+  /** Whether what the client has read can't be undone. */
+  isKept(client: Redis): Promise<boolean>;
+}
+
+/** Takes deeds on keys of one slot. */
+function routedSide(
+  name: string,
+  nodes: TestCluster['nodes'],
+  random: Random,
+  durable?: Durable,
+): Side {
+  const router = createRouter(nodes, random);
   async function routed<T>(key: string, work: (client: Redis) => Promise<T>, unreachable: T) {
     const routedWork: RoutedWork<T> = {
       async at(connection, { isAsking }) {
@@ -61,17 +111,26 @@ export function inCluster({ cluster }: Servers, random: Random): Side {
     };
     return (await router.run(key, routedWork)) ?? unreachable;
   }
+  async function carriedOut(client: Redis, deed: Deed): Promise<Outcome> {
+    const outcome = await outcomeOf(client, () => sent(client, deed));
+    if (!durable || outcome !== 'done') return outcome;
+    return durable.keep(client).then(
+      () => 'done',
+      () => 'unanswered',
+    );
+  }
+  async function readFor(client: Redis, key: string): ReturnType<Side['read']> {
+    const found = await readBy(client, key);
+    if (!durable || !found) return found;
+    return (await durable.isKept(client).catch(() => false)) ? found : undefined;
+  }
   return {
-    name: 'the cluster',
+    name,
     carryOut(deed) {
       const [key = ''] = deed.keys;
-      return routed<Outcome>(
-        key,
-        (client) => outcomeOf(client, () => sent(client, deed)),
-        'unreachable',
-      );
+      return routed<Outcome>(key, (client) => carriedOut(client, deed), 'unreachable');
     },
-    read: (key) => routed(key, (client) => readBy(client, key), undefined),
+    read: (key) => routed(key, (client) => readFor(client, key), undefined),
     close() {
       router.close();
     },
@@ -94,6 +153,23 @@ async function readBy(client: Redis, key: string): ReturnType<Side['read']> {
     if (isRedirection(error)) throw error;
     await sleep(everyMs);
     return undefined;
+  }
+}
+
+/** Waits until a replica has as much as its master has now; WAIT goes by the client's own writes. */
+async function isAtReplica(client: Redis): Promise<boolean> {
+  const offsetIn = (info: string): number => Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1]);
+  let offset: number | undefined;
+  for (;;) {
+    const info = await client.info('replication');
+    if (!info.includes('role:master')) return false;
+    offset ??= offsetIn(info);
+    // A replica confirms once a second what it has; the run never does.
+    const confirmed = [...info.matchAll(/^slave\d+:.*\boffset=(\d+)/gm)].map(([, at]) =>
+      Number(at),
+    );
+    if (Math.max(0, ...confirmed) >= offset) return true;
+    await sleep(everyMs);
   }
 }
 
@@ -136,8 +212,8 @@ async function outcomeOf(client: Redis, work: () => Promise<void>): Promise<Outc
     }
     if (isExpected(error)) return 'done';
     if (/NOREPLICAS/.test(error.message)) return 'refused';
-    // Of a transaction only a later, plain write tells why.
-    if (/^(EXECABORT|LOADING|CLUSTERDOWN|READONLY|MASTERDOWN)/.test(error.message)) {
+    // Of a transaction only a later, plain write tells why. Keys of a slot that moves are at two nodes.
+    if (/^(EXECABORT|LOADING|CLUSTERDOWN|READONLY|MASTERDOWN|TRYAGAIN)/.test(error.message)) {
       await sleep(everyMs);
       return 'unreachable';
     }

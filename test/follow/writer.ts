@@ -4,18 +4,28 @@
  * again: the write was carried out or it was not, and all of it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { everyMs, type Servers } from '../chaos/servers.js';
+import { everyMs } from '../chaos/servers.js';
 import { isState, mayHaveExpired, type Span, type State } from '../chaos/state.js';
 import { stateText } from '../chaos/verdict.js';
 import { createTerritory, type Dialect } from '../chaos/writes.js';
 import type { Random } from '../support/random.js';
 import { waitFor } from '../support/wait.js';
 import { type Deed, nextDeed, nextPlainDeed, of, type States } from './deeds.js';
-import { atSource, inCluster, type Outcome, type Side } from './sides.js';
+import type { Outcome, Side } from './sides.js';
 
 export type Book = Map<string, State | undefined>;
 
 export interface WriterOptions {
+  readonly name: string;
+  /** Where it writes first, and after the cutover. */
+  readonly source: Side;
+  readonly cluster: Side;
+  /** Puts all of its keys into one slot. */
+  readonly hashTag?: boolean;
+  /** A deed may touch several keys; true unless given. */
+  readonly severalKeys?: boolean;
+  /** It may run scripts that name no key; true unless given. */
+  readonly scripts?: boolean;
   /** Goes over to the cluster when the source refuses a write. */
   readonly heedsRefusals: boolean;
   /** What the source knows. */
@@ -40,20 +50,24 @@ export class Writer {
   readonly #cluster: Side;
   #isInCluster = false;
   #isHeld = false;
-  #runsScripts = true;
+  #runsScripts: boolean;
   #isStopping = false;
   #isBusy = false;
   #running: Promise<void> | undefined;
 
   constructor(
-    servers: Servers,
     readonly random: Random,
-    readonly name: string,
     readonly options: WriterOptions,
   ) {
-    this.#territory = createTerritory(name, options);
-    this.#source = atSource(servers);
-    this.#cluster = inCluster(servers, random);
+    const { name, hashTag = false, scripts = true } = options;
+    this.#territory = createTerritory(hashTag ? `{${name}}` : name, options);
+    this.#source = options.source;
+    this.#cluster = options.cluster;
+    this.#runsScripts = scripts;
+  }
+
+  get name(): string {
+    return this.options.name;
   }
 
   get book(): ReadonlyMap<string, State | undefined> {
@@ -75,7 +89,8 @@ export class Writer {
       const some = Array.from({ length: Math.min(fillAtOnce, count - made) }, () =>
         this.#territory.found(this.random),
       );
-      await this.#perform(of('transaction', some));
+      if (this.#mayTouchSeveral) await this.#perform(of('transaction', some));
+      else await Promise.all(some.map((one) => this.#perform(of('plain', [one]))));
     }
   }
 
@@ -138,6 +153,10 @@ export class Writer {
     this.#source.close();
   }
 
+  get #mayTouchSeveral(): boolean {
+    return this.options.severalKeys ?? true;
+  }
+
   get #side(): Side {
     return this.#isInCluster ? this.#cluster : this.#source;
   }
@@ -147,7 +166,7 @@ export class Writer {
       while (!this.#isStopping) {
         this.#isBusy = !this.#isHeld;
         if (this.#isBusy) {
-          const next = this.#isInCluster ? nextPlainDeed : nextDeed;
+          const next = this.#isInCluster || !this.#mayTouchSeveral ? nextPlainDeed : nextDeed;
           const deed = next(this.random, this.#territory);
           if (deed.way !== 'script' || this.#runsScripts) await this.#perform(deed);
           this.#isBusy = false;

@@ -14,6 +14,7 @@ import { delimiter } from 'node:path';
 import { type Servers, startServers } from '../chaos/servers.js';
 import { type Plan, planOf as faultsOf } from '../follow/plan.js';
 import { playRound, type RoundResult } from '../follow/round.js';
+import { onlySource } from '../follow/sources.js';
 import { startServer, using } from '../support/servers.js';
 import { fieldOf, versionOf } from './version.js';
 
@@ -89,7 +90,7 @@ async function play(servers: Servers, version: string, plan: Plan): Promise<void
   const trace = (event: string): void => {
     if (process.env['VERBOSE'] === '1') console.error(`    ${event}`);
   };
-  const cells = await playRound(plan, servers, { trace }).then(
+  const cells = await playRound(plan, servers, onlySource(servers), { trace }).then(
     async (result) => {
       for (const complaint of result.complaints.slice(0, 10)) console.error(`    ${complaint}`);
       return cellsOf(servers, result);

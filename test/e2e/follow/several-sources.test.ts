@@ -7,7 +7,7 @@ import { runCli } from '../../support/cli.js';
 import { type ClusterNode, startCluster } from '../../support/cluster.js';
 import { followingRuns } from '../../support/following.js';
 import { reportOf } from '../../support/reports.js';
-import { beginSlotMove, failOver } from '../../support/reshard.js';
+import { beginSlotMove, failOver, moveSlot } from '../../support/reshard.js';
 import { type Server, startServer, using } from '../../support/servers.js';
 import { slotOf } from '../../support/slot.js';
 import { setStage } from '../../support/stage.js';
@@ -15,7 +15,7 @@ import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
 const runs = followingRuns();
-const { ctl, until } = runs;
+const { ctl, status, until } = runs;
 let application: Application | undefined;
 let client: Cluster | undefined;
 
@@ -102,6 +102,28 @@ describe('several servers', () => {
       const { code } = reportOf(await runs.start(endpoints, '--cutover', 'auto').done);
       expect(code).toBe(0);
       expect(await Promise.all(['a', 'b', 'c'].map(valueOf))).toEqual(['x', null, 'x']);
+    });
+  });
+
+  it('have keys again that were deleted unheard', async () => {
+    await using(startServer(), async (other) => {
+      const endpoints = [...stage.endpoints, '--from', other.address];
+      const setAll = (value: string) =>
+        Promise.all([stage.source.client.set('a', value), other.client.set('b', value)]);
+      await setAll('x');
+      const killed = runs.start(endpoints);
+      await until('following');
+      killed.signal('SIGKILL');
+      await killed.done;
+      await Promise.all([stage.source.client.del('a'), other.client.del('b')]);
+      const run = runs.start(endpoints);
+      await until('following');
+      await waitFor('the cluster to lack them', async () => (await stage.cluster.size()) === 0);
+      // Whose they are is told by who has them now.
+      await setAll('y');
+      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
+      expect((await run.done).code).toBe(0);
+      expect(await Promise.all(['a', 'b'].map(valueOf))).toEqual(['y', 'y']);
     });
   });
 
@@ -217,15 +239,73 @@ describe('a cluster as source', () => {
     });
   });
 
+  it('is rid of what was deleted unheard, wherever its slot has gone since', async () => {
+    await using(startCluster({ replicasPerMaster: 1 }), async (from) => {
+      const [first, second, last] = from.masters as [ClusterNode, ClusterNode, ClusterNode];
+      const [replica] = from.replicas[2] as [ClusterNode];
+      await last.client.mset('{moving}gone', 'x', '{moving}kept', 'x');
+      const endpoints = ['--from-cluster', from.seed, '--to', stage.cluster.seed];
+      const stopped = runs.start(endpoints);
+      await until('following');
+      stopped.signal('SIGINT');
+      expect((await stopped.done).code).toBe(130);
+      await last.client.del('{moving}gone');
+      // What has changed here is not known at the next start; the slot's new master tells all of itself.
+      await failOver(from, replica);
+      await moveSlot({ ...from, masters: [first, second, replica] }, slotOf('{moving}'), first);
+      const { code } = reportOf(await runs.start(endpoints, '--cutover', 'auto').done);
+      expect(code).toBe(0);
+      expect(await Promise.all(['{moving}gone', '{moving}kept'].map(valueOf))).toEqual([null, 'x']);
+    });
+  });
+
   it('is not cut over while a master of it is not followed', async () => {
     await using(startCluster({ replicasPerMaster: 1 }), async (from) => {
       const [[replica]] = from.replicas as [[ClusterNode]];
+      const [before] = from.masters as [ClusterNode];
       runs.start(['--from-cluster', from.seed, '--to', stage.cluster.seed]);
       await until('following');
       await failOver(from, replica);
+      // The one before tells of it, and does not let us read it.
+      const key = [...Array(100).keys()].map(String).find((one) => slotOf(one) < 5000) as string;
+      await replica.client.set(key, 'x');
+      await waitFor('the write', async () => (await before.client.dbsize()) === 1);
       const { code, stderr } = await ctl('cutover');
       expect(code).toBe(2);
       expect(stderr).toContain(`${replica.address} has become a master of the source cluster`);
+    });
+  });
+});
+
+describe('a master of a source cluster', () => {
+  it('has its keys compared again after it was replaced for a while', async () => {
+    await using(startCluster({ replicasPerMaster: 1 }), async (from) => {
+      const [[replica]] = from.replicas as [[ClusterNode]];
+      const [master] = from.masters as [ClusterNode];
+      const [gone, kept] = [...Array(100).keys()]
+        .map(String)
+        .filter((key) => slotOf(key) < 5000) as [string, string];
+      await master.client.set(gone, 'x');
+      await master.client.set(kept, 'x');
+      const run = runs.start(['--from-cluster', from.seed, '--to', stage.cluster.seed]);
+      await until('following');
+      await failOver(from, replica);
+      // It comes back with all that the other one has, and nothing tells what that had lost meanwhile.
+      await master.crash();
+      await replica.client.del(gone);
+      await replica.client.set(kept, 'y');
+      await master.revive();
+      await waitFor('the replica', async () =>
+        (await master.client.info('replication')).includes('master_link_status:up'),
+      );
+      await waitFor('what was missed to be looked for', async () => {
+        const { gaps = 0, changedKeys = null } = (await status())?.follow ?? {};
+        return gaps > 0 && changedKeys !== null;
+      });
+      await failOver(from, master);
+      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
+      expect((await run.done).code).toBe(0);
+      expect(await Promise.all([gone, kept].map(valueOf))).toEqual([null, 'y']);
     });
   });
 });

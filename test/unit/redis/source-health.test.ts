@@ -46,6 +46,19 @@ it('a trial at a node of a cluster looks for a name of its own', async () => {
   expect(names.size).toBe(5);
 });
 
+it('a trial at a node that has no slots ends, however far away it is', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  let tries = 0;
+  const error = await tryOut(trialWords('EXISTS'), trialName, () => {
+    tries++;
+    vi.advanceTimersByTime(100);
+    return Promise.resolve('MOVED 1 127.0.0.1:7001');
+  });
+  vi.useRealTimers();
+  expect(error).toContain('MOVED');
+  expect(tries).toBeLessThan(50);
+});
+
 describe('how long a source may refuse', () => {
   const link = (replies: readonly (string | ErrorReply)[]) => {
     const left = [...replies];
