@@ -136,6 +136,9 @@ export class KeyLedger {
     const left = after(write, before);
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
+    // They have done in the cluster what they had done at the source (the same job taken, the same entry acknowledged):
+    // both sides have the same, and the source may let its own go.
+    if (this.source.includes(left)) this.isStaleBase = false;
     this.#noteReturn(left);
   }
 
@@ -181,11 +184,15 @@ export class KeyLedger {
     return this.#history.has(value);
   }
 
+  /** The last of what clients did and were answered, a line each. */
+  get told(): string {
+    return this.#answers.map((answer) => `\n      ${answer}`).join('');
+  }
+
   blame(faultClass: FaultClass, what: string): void {
-    const answers = this.#answers.map((answer) => `\n      ${answer}`).join('');
     this.faults.push({
       class: faultClass,
-      words: `${this.key} (${this.style}): ${what}${answers}`,
+      words: `${this.key} (${this.style}): ${what}${this.told}`,
     });
   }
 

@@ -33,7 +33,7 @@ export function judgeClientKey(ledger: KeyLedger, found: FoundKey): ClientVerdic
     const where = `source: ${text(source)}, cluster: ${text(cluster)}, reported: ${text(found.reported)}`;
     faults.push({
       class: faultClass,
-      words: `${ledger.key} (${ledger.style}): ${words}; ${where}`,
+      words: `${ledger.key} (${ledger.style}): ${words}; ${where}${ledger.told}`,
     });
   };
   const check = (

@@ -267,9 +267,9 @@ function wrongEnd({ code, report, stderr }: Run, left: number): readonly string[
     return [`the last run ended with ${String(code)}: ${report?.error ?? stderr}`];
   }
   const { conflicting = 0, failed = 0 } = report?.keys ?? {};
-  const open = new Set(report?.failures.map((one): string => one.class));
-  for (const name of explained) open.delete(name);
-  if (open.size > 0) return [`the last run could not move keys: ${[...open].join(', ')}`];
+  const open = report?.failures.filter((one) => !explained.has(one.class)) ?? [];
+  const reasons = new Set(open.map((one) => `${one.class} (${one.message})`));
+  if (reasons.size > 0) return [`the last run could not move keys: ${[...reasons].join(', ')}`];
   // Keys may expire between the report and our look.
   if (left <= conflicting + failed) return [];
   return [`${String(left)} keys are left, and ${String(conflicting + failed)} were reported`];
