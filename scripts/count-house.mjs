@@ -5,7 +5,7 @@
  *   - files with one importer: those that stand for themselves only by being files
  *   - repeated base names: what an editor's "go to file" can't tell apart (but index.ts)
  *   - all options: parameters, and fields of what is handed on, whose type has most of the fields of
- *     ImportOptions, whatever that type is called; commands/ and cli/ put runs together, and may
+ *     ImportOptions, whatever that type is called; those that put runs together and plan them may
  *   - files of a key: those that declare what a key goes through, from SCAN to its deletion
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ const oneImporter = filesWithOneImporter();
 const small = oneImporter.filter((file) => file.lines < smallLines);
 const repeated = repeatedNames();
 const takers = signaturesWithAllOptions();
-const takersBelow = takers.filter((place) => !/^(commands|cli)\//.test(place));
+const takersBelow = takers.filter((place) => !/^(cli|commands|workers|run|plan)\//.test(place));
 const way = filesOfAKey();
 
 /** @type {[string, number | string, string[]?][]} */
@@ -67,7 +67,7 @@ const rows = [
   [`of these under ${String(smallLines)} lines`, small.length, small.map((file) => file.name)],
   ['base names that occur twice or more', repeated.length, repeated],
   ['signatures with all options', takers.length, takers],
-  ['of these below commands/ and cli/', takersBelow.length, takersBelow],
+  ['of these below plan/', takersBelow.length, takersBelow],
   ['files of a key (SCAN, node, deletion)', way.length, way],
 ];
 for (const [what, count, list = []] of rows) {
