@@ -50,9 +50,9 @@ export interface Facts {
   /** One at least. */
   readonly sources: readonly SourceFacts[];
   readonly target: TargetFacts;
-  /** Ends what was opened and started for the sources. */
   /** To be awaited before a run that failed is reported: it is warned of servers of files that are gone. */
   settled(): Promise<void>;
+  /** Ends what was opened and started for the sources. */
   close(): void;
 }
 
