@@ -46,6 +46,7 @@ export type {
   FenceName,
   FollowStatus,
   Logger,
+  MoverChoice,
   MoverName,
   Phase,
 } from './types.js';

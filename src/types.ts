@@ -152,6 +152,9 @@ export interface Batch {
 /** `count` moves nothing: it is what `--dry-run` takes. */
 export type MoverName = 'relay' | 'migrate' | 'restore' | 'count';
 
+/** By which mover a run goes; `auto`: both can work, and what they do is measured. */
+export type MoverChoice = 'relay' | 'migrate' | 'auto';
+
 /** How the keys of a batch get to their node, and off the source in move mode. */
 export interface Mover {
   readonly name: MoverName;

@@ -1,5 +1,5 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
-import type { Product } from '../types.js';
+import type { MoverChoice, Product } from '../types.js';
 import type { ClientGroup } from './clients.js';
 import type { DataFacts } from './data.js';
 import type { Pattern, Patterns } from './patterns.js';
@@ -48,7 +48,7 @@ export interface WatchReport extends Watched {
 /** How an import would go. */
 export interface Plan {
   /** `auto`: relay and migrate both can, and a run takes the faster one. */
-  readonly mover: 'auto' | 'relay' | 'migrate';
+  readonly mover: MoverChoice;
   readonly reason: string;
   /**
    * Which way values would take, most keys first: whole (strings as themselves, others as payloads), as payloads

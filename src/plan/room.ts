@@ -19,7 +19,7 @@ import type { ClusterTopology } from '../redis/topology.js';
 import { nameFilter } from '../sources/glob.js';
 import { filledPrefix } from './options-checks.js';
 import type { MasterFacts } from './master-facts.js';
-import { mayExpire, type SourceFacts } from './source-facts.js';
+import { isServer, mayExpire, type SourceFacts } from './source-facts.js';
 
 /** What a key of a cluster's node takes more than one of a server that stands alone. */
 const bytesPerKeyInCluster = 16;
@@ -120,7 +120,7 @@ async function newShare(
   const mayBeThere = masters.some(({ keys }) => keys > 0);
   if (options.onlyKeys !== undefined) return undefined;
   if (!isSelective && !mayBeThere) return 1;
-  if (source.kind === 'dump') return undefined;
+  if (!isServer(source)) return undefined;
   const { control } = source;
   const isNameWanted = nameFilter(options);
   const asked = Array.from({ length: sampledKeys }, () => control.callBinary('RANDOMKEY'));

@@ -87,7 +87,7 @@ export function isServer(source: SourceFacts): source is ServerSourceFacts {
 
 /** Which server, or file, a source is of: an address may be one of several. */
 export function serverIdOf(source: SourceFacts): string {
-  if (source.kind === 'dump') return source.name;
+  if (!isServer(source)) return source.name;
   const { runId, endpoint } = source;
   return runId === '' ? addressOf(endpoint) : runId;
 }
@@ -104,7 +104,7 @@ export function byServer<T>(all: readonly T[], sourceOf: (one: T) => SourceFacts
 
 /** Whether some of the keys may have a TTL. */
 export function mayExpire(source: SourceFacts): boolean {
-  return source.kind === 'dump' || source.expiringKeys > 0;
+  return !isServer(source) || source.expiringKeys > 0;
 }
 
 /** What the checks of a source go by on the other side. */

@@ -12,6 +12,7 @@ import { mayEvict } from '../redis/memory.js';
 import { nameOf } from '../redis/server.js';
 import type { SourcePlan } from '../plan/preflight.js';
 import type { WaitOptions } from '../plan/options-checks.js';
+import type { MoverChoice } from '../types.js';
 import { waitsForReplicas } from './replicas.js';
 
 /** What decides which mover a run takes. */
@@ -21,9 +22,8 @@ export type ChoiceOptions = JobOptions &
   LimitOptions &
   Pick<SelectionOptions, 'keyPrefix'>;
 
-/** `auto`: both can work, and what they do is measured. */
 export interface Choice {
-  readonly name: 'relay' | 'migrate' | 'auto';
+  readonly name: MoverChoice;
   readonly reason: string;
 }
 
