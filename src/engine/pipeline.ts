@@ -320,7 +320,9 @@ export class Pipeline {
 
   #giveUp(retry: Retry, batch: Batch): void {
     this.#options.source.release?.(retry.keys);
-    const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries`;
+    const isRedirected = retry.class === 'redirected';
+    const hint = isRedirected ? ': `cluster-import check` tells whether the nodes agree' : '';
+    const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries${hint}`;
     const failures = failuresOf(retry.keys, retry.class, message);
     this.#options.tally.givenUp(retry, failures, batch.node.address);
   }

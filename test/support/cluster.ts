@@ -171,18 +171,21 @@ export async function isWell(node: ClusterNode): Promise<void> {
   });
 }
 
+/** The id of a slot's owner, by what a node's list says. */
+export function ownerIn(list: string, slot: number): string | undefined {
+  const lines = list.split('\n').map((line) => line.split(' '));
+  const found = lines.find(([, , , , , , , , ...ranges]) =>
+    ranges.some((range) => {
+      const [first = '', last = first] = range.split('-');
+      return !range.startsWith('[') && slot >= Number(first) && slot <= Number(last);
+    }),
+  );
+  return found?.[0];
+}
+
 async function ownerOf(nodes: readonly ClusterNode[], slot: number): Promise<ClusterNode> {
   for (const node of nodes) {
-    const [, , , , , , , , ...ranges] =
-      String(await node.client.call('CLUSTER', 'NODES'))
-        .split('\n')
-        .find((line) => line.includes('myself'))
-        ?.split(' ') ?? [];
-    const owns = ranges.some((range) => {
-      const [first = '', last = first] = range.split('-');
-      return slot >= Number(first) && slot <= Number(last);
-    });
-    if (owns) return node;
+    if (ownerIn(String(await node.client.call('CLUSTER', 'NODES')), slot) === node.id) return node;
   }
   throw new Error(`nobody owns slot ${String(slot)}`);
 }

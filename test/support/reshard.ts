@@ -1,5 +1,5 @@
 /** What operators do to a cluster: move a slot, fail over to a replica, give slots up. */
-import { type ClusterNode, isWell, mastersNow, type TestCluster } from './cluster.js';
+import { type ClusterNode, isWell, mastersNow, ownerIn, type TestCluster } from './cluster.js';
 import { waitFor } from './wait.js';
 
 /**
@@ -28,6 +28,21 @@ export async function beginSlotMove(cluster: TestCluster, slot: number, to: Clus
           await node.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
         }
       }
+      // What the one before has claimed by a message that was on its way may have undone it at some: then each of
+      // the two says that it is the other's, for good.
+      await waitFor(`all to know whose slot ${String(slot)} is`, async () => {
+        const views = await Promise.all(
+          cluster.masters.map(async (node) => {
+            const list = String(await node.client.cluster('NODES'));
+            return { node, owner: ownerIn(list, slot) };
+          }),
+        );
+        const wrong = views.filter(({ owner }) => owner !== to.id);
+        for (const { node } of wrong) {
+          await node.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
+        }
+        return wrong.length === 0;
+      });
     },
   };
 }
