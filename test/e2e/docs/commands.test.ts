@@ -71,7 +71,11 @@ async function run(block: string): Promise<{ readonly status: number; readonly o
     .replaceAll('10.0.0.5:6379', source.address)
     .replaceAll('10.0.1.1:7000', `127.0.0.1:${seedPort}`)
     .replaceAll('--metrics 9090', `--metrics ${String(await freePort())}`);
-  const path = [folder, dirname(findRedis('redis-cli') ?? ''), process.env['PATH']];
+  // They may lie apart: many machines have only the one.
+  const tools = (['redis-cli', 'redis-server'] as const).map((name) =>
+    dirname(findRedis(name) ?? ''),
+  );
+  const path = [folder, ...tools, process.env['PATH']];
   return new Promise((resolve) => {
     execFile(
       'sh',
