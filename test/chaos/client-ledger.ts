@@ -137,8 +137,8 @@ export class KeyLedger {
     this.cluster = isDurable ? [left] : either([left, before], past);
     this.isTouched ||= isDurable;
     // They have done in the cluster what they had done at the source (the same job taken, the same entry acknowledged):
-    // both sides have the same, and the source may let its own go.
-    if (this.source.includes(left)) this.isStaleBase = false;
+    // both sides have the same, and the source may let its own go. What returns may return once more.
+    if (this.source.includes(left) && !returning.includes(this.kind)) this.isStaleBase = false;
     this.#noteReturn(left);
   }
 
