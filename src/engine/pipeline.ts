@@ -62,6 +62,7 @@ const idlePassLimit = 3;
 /** How long a checkpoint may hold the source up. */
 const checkpointPatienceMs = 1000;
 
+/** One run over a source, from its first page to its last: it is run once. */
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #inFlight: InFlight;
@@ -285,9 +286,8 @@ export class Pipeline {
     const { redirect, keys } = retry;
     if (redirect?.kind === 'ask') {
       const node = this.#nodeNamed(redirect, batch.node);
-      await (
-        await this.#dispatch({ ...next, node, keys, asking: true })
-      ).life;
+      const { life } = await this.#dispatch({ ...next, node, keys, asking: true });
+      await life;
       return;
     }
     if (retry.class !== 'changing') {
