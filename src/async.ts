@@ -50,16 +50,25 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
   });
 }
 
+/**
+ * What the work comes to, or `otherwise` if it goes on for longer than that.
+ * @throws what the work throws by then.
+ */
+export async function within<T, O>(ms: number, work: Promise<T>, otherwise: O): Promise<T | O> {
+  const enough = new AbortController();
+  const late = delay(ms, otherwise, { signal: enough.signal }).catch(() => otherwise);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    enough.abort();
+  }
+}
+
 /** @returns false where it goes on for longer; that it fails is as good as done. */
-export async function isDoneWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const limit = new AbortController();
-  const isDone = await Promise.race([
-    work.then(
-      () => true,
-      () => true,
-    ),
-    delay(ms, false, { signal: limit.signal }).catch(() => false),
-  ]);
-  limit.abort();
-  return isDone;
+export function isDoneWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const isDone = work.then(
+    () => true,
+    () => true,
+  );
+  return within(ms, isDone, false);
 }

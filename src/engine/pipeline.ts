@@ -10,6 +10,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDoneWithin } from '../async.js';
 import { errorOf, StoppedError } from '../errors.js';
 import type {
   Batch,
@@ -339,10 +340,7 @@ export class Pipeline {
 
   async #check(checkpoint: Checkpoint): Promise<void> {
     if (!this.#sorter.hasDeferred) await this.#dispatchRest();
-    const enough = new AbortController();
-    const late = delay(checkpointPatienceMs, false, enough).catch(() => false);
-    const isIdle = await Promise.race([this.#inFlight.idle().then(() => true), late]);
-    enough.abort();
+    const isIdle = await isDoneWithin(checkpointPatienceMs, this.#inFlight.idle());
     checkpoint.reached(isIdle && !this.#isStopping && this.#haveAllArrived);
   }
 

@@ -11,6 +11,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { isDoneWithin } from '../async.js';
 import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import { openControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
@@ -93,7 +94,7 @@ export async function startScratch(
       );
       control?.close();
       // A server that takes no connections may be there all the same.
-      if (!control) await Promise.race([told, delay(timeoutMs)]);
+      if (!control) await isDoneWithin(timeoutMs, told);
     };
     const warning = truncation(await readFile(log, 'utf8'), file.path);
     return { endpoint, warning, settled, stop };

@@ -7,6 +7,7 @@
  * command that changes nothing is tried until the source takes it, for as long as `--retry-for` says.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../async.js';
 import { ConnectionError, SourceError, StoppedError } from '../errors.js';
 import type { Connection } from './connection.js';
 import type { Link } from './link.js';
@@ -139,7 +140,8 @@ export function createSourceHealth(
       await delay(Math.min(delayMs, leftMs), undefined, { signal }).catch(() => undefined);
       if (signal.aborted) throw new StoppedError(`stopped while ${name} refused commands`);
       delayMs = Math.min(longestDelayMs, delayMs * 2);
-      const words = await withinMs(leftMs, trialRefusal(), refusal);
+      // Opening a connection waits for a server that is busy: not for longer, and then as if it had refused.
+      const words = await within(leftMs, trialRefusal(), refusal);
       if (words === undefined) refusal = undefined;
       else refused(words);
     }
@@ -171,19 +173,4 @@ export function createSourceHealth(
       signal = given;
     },
   };
-}
-
-/** Opening a connection waits for a server that is busy: not for longer than this, and then as if it had refused. */
-async function withinMs(
-  ms: number,
-  work: Promise<string | undefined>,
-  otherwise: string,
-): Promise<string | undefined> {
-  const enough = new AbortController();
-  const late = delay(ms, otherwise, { signal: enough.signal }).catch(() => otherwise);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    enough.abort();
-  }
 }

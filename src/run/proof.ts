@@ -2,7 +2,7 @@
  * What shows at the end that all is well: how many keys both sides hold by their own count, what the runs of
  * the job account for all together, and the command by which anybody can see for themselves.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../async.js';
 import type { JobOptions, SelectionOptions } from '../options/options.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
@@ -20,8 +20,8 @@ export async function heldNow(
   { atFirstStart }: Pick<JobFiles, 'atFirstStart'>,
 ): Promise<Held> {
   const [sources, cluster] = await Promise.all([
-    unlessLate(keysOfSources(facts)),
-    unlessLate(keysOfCluster(facts)),
+    within(patienceMs, keysOfSources(facts), null).catch(() => null),
+    within(patienceMs, keysOfCluster(facts), null).catch(() => null),
   ]);
   return {
     sources: { atStart: atFirstStart.sourceKeys, now: sources },
@@ -56,16 +56,6 @@ async function keysOfCluster({ target: { topology } }: Facts): Promise<number> {
 
 function sum(counts: readonly unknown[]): number {
   return counts.reduce<number>((total, count) => total + Number(count), 0);
-}
-
-async function unlessLate(count: Promise<number | null>): Promise<number | null> {
-  const enough = new AbortController();
-  const late = delay(patienceMs, null, { signal: enough.signal }).catch(() => null);
-  try {
-    return await Promise.race([count.catch(() => null), late]);
-  } finally {
-    enough.abort();
-  }
 }
 
 /**

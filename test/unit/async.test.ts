@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Gate, isDoneWithin, unlessAborted } from '../../src/async.js';
+import { Gate, isDoneWithin, unlessAborted, within } from '../../src/async.js';
 
 const moment = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -73,5 +73,11 @@ describe('work that may never end', () => {
     ['goes on', () => new Promise(() => undefined), false],
   ])('is told to be done or not when it %s', async (_, work, isDone) => {
     expect(await isDoneWithin(20, work())).toBe(isDone);
+  });
+
+  it('comes to what it comes to in time, and to something else when it is late', async () => {
+    expect(await within(60_000, Promise.resolve('done'), 'late')).toBe('done');
+    await expect(within(60_000, Promise.reject(new Error('it did')), 'late')).rejects.toThrow();
+    expect(await within(20, new Promise(() => undefined), 'late')).toBe('late');
   });
 });
