@@ -251,7 +251,7 @@ export function joinSnapshots(
     bytes: sum((part) => part.bytes),
     retries: sum((part) => part.retries),
     redirects: sum((part) => part.redirects),
-    nodes: joinNodes(parts),
+    nodes: joinNodes(parts.flatMap((part) => part.nodes)),
     sources: joinSources(parts.flatMap((part) => part.sources)),
     causes: joinCauses(parts.flatMap((part) => part.causes)),
     failures: parts.flatMap((part) => part.failures).slice(0, keptFailures),
@@ -269,34 +269,30 @@ function joinSources(sources: readonly SourceTally[]): SourceTally[] {
   return joinBy(
     sources,
     ({ name }) => name,
-    (known, source) => ({
-      ...source,
-      moved: known.moved + source.moved,
-      conflicting: known.conflicting + source.conflicting,
-      failed: known.failed + source.failed,
-    }),
+    (known, source) => {
+      known.moved += source.moved;
+      known.conflicting += source.conflicting;
+      known.failed += source.failed;
+      known.keysLeft = source.keysLeft;
+      known.progress = source.progress;
+      known.health = source.health;
+    },
   );
 }
 
-/** Without a copy for each: a hundred nodes in the tallies of a thousand sources are many, and are joined often. */
-function joinNodes(parts: readonly Pick<TallySnapshot, 'nodes'>[]): NodeTally[] {
-  const joined = new Map<string, { -readonly [Field in keyof NodeTally]: NodeTally[Field] }>();
-  for (const { nodes } of parts) {
-    for (const node of nodes) {
-      const known = joined.get(node.address);
-      if (!known) {
-        joined.set(node.address, { ...node });
-        continue;
-      }
+function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
+  return joinBy(
+    nodes,
+    ({ address }) => address,
+    (known, node) => {
       known.keys += node.keys;
       known.bytes += node.bytes;
       known.inflightKeys += node.inflightKeys;
       known.retries += node.retries;
       known.unmoved += node.unmoved;
       known.health = node.health;
-    }
-  }
-  return [...joined.values()];
+    },
+  );
 }
 
 /** The last so many of what goes by, in order. */
@@ -317,17 +313,24 @@ function latestOf<T>(count: number): Latest<T> {
   };
 }
 
-/** Those of one name as one, in the order in which the names first come. */
+type Writable<T> = { -readonly [Field in keyof T]: T[Field] };
+
+/**
+ * Those of one name as one, in the order in which the names first come.
+ * @param add adds one to what is known of its name, in place: a hundred nodes in the tallies of a thousand sources are
+ *   many, and are joined often.
+ */
 function joinBy<T>(
   all: readonly T[],
   nameOne: (one: T) => string,
-  join: (known: T, one: T) => T,
+  add: (known: Writable<T>, one: T) => void,
 ): T[] {
-  const joined = new Map<string, T>();
+  const joined = new Map<string, Writable<T>>();
   for (const one of all) {
     const name = nameOne(one);
     const known = joined.get(name);
-    joined.set(name, known === undefined ? one : join(known, one));
+    if (known) add(known, one);
+    else joined.set(name, { ...one });
   }
   return [...joined.values()];
 }
@@ -375,11 +378,10 @@ export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
   const joined = joinBy(
     all,
     (cause) => `${cause.from} ${nameOf(cause.class, cause.message)}`,
-    (known, cause) => ({
-      ...known,
-      count: known.count + cause.count,
-      examples: [...known.examples, ...cause.examples].slice(0, keptExamples),
-    }),
+    (known, cause) => {
+      known.count += cause.count;
+      known.examples = [...known.examples, ...cause.examples].slice(0, keptExamples);
+    },
   );
   return sorted(joined);
 }
