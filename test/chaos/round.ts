@@ -1,7 +1,7 @@
 /** One round: writers write, the import runs, faults happen; then everything is looked at. */
 import { randomFrom } from '../support/random.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
-import type { Server } from '../support/servers.js';
+import { keysAt, type Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
 import { type Clients, createClients } from './clients.js';
 import { type Context, inject, playTrack } from './faults.js';
@@ -174,17 +174,13 @@ function preexistingKeys(
 /** Waits until the import is at it. */
 async function firstKeysMoved(servers: Servers, writers: readonly Writer[]): Promise<void> {
   const keysMade = (): number => writers.reduce((sum, { ledger }) => sum + ledger.keys.size, 0);
-  const keysLeft = async (): Promise<number> => {
-    const sizes = await Promise.all(servers.sources.map(({ client }) => client.dbsize()));
-    return sizes.reduce((sum, size) => sum + size, 0);
-  };
-  const before = await keysLeft();
+  const before = await keysAt(servers.sources);
   const madeBefore = keysMade();
   await waitFor(
     'the first keys to leave the source',
     async () => {
       const expected = before + keysMade() - madeBefore;
-      return expected - (await keysLeft()) > before / 20;
+      return expected - (await keysAt(servers.sources)) > before / 20;
     },
     { timeoutMs: 60_000, everyMs },
   );

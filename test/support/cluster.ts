@@ -5,7 +5,7 @@
  */
 import type { Redis } from 'ioredis';
 import { slotOf } from './slot.js';
-import { type Server, type ServerOptions, startServer } from './servers.js';
+import { keysAt, type Server, type ServerOptions, startServer } from './servers.js';
 import { waitFor } from './wait.js';
 
 export interface ClusterOptions extends ServerOptions {
@@ -88,12 +88,7 @@ function describe(
       const owner = masters[Math.floor((slotOf(key) * masters.length) / slotCount)];
       return (owner ?? first).client;
     },
-    async size() {
-      const sizes = await Promise.all(
-        (await mastersNow({ nodes })).map((node) => node.client.dbsize()),
-      );
-      return sizes.reduce((sum, size) => sum + size, 0);
-    },
+    size: async () => keysAt(await mastersNow({ nodes })),
     async flush() {
       await Promise.all((await mastersNow({ nodes })).map((node) => node.client.flushall()));
     },

@@ -8,8 +8,15 @@ export function jobsOf(pid: number | undefined): number[] {
 
 /** It has ended, though its parent may not have heard of it yet. */
 export function isGone(pid: number): boolean {
+  const [state] = statOf(pid);
+  return state === undefined || state === 'Z';
+}
+
+/** What the system accounts for it, from its state on, which is the third field; empty where there is no such process. */
+export function statOf(pid: number): readonly string[] {
   const stat = readIfThere(`/proc/${String(pid)}/stat`);
-  return stat === '' || stat.includes(') Z ');
+  // The name before it may hold anything.
+  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function readIfThere(path: string): string {

@@ -221,6 +221,12 @@ function connect(
   return client;
 }
 
+/** How many keys these servers hold together, each in its first database. */
+export async function keysAt(servers: readonly Pick<Server, 'client'>[]): Promise<number> {
+  const sizes = await Promise.all(servers.map(({ client }) => client.dbsize()));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
 /**
  * Waits until a server has worked off all that a run has sent which is over: until nobody is connected
  * any more but the test itself. (Nodes to which a source has sent keys by MIGRATE are never left alone:

@@ -24,6 +24,7 @@ export interface DumpInput extends ByteInput {
   close(): Promise<void>;
 }
 
+/** By so many it is known how a file is packed. */
 const magicBytes = 4;
 
 /** @throws UsageError when it can't be read. */
@@ -45,7 +46,8 @@ export async function openInput(path: string): Promise<DumpInput> {
     const { size } = found;
     const identity = identityOf(found);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(magicBytes), 0, magicBytes, 0);
-    if (!isPacked(buffer.subarray(0, bytesRead))) return fileInput(file, size, path, identity);
+    const head = buffer.subarray(0, bytesRead);
+    if (methodOf(head) === undefined) return fileInput(file, size, path, identity);
     const raw = file.createReadStream({ start: 0, autoClose: false });
     return streamInput(raw, path, () => raw.bytesRead / size, { file, identity, size });
   } catch (error) {
@@ -172,20 +174,15 @@ function streamInput(
 
 const gzipMagic = '1f8b';
 const zstdMagic = '28b52ffd';
-const packedMagicBytes = 4;
 /** A piece of zstd may unpack to a thousand times its size, and more: they are given one by one. */
 const pieceBytes = 1024;
 
 type Unpacker = NodeJS.ReadWriteStream & Readable;
 type Chunks = AsyncIterable<Buffer>;
 
-/** @param head its first four bytes. */
-function isPacked(head: Buffer): boolean {
-  return methodOf(head) !== undefined;
-}
-
+/** @param head its first four bytes. @returns undefined where it is not packed. */
 function methodOf(head: Buffer): 'gzip' | 'zstd' | undefined {
-  const magic = head.toString('hex', 0, packedMagicBytes);
+  const magic = head.toString('hex', 0, magicBytes);
   if (magic.startsWith(gzipMagic)) return 'gzip';
   return magic === zstdMagic ? 'zstd' : undefined;
 }
@@ -194,7 +191,7 @@ function methodOf(head: Buffer): 'gzip' | 'zstd' | undefined {
 export async function* unpacked(raw: Readable): AsyncGenerator<Buffer> {
   const chunks = raw[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head = Buffer.alloc(0) as Buffer;
-  while (head.length < packedMagicBytes) {
+  while (head.length < magicBytes) {
     const next = await chunks.next();
     if (next.done === true) break;
     head = Buffer.concat([head, next.value]);

@@ -9,7 +9,7 @@ import { stallAfter } from '../../support/hold.js';
 import { jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
 import { runJson } from '../../support/reports.js';
-import type { Server } from '../../support/servers.js';
+import { keysAt, type Server } from '../../support/servers.js';
 import { clientsOf, setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
@@ -81,11 +81,6 @@ it.each([['move'], ['copy', '--copy']])(
   },
 );
 
-async function leftAt(servers: readonly Server[]): Promise<number> {
-  const sizes = await Promise.all(servers.map(({ client }) => client.dbsize()));
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
-
 it('is paused, limited and stopped as one run', async () => {
   for (const shard of all()) {
     await fillStrings(shard, { count: 5000, valueBytes: 20, prefix: `${shard.address}:` });
@@ -104,7 +99,7 @@ it('is paused, limited and stopped as one run', async () => {
   expect((await tell(socket, { paused: true })).paused).toBe(true);
   // All that was under way has been counted when what has left is what has arrived, and has been heard.
   await until('what is in flight to end', async () => {
-    const [left, there] = [await leftAt(all()), await stage.cluster.size()];
+    const [left, there] = [await keysAt(all()), await stage.cluster.size()];
     return left + there === 15_000 && there === (await movedSoFar());
   });
   const moved = await movedSoFar();
