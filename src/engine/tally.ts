@@ -251,8 +251,8 @@ export function joinSnapshots(
     bytes: sum((part) => part.bytes),
     retries: sum((part) => part.retries),
     redirects: sum((part) => part.redirects),
-    nodes: joinNodes(parts.flatMap((part) => part.nodes)),
-    sources: joinSources(parts.flatMap((part) => part.sources)),
+    nodes: joinNodes(parts.map((part) => part.nodes)),
+    sources: joinSources(parts.map((part) => part.sources)),
     causes: joinCauses(parts.flatMap((part) => part.causes)),
     failures: parts.flatMap((part) => part.failures).slice(0, keptFailures),
     progress: sum((part) => part.progress * weight(part)) / sum(weight),
@@ -265,7 +265,7 @@ export function joinSnapshots(
 }
 
 /** Several attempts at one source count together; where it stands, the last one says. */
-function joinSources(sources: readonly SourceTally[]): SourceTally[] {
+function joinSources(sources: readonly (readonly SourceTally[])[]): SourceTally[] {
   return joinBy(
     sources,
     ({ name }) => name,
@@ -280,7 +280,7 @@ function joinSources(sources: readonly SourceTally[]): SourceTally[] {
   );
 }
 
-function joinNodes(nodes: readonly NodeTally[]): NodeTally[] {
+function joinNodes(nodes: readonly (readonly NodeTally[])[]): NodeTally[] {
   return joinBy(
     nodes,
     ({ address }) => address,
@@ -321,16 +321,18 @@ type Writable<T> = { -readonly [Field in keyof T]: T[Field] };
  *   many, and are joined often.
  */
 function joinBy<T>(
-  all: readonly T[],
+  lists: readonly (readonly T[])[],
   nameOne: (one: T) => string,
   add: (known: Writable<T>, one: T) => void,
 ): T[] {
   const joined = new Map<string, Writable<T>>();
-  for (const one of all) {
-    const name = nameOne(one);
-    const known = joined.get(name);
-    if (known) add(known, one);
-    else joined.set(name, { ...one });
+  for (const list of lists) {
+    for (const one of list) {
+      const name = nameOne(one);
+      const known = joined.get(name);
+      if (known) add(known, one);
+      else joined.set(name, { ...one });
+    }
   }
   return [...joined.values()];
 }
@@ -376,7 +378,7 @@ export function createCauses(from: string): Causes {
 /** Those of several sources, or of several attempts at one, as one list. */
 export function joinCauses(all: readonly FailureCause[]): FailureCause[] {
   const joined = joinBy(
-    all,
+    [all],
     (cause) => `${cause.from} ${nameOf(cause.class, cause.message)}`,
     (known, cause) => {
       known.count += cause.count;
