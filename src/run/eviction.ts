@@ -5,8 +5,10 @@
  * So before keys are deleted at the source, their node is asked what it has evicted and how much room
  * it has left. The run stops while there is still some, because what is under way gets there all the
  * same. Nodes that can't evict, by their settings, are not asked then; but all are asked once a
- * second, because settings may be changed midway.
+ * second, because settings may be changed midway. Replicas are too: one that takes over while nothing
+ * is sent may have evicted by the time that anybody hears of it.
  */
+import { isDoneWithin } from '../async.js';
 import { StoppedError, TargetError } from '../errors.js';
 import { formatBytes, formatCount } from '../format.js';
 import { outcomeBuilder } from '../movers/outcome.js';
@@ -30,6 +32,8 @@ import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Keys, Mover, Node } from '../types.js';
 
 const lookEveryMs = 1000;
+/** How long the end of a run waits for what a replica says. */
+const replicaPatienceMs = 1000;
 /** What a look asks for; older servers take one section at a time. */
 const sections = ['memory', 'stats', 'keyspace'] as const;
 
@@ -90,6 +94,8 @@ export function watchEviction(
     return known;
   }
 
+  const isMaster = ({ address }: Node): boolean =>
+    topology.masters.some((master) => master.address === address);
   const isAtRisk = ({ memory }: Watched): boolean => !memory || evictsKeys(memory, brings);
   const mustStop = (): boolean => full !== undefined || anyEvicted();
   const anyEvicted = (): boolean => [...all.values()].some(({ evicted }) => evicted > 0);
@@ -105,7 +111,8 @@ export function watchEviction(
     const { limitBytes, usedBytes } = one.memory;
     const isLimited = limitBytes > 0 && settings.policy !== undefined;
     const isFull = isLimited && limitBytes - usedBytes < reserveBytes(one.memory);
-    if (isFull && isAtRisk(one)) full ??= one;
+    // A replica's room is its master's business as long as it has one.
+    if (isFull && isAtRisk(one) && isMaster(one.node)) full ??= one;
     if (isWatching && mustStop()) cut();
   }
 
@@ -144,9 +151,14 @@ export function watchEviction(
     return one.looking;
   }
 
+  /** Resolves when all masters have answered, or can't; replicas may take longer. */
   async function lookAtAll(): Promise<void> {
-    for (const node of topology.masters) watched(node);
-    await Promise.all([...all.values()].map((one) => one.looking ?? look(one)));
+    for (const node of [...topology.masters, ...topology.replicas]) watched(node);
+    const looks = [...all.values()].map((one) => {
+      const looked = one.looking ?? look(one);
+      return isMaster(one.node) ? looked : isDoneWithin(replicaPatienceMs, looked);
+    });
+    await Promise.all(looks);
   }
 
   function words(): string {
@@ -189,6 +201,7 @@ export function watchEviction(
     begin(ended) {
       if (!isWatching) return;
       stop = ended;
+      void lookAtAll();
       timer = setInterval(() => void lookAtAll(), lookEveryMs).unref();
     },
     async end() {
