@@ -6,8 +6,8 @@
  *   copy           its node's key may be     absent at the source      equal         different
  *                  overwritten
  *   unknown        if --replace was passed   gone                      done          conflict
- *   may-be-stored  only if untouched         its copy is deleted, if   done          diverged, or
- *                                            untouched                               conflict
+ *   may-be-stored  only if untouched, and    its copy is deleted, if   done          diverged, or
+ *                  nobody else's             untouched                               conflict
  *   stored         only if untouched         its copy is deleted, if   done          diverged
  *                                            untouched
  *   may-be-moved   no                        moved, if the node has    done          in-doubt
@@ -55,15 +55,18 @@ function copiesAgain({ mode, replace, onlySource }: JobPolicy, listedBefore: boo
 export function mayOverwrite(job: JobPolicy, { copy, listedBefore }: Known): Overwrite {
   if (job.mode === 'follow') return 'always';
   if (copy.state === 'stored' && copiesAgain(job, listedBefore)) return 'always';
+  const isGivenUp = job.replace && !listedBefore;
   switch (copy.state) {
     case 'stored':
-    case 'may-be-stored':
       return 'if-untouched';
+    case 'may-be-stored':
+      // What looks as it was sent may have been there before, where the cluster holds keys of others.
+      return isGivenUp || job.clusterStartedEmpty ? 'if-untouched' : 'if-absent';
     case 'moved':
     case 'may-be-moved':
       return 'if-absent';
     case 'unknown':
-      return job.replace && !listedBefore ? 'always' : 'if-absent';
+      return isGivenUp ? 'always' : 'if-absent';
   }
 }
 

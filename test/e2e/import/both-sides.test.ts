@@ -136,6 +136,35 @@ it('leaves a key alone that a client of the cluster made there first', async () 
   }
 });
 
+it('leaves a key of the cluster’s own alone, though it looks like what was sent when a connection was lost', async () => {
+  const { client } = stage.source;
+  await client.flushall();
+  await client.set('count:0', '1');
+  const node = at('count:0');
+  await node.set('count:0', '1');
+  const proxy = await startProxy(stage.source);
+  try {
+    const held = whenListed(proxy, 'count:0', async () => {
+      await node.call('CLIENT', 'PAUSE', '600000', 'WRITE');
+    });
+    const ends = ['--from', proxy.address, '--to', stage.cluster.seed, '--no-replace'];
+    const run = startCli([...ends, '--mover', 'relay', '--json', '--quiet']);
+    await unlessEnded(run, held);
+    const isSent = async () => !(await node.info('clients')).includes('blocked_clients:0');
+    await unlessEnded(run, waitFor('the key to be sent', isSent));
+    await client.set('count:0', '0');
+    await node.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await node.call('CLIENT', 'UNPAUSE');
+    const { code, report } = reportOf(await run.done);
+    expect(await node.get('count:0')).toBe('1');
+    expect(await client.get('count:0')).toBe('0');
+    expect(report.failures).toMatchObject([{ key: 'count:0', class: 'conflict' }]);
+    expect(code).toBe(1);
+  } finally {
+    await proxy.stop();
+  }
+});
+
 describe('a copy that clients of the cluster have deleted while the source refused to delete its key', () => {
   let proxy: Proxy;
 

@@ -66,12 +66,14 @@ describe('the policy, over all combinations', () => {
         expect(mayOverwrite(one.job, one.known), told(one)).toBe('always');
         continue;
       }
-      const isOurs = state === 'stored' || state === 'may-be-stored';
+      const isReplaced = one.job.replace && !one.known.listedBefore;
+      const isOnlyOurs = isReplaced || one.job.clusterStartedEmpty;
+      const isOurs = state === 'stored' || (state === 'may-be-stored' && isOnlyOurs);
       if (state === 'stored' && isCopiedAgain(one)) {
         expect(mayOverwrite(one.job, one.known), told(one)).toBe('always');
         continue;
       }
-      const isGivenUp = state === 'unknown' && one.job.replace && !one.known.listedBefore;
+      const isGivenUp = state === 'unknown' && isReplaced;
       const expected = isOurs ? 'if-untouched' : isGivenUp ? 'always' : 'if-absent';
       expect(mayOverwrite(one.job, one.known), told(one)).toBe(expected);
     }
