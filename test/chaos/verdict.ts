@@ -69,7 +69,9 @@ function judgeWorld(
   const owed = source || !alive ? moved : [...moved, alive];
   const missing = owed.find((state) => !over(state) && !(cluster && isState(cluster, state)));
   if (missing) {
-    const isEvictable = !cluster || owed.some((state) => isState(cluster, state));
+    // Or a later copy, which a run that was cut off has put there since.
+    const isEvictable =
+      !cluster || owed.some((state) => isState(cluster, state)) || knows(history, cluster, lateMs);
     return { ...say('lost', `nobody has ${stateText(missing)}`), isEvictable };
   }
   if (!cluster || isPreexistingValue || owed.some((state) => isState(cluster, state)))
