@@ -97,7 +97,9 @@ async function launch(
       ...(tls ? tlsConfig(port, tls) : [`port ${String(port)}`]),
       `dir ${directory}`,
       `logfile ${logFile}`,
-      ...(options.sentinel ? [] : ['save ""', 'appendonly no']),
+      // Whoever copies append-only files finds all in them that was answered: by default, what is written may wait
+      // for two seconds where the disk is busy.
+      ...(options.sentinel ? [] : ['save ""', 'appendonly no', 'appendfsync always']),
       ...config,
     ].join('\n'),
   );
