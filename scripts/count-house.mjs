@@ -27,7 +27,7 @@ const wayOfAKey = [
     'guardedRemoval',
     'guardScript',
     'RelayConnection',
-    'NodePool',
+    'ConnectionPool',
     'storeInOnePiece',
   ],
   ...['AskWindow', 'Expiry', 'ValueShapes', 'storeCommands', 'connect', 'commandHead'],

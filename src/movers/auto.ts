@@ -274,12 +274,6 @@ export function autoMover(
       return `measured: ${measured.join(', ')}${out.length > 0 ? `; ${out.join('; ')}` : ''}`;
     },
     move,
-    close() {
-      for (const { mover, probe } of candidates) {
-        mover.close();
-        probe?.close();
-      }
-    },
   };
 }
 

@@ -11,6 +11,7 @@ import { connect, type Connection } from './connection.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
 import { measureRoundTrip } from './ask.js';
+import { ConnectionPool } from './pool.js';
 import { locate } from './sentinel.js';
 
 export interface Link {
@@ -49,7 +50,7 @@ export interface LinkOptions {
 }
 
 export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
-  const opened = new Set<Connection>();
+  const pool = new ConnectionPool();
   let closed = false;
   let givenUp: SourceError | undefined;
   let signal: AbortSignal | undefined;
@@ -57,7 +58,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
 
   async function attempt(): Promise<Linked> {
     const place = options.through?.() ?? (await locate(endpoint, options.timeoutMs));
-    const connection = await connect(place, { ...options, isNamed: true });
+    const connection = await pool.add(connect(place, { ...options, isNamed: true }));
     try {
       const info = textOf(await refusing(connection.call('INFO', 'server'), name));
       const role = textOf(await refusing(connection.call('INFO', 'replication'), name));
@@ -75,8 +76,6 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       const sign = await connection.call('PING');
       if (sign instanceof ErrorReply && sign.code === 'LOADING') await refusing(sign, name);
       const roundTripMs = await measureRoundTrip(connection);
-      opened.add(connection);
-      connection.onLost(() => opened.delete(connection));
       return { connection, identity: /^run_id:(\w+)/m.exec(info)?.[1] ?? '', roundTripMs };
     } catch (error) {
       connection.close();
@@ -126,11 +125,11 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       signal = given;
     },
     renew() {
-      for (const connection of opened) connection.close();
+      pool.renew();
     },
     close() {
       closed = true;
-      for (const connection of opened) connection.close();
+      pool.close();
     },
   };
 }

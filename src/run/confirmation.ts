@@ -17,7 +17,7 @@ const looksAtOnce = 16;
 export function confirmation(
   { source, target }: SourcePlan,
   options: PatienceOptions,
-): Confirmation {
+): Confirmation & { close(): void } {
   const { timeoutMs, retryForMs } = options;
   const patience = { timeoutMs, retryForMs };
   const here = createServer(source.endpoint, source.name, patience);

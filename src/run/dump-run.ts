@@ -136,8 +136,6 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
     },
     close() {
       connections.close();
-      mover.close();
-      restoring.close();
       source.stop();
       void large.close();
       toNodes.close();

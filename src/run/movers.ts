@@ -12,6 +12,7 @@ import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
 import { plainRemoval, type Removal } from '../movers/relay/removal.js';
+import type { Confirmation } from '../movers/relay/verify-before-delete.js';
 import { ValueShapes, AskWindow } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { storeCommands, type StoreCommands } from '../movers/relay/splice.js';
@@ -25,9 +26,9 @@ import type {
 } from '../options/options.js';
 import type { Connection } from '../redis/connection.js';
 import type { Link } from '../redis/link.js';
+import type { ConnectNode } from '../redis/pool.js';
 import type { Keys, Mover, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
-import { confirmation } from './confirmation.js';
 import type { Distance, Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { type MasterFacts, usualLargestBytes } from '../plan/master-facts.js';
@@ -54,13 +55,15 @@ export interface MoverParts {
   readonly plan: SourcePlan;
   readonly options: JobOptions & SafetyOptions & TransferOptions & LimitOptions & PatienceOptions;
   readonly link: Link;
-  readonly connectNode: (node: Node) => Promise<Connection>;
+  readonly connectNode: ConnectNode;
   readonly aside: SideChannel;
   readonly distance: Pick<Distance, 'sourceMs'>;
   readonly limits: Limits;
   /** What has to be done before the source is told to delete keys, if anything. */
   readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
   readonly eviction: EvictionWatch;
+  /** For `--verify`. */
+  readonly confirmation: Confirmation | undefined;
 }
 
 export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly reason: string } {
@@ -84,7 +87,7 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
 
 function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): Mover {
   const replicas = createReplicas(plan.target.masters, options, parts.connectNode);
-  const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
+  const { connectNode } = replicas;
   const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = plan.source;
   const allByElements = payloadRefusal !== undefined && !payloadRewrite;
   const commandsFor = wordsByNode(plan);
@@ -154,7 +157,7 @@ function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): 
     shapes: new ValueShapes(allByElements),
     rewrite: payloadRewrite,
     sameSlot: inCluster,
-    confirmation: options.verify ? confirmation(plan, options) : undefined,
+    confirmation: parts.confirmation,
   });
 }
 
@@ -223,10 +226,6 @@ function migrateOf(
       const isSecondCopy =
         batch.copy.state === 'stored' || mayOverwrite(job, batch) === 'if-untouched';
       return (batch.asking || isSecondCopy ? byRelay : sending).move(batch);
-    },
-    close() {
-      mover.close();
-      byRelay.close();
     },
   };
 }

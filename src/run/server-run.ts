@@ -24,6 +24,7 @@ import { scanSource } from '../sources/scan.js';
 import type { Logger, Mover, ScanPosition } from '../types.js';
 import { createCheckpoints } from './checkpoints.js';
 import { type ChoiceOptions, chooseMover } from './choose-mover.js';
+import { confirmation } from './confirmation.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import type { EvictionWatch } from './eviction.js';
 import type { Following } from './following.js';
@@ -167,6 +168,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
   const tally = createTally(source, copy ? 'copy' : 'move', { states, address });
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
+  const verifying = choice && options.verify ? confirmation(plan, options) : undefined;
   const mover: Mover & MoverInUse = choice
     ? moverOf(choice, {
         plan,
@@ -178,6 +180,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
         limits,
         beforeDeletes: moved?.note,
         eviction,
+        confirmation: verifying,
       })
     : {
         ...counting({
@@ -223,9 +226,9 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     },
     close() {
       connections.close();
-      mover.close();
       opening.close();
       toNodes.close();
+      verifying?.close();
     },
   };
 }
@@ -243,9 +246,6 @@ function patient(mover: Mover, health: SourceHealth): Mover {
       if (refused?.refusal === undefined) health.accepted();
       else health.refused(refused.refusal);
       return outcome;
-    },
-    close() {
-      mover.close();
     },
   };
 }
