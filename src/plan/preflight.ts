@@ -2,6 +2,7 @@
  * The checks before the start: whatever can be found out while nothing has moved is found out
  * here, and refused in one sentence. The order is that in which people would look.
  */
+import { unlessAborted } from '../async.js';
 import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import type { AccessOptions } from '../options/access.js';
 import type { ImportOptions, TransferOptions } from '../options/options.js';
@@ -73,22 +74,42 @@ export interface Listener {
   /** Tells what is allowed, but should be known. */
   readonly warn: (sentence: string) => void;
   /** Tells how far something is that takes a while. */
-  readonly tell?: (sentence: string) => void;
+  readonly tell: (sentence: string) => void;
   /** Once aborted, nothing is waited for any more. */
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
-
-const nobody = (): void => undefined;
 
 /**
  * @param origins the databases to take, where they are known already, and the room in the cluster was
  *   looked at for all sources together; undefined: the options name them.
- * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
+ * @throws UsageError when an endpoint is malformed, PreflightError when a check fails, StoppedError when the signal
+ *   comes first: servers may be silent, and what they would have brought is closed when it comes all the same.
  */
 export async function preflight(
   options: ImportOptions,
-  { warn, tell = nobody, signal = new AbortController().signal }: Listener,
+  listener: Listener,
   origins?: readonly Origin[],
+): Promise<Facts> {
+  const { signal } = listener;
+  const checking = findOut(options, listener, origins);
+  try {
+    return await unlessAborted(checking, signal);
+  } catch (error) {
+    if (error !== signal.reason) throw error;
+    checking.then(
+      (late) => {
+        late.close();
+      },
+      () => undefined,
+    );
+    throw new StoppedError('Stopped before the start: nothing was moved.');
+  }
+}
+
+async function findOut(
+  options: ImportOptions,
+  { warn, tell, signal }: Listener,
+  origins: readonly Origin[] | undefined,
 ): Promise<Facts> {
   const { timeoutMs } = options;
   checkPrefix(options.keyPrefix);

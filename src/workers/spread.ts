@@ -48,7 +48,7 @@ export async function openSpread(
       storeFor(path) {
         const name = path.slice(path.lastIndexOf('/') + 1);
         const key = `${keyPrefix}:journal:${name}`;
-        return redisStore(endpoint, key, timeoutMs, tell ?? (() => undefined));
+        return redisStore(endpoint, key, timeoutMs, tell);
       },
     };
   }
