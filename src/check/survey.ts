@@ -6,12 +6,11 @@
 import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
 import { connect } from '../redis/connection.js';
 import { type Control, openControl } from '../redis/control.js';
-import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { addressOf, type Endpoint, type NatRule, type Place, reach } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';
-import { type NatRule, type Place, reach } from '../redis/nat.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/topology.js';
 import { NumbersReader } from '../redis/ask.js';
-import { slotCount } from '../redis/slot.js';
+import { slotCount } from '../redis/keys.js';
 
 export interface SurveyedNode {
   readonly id: string;

@@ -18,7 +18,7 @@ import {
   type AssessOptions,
   type GivenAssessOptions,
   readAssessOptions,
-} from '../options/assess-options.js';
+} from '../options/verb-options.js';
 import { openPage } from '../assess/html-page.js';
 import { readOwnScripts, watched } from './assess/watched.js';
 import { meetTarget } from './assess/target.js';

@@ -8,10 +8,9 @@ import { formatCount } from '../format.js';
 import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options/options.js';
 import { type Held, type Report, type ReportedFailure, reportedFailure } from '../report.js';
-import { heldNow } from '../run/proof.js';
+import { heldNow, reportOf } from '../run/ending.js';
 import type { Logger } from '../types.js';
 import { type JobFiles, noJobFiles, openJobFiles } from '../run/job-files.js';
-import { reportOf } from '../run/ending.js';
 import { riskOfMigrate } from '../run/choose-mover.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
@@ -23,9 +22,16 @@ import {
   type SourceRuns,
 } from '../run/source-runs.js';
 import { preflight } from '../plan/preflight.js';
-import { announce, announceNow, createReporter, type Reporter } from '../run/reporter.js';
+import {
+  announce,
+  announceNow,
+  createReporter,
+  type Reporter,
+  tellStart,
+  type Watch,
+  watchRun,
+} from '../run/watch.js';
 import type { Steering } from '../run/steer.js';
-import { tellStart, type Watch, watchRun } from '../run/watch.js';
 import { openSpread, type Spread } from '../workers/spread.js';
 import { createSpreadRuns } from '../workers/spread-runs.js';
 

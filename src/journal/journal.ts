@@ -8,7 +8,7 @@
  */
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
 import type { FollowCheckpoint, ScanPosition } from '../types.js';
-import type { JournalStore } from './journal-store.js';
+import type { JournalStore } from './stores.js';
 import type { MovedKeys } from './moved.js';
 import type { JobName } from './state-folder.js';
 

@@ -8,11 +8,16 @@ import { createSecureContext } from 'node:tls';
 import type { AccessOptions, QueueAccessOptions } from '../options/access.js';
 import type { EndpointOptions } from '../options/options.js';
 import { messageOf, UsageError } from '../errors.js';
-import { addressOf, type Endpoint, parseEndpoint, withPassword } from '../redis/endpoint.js';
-import { parseNat } from '../redis/nat.js';
+import {
+  addressOf,
+  type Endpoint,
+  parseEndpoint,
+  parseNat,
+  type TlsTrust,
+  withPassword,
+} from '../redis/endpoint.js';
 import type { Side } from '../redis/sentences.js';
 import { parseSentinels } from '../redis/sentinel.js';
-import type { TlsTrust } from '../redis/tls.js';
 import { isDump } from './dump-names.js';
 
 /** What the options say of one side's access, whatever the side. */

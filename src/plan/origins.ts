@@ -9,11 +9,10 @@ import type { AccessOptions } from '../options/access.js';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options/options.js';
 import { type Control, openControl } from '../redis/control.js';
-import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { addressOf, type Endpoint, parseNat, printable } from '../redis/endpoint.js';
 import { databasesIn } from '../redis/server.js';
-import { parseNat } from '../redis/nat.js';
-import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
+import { locate } from '../redis/sentinel.js';
 import { isDump, namesFile } from './dump-names.js';
 import { insecurity, readEndpoint } from './endpoints.js';
 

@@ -7,10 +7,9 @@ import { ImportError, StoppedError, PreflightError, UsageError } from '../errors
 import type { AccessOptions } from '../options/access.js';
 import type { ImportOptions, TransferOptions } from '../options/options.js';
 import { type Control, openControl } from '../redis/control.js';
-import { parseNat } from '../redis/nat.js';
-import { readServerFacts } from '../redis/server.js';
-import type { Endpoint } from '../redis/endpoint.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
+import { type Endpoint, parseNat } from '../redis/endpoint.js';
+import { readServerFacts } from '../redis/server.js';
 import { leftOut, type Origin, readOrigins } from './origins.js';
 import { openDump, foreignValues } from './dump.js';
 import { dumpsIn } from './dump-names.js';

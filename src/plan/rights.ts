@@ -18,7 +18,7 @@ import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
-import { trialName, trialNames } from '../sources/trial-names.js';
+import { trialName, trialNames } from '../sources/glob.js';
 import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
 /** What the keys are called that a run uses; a user may be restricted to them. */

@@ -4,6 +4,7 @@ import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
 import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
+import { createHash } from 'node:crypto';
 
 /**
  * Sends these pieces as one command.
@@ -169,4 +170,16 @@ export async function* listNames(
     cursor = textOf(next);
     yield names.filter((name) => Buffer.isBuffer(name));
   } while (cursor !== '0');
+}
+
+/* Lua scripts that run inside a server, because nothing else looks and acts in one go. */
+
+/** How a script is called by EVALSHA. */
+export function shaOf(script: string): string {
+  return createHash('sha1').update(script).digest('hex');
+}
+
+/** Whether the server does not know the script any more: it has to be loaded again. */
+export function isForgotten(answer: unknown): boolean {
+  return answer instanceof ErrorReply && answer.code === 'NOSCRIPT';
 }

@@ -10,10 +10,9 @@
  */
 import { Redis } from 'ioredis';
 import { ConnectionError, errorOf, type ImportError, RefusedError } from '../errors.js';
-import { addressOf, type Endpoint } from './endpoint.js';
+import { addressOf, type Endpoint, tlsOptions } from './endpoint.js';
 import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { nameOfCommand, type Side, sentence } from './sentences.js';
-import { tlsOptions } from './tls.js';
 
 export type ControlReply = string | number | null | ControlReply[];
 export type BinaryReply = Buffer | number | null | BinaryReply[];

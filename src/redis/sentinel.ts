@@ -5,8 +5,7 @@
  */
 import { ConnectionError, ImportError, UsageError } from '../errors.js';
 import { openControl } from './control.js';
-import { addressOf, type Endpoint, parseEndpoint } from './endpoint.js';
-import { type NatRule, reach } from './nat.js';
+import { addressOf, type Endpoint, type NatRule, parseEndpoint, reach } from './endpoint.js';
 
 const form = 'sentinel://[user:password@]name@host:port,host:port[/db]';
 const defaultPort = 26379;

@@ -7,9 +7,8 @@
 import { messageOf, RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
 import { type Control, type ControlOptions, type ControlReply, openControl } from './control.js';
-import { addressOf, type Endpoint } from './endpoint.js';
-import { type NatRule, reach, type Place } from './nat.js';
-import { slotCount } from './slot.js';
+import { addressOf, type Endpoint, type NatRule, type Place, reach } from './endpoint.js';
+import { slotCount } from './keys.js';
 
 export interface ClusterTopology extends Topology {
   /** The masters that own slots, and the replicas, as last heard. */

@@ -6,9 +6,8 @@
 import { stat } from 'node:fs/promises';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { type ImportError, messageOf, UsageError, errorOf } from '../errors.js';
-import { fileStore } from '../journal/file-store.js';
+import { fileStore, type JournalStore } from '../journal/stores.js';
 import { openJournal } from '../journal/journal.js';
-import type { JournalStore } from '../journal/journal-store.js';
 import { defaultStatePath } from '../journal/state-folder.js';
 import type {
   BookkeepingOptions,

@@ -10,16 +10,15 @@
  * own keys are, the runs take turns, and share what they have listed.
  */
 import pLimit from 'p-limit';
-import { createAllowance } from '../limits/limits.js';
+import { createAllowance, createThrottle, type ThrottleLimits } from '../limits/limits.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { createServerStates } from '../engine/server-states.js';
 import { joinTallies } from '../engine/tally.js';
-import { createThrottle, type ThrottleLimits } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { AccessOptions } from '../options/access.js';
 import type { LimitOptions, SelectionOptions } from '../options/options.js';
-import { parseNat } from '../redis/nat.js';
+import { parseNat } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
 import type { KeysFile } from '../sources/keys-file.js';

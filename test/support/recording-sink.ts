@@ -1,5 +1,5 @@
 /** A sink that records what it is given, for the tests of what reads bulk strings. */
-import type { FrameSink } from '../../src/redis/bulks.js';
+import type { FrameSink } from '../../src/redis/reply.js';
 
 /** @returns a sink and what it was given; pieces of one frame are joined. */
 export function recordingSink(): { sink: FrameSink; events: string[] } {

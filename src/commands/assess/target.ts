@@ -22,15 +22,14 @@ import { checkNodeRights } from '../../plan/rights.js';
 import { readSource } from '../../plan/source-facts.js';
 import { formatCount } from '../../format.js';
 import { type Control, openControl } from '../../redis/control.js';
-import type { Endpoint } from '../../redis/endpoint.js';
+import { type Endpoint, parseNat } from '../../redis/endpoint.js';
 import { freeBytes, readMemory, shareOf } from '../../redis/memory.js';
-import { parseNat } from '../../redis/nat.js';
-import { readServerFacts } from '../../redis/server.js';
 import { type ClusterTopology, openTopology } from '../../redis/topology.js';
+import { readServerFacts } from '../../redis/server.js';
 import { chooseMover } from '../../run/choose-mover.js';
 import { alreadyHolds } from '../../run/decide.js';
 import type { Node } from '../../types.js';
-import type { AssessOptions } from '../../options/assess-options.js';
+import type { AssessOptions } from '../../options/verb-options.js';
 
 export interface SourceSide {
   readonly control: Control;

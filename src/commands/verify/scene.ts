@@ -2,11 +2,10 @@
 import { createFirstPass } from '../../compare/many.js';
 import { PreflightError, RefusedError, UsageError } from '../../errors.js';
 import { type Control, openControl } from '../../redis/control.js';
-import { addressOf, type Endpoint, printable } from '../../redis/endpoint.js';
-import { createLink } from '../../redis/link.js';
-import { parseNat } from '../../redis/nat.js';
-import { nameOf, readServerFacts } from '../../redis/server.js';
+import { addressOf, type Endpoint, parseNat, printable } from '../../redis/endpoint.js';
+import { createLink } from '../../redis/pool.js';
 import { openTopology } from '../../redis/topology.js';
+import { nameOf, readServerFacts } from '../../redis/server.js';
 import { renamedSource, selectedSource, selectsAll } from '../../sources/selection.js';
 import { createSourceHealth, trialWords } from '../../redis/source-health.js';
 import { scanSource } from '../../sources/scan.js';
@@ -20,10 +19,9 @@ import { openFiles } from '../../plan/files.js';
 import { checkPrefix, filledPrefix } from '../../plan/options-checks.js';
 import { type Origin, readOrigins } from '../../plan/origins.js';
 import { databaseIn } from '../../plan/source-facts.js';
-import type { Sample, VerifyOptions } from '../../options/verify-options.js';
-import { matchesGlob } from '../../sources/glob.js';
+import type { Sample, VerifyOptions } from '../../options/verb-options.js';
+import { matchesGlob, trialNameLike } from '../../sources/glob.js';
 import { namesAtNodes } from '../../plan/rights.js';
-import { trialNameLike } from '../../sources/trial-names.js';
 
 const pageKeys = 1000;
 

@@ -4,9 +4,8 @@
  */
 import { chosen, keyAt, keysBuilder } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
-import type { Copier, Passage } from './passage.js';
+import { type Copier, type Passage, sendElements } from './writer.js';
 import { askFrames, askReply, pages, sliceBytes } from './reading.js';
-import { sendElements } from './writer.js';
 
 export const copyString: Copier = async ({ source, key, writer, temporary, sent }) => {
   for (let from = 0, last = false; !last; from += sliceBytes) {

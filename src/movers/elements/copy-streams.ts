@@ -16,7 +16,7 @@
  */
 import type { Word } from '../../redis/ask.js';
 import { type Reply, textOf } from '../../redis/reply.js';
-import type { Copier, Passage } from './passage.js';
+import type { Copier, Passage } from './writer.js';
 import { askReply } from './reading.js';
 
 export const copyStream: Copier = async (passage) => {

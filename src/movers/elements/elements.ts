@@ -18,7 +18,7 @@ import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection
 import type { Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
 import type { StoreCommands } from '../relay/splice.js';
-import type { Abilities } from './passage.js';
+import type { Abilities } from './writer.js';
 import { type SmallTransfers, transferSmall } from './small-values.js';
 import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';

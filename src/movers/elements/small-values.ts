@@ -16,7 +16,7 @@ import { askDeadlines, type Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
 import { Splice, type StoreCommands } from '../relay/splice.js';
 import { negativeZero } from './copy-plain-types.js';
-import type { Abilities } from './passage.js';
+import type { Abilities } from './writer.js';
 import {
   asPayload,
   type HeldElements,

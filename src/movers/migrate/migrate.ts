@@ -23,8 +23,14 @@ import {
 } from '../refused-keys.js';
 import { type AbsentOptions, settleAbsent } from '../settle.js';
 import type { SideChannel } from '../side-channel.js';
-import { errorFromTarget, migrateEach, type MigrateArguments } from './migrate-command.js';
-import { migrateTogether, preparePresence, type Together } from './together.js';
+import {
+  errorFromTarget,
+  type MigrateArguments,
+  migrateEach,
+  migrateTogether,
+  preparePresence,
+  type Together,
+} from './migrate-command.js';
 import { Gate } from '../../async.js';
 import type { Connection } from '../../redis/connection.js';
 import { reopening } from '../../redis/pool.js';

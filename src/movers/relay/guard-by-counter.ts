@@ -13,12 +13,11 @@
  * Saving resets the counter, therefore the time of the last save, whether one is under way and how
  * many there were (7.0) belong to the comparison.
  */
-import { ask } from '../../redis/ask.js';
+import { ask, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, frame } from '../../redis/frames.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { isForgotten, shaOf } from '../scripts.js';
 import {
   changed,
   type Removal,

@@ -11,14 +11,13 @@
  * of them calls signalModifiedKey in Redis' t_stream.c), and PERSIST before 6.0. So, where scripts may
  * run, such keys get a fingerprint ahead of their values, and are deleted by a script that compares it.
  */
-import { ask as askPieces } from '../../redis/ask.js';
+import { ask as askPieces, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { commandHead, frame } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
 import { ConnectionPool, type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
-import { isForgotten, shaOf } from '../scripts.js';
 import { changed, type Removal, type RemovalWord, type Removed } from './removal.js';
 import { Gate } from '../../async.js';
 import { type GuardedSource, RelayConnection } from './relay-connection.js';

@@ -6,12 +6,17 @@
  * under way at a time, so nothing can get between the pieces of a command; that is why the connections
  * to nodes are its own.
  */
-import { BulksReader, type FrameSink } from '../../redis/bulks.js';
+import {
+  BulksReader,
+  type FrameSink,
+  type Reader,
+  type Reply,
+  ReplyReader,
+} from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
 import type { ConnectNode } from '../../redis/pool.js';
 import { commandHead, keyCommandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
-import { type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { leaseMs } from '../elements/temporary.js';
 import { AckReader, type Refusal, type Durability } from './acks.js';

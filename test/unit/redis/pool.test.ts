@@ -1,6 +1,14 @@
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Connection } from '../../../src/redis/connection.js';
-import { ConnectionPool, lanes, reopening } from '../../../src/redis/pool.js';
+import {
+  ConnectionPool,
+  createLink,
+  lanes,
+  type Link,
+  reopening,
+} from '../../../src/redis/pool.js';
+import { createServer, type Server } from 'node:net';
+import { SourceError, StoppedError } from '../../../src/errors.js';
 
 /** Opens connections that are none, by number, and knows which of them are open. */
 function opener() {
@@ -73,4 +81,58 @@ it('lends each server’s own connections in turn', async () => {
   for (const address of ['a', 'a', 'a', 'a']) names.push(server.nameOf(await to({ address })));
   expect(names).toEqual(['a1', 'a2', 'a1', 'a2']);
   expect(server.nameOf(await to({ address: 'b' }))).toBe('b3');
+});
+
+/* Who waits for a server that is away, and for how long. */
+
+let server: Server;
+let tries: number;
+let port: number;
+/** Called at each try; the server then hangs up. */
+let onTry: () => void;
+
+beforeEach(async () => {
+  tries = 0;
+  onTry = () => undefined;
+  server = createServer((socket) => {
+    tries++;
+    socket.destroy();
+    onTry();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ({ port } = server.address() as { port: number });
+});
+afterEach(() => server.close());
+
+function linkFor(retryForMs: number): Link {
+  const endpoint = { host: '127.0.0.1', port, db: 0, tls: false };
+  return createLink(endpoint, { timeoutMs: 1000, retryForMs, mustBeWritable: false });
+}
+
+it('gives up once for all', async () => {
+  const link = linkFor(200);
+  const error = await link.open().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(SourceError);
+  const before = tries;
+  expect(before).toBeGreaterThan(1);
+  await expect(link.open()).rejects.toBe(error);
+  expect(tries).toBe(before);
+});
+
+it('waits no longer when the signal comes, and tries once after it', async () => {
+  const link = linkFor(600_000);
+  const stop = new AbortController();
+  link.heed(stop.signal);
+  const second = new Promise<void>((resolve) => {
+    onTry = () => {
+      if (tries === 2) resolve();
+    };
+  });
+  const waiting = link.open();
+  waiting.catch(() => undefined);
+  await second;
+  stop.abort();
+  await expect(waiting).rejects.toBeInstanceOf(StoppedError);
+  await expect(link.open()).rejects.toBeInstanceOf(StoppedError);
+  expect(tries).toBe(3);
 });
