@@ -16,7 +16,7 @@ import { isPassing, type Refused } from './refused-keys.js';
 /** Where to ask, and whether behind ASKING. */
 export type AskedNode = Pick<Batch, 'node' | 'asking'>;
 
-export interface Present {
+interface Present {
   /** Which of the keys the node has. */
   readonly indexes: readonly number[];
   /** Nothing is known of these. */
@@ -24,7 +24,7 @@ export interface Present {
 }
 
 /** What became of keys that both sides had. */
-export interface Compared {
+interface Compared {
   readonly equal: Keys;
   readonly different: Keys;
   /** Not at the source any more. */

@@ -6,7 +6,7 @@ import { unlessAborted } from '../async.js';
 import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import type { AccessOptions } from '../options/access.js';
 import type { ImportOptions, TransferOptions } from '../options/options.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, openControl, withControl } from '../redis/control.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import { type Endpoint, parseNat } from '../redis/endpoint.js';
 import { readServerFacts } from '../redis/server.js';
@@ -190,16 +190,13 @@ async function loadedDumps(
 ): Promise<(dump: string) => Promise<boolean>> {
   if (redisServer === undefined || dumpsIn({ from }).length === 0)
     return () => Promise.resolve(false);
-  const seed = await openControl(to, { side: 'to', timeoutMs });
-  try {
+  return withControl(to, { side: 'to', timeoutMs }, async (seed) => {
     const facts = await readServerFacts(seed);
     return async (dump) => {
       const version = dump === '-' ? undefined : await versionOfDump(dump);
       return version !== undefined && !readsFile(facts, version);
     };
-  } finally {
-    seed.close();
-  }
+  });
 }
 
 /** A server may be reached by several addresses. */

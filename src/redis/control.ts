@@ -120,6 +120,20 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   }
 }
 
+/** Asks over a connection that is open only meanwhile. @throws as `openControl`, and what the work throws. */
+export async function withControl<T>(
+  endpoint: Endpoint,
+  options: ControlOptions,
+  work: (control: Control) => Promise<T>,
+): Promise<T> {
+  const control = await openControl(endpoint, options);
+  try {
+    return await work(control);
+  } finally {
+    control.close();
+  }
+}
+
 /** As those of the data plane are (connection.ts). */
 async function identified(control: Control, identity: Identity): Promise<void> {
   await control.call('CLIENT', 'SETNAME', connectionName(identity)).catch(ifRefused);

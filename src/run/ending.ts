@@ -18,7 +18,7 @@ import type { Facts } from '../plan/preflight.js';
 import { isServer, type SourceFacts } from '../plan/source-facts.js';
 import { jobModeOf } from '../plan/options-checks.js';
 import { within } from '../async.js';
-import { openControl } from '../redis/control.js';
+import { withControl } from '../redis/control.js';
 import type { TallySnapshot } from '../types.js';
 
 /** The report has room for so many failures. */
@@ -161,15 +161,14 @@ async function keysOfCluster({ target: { topology } }: Facts): Promise<number> {
   await topology.refresh();
   const counts = await Promise.all(
     topology.masters.map(async (node) => {
-      const control = await openControl(topology.endpointOf(node), {
-        side: 'to',
-        timeoutMs: patienceMs,
-      });
-      try {
-        return await control.call('DBSIZE');
-      } finally {
-        control.close();
-      }
+      return withControl(
+        topology.endpointOf(node),
+        {
+          side: 'to',
+          timeoutMs: patienceMs,
+        },
+        (control) => control.call('DBSIZE'),
+      );
     }),
   );
   return sum(counts);

@@ -1,7 +1,7 @@
 /** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
 import { createFirstPass } from '../../compare/many.js';
 import { PreflightError, RefusedError, UsageError } from '../../errors.js';
-import { type Control, openControl } from '../../redis/control.js';
+import { type Control, openControl, withControl } from '../../redis/control.js';
 import { addressOf, type Endpoint, parseNat, printable } from '../../redis/endpoint.js';
 import { createLink } from '../../redis/pool.js';
 import { openTopology } from '../../redis/topology.js';
@@ -155,13 +155,10 @@ export async function openVerify(
     { endpoint, inCluster }: Pick<Origin, 'endpoint' | 'inCluster'>,
     side: 'from' | 'to',
   ) {
-    const control = await openControl(endpoint, { side, timeoutMs });
-    try {
+    return withControl(endpoint, { side, timeoutMs }, async (control) => {
       const globs = side === 'to' ? namesAtNodes(options) : options.match;
-      return await readSide(control, endpoint.db, side === 'to' || inCluster, globs);
-    } finally {
-      control.close();
-    }
+      return readSide(control, endpoint.db, side === 'to' || inCluster, globs);
+    });
   }
 }
 

@@ -24,12 +24,12 @@ export interface MigrateArguments {
 export const errorFromTarget = 'ERR Target instance replied with error: ';
 
 /** Whether an error of MIGRATE says that it was not run: else it may have moved some of its keys. */
-export function isRefusedUnrun({ code, text }: ErrorReply): boolean {
+function isRefusedUnrun({ code, text }: ErrorReply): boolean {
   return code !== 'IOERR' && !text.startsWith(errorFromTarget);
 }
 
 /** One command for all the keys. */
-export function migrateMany(args: MigrateArguments, keys: Keys): Buffer {
+function migrateMany(args: MigrateArguments, keys: Keys): Buffer {
   const tail = [...options(args), 'KEYS'].map(asFrame);
   return Buffer.concat([
     head(args, tail.length + keys.count, asFrame('')),
@@ -111,7 +111,7 @@ export type Together =
       readonly isPassing: boolean;
     };
 
-export interface Left {
+interface Left {
   readonly present: Keys;
   readonly absent: Keys;
 }
@@ -175,12 +175,7 @@ export async function migrateTogether(
  * @param queued the answers to EXISTS, to MIGRATE, and to what asks which keys are left.
  * @param result the answer to EXEC.
  */
-export function understood(
-  begun: Reply,
-  queued: readonly Reply[],
-  result: Reply,
-  keys: Keys,
-): Together {
+function understood(begun: Reply, queued: readonly Reply[], result: Reply, keys: Keys): Together {
   if (begun !== 'OK') {
     // Each command was run by itself, if at all, and those of others between them.
     const alone = queued[1];

@@ -341,7 +341,7 @@ function mayBeStored({ batch, sourceRun }: Part): Copy {
  * it may take so that it blocks the source for about as long as it may.
  */
 
-export interface SourceEnd {
+interface SourceEnd {
   readonly source: Connection;
   /** Its run_id: another one after each restart. */
   readonly sourceRun: string;
@@ -354,7 +354,7 @@ const callsAtOnce = 2;
  * Each call has a connection of its own: what two calls on one bring is worked off in one go, and other
  * clients would wait for both.
  */
-export class CallConnections {
+class CallConnections {
   readonly #idle: (() => Promise<SourceEnd>)[];
   readonly #gate = new Gate();
   #idleCount = callsAtOnce;
@@ -379,7 +379,7 @@ export class CallConnections {
 /** No call is taken to be quicker. */
 const leastMs = 0.05;
 
-export class CallSize {
+class CallSize {
   /** How many keys the next call may take. */
   keys = 1;
   #lastAnswerMs = 0;

@@ -38,7 +38,7 @@ interface Counts {
 const savesFields = ['rdb_last_save_time', 'rdb_bgsave_in_progress', 'rdb_saves'];
 
 /** From what INFO persistence says. */
-export function readCounts(info: string): Counts {
+function readCounts(info: string): Counts {
   const field = (name: string): string => new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? '';
   return {
     changes: Number(field('rdb_changes_since_last_save')),

@@ -305,7 +305,7 @@ function splitByName(keys: Keys, stage: Stage | undefined): { staged: Keys; name
  */
 
 /** What a choice rests on. */
-export interface Chosen {
+interface Chosen {
   /** The guard refused, because somebody wrote meanwhile. */
   readonly changed: boolean;
 }
@@ -313,7 +313,7 @@ export interface Chosen {
 const shortestWhile = 32;
 const longestWhile = 4096;
 
-export class GuardChooser {
+class GuardChooser {
   #isTrusted: boolean;
   #isAllowed: boolean;
   #watchedLeft = 0;

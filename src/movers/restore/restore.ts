@@ -280,7 +280,7 @@ const nothing = Buffer.alloc(0);
 const { never } = commandFrames;
 
 /** Values, and where they go. */
-export interface Cargo {
+interface Cargo {
   readonly values: Keys;
   /** What each is to be called. */
   readonly names: Keys;
@@ -291,7 +291,7 @@ export interface Cargo {
 }
 
 /** Sends a value that is at hand. */
-export function sendHeld({ out }: Connection, cargo: Cargo, index: number): void {
+function sendHeld({ out }: Connection, cargo: Cargo, index: number): void {
   const { values, names, commands } = cargo;
   const { bytes } = values;
   const at = values.starts[index] as number;
@@ -317,7 +317,7 @@ export function sendHeld({ out }: Connection, cargo: Cargo, index: number): void
 }
 
 /** Sends a value that has to be read again; nothing else may be written meanwhile. */
-export async function sendLarge(
+async function sendLarge(
   connection: Connection,
   cargo: Cargo,
   index: number,
@@ -340,7 +340,7 @@ export async function sendLarge(
 }
 
 /** Waits while too much is unsent. */
-export function hasRoom({ out }: Connection): Promise<void> | undefined {
+function hasRoom({ out }: Connection): Promise<void> | undefined {
   if (out.unsentBytes <= pauseAboveBytes) return undefined;
   return new Promise((go) => {
     out.whenBelow(resumeBelowBytes, go);
