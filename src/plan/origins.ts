@@ -13,8 +13,7 @@ import { addressOf, type Endpoint, parseNat, printable } from '../redis/endpoint
 import { databasesIn } from '../redis/server.js';
 import { openTopology } from '../redis/topology.js';
 import { locate } from '../redis/sentinel.js';
-import { isDump, namesFile } from './dump-names.js';
-import { insecurity, readEndpoint } from './endpoints.js';
+import { insecurity, isDump, namesFile, readEndpoint } from './endpoints.js';
 
 /** One database of one server. */
 export interface Origin {

@@ -5,8 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UsageError } from '../errors.js';
 import type { Follower } from '../follow/follower.js';
-import { createEvents } from '../watch/events.js';
-import { createHistory } from '../watch/history.js';
+import { createEvents, createHistory } from '../watch/history.js';
 import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
 import { createMetrics } from '../watch/metrics.js';
