@@ -11,7 +11,7 @@ import { BulksReader, type Reader, ReplyReader } from '../../src/redis/reply.js'
 import { PageReader } from '../../src/sources/scan.js';
 import { keysOf } from '../support/keys.js';
 import { mockConnection } from '../support/mock-connection.js';
-import { recordingSink } from '../support/recording-sink.js';
+import { recordingSink } from '../support/feed.js';
 import type { Random } from '../support/random.js';
 import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 

@@ -4,11 +4,10 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { fillMixed, fillStrings, mixedKey, stringValue } from '../../support/bulk.js';
 import { differences, snapshot } from '../../support/compare.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys, slotOf } from '../../support/keys.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { startProxy } from '../../support/proxy.js';
 import { type Server, startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
 
 let server: Server;
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { frame } from '../../../src/redis/frames.js';
 import { chosen, joined, keyAt, keysBuilder, slice, slotOf } from '../../../src/redis/keys.js';
 import type { Keys } from '../../../src/types.js';
 import calculate from 'cluster-key-slot';
-import { slotOf as specified } from '../../support/slot.js';
+import { slotOf as specified } from '../../support/keys.js';
 
 const bare = (keys: Keys): string[] =>
   Array.from({ length: keys.count }, (_, place) => keyAt(keys, place).toString('latin1'));

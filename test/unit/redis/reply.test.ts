@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BulksReader, ErrorReply, type Reply, ReplyReader } from '../../../src/redis/reply.js';
-import { feed } from '../../support/feed.js';
-import { recordingSink } from '../../support/recording-sink.js';
+import { feed, recordingSink } from '../../support/feed.js';
 
 function read(text: string, limitBytes?: number) {
   const got: Reply[] = [];
