@@ -1,9 +1,9 @@
 /** What the verbs beside the import make of what was typed: options, passwords, and a log of plain lines. */
+import { StringDecoder } from 'node:string_decoder';
 import type { Logger } from '../types.js';
 import { createLogger } from '../watch/log.js';
 import { screenOf } from '../watch/screen.js';
 import type { Shell } from './verb.js';
-import { StringDecoder } from 'node:string_decoder';
 import { UsageError } from '../errors.js';
 import type { Side } from '../redis/sentences.js';
 import { lacksPassword } from '../plan/endpoints.js';

@@ -1,7 +1,7 @@
 /** What a feed is, whatever it listens to: the words between those who hear of changes and those who follow. */
+import pRetry from 'p-retry';
 import type { Control } from '../redis/control.js';
 import type { FeedName, FeedPosition, Logger } from '../types.js';
-import pRetry from 'p-retry';
 import { ImportError, messageOf, PreflightError, SourceError } from '../errors.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
 

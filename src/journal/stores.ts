@@ -1,12 +1,12 @@
 /** Where a journal is kept, and who may write it: a file, or a Redis. */
-import { type ImportError, PreflightError } from '../errors.js';
-import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
 import { link, open, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { makeFolder, replaceFile } from './state-folder.js';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type ImportError, PreflightError } from '../errors.js';
+import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
+import { makeFolder, replaceFile } from './state-folder.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { reopenedControl } from '../redis/reopened-control.js';
 

@@ -5,6 +5,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { AccessOptions, QueueAccessOptions } from '../options/access.js';
 import type { EndpointOptions } from '../options/options.js';
 import { messageOf, UsageError } from '../errors.js';
@@ -18,8 +20,6 @@ import {
 } from '../redis/endpoint.js';
 import type { Side } from '../redis/sentences.js';
 import { parseSentinels } from '../redis/sentinel.js';
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 
 /** What the options say of one side's access, whatever the side. */
 type Access = ReturnType<typeof accessTo>;

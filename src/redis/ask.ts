@@ -1,10 +1,10 @@
 /** Questions of the data plane whose replies are looked at: read whole, or as one number for each key. */
+import { createHash } from 'node:crypto';
 import { ProtocolError, RefusedError } from '../errors.js';
 import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
 import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
-import { createHash } from 'node:crypto';
 
 /**
  * Sends these pieces as one command.

@@ -5,8 +5,8 @@
  * would silently take half of one for the host; and `host:port` is no URL at all.
  */
 import { isIP, isIPv6 } from 'node:net';
-import { UsageError } from '../errors.js';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
+import { UsageError } from '../errors.js';
 
 export interface Endpoint {
   /** A name or an address; IPv6 without brackets. */

@@ -3,9 +3,9 @@
  * with one only borrow it. They close it only where nothing can follow what they sent over it; then, as when it is
  * lost, another one is opened in its place.
  */
+import pRetry from 'p-retry';
 import type { Node } from '../types.js';
 import { connect, type Connection } from './connection.js';
-import pRetry from 'p-retry';
 import { ConnectionError, ImportError, SourceError, StoppedError } from '../errors.js';
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';

@@ -3,6 +3,7 @@
  * is in force, which the amount under way then follows (limits/limits.ts). Whether one is may depend on whether
  * others are at work there (limits/quiet.ts), which is looked at once a second.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import type { Allowance } from '../limits/limits.js';
 import { createQuiet, type LatencyBound, leastMs, type Quiet } from '../limits/quiet.js';
@@ -10,7 +11,6 @@ import type { LimitOptions, PatienceOptions } from '../options/options.js';
 import { reopenedControl, type ReopenedControl } from '../redis/reopened-control.js';
 import { type Probe, startProbe } from '../watch/probe.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
-import { setTimeout as delay } from 'node:timers/promises';
 import { RefusedError } from '../errors.js';
 import { parseInfo } from '../redis/control.js';
 import { countOthersAtWork } from '../redis/other-clients.js';

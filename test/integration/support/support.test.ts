@@ -1,7 +1,7 @@
 /** The tools that the other tests trust: the data set holds what it says, and differences are seen. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings, mixedKey, stringValue } from '../../support/bulk.js';
 import { differences, snapshot } from '../../support/compare.js';
 import { edgeKeys, slotOf } from '../../support/keys.js';

@@ -1,3 +1,4 @@
+import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Connection } from '../../../src/redis/connection.js';
 import {
@@ -7,7 +8,6 @@ import {
   type Link,
   reopening,
 } from '../../../src/redis/pool.js';
-import { createServer, type Server } from 'node:net';
 import { SourceError, StoppedError } from '../../../src/errors.js';
 
 /** Opens connections that are none, by number, and knows which of them are open. */
