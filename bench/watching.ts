@@ -7,8 +7,7 @@
 import { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
 import colours from 'picocolors';
-import { createEvents } from '../src/watch/events.js';
-import { createHistory } from '../src/watch/history.js';
+import { createEvents, createHistory } from '../src/watch/history.js';
 import { liveState, standing } from '../src/watch/live.js';
 import { createMetrics } from '../src/watch/metrics.js';
 import { createSampler } from '../src/watch/sampler.js';

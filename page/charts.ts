@@ -4,9 +4,8 @@
  */
 import uPlot from 'uplot';
 import { formatBytes, formatCount } from '../src/format.js';
-import type { RunEvent } from '../src/watch/events.js';
+import type { Course, RunEvent } from '../src/watch/history.js';
 import type { Live } from '../src/watch/live.js';
-import type { Course } from '../src/watch/history.js';
 import { formatMs } from '../src/watch/words.js';
 import { clock } from './dom.js';
 

@@ -8,7 +8,7 @@ import {
   harmless,
   quoteKey,
 } from '../src/format.js';
-import { busyFirst } from '../src/watch/busy-first.js';
+import { busyFirst } from '../src/watch/view.js';
 import type { Live } from '../src/watch/live.js';
 import {
   countWords,

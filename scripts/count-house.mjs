@@ -27,7 +27,7 @@ const wayOfAKey = [
     'guardedRemoval',
     'guardScript',
     'RelayConnection',
-    'NodePool',
+    'ConnectionPool',
     'storeInOnePiece',
   ],
   ...['AskWindow', 'Expiry', 'ValueShapes', 'storeCommands', 'connect', 'commandHead'],
@@ -167,7 +167,7 @@ function filesOfAKey() {
 function declaringFile(wanted) {
   const [, folder = '', name = ''] = /^(.*\/)?(\w+)$/.exec(wanted) ?? [];
   const declaration = new RegExp(
-    `^export (async )?(function|class|const|interface) ${name}\\b`,
+    `^(export )?(async )?(function|class|const|interface) ${name}\\b`,
     'm',
   );
   const found = files.find((file) => file.name.startsWith(folder) && declaration.test(file.text));

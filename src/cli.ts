@@ -4,7 +4,7 @@
  * streams in `cli/process.ts`.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { type Flag, flagsOf, groupsOf } from './cli/flags.js';
+import { type Flag, flagsOf, groupsOf, printRefusal, type Shell, type Verb } from './cli/verb.js';
 import {
   catchSignals,
   endOnUnexpectedErrors,
@@ -12,7 +12,6 @@ import {
   outliveStreams,
   stoppedWith,
 } from './cli/process.js';
-import { type Shell, type Verb, printRefusal } from './cli/verb.js';
 import { verbs } from './cli/verbs.js';
 import { exitCodeFor, messageOf, UsageError } from './errors.js';
 import { version } from './installed.js';

@@ -1,4 +1,4 @@
-/** Numbers as people read them, the same on every screen, and text from elsewhere, made harmless. */
+/** Numbers as people read them, the same on every screen, and text from elsewhere, made harmless or read as JSON. */
 import type { FollowStatus } from './types.js';
 
 /** The order of addresses as people see it. One collator for all: to make one takes longer than a thousand comparisons. */
@@ -79,4 +79,14 @@ export function harmless(text: string): string {
     /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** An object as JSON writes it; undefined: the text is something else. */
+export function parseObject(text: string): Partial<Record<string, unknown>> | undefined {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -6,7 +6,7 @@ export { summarizeAssess } from './assess/sections.js';
 export type { AssessReport } from './assess/assess-report.js';
 export { type CheckReport, summarizeCheck } from './check/check-report.js';
 export { assess, type AssessContext } from './commands/assess.js';
-export type { GivenAssessOptions as AssessOptions } from './options/assess-options.js';
+export type { GivenAssessOptions as AssessOptions } from './options/verb-options.js';
 export {
   checkCluster,
   type CheckContext,
@@ -20,7 +20,7 @@ export {
   startImport,
 } from './commands/start-import.js';
 export { verifyKeys, type VerifyContext } from './commands/verify.js';
-export type { GivenVerifyOptions as VerifyOptions } from './options/verify-options.js';
+export type { GivenVerifyOptions as VerifyOptions } from './options/verb-options.js';
 export {
   ConnectionError,
   ImportError,

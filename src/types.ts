@@ -160,7 +160,6 @@ export interface Mover {
   readonly name: MoverName;
   /** Failures are data. Rejects only when the mover's connections are beyond repair. */
   move(batch: Batch): Promise<Outcome>;
-  close(): void;
 }
 
 /** Why a key was not moved; also the `class` label of `cluster_import_errors_total`. */

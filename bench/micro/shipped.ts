@@ -7,7 +7,7 @@ import type * as record from '../../src/engine/seen-keys.js';
 import type * as acks from '../../src/movers/relay/acks.js';
 import type * as splice from '../../src/movers/relay/splice.js';
 import type * as words from '../../src/movers/relay/splice.js';
-import type * as bulks from '../../src/redis/bulks.js';
+import type * as bulks from '../../src/redis/reply.js';
 import type * as output from '../../src/redis/output.js';
 import type * as page from '../../src/sources/scan.js';
 

@@ -1,6 +1,5 @@
 /** man/cluster-import.1, from the table of verbs. */
-import { type Flag, groupsOf } from '../../src/cli/flags.js';
-import type { Verb } from '../../src/cli/verb.js';
+import { type Flag, groupsOf, type Verb } from '../../src/cli/verb.js';
 import { environment, exitCodes, forms } from './words.js';
 
 export function manPage(verbs: readonly [Verb, ...Verb[]], version: string): string {

@@ -1,7 +1,5 @@
 /** docs/options.md, from the table of verbs: what `--help` has, as one page. */
-import type { Flag } from '../../src/cli/flags.js';
-import { groupsOf } from '../../src/cli/flags.js';
-import type { Verb } from '../../src/cli/verb.js';
+import { type Flag, groupsOf, type Verb } from '../../src/cli/verb.js';
 import { environment, forms } from './words.js';
 
 /** Where there is more about a verb. */

@@ -1,9 +1,9 @@
 /** Keys of a server taken at random, from each database as many as it has its share of all keys. */
 import { RefusedError } from '../errors.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, withControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { isKeyRefusal } from '../redis/trial.js';
-import { slotOf } from '../redis/slot.js';
+import { slotOf } from '../redis/keys.js';
 import { nameFilter } from '../sources/glob.js';
 
 export interface SampledKey {
@@ -51,16 +51,13 @@ export async function sampleKeys(
   for (const { db, keys } of databases) {
     const count = Math.min(Math.ceil((wanted * keys) / Math.max(1, all)), keys);
     if (count === 0) continue;
-    const control = await openControl({ ...endpoint, db }, { side: 'from', timeoutMs });
-    try {
+    await withControl({ ...endpoint, db }, { side: 'from', timeoutMs }, async (control) => {
       const names = count === keys ? await allNames(control) : await randomNames(control, count);
       const some = names.filter(isWanted);
       named += names.length;
       selected += some.length;
       sampled.push(...(await lookAt(control, db, some)));
-    } finally {
-      control.close();
-    }
+    });
   }
   const keys = sampled.filter(({ type }) => type !== hiddenType);
   return { keys, share: selected / Math.max(1, named), hidden: sampled.length - keys.length };

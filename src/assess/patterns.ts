@@ -3,7 +3,7 @@
  * no place is counted. What is in trouble has a table of its own, which nothing else can fill.
  */
 import { type ClientGroup, type ClientIdentity, connectionsKept, groupClients } from './clients.js';
-import { foldNames, type Nameable } from './names.js';
+import { foldNames, type Nameable } from './key-shapes.js';
 import { repairOf, type Trouble } from './refusals.js';
 
 export interface Pattern {

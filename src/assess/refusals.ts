@@ -1,7 +1,6 @@
 /** What a cluster refuses whatever the keys are (patterns for keys in SORT, other databases), and how to repair it. */
 import { optionsFrom, sortArguments } from '../redis/command-keys.js';
-import { joinShapes, shapeOf } from './key-shapes.js';
-import { commonParts, nameSign, taggedAt } from './names.js';
+import { commonParts, joinShapes, nameSign, shapeOf, taggedAt } from './key-shapes.js';
 
 export interface Refusal {
   /** `refused`: it would use keys of any slot. `database`: a cluster has only database 0. */

@@ -3,7 +3,7 @@
  * and nothing kept, for a moment; and nothing is deleted. (By GET and DUMP: MGET would be counted as
  * a command of the application's with several keys.)
  */
-import { BulksReader } from '../redis/bulks.js';
+import { BulksReader } from '../redis/reply.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { harmless } from '../format.js';
-import { slotOf } from '../redis/slot.js';
+import { slotOf } from '../redis/keys.js';
 import type { KeyFinder } from '../redis/command-keys.js';
 import { type ClientIdentity, connectionsKept } from './clients.js';
 import type { Seen } from './monitor.js';

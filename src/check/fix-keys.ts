@@ -9,6 +9,7 @@ import { compareValue, sideOf } from '../compare/value.js';
 import { RefusedError, TargetError } from '../errors.js';
 import { askAt, type Word } from '../redis/ask.js';
 import { connect, type Connection } from '../redis/connection.js';
+import { ConnectionPool, lanes } from '../redis/pool.js';
 import { ownLine, parseNodes } from '../redis/topology.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { forEach } from '../verify/sweep.js';
@@ -47,14 +48,11 @@ export async function fixKeys(
   { timeoutMs, fixed, signal }: FixOptions,
 ): Promise<void> {
   const claims = claimsOf(survey.lines);
-  const connections = new Map<string, Promise<Connection>>();
+  const pool = new ConnectionPool();
+  const connectionTo = lanes(({ endpoint }: SurveyedNode) =>
+    pool.add(connect(endpoint, { timeoutMs })),
+  );
   const stop = new AbortController();
-
-  function connectionTo({ endpoint, address }: SurveyedNode): Promise<Connection> {
-    let connection = connections.get(address);
-    if (!connection) connections.set(address, (connection = connect(endpoint, { timeoutMs })));
-    return connection;
-  }
 
   function isStopped(): boolean {
     return signal.aborted || stop.signal.aborted || fixed.conflict !== undefined;
@@ -109,9 +107,7 @@ export async function fixKeys(
       }),
     ),
   );
-  for (const connection of await Promise.allSettled(connections.values())) {
-    if (connection.status === 'fulfilled') connection.value.close();
-  }
+  pool.close();
   for (const one of ended) if (one.status === 'rejected') throw one.reason;
 }
 

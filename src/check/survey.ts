@@ -5,13 +5,12 @@
  */
 import { ConnectionError, ImportError, RefusedError, TargetError } from '../errors.js';
 import { connect } from '../redis/connection.js';
-import { type Control, openControl } from '../redis/control.js';
-import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { type Control, openControl, withControl } from '../redis/control.js';
+import { addressOf, type Endpoint, type NatRule, type Place, reach } from '../redis/endpoint.js';
 import { command } from '../redis/frames.js';
-import { type NatRule, type Place, reach } from '../redis/nat.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/topology.js';
 import { NumbersReader } from '../redis/ask.js';
-import { slotCount } from '../redis/slot.js';
+import { slotCount } from '../redis/keys.js';
 
 export interface SurveyedNode {
   readonly id: string;
@@ -59,15 +58,12 @@ export interface SurveyOptions {
 
 /** @throws TargetError when the seed is not a node of a cluster. */
 export async function survey(to: Endpoint, options: SurveyOptions): Promise<Survey> {
-  const seed = await openControl(to, { side: 'to', timeoutMs: options.timeoutMs });
-  try {
+  return withControl(to, { side: 'to', timeoutMs: options.timeoutMs }, async (seed) => {
     const lines = await readLines(seed);
     const known = lines.filter(({ flags }) => !flags.has('handshake') && !flags.has('noaddr'));
     const nodes = await Promise.all(known.map((line) => ask(line, to, options)));
     return { seed: seed.address, lines, nodes };
-  } finally {
-    seed.close();
-  }
+  });
 }
 
 async function readLines(control: Control): Promise<readonly NodeLine[]> {

@@ -2,7 +2,7 @@
 import colours from 'picocolors';
 import { accessRows } from '../options/access.js';
 import { runAssess } from '../commands/assess.js';
-import { assessRows, readAssessOptions } from '../options/assess-options.js';
+import { assessRows, readAssessOptions } from '../options/verb-options.js';
 import { summarizeAssess } from '../assess/sections.js';
 import { cliRows } from '../options/options.js';
 import { screenOf } from '../watch/screen.js';

@@ -1,6 +1,5 @@
 /** Completion scripts for shells, made from the table of verbs: they ask nobody while one types. */
-import { type Flag, groupsOf } from './flags.js';
-import type { Verb } from './verb.js';
+import { type Flag, groupsOf, type Verb } from './verb.js';
 import { UsageError } from '../errors.js';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;

@@ -1,6 +1,6 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
 import colours from 'picocolors';
-import { askPasswords, terminal } from './ask-passwords.js';
+import { askPasswords, terminal } from './typed.js';
 import { accessRows, queueAccessRows } from '../options/access.js';
 import { runImport } from '../commands/import.js';
 import { exitCodeFor, messageOf } from '../errors.js';

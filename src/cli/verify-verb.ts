@@ -1,7 +1,7 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
 import { accessRows } from '../options/access.js';
 import { runVerify } from '../commands/verify.js';
-import { readVerifyOptions, verifyRows } from '../options/verify-options.js';
+import { readVerifyOptions, verifyRows } from '../options/verb-options.js';
 import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options/options.js';
 import { differenceLine } from '../verify/differences.js';

@@ -5,7 +5,7 @@ import { cliRows } from '../options/options.js';
 import { readRows } from '../options/rows.js';
 import { createLogger } from '../watch/log.js';
 import { screenOf } from '../watch/screen.js';
-import { workerRows } from '../options/worker-options.js';
+import { workerRows } from '../options/verb-options.js';
 import type { Shell, Verb } from './verb.js';
 
 const logRows = { logFormat: cliRows.logFormat, logLevel: cliRows.logLevel };

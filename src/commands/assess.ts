@@ -8,7 +8,7 @@ import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../plan/endpoints.js';
 import { modulesOf } from '../plan/payloads.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, withControl } from '../redis/control.js';
 import { printable } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import { readServerFacts } from '../redis/server.js';
@@ -18,7 +18,7 @@ import {
   type AssessOptions,
   type GivenAssessOptions,
   readAssessOptions,
-} from '../options/assess-options.js';
+} from '../options/verb-options.js';
 import { openPage } from '../assess/html-page.js';
 import { readOwnScripts, watched } from './assess/watched.js';
 import { meetTarget } from './assess/target.js';
@@ -67,8 +67,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
   const risk = insecurity(from, 'from');
   if (risk !== undefined) context.logger?.warn({}, risk);
   const located = await locate(from, timeoutMs);
-  const control = await openControl(located, { side: 'from', timeoutMs });
-  try {
+  return withControl(located, { side: 'from', timeoutMs }, async (control) => {
     // Ahead of all else, since what follows counts as well.
     const stats = await control.info('commandstats');
     const scripts = await readOwnScripts(control, stats);
@@ -99,9 +98,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
       },
       [...hiddenKeys(control, sample), ...(meeting?.findings ?? [])],
     );
-  } finally {
-    control.close();
-  }
+  });
 }
 
 /** Of a user who is restricted to keys of some names. */

@@ -8,7 +8,7 @@ import { ImportError, PreflightError, UsageError } from '../errors.js';
 import { formatCount } from '../format.js';
 import { showPassingLine } from '../watch/screen.js';
 import { importRows } from '../options/options.js';
-import { parseNat } from '../redis/nat.js';
+import { parseNat } from '../redis/endpoint.js';
 import { flag, type Given, given, readRows, type Rows, type Values } from '../options/rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';

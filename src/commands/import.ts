@@ -8,20 +8,30 @@ import { formatCount } from '../format.js';
 import type { Standing } from '../watch/live.js';
 import type { ImportOptions } from '../options/options.js';
 import { type Held, type Report, type ReportedFailure, reportedFailure } from '../report.js';
-import { heldNow } from '../run/proof.js';
+import { heldNow, reportOf } from '../run/ending.js';
 import type { Logger } from '../types.js';
 import { type JobFiles, noJobFiles, openJobFiles } from '../run/job-files.js';
-import { type Ending, reportOf } from '../run/ending.js';
 import { riskOfMigrate } from '../run/choose-mover.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import { bringFunctions } from '../run/functions.js';
 import type { SourceEnd } from '../run/source-run.js';
-import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
+import {
+  createSourceRuns,
+  type RunEnded,
+  runSources,
+  type SourceRuns,
+} from '../run/source-runs.js';
 import { preflight } from '../plan/preflight.js';
-import { announce, announceNow, createReporter, type Reporter } from '../run/reporter.js';
+import {
+  announce,
+  announceNow,
+  createReporter,
+  type Reporter,
+  tellStart,
+  type Watch,
+  watchRun,
+} from '../run/watch.js';
 import type { Steering } from '../run/steer.js';
-import { untilStopped } from '../run/until-stopped.js';
-import { tellStart, type Watch, watchRun } from '../run/watch.js';
 import { openSpread, type Spread } from '../workers/spread.js';
 import { createSpreadRuns } from '../workers/spread-runs.js';
 
@@ -92,7 +102,7 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       else announceNow(reporter, sentence, fields);
     },
   };
-  const facts = await untilStopped(preflight(asked, told), signal);
+  const facts = await preflight(asked, told);
   // From files nothing is ever deleted.
   const options = facts.sources.every(({ isFile }) => isFile) ? { ...asked, copy: true } : asked;
   let watch: Watch | undefined;
@@ -109,15 +119,16 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     const functions = await bringFunctions(facts, options, warn);
     eviction = watchEviction(facts, options);
     const { logger } = reporter;
+    const plan = { ...files.plan, options };
     const runs = spread
-      ? createSpreadRuns(facts, options, files.soFar, spread.runner, {
+      ? createSpreadRuns(facts, plan, spread.runner, {
           logger,
           warn,
           announce(sentence, fields) {
             told.announce(sentence, fields);
           },
         })
-      : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
+      : createSourceRuns(facts, plan, { logger, eviction, reporter: told, ...files.keys });
     try {
       await runs.follow?.join();
       watch = await watchRun({
@@ -136,9 +147,8 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       if (context.onFailure) hearFailures(runs, context.onFailure);
       context.onStart?.(watch);
       const count = () => (options.dryRun ? undefined : heldNow(facts, files as JobFiles));
-      const ended = await run(runs, files, eviction, signal, count);
+      const ended = await run({ facts, runs, eviction }, files, signal, count);
       checkBegun(runs, ended.ends);
-      if (ended.ends.some(({ error }) => error !== undefined)) await facts.settled();
       const { earlier } = files;
       if (options.allowEviction) tellEvicted(ended.evicted, warn);
       const { extremes } = watch;
@@ -169,28 +179,19 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
  * @throws UsageError when the journal can't be written; nothing was moved then.
  */
 async function run(
-  runs: SourceRuns,
+  started: Parameters<typeof runSources>[0],
   files: JobFiles,
-  eviction: EvictionWatch,
   signal: AbortSignal,
   count: () => Promise<Held> | undefined,
-): Promise<Pick<Ending, 'ends' | 'endedAtMs' | 'held' | 'interrupted' | 'error' | 'evicted'>> {
+): Promise<RunEnded> {
   const stop = new AbortController();
   let lost: ImportError | undefined;
-  await files.begin(runs, (error) => {
+  await files.begin(started.runs, (error) => {
     lost = error;
     stop.abort();
   });
-  eviction.begin(() => {
-    stop.abort();
-  });
-  const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
-  const endedAtMs = Date.now();
-  const interrupted = signal.aborted;
-  // Ahead of the last look at what nodes have evicted: they may evict for this question too.
-  const held = await count();
-  const { error, evicted } = await eviction.end();
-  return { ends, endedAtMs, held, interrupted, error: lost?.message ?? error, evicted };
+  const ended = await runSources(started, signal, { stop, count });
+  return { ...ended, error: lost?.message ?? ended.error };
 }
 
 /** In the terms of the report: with several sources, a failure names its own. */

@@ -17,7 +17,7 @@ import {
   type GivenVerifyOptions,
   readVerifyOptions,
   type VerifyOptions,
-} from '../options/verify-options.js';
+} from '../options/verb-options.js';
 import { openVerify, type VerifyScene } from './verify/scene.js';
 import { screenOf } from '../watch/screen.js';
 import type { Logger } from '../types.js';

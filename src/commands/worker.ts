@@ -2,10 +2,10 @@
 import { readRows } from '../options/rows.js';
 import { readQueueEndpoint } from '../plan/endpoints.js';
 import { serve } from '../watch/http.js';
-import { createWorkerMetrics, type WorkerMetrics } from '../watch/worker-metrics.js';
+import { createWorkerMetrics, type WorkerMetrics } from '../watch/metrics.js';
 import { checkQueue } from '../workers/queue/bullmq.js';
 import { startQueueWorker } from '../workers/queue/queue-worker.js';
-import { workerRows } from '../options/worker-options.js';
+import { workerRows } from '../options/verb-options.js';
 import type { JobNews } from '../workers/job-news.js';
 import type { Logger } from '../types.js';
 

@@ -3,9 +3,8 @@
  * small ones as they came, larger ones as a hash that is taken while they pass.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { BulksReader, type FrameSink } from '../redis/bulks.js';
+import { BulksReader, type FrameSink, lineText, type Reader } from '../redis/reply.js';
 import { keysBuilder } from '../redis/keys.js';
-import { type Reader, lineText } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { ProtocolError } from '../errors.js';
 import { NumbersReader } from '../redis/ask.js';

@@ -4,9 +4,8 @@
  */
 import { ProtocolError } from '../errors.js';
 import { COLON, DOLLAR, headerEnd, headerLength, MINUS, PLUS, STAR } from '../redis/frames.js';
-import { checkLineEnd } from '../redis/bulks.js';
+import { checkLineEnd, lineText, type Reader, type Reply, ReplyReader } from '../redis/reply.js';
 import { keysBuilder } from '../redis/keys.js';
-import { lineText, type Reader, type Reply, ReplyReader } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 
 /** What is held of all replies to one question. What comes behind it is read, and not looked at. */

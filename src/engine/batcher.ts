@@ -3,8 +3,15 @@
  * Batches are bounded by count and by bytes, of keys and of values that a source brings along; other
  * values are bounded where they are read.
  */
-import { chosen, keysBuilder, type KeysBuilder, keyStart, named, namesOf } from '../redis/keys.js';
-import { slotOf } from '../redis/slot.js';
+import {
+  chosen,
+  keysBuilder,
+  type KeysBuilder,
+  keyStart,
+  named,
+  namesOf,
+  slotOf,
+} from '../redis/keys.js';
 import type { Batch, Copy, Keys, Listing, Page, Topology } from '../types.js';
 import type { ListingRecord } from './seen-keys.js';
 

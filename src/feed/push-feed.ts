@@ -16,8 +16,7 @@ import type { Control } from '../redis/control.js';
 import { locate } from '../redis/sentinel.js';
 import { textOf } from '../redis/reply.js';
 import { parseVersion } from '../redis/server.js';
-import type { AskSource, Feed } from './feed.js';
-import { FeedLife, type FeedOptions, opened } from './feed-life.js';
+import { type AskSource, type Feed, FeedLife, type FeedOptions, opened } from './feed.js';
 import { groupCommands, type PushKind, PushReader } from './push-kinds.js';
 import { ask, connectToSource, type SourceConnection } from './source-commands.js';
 

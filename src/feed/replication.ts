@@ -24,8 +24,7 @@ import { addressOf } from '../redis/endpoint.js';
 import { locate } from '../redis/sentinel.js';
 import { makeBacklog, openReplicaLink, type ReplicaLink } from './replica-link.js';
 import { Changes } from './changes.js';
-import type { AskSource, Feed } from './feed.js';
-import { FeedLife, type FeedOptions, opened } from './feed-life.js';
+import { type AskSource, type Feed, FeedLife, type FeedOptions, opened } from './feed.js';
 import type { FeedPosition } from '../types.js';
 import {
   ask,

@@ -138,9 +138,6 @@ export class UnmovedKeys {
         return mover.name;
       },
       move: async (batch) => this.#keep(await mover.move(batch)),
-      close() {
-        mover.close();
-      },
     };
   }
 

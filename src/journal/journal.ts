@@ -7,8 +7,9 @@
  * copying scan it has a position before which everything has arrived.
  */
 import { ImportError, messageOf, PreflightError, UsageError } from '../errors.js';
+import { parseObject } from '../format.js';
 import type { FollowCheckpoint, ScanPosition } from '../types.js';
-import type { JournalStore } from './journal-store.js';
+import type { JournalStore } from './stores.js';
 import type { MovedKeys } from './moved.js';
 import type { JobName } from './state-folder.js';
 
@@ -278,7 +279,7 @@ export function parseState(text: string, path: string, job: Job): JournalState {
   const way = 'give another file in --state, or delete it to start afresh';
   const refuse = (why: string): PreflightError =>
     new PreflightError(`The journal ${path} ${why}: ${way}.`);
-  const value = parseJson(text);
+  const value = parseObject(text);
   if (value === undefined) throw refuse('is damaged');
   if (value['format'] !== format) throw refuse('is not one of cluster-import');
   if (value['formatVersion'] !== formatVersion) {
@@ -312,13 +313,4 @@ function isSameCluster(known: readonly string[], { ids, addresses }: ClusterNode
   const wereTold = known.some((name) => !name.includes(':'));
   const ours = ids && wereTold ? ids : new Set(addresses);
   return known.some((name) => ours.has(name));
-}
-
-function parseJson(text: string): Partial<Record<string, unknown>> | undefined {
-  try {
-    const value = JSON.parse(text) as unknown;
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

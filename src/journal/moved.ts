@@ -19,7 +19,7 @@ import { setImmediate as othersTurn } from 'node:timers/promises';
 import { messageOf, SourceError } from '../errors.js';
 import { keyStart } from '../redis/keys.js';
 import type { Keys } from '../types.js';
-import { replaceFile, syncFolder } from './atomic-file.js';
+import { replaceFile, syncFolder } from './state-folder.js';
 
 /** The engine's record of keys, as far as it is used here. */
 interface KeyFilter {

@@ -274,12 +274,6 @@ export function autoMover(
       return `measured: ${measured.join(', ')}${out.length > 0 ? `; ${out.join('; ')}` : ''}`;
     },
     move,
-    close() {
-      for (const { mover, probe } of candidates) {
-        mover.close();
-        probe?.close();
-      }
-    },
   };
 }
 
@@ -292,7 +286,7 @@ export function autoMover(
 const turn = { ms: 250, roundTrips: 12, answers: 4 };
 const warmUp = { ms: 100, roundTrips: 4 };
 
-export interface Measured {
+interface Measured {
   /** In keys a second. */
   readonly rate: number;
   /** Since the beginning, the time of nothing to do left out. */
@@ -301,7 +295,7 @@ export interface Measured {
   readonly isTelling: boolean;
 }
 
-export class RateMeter {
+class RateMeter {
   #startMs: number | undefined;
   #idleFromMs: number | undefined;
   #idleMs = 0;

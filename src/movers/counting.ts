@@ -80,7 +80,6 @@ export function counting(options: CountingOptions): Mover {
         return outcome.build();
       }
     },
-    close: () => undefined,
   };
 }
 
@@ -117,6 +116,5 @@ export function countBrought(options: CountBroughtOptions): Mover {
       outcome.moved += keys.count;
       return outcome.build();
     },
-    close: () => undefined,
   };
 }

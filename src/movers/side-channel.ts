@@ -8,15 +8,15 @@ import { compareValue, type Comparison, sideOf } from '../compare/value.js';
 import { RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
+import { type ConnectNode, lanes, reopening } from '../redis/pool.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';
 import { isPassing, type Refused } from './refused-keys.js';
-import { type Reopening, reopeningConnection } from './reopening.js';
 
 /** Where to ask, and whether behind ASKING. */
 export type AskedNode = Pick<Batch, 'node' | 'asking'>;
 
-export interface Present {
+interface Present {
   /** Which of the keys the node has. */
   readonly indexes: readonly number[];
   /** Nothing is known of these. */
@@ -24,7 +24,7 @@ export interface Present {
 }
 
 /** What became of keys that both sides had. */
-export interface Compared {
+interface Compared {
   readonly equal: Keys;
   readonly different: Keys;
   /** Not at the source any more. */
@@ -48,23 +48,13 @@ export interface SideChannel {
 
 export function createSideChannel(
   connectSource: () => Promise<Connection>,
-  connectNode: (node: Node) => Promise<Connection>,
+  connectNode: ConnectNode,
 ): SideChannel {
-  const source = reopeningConnection(connectSource);
+  const source = reopening(connectSource);
+  const connectionTo = lanes(connectNode);
   const firstPass = createFirstPass({ memoryUsage: true });
-  const nodes = new Map<string, { connection: Reopening<Connection>; receivedBytes: number }>();
-
-  function known(node: Node): { connection: Reopening<Connection>; receivedBytes: number } {
-    let entry = nodes.get(node.address);
-    if (!entry) {
-      entry = {
-        connection: reopeningConnection(() => connectNode(node)),
-        receivedBytes: NaN,
-      };
-      nodes.set(node.address, entry);
-    }
-    return entry;
-  }
+  /** By address: as last told. */
+  const receivedBytes = new Map<string, number>();
 
   /** A command for each key, because their slots differ. */
   async function askEach(
@@ -72,7 +62,7 @@ export function createSideChannel(
     { node, asking }: AskedNode,
     keys: Keys,
   ): Promise<Present> {
-    const connection = await known(node).connection.get();
+    const connection = await connectionTo(node);
     const replies = await Promise.all(
       Array.from({ length: keys.count }, (_, index) => {
         if (asking) connection.call('ASKING').catch(() => undefined);
@@ -89,18 +79,17 @@ export function createSideChannel(
 
   return {
     async compare({ node, asking }, keys) {
-      const ends = { source: await source.get(), node: await known(node).connection.get(), asking };
+      const ends = { source: await source(), node: await connectionTo(node), asking };
       return compareKeys(firstPass, ends, keys);
     },
     present: (at, keys) => askEach('EXISTS', at, keys),
     remove: (at, keys) => askEach('DEL', at, keys),
     async receivedBytes(node) {
-      const entry = known(node);
-      const connection = await entry.connection.get();
+      const connection = await connectionTo(node);
       const info = textOf(await connection.call('INFO', 'stats'));
       const total = Number(/total_net_input_bytes:(\d+)/.exec(info)?.[1] ?? NaN);
-      const grown = total - entry.receivedBytes;
-      entry.receivedBytes = total;
+      const grown = total - (receivedBytes.get(node.address) ?? NaN);
+      receivedBytes.set(node.address, total);
       return grown > 0 ? grown : 0;
     },
   };

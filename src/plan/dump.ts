@@ -1,13 +1,18 @@
 /** A dump as a source of a run: what is found out about it before the start. */
-import { stat } from 'node:fs/promises';
-import { StoppedError, PreflightError, UsageError, SourceError } from '../errors.js';
+import { type FileHandle, stat } from 'node:fs/promises';
+import { PreflightError, SourceError, StoppedError, UsageError } from '../errors.js';
 import type { EndpointOptions, ImportOptions } from '../options/options.js';
 import { type DumpInput, headOfDump, openInput } from '../sources/dump/input.js';
-import { soundnessOf } from '../sources/dump/soundness.js';
-import { RdbError } from '../sources/rdb/rdb-errors.js';
-import { headBytes, versionIn, fileVersionOf, writtenBy } from '../sources/rdb/file-version.js';
+import { type FoundWrong, RdbError } from '../sources/rdb/rdb-errors.js';
+import {
+  fileVersionOf,
+  headBytes,
+  headerBytes,
+  versionIn,
+  writtenBy,
+} from '../sources/rdb/file-version.js';
 import { readDatabases } from './origins.js';
-import { jobOfFile } from './dump-names.js';
+import { jobOfFile } from './endpoints.js';
 import type { Loading } from './scratch.js';
 import type { DumpFacts } from './source-facts.js';
 import type { Entry } from '../sources/rdb/entry.js';
@@ -15,6 +20,7 @@ import { RdbReader } from '../sources/rdb/rdb-reader.js';
 import type { ValueType } from '../sources/rdb/value-types.js';
 import type { MasterFacts } from './master-facts.js';
 import { readsFile } from './payloads.js';
+import { Crc64 } from '../redis/crc64.js';
 
 /**
  * @param path as it was given. @param file what is read.
@@ -216,4 +222,96 @@ export async function foreignValues(
   const kinds = [...counts].map(([type, count]) => `${count.toLocaleString('en')} of type ${type}`);
   const values = total === 1 ? 'a value' : `${total.toLocaleString('en')} values`;
   return `${name}${writtenBy(head)} has ${values} in a form that not all nodes know (${kinds.join(', ')}), which will be reported as failed: a server as new as the file, named in --redis-server, gets across what the nodes can hold.`;
+}
+
+/*
+ * Whether a dump is as it was written, found out before anything of it is imported: its checksum
+ * stands at its end, and a value that was damaged would go to a node under a fresh checksum of its
+ * own, by which the node takes it for sound. What comes as a stream can't be looked at twice.
+ */
+
+const pieceBytes = 4 * 1024 * 1024;
+const sumBytes = 8;
+const endOpcode = 255;
+/** From this version on files have a checksum. */
+const firstSummed = 5;
+
+type Soundness =
+  | { readonly kind: 'sound' }
+  /** It has no checksum: that is not known. */
+  | { readonly kind: 'unsummed' }
+  | { readonly kind: FoundWrong; readonly finding: string };
+
+/** @param signal ends it, with a finding that means nothing. */
+async function soundnessOf(
+  file: FileHandle,
+  path: string,
+  signal: AbortSignal,
+): Promise<Soundness> {
+  const { size } = await file.stat();
+  const head = await bytesAt(file, 0, headerBytes);
+  const version = fileVersionOf(head.toString('latin1'));
+  // Its reader reports what it is instead.
+  if (!version) return { kind: 'sound' };
+  if (version.number < firstSummed) return { kind: 'unsummed' };
+  const tail = await bytesAt(file, size - sumBytes - 1, sumBytes + 1);
+  const hasEnd = tail[0] === endOpcode;
+  const wanted = tail.subarray(1);
+  const isUnsummed = hasEnd && wanted.every((byte) => byte === 0);
+  const isSound =
+    isUnsummed || (hasEnd && (await sumOf(file, size - sumBytes, signal)).equals(wanted));
+  if (signal.aborted) return { kind: 'sound' };
+  // There may be something in it that is not known, and is better found before anything is imported.
+  const found = isSound && !version.isNewer ? undefined : await whatIsWrong(file, path, hasEnd);
+  if (found && (!isSound || found.kind === 'unknown')) return found;
+  return { kind: isUnsummed ? 'unsummed' : 'sound' };
+}
+
+async function bytesAt(file: FileHandle, at: number, count: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(count), 0, count, Math.max(0, at));
+  return buffer.subarray(0, bytesRead);
+}
+
+async function sumOf(file: FileHandle, end: number, signal: AbortSignal): Promise<Buffer> {
+  const sum = new Crc64();
+  const buffer = Buffer.allocUnsafe(pieceBytes);
+  for (let at = 0; at < end && !signal.aborted;) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(pieceBytes, end - at), at);
+    if (bytesRead === 0) break;
+    sum.update(buffer, 0, bytesRead);
+    at += bytesRead;
+  }
+  const written = Buffer.alloc(sumBytes);
+  sum.write(written, 0);
+  return written;
+}
+
+/** @param hasEnd it ends as a whole file does: then it is not cut off, whatever it looks like. */
+async function whatIsWrong(file: FileHandle, path: string, hasEnd: boolean): Promise<Soundness> {
+  let at = 0;
+  const input = {
+    async read(into: Buffer, place: number) {
+      const { bytesRead } = await file.read(into, place, into.length - place, at);
+      at += bytesRead;
+      return bytesRead;
+    },
+  };
+  const ignore = (): void => undefined;
+  const reader = new RdbReader(input, path);
+  try {
+    await reader.begin();
+    await reader.read({
+      isFull: false,
+      entry: ignore,
+      announced: ignore,
+      library: ignore,
+      skipped: ignore,
+      large: () => Promise.resolve(),
+    });
+    return { kind: 'sound' };
+  } catch (error) {
+    if (!(error instanceof RdbError)) throw error;
+    const { kind, finding } = error;
+    return { kind: kind === 'cut off' && hasEnd ? 'damaged' : kind, finding };
+  }
 }

@@ -4,7 +4,7 @@ import { UsageError } from '../errors.js';
 import type { EndpointOptions } from '../options/options.js';
 import { appendOnlyAt, dumpAt } from './append-only.js';
 import { type NamedServer, readDatabases } from './origins.js';
-import { dumpsIn, jobOfFile } from './dump-names.js';
+import { dumpsIn, jobOfFile } from './endpoints.js';
 import { type Loading, type Scratch, startScratch } from './scratch.js';
 
 export interface OpenedFiles {

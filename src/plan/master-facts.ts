@@ -1,6 +1,6 @@
 /** What is found out about each master of the target cluster before the start. */
 import { ConnectionError, messageOf, PreflightError } from '../errors.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, withControl } from '../redis/control.js';
 import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
 import type { ClusterTopology } from '../redis/topology.js';
@@ -31,8 +31,7 @@ export async function readMaster(
   const { timeoutMs } = options;
   const endpoint = topology.endpointOf(node);
   try {
-    const control = await openControl(endpoint, { side: 'to', timeoutMs });
-    try {
+    return await withControl(endpoint, { side: 'to', timeoutMs }, async (control) => {
       const facts = await readServerFacts(control);
       return {
         ...facts,
@@ -43,9 +42,7 @@ export async function readMaster(
         largestBytes: await readLargestBytes(control),
         memory: await readMemory(control),
       };
-    } finally {
-      control.close();
-    }
+    });
   } catch (error) {
     const words = messageOf(error);
     const way =

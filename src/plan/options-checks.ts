@@ -13,7 +13,7 @@ import type {
 } from '../options/options.js';
 import type { Control } from '../redis/control.js';
 import { measureRoundTrip } from '../redis/ask.js';
-import { dumpsIn } from './dump-names.js';
+import { dumpsIn } from './endpoints.js';
 
 const ownTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
 /** Modules name theirs as they like, with capitals and dashes mostly. */

@@ -8,14 +8,12 @@
 import type { AccessOptions } from '../options/access.js';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options/options.js';
-import { type Control, openControl } from '../redis/control.js';
-import { addressOf, type Endpoint, printable } from '../redis/endpoint.js';
+import { type Control, withControl } from '../redis/control.js';
+import { addressOf, type Endpoint, parseNat, printable } from '../redis/endpoint.js';
 import { databasesIn } from '../redis/server.js';
-import { parseNat } from '../redis/nat.js';
-import { locate } from '../redis/sentinel.js';
 import { openTopology } from '../redis/topology.js';
-import { isDump, namesFile } from './dump-names.js';
-import { insecurity, readEndpoint } from './endpoints.js';
+import { locate } from '../redis/sentinel.js';
+import { insecurity, isDump, namesFile, readEndpoint } from './endpoints.js';
 
 /** One database of one server. */
 export interface Origin {
@@ -127,8 +125,7 @@ async function mastersOf(
   if (endpoint.db !== 0) {
     throw new UsageError('A cluster has only database 0: take the database out of --from-cluster.');
   }
-  const seed = await openControl(endpoint, { side: 'from', timeoutMs });
-  try {
+  return withControl(endpoint, { side: 'from', timeoutMs }, async (seed) => {
     const nat = options.nat.map(parseNat);
     const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
     return topology.masters.map((node) => ({
@@ -136,9 +133,7 @@ async function mastersOf(
       inCluster: true,
       job: `the cluster of ${addressOf(endpoint)}`,
     }));
-  } finally {
-    seed.close();
-  }
+  });
 }
 
 function tellRisk(endpoint: Endpoint, warn: (sentence: string) => void): void {
@@ -162,12 +157,7 @@ async function databasesOf(
     throw new UsageError('A cluster has only database 0: leave --db out with --from-cluster.');
   }
   if (wanted !== 'all') return wanted;
-  const control = await openControl(endpoint, { side: 'from', timeoutMs });
-  try {
-    return await usedDatabases(control);
-  } finally {
-    control.close();
-  }
+  return withControl(endpoint, { side: 'from', timeoutMs }, usedDatabases);
 }
 
 /** The databases that hold keys; the first one if none does, so that there is something to name. */

@@ -2,20 +2,19 @@
  * The checks before the start: whatever can be found out while nothing has moved is found out
  * here, and refused in one sentence. The order is that in which people would look.
  */
+import { unlessAborted } from '../async.js';
 import { ImportError, StoppedError, PreflightError, UsageError } from '../errors.js';
 import type { AccessOptions } from '../options/access.js';
 import type { ImportOptions, TransferOptions } from '../options/options.js';
-import { type Control, openControl } from '../redis/control.js';
-import { parseNat } from '../redis/nat.js';
-import { readServerFacts } from '../redis/server.js';
-import type { Endpoint } from '../redis/endpoint.js';
+import { type Control, openControl, withControl } from '../redis/control.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
+import { type Endpoint, parseNat } from '../redis/endpoint.js';
+import { readServerFacts } from '../redis/server.js';
 import { leftOut, type Origin, readOrigins } from './origins.js';
+import { dumpsIn, insecurity, readEndpoint } from './endpoints.js';
 import { openDump, foreignValues } from './dump.js';
-import { dumpsIn } from './dump-names.js';
 import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
 import { openFiles } from './files.js';
-import { insecurity, readEndpoint } from './endpoints.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump, tryPayloads } from './payloads.js';
 import { checkRoom } from './room.js';
@@ -73,22 +72,42 @@ export interface Listener {
   /** Tells what is allowed, but should be known. */
   readonly warn: (sentence: string) => void;
   /** Tells how far something is that takes a while. */
-  readonly tell?: (sentence: string) => void;
+  readonly tell: (sentence: string) => void;
   /** Once aborted, nothing is waited for any more. */
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
-
-const nobody = (): void => undefined;
 
 /**
  * @param origins the databases to take, where they are known already, and the room in the cluster was
  *   looked at for all sources together; undefined: the options name them.
- * @throws UsageError when an endpoint is malformed, PreflightError when a check fails.
+ * @throws UsageError when an endpoint is malformed, PreflightError when a check fails, StoppedError when the signal
+ *   comes first: servers may be silent, and what they would have brought is closed when it comes all the same.
  */
 export async function preflight(
   options: ImportOptions,
-  { warn, tell = nobody, signal = new AbortController().signal }: Listener,
+  listener: Listener,
   origins?: readonly Origin[],
+): Promise<Facts> {
+  const { signal } = listener;
+  const checking = findOut(options, listener, origins);
+  try {
+    return await unlessAborted(checking, signal);
+  } catch (error) {
+    if (error !== signal.reason) throw error;
+    checking.then(
+      (late) => {
+        late.close();
+      },
+      () => undefined,
+    );
+    throw new StoppedError('Stopped before the start: nothing was moved.');
+  }
+}
+
+async function findOut(
+  options: ImportOptions,
+  { warn, tell, signal }: Listener,
+  origins: readonly Origin[] | undefined,
 ): Promise<Facts> {
   const { timeoutMs } = options;
   checkPrefix(options.keyPrefix);
@@ -170,16 +189,13 @@ async function loadedDumps(
 ): Promise<(dump: string) => Promise<boolean>> {
   if (redisServer === undefined || dumpsIn({ from }).length === 0)
     return () => Promise.resolve(false);
-  const seed = await openControl(to, { side: 'to', timeoutMs });
-  try {
+  return withControl(to, { side: 'to', timeoutMs }, async (seed) => {
     const facts = await readServerFacts(seed);
     return async (dump) => {
       const version = dump === '-' ? undefined : await versionOfDump(dump);
       return version !== undefined && !readsFile(facts, version);
     };
-  } finally {
-    seed.close();
-  }
+  });
 }
 
 /** A server may be reached by several addresses. */

@@ -16,9 +16,9 @@ import type {
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
-import { openTrial, type Trial, type Verdict, type Words } from '../redis/trial.js';
+import { type Trial, type Verdict, withTrial, type Words } from '../redis/trial.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
-import { trialName, trialNames } from '../sources/trial-names.js';
+import { trialName, trialNames } from '../sources/glob.js';
 import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
 /** What the keys are called that a run uses; a user may be restricted to them. */
@@ -70,9 +70,8 @@ export async function checkSourceRights(
   options: RightsOptions,
 ): Promise<Features> {
   const place = sourcePlace(endpoint, options);
-  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
   const [key] = keysOf(place);
-  try {
+  return withTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs }, async (trial) => {
     const reads = (name: string): Words[] => [
       ['SCAN', 0, 'COUNT', 1],
       ...readsOf(name),
@@ -95,9 +94,7 @@ export async function checkSourceRights(
     const scripts = await guardWorks(trial);
     if (!scripts && options.guard) await needWatch(trial, place, key);
     return { ...has, migrate: mayMigrate, unlink: mayUnlink, eval: scripts };
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /**
@@ -117,8 +114,7 @@ export async function checkFenceRights(
         ? [['CLIENT', 'PAUSE', 'no time'], '+client|pause +monitor']
         : [['CLIENT', 'PAUSE', 'no time', 'WRITE'], '+client|pause +client|unpause']
       : [['CONFIG', 'SET', 'min-replicas-to-write', 'no number'], '+config|get +config|set'];
-  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
-  try {
+  await withTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs }, async (trial) => {
     const [verdict] = await trial.verdictsOf([words]);
     if (verdict === 'allowed') return;
     const place = sourcePlace(endpoint, { match: [] });
@@ -129,9 +125,7 @@ export async function checkFenceRights(
         ? `${address} has no command ${name}, by which writes are held for the cutover: pass another --fence.`
         : `${address} does not let ${user} run ${name}, by which writes are held for the cutover: allow it with ACL SETUSER ${nameOf(place)} ${rules}, or pass another --fence.`,
     );
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /**
@@ -145,11 +139,10 @@ export async function checkNodeRights(
   replicasInSync: number,
   options: RightsOptions,
 ): Promise<boolean> {
-  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
   const selected = nodePlace(endpoint, options);
   // What is verified stands under temporary names first (movers/relay/verify-before-delete.ts).
   const place = options.verify ? withTemporary(selected) : selected;
-  try {
+  return withTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, async (trial) => {
     const stores = (key: string): Words[] => [
       ['SET', key, '', 'XX'],
       ['RESTORE', key, 0, 'no payload'],
@@ -166,9 +159,7 @@ export async function checkNodeRights(
       await need(trial, place, [['SELECT', 0]]);
     }
     return select === 'allowed';
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /**
@@ -181,17 +172,14 @@ export async function lacksTemporaryKeys(
   options: RightsOptions,
 ): Promise<string | undefined> {
   if (options.match.length === 0 || options.copy || !options.guard) return undefined;
-  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
   const place: Place = { endpoint, side: 'to', globs: [temporaryGlob] };
-  try {
+  return withTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, async (trial) => {
     const [key] = keysOf(place);
     const [verdict] = await trial.verdictsOf([['RESTORE', key, 0, 'no payload']]);
     if (verdict !== 'keys') return undefined;
     const { address, user } = who(place);
     return `${address} does not let ${user} use the keys ${temporaryGlob}, so what is written to at the source while it moves stays there, and is named: allow it with ACL SETUSER ${nameOf(place)} ~${temporaryGlob}, or see that nobody writes.`;
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /**
@@ -204,9 +192,8 @@ export async function checkSourceElements(
   options: Pick<ImportOptions, 'guard' | 'timeoutMs' | 'match'>,
 ): Promise<void> {
   const place = sourcePlace(endpoint, options);
-  const trial = await openTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs });
   const [key] = keysOf(place);
-  try {
+  await withTrial(endpoint, { side: 'from', timeoutMs: options.timeoutMs }, async (trial) => {
     const reads = (name: string): Words[] => [
       ...elementReads(name),
       ...fieldDeadlineReads(has, name),
@@ -214,9 +201,7 @@ export async function checkSourceElements(
     const sizes = await sizeWords(trial, place, has);
     await need(trial, place, [...keysOf(place).flatMap(reads), ...sizes], false);
     if (options.guard) await need(trial, place, watchWords(key));
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /** The same of a node. */
@@ -224,16 +209,13 @@ export async function checkNodeElements(
   endpoint: Endpoint,
   options: Pick<PatienceOptions, 'timeoutMs'> & NameOptions,
 ): Promise<void> {
-  const trial = await openTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
   // Large values are put together under temporary names (movers/elements/temporary.ts).
   const place = withTemporary(nodePlace(endpoint, options));
-  try {
+  await withTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, async (trial) => {
     await need(trial, place, [['EXEC'], ['MULTI']]);
     // Queued from here on, and never run: rights are looked at before.
     await need(trial, place, keysOf(place).flatMap(elementWrites), false);
-  } finally {
-    trial.close();
-  }
+  });
 }
 
 /** Sizes are told by MEMORY USAGE; where that may not be used, by the number of elements. */

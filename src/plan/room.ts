@@ -6,7 +6,7 @@
 import { PreflightError } from '../errors.js';
 import { formatBytes } from '../format.js';
 import type { ImportOptions, SelectionOptions } from '../options/options.js';
-import { openControl } from '../redis/control.js';
+import { withControl } from '../redis/control.js';
 import {
   evictsKeys,
   freeBytes,
@@ -151,13 +151,10 @@ async function countThere(
   for (const node of topology.masters) {
     const own = keys.filter((key) => ownerOf(key, topology)?.address === node.address);
     if (own.length === 0) continue;
-    const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
-    try {
+    await withControl(topology.endpointOf(node), { side: 'to', timeoutMs }, async (control) => {
       const found = await Promise.all(own.map((key) => control.call('EXISTS', key).catch(() => 0)));
       count += found.filter((one) => one === 1).length;
-    } finally {
-      control.close();
-    }
+    });
   }
   return count;
 }

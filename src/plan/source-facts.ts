@@ -21,7 +21,7 @@ import type { Origin } from './origins.js';
 import type { DumpInput } from '../sources/dump/input.js';
 import { checkFenceRights, checkSourceRights, type RightsOptions } from './rights.js';
 import { type Giants, giantsIn } from '../redis/sizes.js';
-import { trialNameLike } from '../sources/trial-names.js';
+import { trialNameLike } from '../sources/glob.js';
 
 export type SourceFacts = ServerSourceFacts | DumpFacts;
 

@@ -1,4 +1,5 @@
 /** Questions of the data plane whose replies are looked at: read whole, or as one number for each key. */
+import { createHash } from 'node:crypto';
 import { ProtocolError, RefusedError } from '../errors.js';
 import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
@@ -169,4 +170,16 @@ export async function* listNames(
     cursor = textOf(next);
     yield names.filter((name) => Buffer.isBuffer(name));
   } while (cursor !== '0');
+}
+
+/* Lua scripts that run inside a server, because nothing else looks and acts in one go. */
+
+/** How a script is called by EVALSHA. */
+export function shaOf(script: string): string {
+  return createHash('sha1').update(script).digest('hex');
+}
+
+/** Whether the server does not know the script any more: it has to be loaded again. */
+export function isForgotten(answer: unknown): boolean {
+  return answer instanceof ErrorReply && answer.code === 'NOSCRIPT';
 }

@@ -10,10 +10,9 @@
  */
 import { Redis } from 'ioredis';
 import { ConnectionError, errorOf, type ImportError, RefusedError } from '../errors.js';
-import { addressOf, type Endpoint } from './endpoint.js';
+import { addressOf, type Endpoint, tlsOptions } from './endpoint.js';
 import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { nameOfCommand, type Side, sentence } from './sentences.js';
-import { tlsOptions } from './tls.js';
 
 export type ControlReply = string | number | null | ControlReply[];
 export type BinaryReply = Buffer | number | null | BinaryReply[];
@@ -118,6 +117,20 @@ export async function openControl(endpoint: Endpoint, options: ControlOptions): 
   } catch (error) {
     control.close();
     throw error;
+  }
+}
+
+/** Asks over a connection that is open only meanwhile. @throws as `openControl`, and what the work throws. */
+export async function withControl<T>(
+  endpoint: Endpoint,
+  options: ControlOptions,
+  work: (control: Control) => Promise<T>,
+): Promise<T> {
+  const control = await openControl(endpoint, options);
+  try {
+    return await work(control);
+  } finally {
+    control.close();
   }
 }
 

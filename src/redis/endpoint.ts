@@ -4,10 +4,9 @@
  * Own code rather than `URL`: passwords are pasted in with `/`, `#` and `@` in them, where `URL`
  * would silently take half of one for the host; and `host:port` is no URL at all.
  */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { UsageError } from '../errors.js';
-import type { NatRule } from './nat.js';
-import type { TlsTrust } from './tls.js';
 
 export interface Endpoint {
   /** A name or an address; IPv6 without brackets. */
@@ -126,5 +125,91 @@ function readDb(text: string, flag: string): number {
     /^\d{0,9}[?#]/.test(text)
       ? `${flag} has something behind its database: write it as in host:port/3.`
       : `${flag} has a database that is not a number: write it as in host:port/3.`,
+  );
+}
+
+/*
+ * What both planes hand to Node's TLS: one place, so that a certificate that the control plane
+ * accepts is accepted by the data plane too, and what it refuses is refused.
+ */
+
+/** How to trust a server, and how to be trusted by it. All may be left out. */
+export interface TlsTrust {
+  /** The certificates of the authorities that may have signed the server's, as PEM. */
+  readonly ca?: string;
+  /** Our own certificate and its key, as PEM, for servers that ask for one. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** The name that the certificate must be for, where it is not the host that is dialled. */
+  readonly servername?: string;
+  /** Accept any certificate: anyone on the network path can read and change everything. */
+  readonly insecure?: boolean;
+}
+
+/** The certificate must be for `servername`, or else for the host; both may be an address. */
+export function tlsOptions(host: string, trust: TlsTrust = {}): ConnectionOptions {
+  const { ca, cert, key, insecure = false } = trust;
+  const name = trust.servername ?? host;
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    // The name travels in the hello, where addresses have no place; they are checked all the same.
+    ...(isIP(name) === 0 && { servername: name }),
+    checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
+    rejectUnauthorized: !insecure,
+  };
+}
+
+/*
+ * Addresses that servers announce, and where they are reached from here: the two differ behind
+ * Docker, NAT and tunnels. Only what is dialled is translated; nodes keep the name that the cluster
+ * gives them, which is what its redirections mean, and what a source dials for MIGRATE.
+ */
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface NatRule {
+  readonly announced: Partial<Place> & Pick<Place, 'host'>;
+  readonly reachable: Partial<Place> & Pick<Place, 'host'>;
+}
+
+/**
+ * Reads `host:port=host:port`, or `host=host` for all ports of a host.
+ * @throws UsageError when it is neither.
+ */
+export function parseNat(text: string): NatRule {
+  const [announced, reachable, ...more] = text.split('=').map(parsePlace);
+  if (!announced || !reachable || more.length > 0) throw malformedRule(text);
+  if ((announced.port === undefined) !== (reachable.port === undefined)) throw malformedRule(text);
+  return { announced, reachable };
+}
+
+/** Where a place is reached: by the rule for its very port, else by the one for its host. */
+export function reach(place: Place, rules: readonly NatRule[]): Place {
+  const ofHost = rules.filter(({ announced }) => announced.host === place.host);
+  const rule =
+    ofHost.find(({ announced }) => announced.port === place.port) ??
+    ofHost.find(({ announced }) => announced.port === undefined);
+  return rule ? { port: place.port, ...rule.reachable } : place;
+}
+
+function parsePlace(text: string): NatRule['announced'] | undefined {
+  if (isIPv6(text)) return { host: text };
+  const [, v6, name, port] = /^(?:\[([^\]]*)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || (v6 !== undefined && !isIPv6(v6))) return undefined;
+  if (port === undefined) return { host };
+  return Number(port) > 0 && Number(port) < 65536 ? { host, port: Number(port) } : undefined;
+}
+
+function malformedRule(text: string): UsageError {
+  // A URL may have a password in it.
+  const shown = text.includes('@') ? '--nat' : `--nat ${text}`;
+  return new UsageError(
+    `${shown} is not a translation: write announced=reachable, both as host:port or both as host.`,
   );
 }

@@ -4,9 +4,8 @@
  * (https://redis.io/docs/latest/develop/reference/sentinel-clients/).
  */
 import { ConnectionError, ImportError, UsageError } from '../errors.js';
-import { openControl } from './control.js';
-import { addressOf, type Endpoint, parseEndpoint } from './endpoint.js';
-import { type NatRule, reach } from './nat.js';
+import { withControl } from './control.js';
+import { addressOf, type Endpoint, type NatRule, parseEndpoint, reach } from './endpoint.js';
 
 const form = 'sentinel://[user:password@]name@host:port,host:port[/db]';
 const defaultPort = 26379;
@@ -70,12 +69,9 @@ async function ask(
   name: string,
   timeoutMs: number,
 ): Promise<{ host: string; port: number } | undefined> {
-  const control = await openControl(sentinel, { side: 'from', timeoutMs });
-  try {
+  return withControl(sentinel, { side: 'from', timeoutMs }, async (control) => {
     const reply = await control.call('SENTINEL', 'get-master-addr-by-name', name);
     if (!Array.isArray(reply)) return undefined;
     return { host: String(reply[0]), port: Number(reply[1]) };
-  } finally {
-    control.close();
-  }
+  });
 }

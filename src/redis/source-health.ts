@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../async.js';
 import { ConnectionError, SourceError, StoppedError } from '../errors.js';
 import type { Connection } from './connection.js';
-import type { Link } from './link.js';
+import type { Link } from './pool.js';
 import { ErrorReply } from './reply.js';
 
 const firstDelayMs = 50;

@@ -6,10 +6,9 @@
  */
 import { messageOf, RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
-import { type Control, type ControlOptions, type ControlReply, openControl } from './control.js';
-import { addressOf, type Endpoint } from './endpoint.js';
-import { type NatRule, reach, type Place } from './nat.js';
-import { slotCount } from './slot.js';
+import { type Control, type ControlOptions, type ControlReply, withControl } from './control.js';
+import { addressOf, type Endpoint, type NatRule, type Place, reach } from './endpoint.js';
+import { slotCount } from './keys.js';
 
 export interface ClusterTopology extends Topology {
   /** The masters that own slots, and the replicas, as last heard. */
@@ -74,12 +73,9 @@ export async function openTopology(
   }
 
   async function askAt(endpoint: Endpoint): Promise<readonly SlotRange[]> {
-    const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
-    try {
-      return await readRanges(control, flag);
-    } finally {
-      control.close();
-    }
+    return withControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, (control) =>
+      readRanges(control, flag),
+    );
   }
 
   adopt(ranges);

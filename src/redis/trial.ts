@@ -6,7 +6,7 @@
  * and any other error, say of the value or the script, shows that it got past the rights.
  */
 import { RefusedError } from '../errors.js';
-import { type Control, type ControlOptions, openControl } from './control.js';
+import { type Control, type ControlOptions, withControl } from './control.js';
 import type { Endpoint } from './endpoint.js';
 
 export type Words = readonly [string, ...(string | number)[]];
@@ -19,13 +19,19 @@ export interface Trial {
   verdictsOf(commands: readonly Words[]): Promise<readonly Verdict[]>;
   /** Runs one in earnest; undefined when it is refused. */
   answerTo(words: Words): Promise<unknown>;
-  close(): void;
 }
 
 /** Tries on a connection of its own, since a trial may leave it in the middle of a transaction. */
-export async function openTrial(endpoint: Endpoint, options: ControlOptions): Promise<Trial> {
-  const control = await openControl(endpoint, options);
-  const user = endpoint.username ?? 'default';
+export function withTrial<T>(
+  endpoint: Endpoint,
+  options: ControlOptions,
+  work: (trial: Trial) => Promise<T>,
+): Promise<T> {
+  return withControl(endpoint, options, async (control) => work(await trialOver(control)));
+}
+
+async function trialOver(control: Control): Promise<Trial> {
+  const user = control.endpoint.username ?? 'default';
   const canAsk = (await verdictOf(control, ['ACL', 'DRYRUN', user, 'PING'])) === 'allowed';
 
   async function ask(words: Words): Promise<Verdict> {
@@ -47,9 +53,6 @@ export async function openTrial(endpoint: Endpoint, options: ControlOptions): Pr
       return verdicts;
     },
     answerTo: ([name, ...args]) => control.call(name, ...args).catch(() => undefined),
-    close() {
-      control.close();
-    },
   };
 }
 

@@ -4,8 +4,9 @@
  */
 import { connect, type Connection } from '../redis/connection.js';
 import { measureRoundTrip, readDataset } from '../redis/ask.js';
+import { ConnectionPool, type ConnectNode } from '../redis/pool.js';
 import type { ClusterTopology } from '../redis/topology.js';
-import type { Logger, Node } from '../types.js';
+import type { Logger } from '../types.js';
 import type { ServerStates } from '../engine/server-states.js';
 import type { Distance } from '../limits/limits.js';
 
@@ -66,7 +67,7 @@ export function connectionLog(
 /** The connections to the cluster's nodes. */
 export interface NodeConnections {
   /** Opens another one. @throws ConnectionError naming the node. */
-  readonly connectNode: (node: Node) => Promise<Connection>;
+  readonly connectNode: ConnectNode;
   close(): void;
 }
 
@@ -76,19 +77,17 @@ export function nodeConnections(
   distance: Distance,
   timeoutMs: number,
 ): NodeConnections {
-  const open = new Set<Connection>();
+  const pool = new ConnectionPool();
   return {
     async connectNode(node) {
-      const connection = await connect(topology.endpointOf(node), { timeoutMs });
-      open.add(connection);
-      connection.onLost(() => open.delete(connection));
+      const connection = await pool.add(connect(topology.endpointOf(node), { timeoutMs }));
       connections.opened(connection);
       connection.dataset = await readDataset(connection);
       distance.noteNode(node.address, await measureRoundTrip(connection));
       return connection;
     },
     close() {
-      for (const connection of open) connection.close();
+      pool.close();
     },
   };
 }

@@ -16,8 +16,7 @@ import type { Entry } from '../sources/rdb/entry.js';
 import { typeNameOf } from '../sources/rdb/value-types.js';
 import { type KnownLibraries, checkNode, clashOf } from './functions.js';
 import { noting, type SourceRunParts } from './server-run.js';
-import type { SourceRun } from './source-run.js';
-import { createCheckpoints } from './checkpoints.js';
+import { createCheckpoints, type SourceRun } from './source-run.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import { createDistance, createLimits } from '../limits/limits.js';
 import { factsOf, jobPolicy, wordsByNode } from './movers.js';
@@ -136,8 +135,6 @@ export function createDumpRun(plan: SourcePlan<DumpFacts>, parts: DumpRunParts):
     },
     close() {
       connections.close();
-      mover.close();
-      restoring.close();
       source.stop();
       void large.close();
       toNodes.close();

@@ -28,6 +28,7 @@ import {
   ownerOf,
   reserveBytes,
 } from '../redis/memory.js';
+import { ConnectionPool, lanes } from '../redis/pool.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Keys, Mover, Node } from '../types.js';
 
@@ -62,7 +63,6 @@ interface Watched {
   memory: MemoryFacts | undefined;
   /** Since the start. */
   evicted: number;
-  connection: Promise<Connection> | undefined;
   looking: Promise<boolean> | undefined;
   next: Promise<boolean> | undefined;
 }
@@ -80,6 +80,10 @@ export function watchEviction(
   const isWatching = !allowEviction && !dryRun;
   const all = new Map<string, Watched>();
   for (const { node, memory } of masters) watched(node).memory = memory;
+  const pool = new ConnectionPool();
+  const connectionTo = lanes((node: Node) =>
+    pool.add(connect(topology.endpointOf(node), { timeoutMs })),
+  );
   let stop: (() => void) | undefined;
   let full: Watched | undefined;
   const storing: (() => void)[] = [];
@@ -88,7 +92,7 @@ export function watchEviction(
   function watched(node: Node): Watched {
     const known = all.get(node.address) ?? {
       ...{ node, memory: undefined, evicted: 0 },
-      ...{ connection: undefined, looking: undefined, next: undefined },
+      ...{ looking: undefined, next: undefined },
     };
     all.set(node.address, known);
     return known;
@@ -122,9 +126,9 @@ export function watchEviction(
   }
 
   async function ask(one: Watched): Promise<boolean> {
+    let asked: Connection | undefined;
     try {
-      one.connection ??= connect(topology.endpointOf(one.node), { timeoutMs });
-      const connection = await one.connection;
+      const connection = (asked = await connectionTo(one.node));
       const replies = await Promise.all(sections.map((name) => connection.call('INFO', name)));
       const refused = replies.find((reply) => reply instanceof ErrorReply);
       if (refused) throw new TargetError(refused.text);
@@ -132,13 +136,7 @@ export function watchEviction(
       return !mustStop();
     } catch {
       // Whoever stores keys there meets its trouble too, and deals with it.
-      one.connection?.then(
-        (lost) => {
-          lost.close();
-        },
-        () => undefined,
-      );
-      one.connection = undefined;
+      asked?.close();
       return false;
     }
   }
@@ -221,14 +219,7 @@ export function watchEviction(
     },
     close() {
       clearInterval(timer);
-      for (const { connection } of all.values()) {
-        connection?.then(
-          (open) => {
-            open.close();
-          },
-          () => undefined,
-        );
-      }
+      pool.close();
     },
   };
   return watch;

@@ -12,11 +12,9 @@ import type { Limits } from '../limits/limits.js';
 import { temporaryPrefix } from '../movers/elements/temporary.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { type Endpoint, printable } from '../redis/endpoint.js';
+import { type Endpoint, type NatRule, printable } from '../redis/endpoint.js';
 import { openControl } from '../redis/control.js';
-import { keyAt } from '../redis/keys.js';
-import type { NatRule } from '../redis/nat.js';
-import { slotOf } from '../redis/slot.js';
+import { keyAt, slotOf } from '../redis/keys.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,

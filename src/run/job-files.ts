@@ -6,9 +6,8 @@
 import { stat } from 'node:fs/promises';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { type ImportError, messageOf, UsageError, errorOf } from '../errors.js';
-import { fileStore } from '../journal/file-store.js';
+import { fileStore, type JournalStore } from '../journal/stores.js';
 import { openJournal } from '../journal/journal.js';
-import type { JournalStore } from '../journal/journal-store.js';
 import { defaultStatePath } from '../journal/state-folder.js';
 import type {
   BookkeepingOptions,
@@ -20,7 +19,7 @@ import { type Report, reportedFailure } from '../report.js';
 import { checkKeysFile } from '../sources/keys-file.js';
 import type { Logger, KeyFailure } from '../types.js';
 import { decide } from './decide.js';
-import type { JobSoFar, SourceRuns } from './source-runs.js';
+import type { ImportPlan, PlanContext, SourceRuns } from './source-runs.js';
 import { readDatabases } from '../plan/origins.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
@@ -28,7 +27,9 @@ import { jobModeOf } from '../plan/options-checks.js';
 
 export interface JobFiles {
   /** What the import of each source goes by. */
-  readonly soFar: JobSoFar;
+  readonly plan: Omit<ImportPlan, 'options'>;
+  /** Keys that are on file. */
+  readonly keys: Pick<PlanContext, 'moved' | 'onlyKeys'>;
   /** What earlier runs of the job had done, for the report. */
   readonly earlier: Report['earlier'];
   /** How many keys the servers held at the first start of the job; null: nobody knows. */
@@ -94,15 +95,14 @@ export async function openJobFiles(
     let isFinished = false;
 
     return {
-      soFar: {
+      plan: {
         isOnlySource: isAlone(facts, options),
         decision,
-        moved: decision.keepsMoved ? journal?.moved : undefined,
         movedBefore: decision.goesOn ? (earlier?.moved ?? 0) : 0,
         followAt,
         startAts: positions,
-        onlyKeys,
       },
+      keys: { moved: decision.keepsMoved ? journal?.moved : undefined, onlyKeys },
       earlier:
         decision.goesOn && earlier ? { runs: earlier.runs, moved: earlier.moved } : undefined,
       atFirstStart:
@@ -159,15 +159,14 @@ function isAlone({ sources }: Facts, { db }: Pick<EndpointOptions, 'db'>): boole
 /** A dry run keeps none. */
 export function noJobFiles(facts: Facts, options: Pick<EndpointOptions, 'db'>): JobFiles {
   return {
-    soFar: {
+    plan: {
       isOnlySource: isAlone(facts, options),
       decision: { overwrites: false, startedEmpty: false, goesOn: false, recallsMoved: false },
       movedBefore: 0,
       followAt: {},
-      moved: undefined,
       startAts: {},
-      onlyKeys: undefined,
     },
+    keys: {},
     earlier: undefined,
     atFirstStart: { sourceKeys: keysOfSources(facts), clusterKeys: keysOfCluster(facts) },
     begin: () => Promise.resolve(),

@@ -12,32 +12,38 @@ import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
 import { guardedRemoval } from '../movers/relay/guard-by-counter.js';
 import { plainRemoval, type Removal } from '../movers/relay/removal.js';
-import { ValueShapes, AskWindow } from '../movers/relay/store.js';
+import type { Confirmation, Difference } from '../movers/relay/verify-before-delete.js';
+import { AskWindow, ValueShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
 import { storeCommands, type StoreCommands } from '../movers/relay/splice.js';
 import type {
+  ImportOptions,
   JobOptions,
   LimitOptions,
   PatienceOptions,
   SafetyOptions,
   TransferOptions,
-  ImportOptions,
 } from '../options/options.js';
 import type { Connection } from '../redis/connection.js';
-import type { Link } from '../redis/link.js';
+import type { ConnectNode, Link } from '../redis/pool.js';
 import type { Keys, Mover, Node } from '../types.js';
 import type { Choice } from './choose-mover.js';
-import { confirmation } from './confirmation.js';
 import type { Distance, Limits } from '../limits/limits.js';
 import { demandRoom, type EvictionWatch, sparing, sparingMover } from './eviction.js';
 import { type MasterFacts, usualLargestBytes } from '../plan/master-facts.js';
 import type { SourcePlan } from '../plan/preflight.js';
 import { createReplicas, waitsForReplicas } from './replicas.js';
 import { jobModeOf } from '../plan/options-checks.js';
-import type { Abilities } from '../movers/elements/passage.js';
-import { giantBytes, createSizes, type Sizes } from '../redis/sizes.js';
+import type { Abilities } from '../movers/elements/writer.js';
+import { createSizes, giantBytes, type Sizes } from '../redis/sizes.js';
 import { oldestPayloadVersion, payloadVersionFor } from '../plan/payloads.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
+import { createFirstPass } from '../compare/many.js';
+import { deadlineToleranceMs } from '../redis/deadline.js';
+import { chosen, keyAt, namesOf } from '../redis/keys.js';
+import { createServer, openCluster } from '../verify/servers.js';
+import { examine } from '../verify/look.js';
+import { forEach } from '../verify/sweep.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;
@@ -54,13 +60,15 @@ export interface MoverParts {
   readonly plan: SourcePlan;
   readonly options: JobOptions & SafetyOptions & TransferOptions & LimitOptions & PatienceOptions;
   readonly link: Link;
-  readonly connectNode: (node: Node) => Promise<Connection>;
+  readonly connectNode: ConnectNode;
   readonly aside: SideChannel;
   readonly distance: Pick<Distance, 'sourceMs'>;
   readonly limits: Limits;
   /** What has to be done before the source is told to delete keys, if anything. */
   readonly beforeDeletes: ((keys: Keys) => Promise<void>) | undefined;
   readonly eviction: EvictionWatch;
+  /** For `--verify`. */
+  readonly confirmation: Confirmation | undefined;
 }
 
 export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly reason: string } {
@@ -84,7 +92,7 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
 
 function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): Mover {
   const replicas = createReplicas(plan.target.masters, options, parts.connectNode);
-  const connectNode = (node: Node): Promise<Connection> => replicas.connectNode(node);
+  const { connectNode } = replicas;
   const { has, endpoint, expiringKeys, payloadRefusal, payloadRewrite, inCluster } = plan.source;
   const allByElements = payloadRefusal !== undefined && !payloadRewrite;
   const commandsFor = wordsByNode(plan);
@@ -154,7 +162,7 @@ function relayOf({ plan, options, link, aside, limits, ...parts }: MoverParts): 
     shapes: new ValueShapes(allByElements),
     rewrite: payloadRewrite,
     sameSlot: inCluster,
-    confirmation: options.verify ? confirmation(plan, options) : undefined,
+    confirmation: parts.confirmation,
   });
 }
 
@@ -223,10 +231,6 @@ function migrateOf(
       const isSecondCopy =
         batch.copy.state === 'stored' || mayOverwrite(job, batch) === 'if-untouched';
       return (batch.asking || isSecondCopy ? byRelay : sending).move(batch);
-    },
-    close() {
-      mover.close();
-      byRelay.close();
     },
   };
 }
@@ -334,5 +338,53 @@ function elementAbilities(source: ServerSourceFacts, node: MasterFacts | undefin
     largestBytes: node?.largestBytes ?? usualLargestBytes,
     nodeSkewMs: node?.clockSkewMs ?? 0,
     sourceSkewMs: source.clockSkewMs,
+  };
+}
+
+/*
+ * How `--verify` compares what has arrived: as the verb `verify` does it, over connections of its own,
+ * because on the others values pass through.
+ */
+
+const looksAtOnce = 16;
+
+export function confirmation(
+  { source, target }: SourcePlan,
+  options: PatienceOptions,
+): Confirmation & { close(): void } {
+  const { timeoutMs, retryForMs } = options;
+  const patience = { timeoutMs, retryForMs };
+  const here = createServer(source.endpoint, source.name, patience);
+  const cluster = openCluster(target.topology, patience);
+  const firstPass = createFirstPass({ memoryUsage: source.has.memory });
+  const look = { source: here, cluster, toleranceMs: deadlineToleranceMs, fast: false };
+  const never = new AbortController().signal;
+
+  return {
+    async differences({ node, asking }, keys, isTemporary) {
+      const indexes = [...Array(keys.count).keys()];
+      const ends = {
+        source: await here.connection(),
+        node: await cluster.serverOf(node).connection(),
+      };
+      // A slot that is on its way is asked for where redirections lead.
+      const { small, large } = asking
+        ? { small: indexes, large: [] }
+        : await firstPass.suspects(ends, keys, { expires: !isTemporary });
+      const found: Difference[] = [];
+      const suspects = [...small, ...large];
+      const [some, names] = [chosen(keys, suspects), chosen(namesOf(keys), suspects)];
+      await forEach(suspects, never, looksAtOnce, async (index, at) => {
+        const difference = await examine(keyAt(some, at), look, keyAt(names, at));
+        if (typeof difference !== 'object') return;
+        if (isTemporary && difference.kind === 'ttl') return;
+        found.push({ index, what: difference.message });
+      });
+      return found;
+    },
+    close() {
+      here.close();
+      cluster.close();
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** How many replicas must have a key before the source deletes it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '../redis/connection.js';
+import { type ConnectNode, lanes } from '../redis/pool.js';
 import { textOf } from '../redis/reply.js';
 import type { Node } from '../types.js';
 import type { MasterFacts } from '../plan/master-facts.js';
@@ -23,7 +24,7 @@ export function waitsForReplicas(plan: Pick<SourcePlan, 'target'>, options: Wait
 
 export interface Replicas {
   /** Opens a connection to a node, which also tells how many are to be waited for there. */
-  connectNode(node: Node): Promise<Connection>;
+  readonly connectNode: ConnectNode;
   /** For a node that was connected to. */
   toWaitFor(node: Node): number;
 }
@@ -43,13 +44,13 @@ const askAgainEveryMs = 3000;
 export function createReplicas(
   masters: readonly MasterFacts[],
   options: WaitOptions,
-  connect: (node: Node) => Promise<Connection>,
+  connect: ConnectNode,
 ): Replicas {
   const inSync = new Map(masters.map((one) => [one.node.address, one.replicasInSync]));
   const asking = new Map<string, Promise<number>>();
   const isOpen = options.waitReplicas === undefined && isLastCopy(options);
   /** Connections for asking again: on the others values pass, and nothing may get between them. */
-  const aside = new Map<string, Connection>();
+  const aside = lanes(connect);
   const askedAtMs = new Map<string, number>();
 
   async function learn({ address }: Node, connection: Connection): Promise<void> {
@@ -77,15 +78,8 @@ export function createReplicas(
   }
 
   async function count(node: Node): Promise<void> {
-    const { address } = node;
-    let connection = aside.get(address);
-    if (!connection) {
-      connection = await connect(node);
-      connection.onLost(() => aside.delete(address));
-      aside.set(address, connection);
-    }
-    const found = await countInSync(connection);
-    if (found > 0) inSync.set(address, found);
+    const found = await countInSync(await aside(node));
+    if (found > 0) inSync.set(node.address, found);
   }
 
   return {

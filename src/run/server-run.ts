@@ -3,12 +3,11 @@
  * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
  * was found out before.
  */
-import { type Allowance, createDistance, createLimits } from '../limits/limits.js';
+import { type Allowance, createDistance, createLimits, type Throttle } from '../limits/limits.js';
 import { Pipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import type { ServerStates } from '../engine/server-states.js';
 import { createTally } from '../engine/tally.js';
-import type { Throttle } from '../limits/throttle.js';
 import type { MovedKeys } from '../journal/moved.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import { createSideChannel } from '../movers/side-channel.js';
@@ -16,23 +15,22 @@ import { type Census, counting } from '../movers/counting.js';
 import { copyWhenListed } from '../movers/policy.js';
 import type { FollowOptions, PatienceOptions, SelectionOptions } from '../options/options.js';
 import { addressOf } from '../redis/endpoint.js';
-import { createLink, type Link } from '../redis/link.js';
+import { createLink, type Link } from '../redis/pool.js';
 import { createSourceHealth, type SourceHealth } from '../redis/source-health.js';
 import { type KeysFile, keysFileSource } from '../sources/keys-file.js';
 import { renamedSource, selectedSource, selectsAll } from '../sources/selection.js';
 import { scanSource } from '../sources/scan.js';
 import type { Logger, Mover, ScanPosition } from '../types.js';
-import { createCheckpoints } from './checkpoints.js';
+import { createCheckpoints, type SourceRun } from './source-run.js';
 import { type ChoiceOptions, chooseMover } from './choose-mover.js';
+import { confirmation, jobPolicy, moverOf } from './movers.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import type { EvictionWatch } from './eviction.js';
 import type { Following } from './following.js';
-import { jobPolicy, moverOf } from './movers.js';
 import { filledPrefix } from '../plan/options-checks.js';
 import type { SourcePlan } from '../plan/preflight.js';
 import { serverIdOf, trialOf } from '../plan/source-facts.js';
-import { trialNameLike } from '../sources/trial-names.js';
-import type { SourceRun } from './source-run.js';
+import { trialNameLike } from '../sources/glob.js';
 
 const batchBytes = 1024 * 1024;
 
@@ -167,6 +165,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
   const tally = createTally(source, copy ? 'copy' : 'move', { states, address });
   const aside = createSideChannel(async () => (await link.open()).connection, connectNode);
   const census: Census = { types: new Map(), present: 0, shared: 0 };
+  const verifying = choice && options.verify ? confirmation(plan, options) : undefined;
   const mover: Mover & MoverInUse = choice
     ? moverOf(choice, {
         plan,
@@ -178,6 +177,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
         limits,
         beforeDeletes: moved?.note,
         eviction,
+        confirmation: verifying,
       })
     : {
         ...counting({
@@ -223,9 +223,9 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     },
     close() {
       connections.close();
-      mover.close();
       opening.close();
       toNodes.close();
+      verifying?.close();
     },
   };
 }
@@ -243,9 +243,6 @@ function patient(mover: Mover, health: SourceHealth): Mover {
       if (refused?.refusal === undefined) health.accepted();
       else health.refused(refused.refusal);
       return outcome;
-    },
-    close() {
-      mover.close();
     },
   };
 }

@@ -10,16 +10,15 @@
  * own keys are, the runs take turns, and share what they have listed.
  */
 import pLimit from 'p-limit';
-import { createAllowance } from '../limits/limits.js';
+import { createAllowance, createThrottle, type ThrottleLimits } from '../limits/limits.js';
 import { listingRecord } from '../engine/seen-keys.js';
 import { createServerStates } from '../engine/server-states.js';
 import { joinTallies } from '../engine/tally.js';
-import { createThrottle, type ThrottleLimits } from '../limits/throttle.js';
 import { ImportError, messageOf, StoppedError } from '../errors.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import type { AccessOptions } from '../options/access.js';
 import type { LimitOptions, SelectionOptions } from '../options/options.js';
-import { parseNat } from '../redis/nat.js';
+import { parseNat } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
 import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
 import type { KeysFile } from '../sources/keys-file.js';
@@ -30,6 +29,7 @@ import type { EvictionWatch } from './eviction.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
 import type { Facts } from '../plan/preflight.js';
+import type { Held, Report } from '../report.js';
 import { byServer, isServer, serverIdOf, type SourceFacts } from '../plan/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
@@ -57,34 +57,43 @@ export interface SourceRuns {
   close(): void;
 }
 
-/** What the run of a job goes by: what its files say of earlier runs, and which keys are wanted. */
-export interface JobSoFar {
+/**
+ * What a run goes by: plain JSON, by which any process can import the sources. It says what was decided once for the
+ * whole run; how the servers are is found out by each process that begins (plan/preflight.ts). What leaves this
+ * process is without secrets (workers/source-job.ts).
+ */
+export interface ImportPlan {
+  readonly options: SourceRunOptions & Pick<AccessOptions, 'nat'>;
   /** No other source of the job may have keys of the same names. */
   readonly isOnlySource: boolean;
   readonly decision: Pick<JobDecision, 'overwrites' | 'startedEmpty' | 'goesOn' | 'recallsMoved'>;
-  /** Where moved keys are kept, and those of earlier runs recalled from; undefined: they are not kept. */
-  readonly moved: MovedKeys | undefined;
   /** How many keys earlier runs have moved. */
   readonly movedBefore: number;
   /** Where an earlier run's scans had come to, by source. */
   readonly startAts: Readonly<Record<string, ScanPosition>>;
   /** Where an earlier run's following had come to. */
   readonly followAt: FollowCheckpoints;
+}
+
+/** What the process has that carries a plan out. */
+export interface PlanContext {
+  readonly logger: Logger;
+  readonly eviction: EvictionWatch;
+  readonly reporter: Pick<FollowingOptions, 'tell' | 'warn'> & {
+    /** Takes what people should know, and the fields of its log line. */
+    announce(sentence: string, fields: object): void;
+  };
+  /** Where moved keys are kept, and those of earlier runs recalled from; undefined: they are not kept. */
+  readonly moved?: MovedKeys | undefined;
   /** Just these keys, instead of all that the sources have. */
-  readonly onlyKeys: KeysFile | undefined;
+  readonly onlyKeys?: KeysFile | undefined;
 }
 
 /** @throws PreflightError when the mover that was asked for can't work between these servers. */
 export function createSourceRuns(
   { sources, target }: Facts,
-  options: SourceRunOptions & Pick<AccessOptions, 'nat'>,
-  logger: Logger,
-  { isOnlySource, decision, moved, movedBefore, startAts, followAt, onlyKeys }: JobSoFar,
-  eviction: EvictionWatch,
-  reporter: Pick<FollowingOptions, 'tell' | 'warn'> & {
-    /** Takes what people should know, and the fields of its log line. */
-    announce(sentence: string, fields: object): void;
-  },
+  { options, isOnlySource, decision, movedBefore, startAts, followAt }: ImportPlan,
+  { logger, eviction, reporter, moved, onlyKeys }: PlanContext,
 ): SourceRuns {
   const several = !isOnlySource;
   const replacesOthers = decision.overwrites && !decision.startedEmpty;
@@ -206,6 +215,44 @@ export function createSourceRuns(
       for (const run of all) run.close();
     },
   };
+}
+
+/** How all of a plan's sources came to their end. */
+export interface RunEnded {
+  readonly ends: readonly SourceEnd[];
+  readonly endedAtMs: number;
+  readonly interrupted: boolean;
+  /** What both sides held then; undefined: nobody asked. */
+  readonly held: Held | undefined;
+  /** Why all had to stop, because nodes evict; undefined: they had not. */
+  readonly error: string | undefined;
+  readonly evicted: Report['evicted'];
+}
+
+/**
+ * Runs the sources of a plan to their end, or until they have to stop.
+ * @param stopped stops the run as the signal does, and is no interruption.
+ * @param count asks both sides what they hold at the end.
+ */
+export async function runSources(
+  { facts, runs, eviction }: { facts: Facts; runs: SourceRuns; eviction: EvictionWatch },
+  signal: AbortSignal,
+  {
+    stop = new AbortController(),
+    count,
+  }: { stop?: AbortController; count?: () => Promise<Held> | undefined } = {},
+): Promise<RunEnded> {
+  eviction.begin(() => {
+    stop.abort();
+  });
+  const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
+  const endedAtMs = Date.now();
+  const interrupted = signal.aborted;
+  // Ahead of the last look at what nodes have evicted: they may evict for this question too.
+  const held = await count?.();
+  const { error, evicted } = await eviction.end();
+  if (ends.some((end) => end.error !== undefined)) await facts.settled();
+  return { ends, endedAtMs, interrupted, held, error, evicted };
 }
 
 /** Whether a key of one source may be called in the cluster as one of another source is. */

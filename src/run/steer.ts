@@ -2,7 +2,7 @@
  * Holding a run back while it lasts: what SIGUSR2 and `cluster-import ctl` do to it, and what those
  * who watch it are told of that.
  */
-import type { Throttle } from '../limits/throttle.js';
+import type { Throttle } from '../limits/limits.js';
 import type { Steered } from '../watch/sampler.js';
 import { UsageError } from '../errors.js';
 import type { SourceLatency } from './source-latency.js';

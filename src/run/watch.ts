@@ -5,27 +5,26 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UsageError } from '../errors.js';
 import type { Follower } from '../follow/follower.js';
-import { createEvents } from '../watch/events.js';
-import { createHistory } from '../watch/history.js';
+import { createEvents, createHistory } from '../watch/history.js';
 import { readPage, serve } from '../watch/http.js';
 import { liveState, reportSoFar, type Standing, standing } from '../watch/live.js';
 import { createMetrics } from '../watch/metrics.js';
 import { showProgress } from '../watch/progress.js';
-import { watchNodeLoads } from '../watch/node-load.js';
+import { watchNodeLoads } from '../watch/probe.js';
 import { logRun } from '../watch/run-log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
 import type { JobOptions, PatienceOptions, WatchingOptions } from '../options/options.js';
 import type { Extremes, Report } from '../report.js';
-import { type ControlSocket, listenForOrders, findRuns } from '../watch/run-sockets.js';
+import { type ControlSocket, findRuns, listenForOrders } from '../watch/run-sockets.js';
 import { sourceWords } from '../watch/words.js';
 import { version } from '../installed.js';
 import { modeOf } from './ending.js';
 import type { SourceRuns } from './source-runs.js';
 import { createSteering, type Steering } from './steer.js';
-import { announce, announceNow, type Reporter } from './reporter.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
+import type { Logger } from '../types.js';
 
 const lookEveryMs = 1000;
 
@@ -277,4 +276,41 @@ export function tellStart(
     },
     `from ${sourceWords(sources.map((source) => source.name))} into the cluster of ${target.name}`,
   );
+}
+
+/*
+ * How a run speaks to those around it: a screen where people read, and a logger. Either may be
+ * missing; a warning reaches whoever is there.
+ */
+
+export interface Reporter {
+  /** Where progress is shown; without it there is none. */
+  readonly screen: NodeJS.WritableStream | undefined;
+  readonly logger: Logger;
+}
+
+const nothing = (): void => undefined;
+
+/** A logger that was not given is made up: it only warns, on the screen. */
+export function createReporter(
+  screen: NodeJS.WritableStream | undefined,
+  logger: Logger | undefined,
+): Reporter {
+  const warn = (_: object, sentence: string): void => {
+    if (screen) screenOf(screen).write(`WARNING: ${sentence}\n`);
+  };
+  return { screen, logger: logger ?? { debug: nothing, info: nothing, warn, error: nothing } };
+}
+
+/** The same with the time of day, which the log has of itself. */
+export function announceNow(reporter: Reporter, sentence: string, fields: object): void {
+  const { screen, logger } = reporter;
+  if (screen) screenOf(screen).write(`${new Date().toTimeString().slice(0, 8)} ${sentence}\n`);
+  logger.info(fields, sentence);
+}
+
+/** Says what people should know and programs may. */
+export function announce({ screen, logger }: Reporter, sentence: string, fields: object): void {
+  if (screen) screenOf(screen).write(`${sentence}\n`);
+  logger.info(fields, sentence);
 }

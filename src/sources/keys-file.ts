@@ -11,6 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { messageOf, UsageError } from '../errors.js';
+import { parseObject } from '../format.js';
 import { keysBuilder } from '../redis/keys.js';
 import type { Keys, Source } from '../types.js';
 
@@ -159,7 +160,7 @@ function readLine(bytes: Buffer, sources: readonly KeySource[]): Line | string |
   if (!isUtf8(bytes)) return 'is not UTF-8';
   const text = bytes.toString('utf8').trim();
   if (text === '') return undefined;
-  const value = parse(text);
+  const value = parseObject(text);
   if (value === undefined) return 'is not a JSON object';
   const { key, keyEncoding = 'utf8' } = value;
   if (typeof key !== 'string') return 'has no "key" that is text';
@@ -184,13 +185,4 @@ function strangeness(
   if (from !== undefined) return `is of ${JSON.stringify(from)}, which --from does not name`;
   const known = [...new Set(sources.map((source) => source.db))].join(', ');
   return `is of database ${JSON.stringify(db)}, and --from is database ${known}`;
-}
-
-function parse(text: string): Partial<Record<string, unknown>> | undefined {
-  try {
-    const value = JSON.parse(text) as unknown;
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -6,13 +6,11 @@
  * it stays text.
  */
 import { ProtocolError, RefusedError, SourceError } from '../errors.js';
-import { BulksReader, type FrameSink } from '../redis/bulks.js';
+import { BulksReader, ErrorReply, type FrameSink, lineText, type Reader } from '../redis/reply.js';
 import type { Connection } from '../redis/connection.js';
 import { command, CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
 import { type KeysBuilder, keysBuilder } from '../redis/keys.js';
-import type { Link, Linked } from '../redis/link.js';
-import { ErrorReply } from '../redis/reply.js';
-import { lineText, type Reader } from '../redis/reply.js';
+import type { Link, Linked } from '../redis/pool.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';
 

@@ -2,7 +2,7 @@
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
  * at the sources. What is suspect is looked at one by one (look.ts), which describes the difference.
  */
-import { chosen, keyAt, keyStart, namesOf } from '../redis/keys.js';
+import { chosen, keyAt, keyStart, namesOf, slotOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
 import { type Cluster, persist, type Server } from './servers.js';
 import { examineAll, type Listed, type ListedSource, type VerifyParts } from './look.js';
@@ -11,7 +11,6 @@ import { askHowMany, askNumbers } from '../compare/ask-many.js';
 import { askAt } from '../redis/ask.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/topology.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
-import { slotOf } from '../redis/slot.js';
 import type { Difference } from './differences.js';
 import { inScope, type Scope } from './scope.js';
 

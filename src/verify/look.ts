@@ -8,7 +8,7 @@ import { RefusedError } from '../errors.js';
 import { askAt } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import { ErrorReply } from '../redis/reply.js';
-import { slotOf } from '../redis/slot.js';
+import { slotOf } from '../redis/keys.js';
 import type { Node, Source } from '../types.js';
 import type { Difference, Findings } from './differences.js';
 import type { Scope } from './scope.js';

@@ -7,10 +7,11 @@ import { ConnectionError, SourceError, TargetError } from '../errors.js';
 import { askAt, type Word } from '../redis/ask.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
+import { ConnectionPool, reopening } from '../redis/pool.js';
 import { ErrorReply, type Reply } from '../redis/reply.js';
 import type { Side } from '../redis/sentences.js';
 import { locate } from '../redis/sentinel.js';
-import { slotOf } from '../redis/slot.js';
+import { slotOf } from '../redis/keys.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 
@@ -28,26 +29,13 @@ export interface Patience {
 }
 
 export function createServer(endpoint: Endpoint, name: string, { timeoutMs }: Patience): Server {
-  let opening: Promise<Connection> | undefined;
-  let current: Connection | undefined;
-  let closed = false;
-
-  async function open(): Promise<Connection> {
-    const opened = await connect(await locate(endpoint, timeoutMs), { timeoutMs });
-    if (closed) opened.close();
-    return (current = opened);
-  }
-
+  const pool = new ConnectionPool();
+  const open = async () => connect(await locate(endpoint, timeoutMs), { timeoutMs });
   return {
     name,
-    connection() {
-      if (current && !current.lost) return Promise.resolve(current);
-      opening ??= open().finally(() => (opening = undefined));
-      return opening;
-    },
+    connection: reopening(() => pool.add(open())),
     close() {
-      closed = true;
-      current?.close();
+      pool.close();
     },
   };
 }

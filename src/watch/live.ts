@@ -1,8 +1,7 @@
 /** The run as JSON, while it lasts: the report so far, and what the page draws besides. */
 import { buildReport, type Report, reportedFailure } from '../report.js';
 import type { FollowStatus } from '../types.js';
-import type { Events, RunEvent } from './events.js';
-import type { Course, History } from './history.js';
+import type { Course, Events, History, RunEvent } from './history.js';
 import type { NodeSample, RunStatus, Sample, Sampler, SourceSample, Stall } from './sampler.js';
 
 /** The report's own fields; its status is `running` until there is another. */

@@ -13,7 +13,7 @@ import {
   Pushgateway,
   Registry,
 } from 'prom-client';
-import type { BatchEvent, FailureClass, Tally, FollowStatus, Phase } from '../types.js';
+import type { BatchEvent, FailureClass, FollowStatus, Phase, Tally } from '../types.js';
 import type { Sample, Sampler } from './sampler.js';
 
 const outcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
@@ -296,4 +296,56 @@ function addFollowMetrics(read: () => FollowStatus | undefined, registry: Regist
     ({ changes }) => changes,
   );
   counter('feed_gaps_total', 'Gaps, after which all keys were compared again', ({ gaps }) => gaps);
+}
+
+/* What a worker of a queue shows Prometheus: which sources it imports now, and what it has done. */
+
+const workerOutcomes = ['moved', 'gone', 'conflicting', 'failed'] as const;
+
+/** What of a source counts here. */
+type SourceCounts = Readonly<Record<(typeof workerOutcomes)[number], number>>;
+
+export interface WorkerMetrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  /** @param counts of all attempts at the source so far. */
+  note(source: string, counts: SourceCounts): void;
+  /** The source is somebody else's, or done. */
+  forget(source: string): void;
+}
+
+export function createWorkerMetrics(): WorkerMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const sources = new Map<string, SourceCounts>();
+  new Gauge({
+    name: 'cluster_import_worker_sources',
+    help: 'Sources that this worker imports now',
+    registers: [registry],
+    collect() {
+      this.set(sources.size);
+    },
+  });
+  new Counter({
+    name: 'cluster_import_source_keys_total',
+    help: 'Keys of the sources that this worker imports now, by what became of them',
+    registers: [registry],
+    labelNames: ['source', 'outcome'],
+    collect() {
+      this.reset();
+      for (const [source, counts] of sources) {
+        for (const outcome of workerOutcomes) this.inc({ source, outcome }, counts[outcome]);
+      }
+    },
+  });
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    note(source, counts) {
+      sources.set(source, counts);
+    },
+    forget(source) {
+      sources.delete(source);
+    },
+  };
 }

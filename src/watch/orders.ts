@@ -1,5 +1,6 @@
 /** The orders that a run takes while it lasts, and what it answers. */
 import { UsageError } from '../errors.js';
+import { parseObject } from '../format.js';
 import type { Standing } from './live.js';
 import {
   flag,
@@ -72,16 +73,9 @@ export type Answer = { readonly state: State } | { readonly refused: string };
  * @throws UsageError in one sentence.
  */
 export function readOrders(text: string): Orders {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError('Orders are one JSON object on one line.');
-  }
-  return readRows(orderRows, value as Readonly<Record<string, unknown>>);
+  const value = parseObject(text);
+  if (!value) throw new UsageError('Orders are one JSON object on one line.');
+  return readRows(orderRows, value);
 }
 
 /** The same limits under the names that programs know them by; null lifts one. */

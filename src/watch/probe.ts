@@ -5,6 +5,10 @@
 import { Worker } from 'node:worker_threads';
 import { probeWorkerFile } from '../installed.js';
 import type { ProbeData, Seen } from './probe-worker.js';
+import { parseInfo } from '../redis/control.js';
+import { memoryFacts } from '../redis/memory.js';
+import type { ClusterTopology } from '../redis/topology.js';
+import type { NodeLoad } from './sampler.js';
 
 export interface Probe {
   stop(): void;
@@ -22,4 +26,64 @@ export function startProbe(data: ProbeData, tell: (seen: Seen) => void): Probe {
       void worker.terminate();
     },
   };
+}
+
+/*
+ * How much memory the nodes use, and how long they take to answer, for those who look on. Both by one question each
+ * few seconds, INFO memory, from a thread of its own (probe-worker.ts): on this one an answer would wait for keys.
+ */
+
+const askEveryMs = 3000;
+/** Soon after the answer is there. */
+const tellEveryMs = 500;
+/** A node that says nothing for so long is not known any more. */
+const knownForMs = 3 * askEveryMs;
+
+export interface NodeLoads {
+  of(address: string): NodeLoad | null;
+  /** To be called once a second: nodes may have come. */
+  look(): void;
+  stop(): void;
+}
+
+export function watchNodeLoads(
+  topology: Pick<ClusterTopology, 'masters' | 'endpointOf'>,
+  timeoutMs: number,
+): NodeLoads {
+  const loads = new Map<string, NodeLoad & { readonly atMs: number }>();
+  let probe: Probe | undefined;
+  let asked: readonly string[] = [];
+
+  return {
+    of(address) {
+      const known = loads.get(address);
+      if (!known || Date.now() - known.atMs > knownForMs) return null;
+      const { memory, latencyMs } = known;
+      return { memory, latencyMs };
+    },
+    look() {
+      const nodes = topology.masters;
+      const addresses = nodes.map(({ address }) => address);
+      if (addresses.join() === asked.join()) return;
+      asked = addresses;
+      probe?.stop();
+      const endpoints = nodes.map((node) => topology.endpointOf(node));
+      probe = startProbe(
+        { endpoints, timeoutMs, words: ['INFO', 'memory'], askEveryMs, tellEveryMs },
+        ({ place, longestMs, reply }) => {
+          const address = addresses[place] ?? '';
+          const memory = reply === null ? (loads.get(address)?.memory ?? null) : memoryOf(reply);
+          loads.set(address, { memory, latencyMs: longestMs, atMs: Date.now() });
+        },
+      );
+    },
+    stop() {
+      probe?.stop();
+    },
+  };
+}
+
+function memoryOf(info: string): NodeLoad['memory'] {
+  const { usedBytes, limitBytes } = memoryFacts(parseInfo(info));
+  return { usedBytes, limitBytes: limitBytes > 0 ? limitBytes : null };
 }

@@ -12,9 +12,8 @@ import {
   quoteKey,
 } from '../format.js';
 import type { ReportedCause } from '../report.js';
-import { busyFirst } from './busy-first.js';
 import type { Standing } from './live.js';
-import { fit, flow, type Piece, type Column, tableLines } from './table.js';
+import { type Column, fit, flow, type Piece, tableLines } from './table.js';
 import {
   countWords,
   healthWords,
@@ -28,6 +27,7 @@ import {
   timeWords,
   whyWords,
 } from './words.js';
+import type { SourceSample } from './sampler.js';
 
 const widest = 110;
 const shownCauses = 3;
@@ -259,4 +259,21 @@ function percent(share: number): string {
 
 function countOf(count: number | null): string {
   return count === null ? '' : formatCount(count);
+}
+
+/* In which order many sources are shown where there is no room for all: what wants to be seen comes first. */
+
+/** As many stay in their order, whatever becomes of them: rows that jump are hard to read. */
+const mostInOrder = 20;
+
+/** Those that are not well, those under way, those that wait, and those that are done. */
+export function busyFirst(sources: readonly SourceSample[]): readonly SourceSample[] {
+  if (sources.length <= mostInOrder) return sources;
+  return sources.toSorted((one, other) => rankOf(one) - rankOf(other));
+}
+
+function rankOf({ health, progress, moved, conflicting, failed }: SourceSample): number {
+  if (health.state !== 'ok') return 0;
+  if (progress >= 1) return 3;
+  return moved + conflicting + failed > 0 ? 1 : 2;
 }

@@ -2,8 +2,7 @@
 import { nothingCounted } from '../engine/tally.js';
 import type { Census } from '../movers/counting.js';
 import type { SourceFacts } from '../plan/source-facts.js';
-import type { Settled } from '../run/checkpoints.js';
-import type { SourceView } from '../run/source-run.js';
+import type { Settled, SourceView } from '../run/source-run.js';
 import type { BatchEvent, KeyFailure, ScanPosition, Tally, TallySnapshot } from '../types.js';
 import type { MoverInUse } from '../watch/sampler.js';
 import { batchesOf, failureOf, type JobNews, type SourceProgress, tallyOf } from './job-news.js';

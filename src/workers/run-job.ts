@@ -6,8 +6,12 @@ import type { Identity } from '../redis/identity.js';
 import { type Facts, preflight } from '../plan/preflight.js';
 import { type EvictionWatch, watchEviction } from '../run/eviction.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
-import { createSourceRuns, type SourceRuns } from '../run/source-runs.js';
-import { untilStopped } from '../run/until-stopped.js';
+import {
+  createSourceRuns,
+  type ImportPlan,
+  runSources,
+  type SourceRuns,
+} from '../run/source-runs.js';
 import type { BatchEvent, KeyFailure, Logger, TallySnapshot } from '../types.js';
 import {
   addCounts,
@@ -55,14 +59,15 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
     const origins = await Promise.all(job.origins.map((origin) => reached(origin, options)));
     // What the checks have to say was said before the run began.
     const listener = { ...told, signal };
-    facts = await untilStopped(
-      preflight(options, listener, origins.length > 0 ? origins : undefined),
-      signal,
-    );
+    facts = await preflight(options, listener, origins.length > 0 ? origins : undefined);
     const refusing = await closeOthersEverywhere(facts, options.timeoutMs, context.identity);
     if (refusing.length > 0 && job.attempt > 1) await context.othersAreGone();
     eviction = watchEviction(facts, options);
-    runs = createSourceRuns(facts, options, told.logger, soFarOf(job), eviction, told);
+    runs = createSourceRuns(facts, planOf(job), {
+      logger: told.logger,
+      eviction,
+      reporter: told,
+    });
     const { latency } = runs;
     const reports = runs.all.map((view) => createSourceReport(view, job));
     const news = (): JobNews => ({
@@ -87,9 +92,9 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
       tell(news());
     }, tellEveryMs);
     try {
-      const ends = await work(runs, eviction, signal);
-      if (ends.some(({ error }) => error !== undefined)) await facts.settled();
-      return { sources: Object.fromEntries(ends.map(endOnWire)), news: news() };
+      const { ends, error } = await runSources({ facts, runs, eviction }, signal);
+      const each = error === undefined ? ends : ends.map((end) => ({ ...end, error }));
+      return { sources: Object.fromEntries(each.map(endOnWire)), news: news() };
     } finally {
       clearInterval(telling);
     }
@@ -104,31 +109,17 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
   }
 }
 
-/** Runs the sources to their end, or until a node evicts. */
-async function work(
-  runs: SourceRuns,
-  eviction: EvictionWatch,
-  signal: AbortSignal,
-): Promise<readonly SourceEnd[]> {
-  const stop = new AbortController();
-  eviction.begin(() => {
-    stop.abort();
-  });
-  const ends = await runs.run(AbortSignal.any([signal, stop.signal]));
-  const { error } = await eviction.end();
-  return error === undefined ? ends : ends.map((end) => ({ ...end, error }));
-}
-
 async function reached(origin: Origin, options: SourceJob['options']): Promise<Origin> {
   return { ...origin, endpoint: await withAccess(origin.endpoint, 'from', options) };
 }
 
 /** What was found out of the whole job holds for this part of it: there are other sources. */
-function soFarOf({ decision, startAts, before, options, attempt }: SourceJob) {
+function planOf({ decision, startAts, before, options, attempt }: SourceJob): ImportPlan {
   const positions = Object.entries(before).flatMap(([name, { settled }]) =>
     settled ? [[name, settled.position] as const] : [],
   );
   return {
+    options,
     isOnlySource: false,
     decision: {
       startedEmpty: decision.startedEmpty,
@@ -136,11 +127,9 @@ function soFarOf({ decision, startAts, before, options, attempt }: SourceJob) {
       overwrites: false,
       recallsMoved: false,
     },
-    moved: undefined,
     movedBefore: 0,
     startAts: options.copy ? { ...startAts, ...Object.fromEntries(positions) } : {},
     followAt: {},
-    onlyKeys: undefined,
   };
 }
 

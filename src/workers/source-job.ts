@@ -13,8 +13,13 @@ import type { Facts } from '../plan/preflight.js';
 import { byServer, isServer, type ServerSourceFacts } from '../plan/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import { ownName } from '../redis/identity.js';
-import type { JobSoFar } from '../run/source-runs.js';
+import type { ImportPlan } from '../run/source-runs.js';
 import type { JobEnd, SourceProgress } from './job-news.js';
+
+/** A plan that others can carry out: from the checks on, so with all options. */
+export interface SpreadPlan extends ImportPlan {
+  readonly options: ImportOptions;
+}
 
 export interface SourceJob {
   /** The address of the server, or the path of the file: names it among the jobs of its run. */
@@ -24,9 +29,9 @@ export interface SourceJob {
   /** The databases of the server; none: the source is the file in `options.from`. */
   readonly origins: readonly Origin[];
   readonly options: ImportOptions;
-  readonly decision: Pick<JobSoFar['decision'], 'startedEmpty' | 'goesOn'>;
+  readonly decision: Pick<ImportPlan['decision'], 'startedEmpty' | 'goesOn'>;
   /** Where the scans of an earlier run had come to, by source. */
-  readonly startAts: JobSoFar['startAts'];
+  readonly startAts: ImportPlan['startAts'];
   /** What its connections are called at servers, whoever has it; no blanks. */
   readonly work: string;
   /** How many keys its sources hold as it begins; 0 of a file, which keeps them. */
@@ -40,9 +45,9 @@ export interface SourceJob {
 /** What a job needs besides itself to log in: passwords, and the files of this machine that hold such. */
 export type JobSecrets = Partial<AccessOptions>;
 
-/** @param soFar of the whole run. */
-export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): SourceJob[] {
-  const { startedEmpty, goesOn } = soFar.decision;
+/** @param plan of the whole run. */
+export function jobsOf(facts: Facts, { options, decision, ...plan }: SpreadPlan): SourceJob[] {
+  const { startedEmpty, goesOn } = decision;
   return byServer(facts.sources, (source) => source).map((sources) => {
     const servers = sources.filter(isServer);
     const names = sources.map(({ name }) => name);
@@ -57,7 +62,7 @@ export function jobsOf(facts: Facts, options: ImportOptions, soFar: JobSoFar): S
       options: optionsOf(options, servers.length > 0 ? [] : names),
       decision: { startedEmpty, goesOn },
       startAts: Object.fromEntries(
-        Object.entries(soFar.startAts).filter(([name]) => names.includes(name)),
+        Object.entries(plan.startAts).filter(([name]) => names.includes(name)),
       ),
       attempt: 1,
       before: {},

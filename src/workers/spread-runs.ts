@@ -10,24 +10,17 @@ import pLimit from 'p-limit';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
 import { leastMs } from '../limits/quiet.js';
-import type { ImportOptions } from '../options/options.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
 import type { SourceLatency } from '../run/source-latency.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
-import {
-  joinMovers,
-  type JobSoFar,
-  limitsFrom,
-  positionsOf,
-  type SourceRuns,
-} from '../run/source-runs.js';
+import { joinMovers, limitsFrom, positionsOf, type SourceRuns } from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
 import type { Logger, TallySnapshot } from '../types.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
 import type { JobRunner, RunningJob } from './job-runner.js';
 import { RemoteSource } from './remote-source.js';
-import { jobsOf, type SourceJob } from './source-job.js';
+import { jobsOf, type SourceJob, type SpreadPlan } from './source-job.js';
 
 /** A job whose process has died so often without getting anywhere is given up. */
 const mostDeaths = 5;
@@ -54,17 +47,17 @@ export interface SpreadTold {
 /** @throws PreflightError when the sources must be imported by one process. */
 export function createSpreadRuns(
   facts: Facts,
-  options: ImportOptions,
-  soFar: JobSoFar,
+  plan: SpreadPlan,
   runner: JobRunner,
   { logger, warn, announce }: SpreadTold,
 ): SourceRuns {
-  checkSpread(options, soFar);
-  const jobs = jobsOf(facts, options, soFar);
+  const { options } = plan;
+  checkSpread(plan);
+  const jobs = jobsOf(facts, plan);
   const byName = new Map(
     facts.sources.map((source) => [
       source.name,
-      new RemoteSource(source, soFar.startAts[source.name]),
+      new RemoteSource(source, plan.startAts[source.name]),
     ]),
   );
   const all = [...byName.values()];
@@ -328,10 +321,7 @@ function endOf(run: SourceView, end: EndOfSource | undefined): SourceEnd {
 }
 
 /** @throws PreflightError */
-function checkSpread(
-  { queue }: Pick<ImportOptions, 'queue'>,
-  { decision }: Pick<JobSoFar, 'decision'>,
-): void {
+function checkSpread({ options: { queue }, decision }: SpreadPlan): void {
   if (decision.overwrites && !decision.startedEmpty) {
     const flag = queue === undefined ? '--workers' : '--queue';
     throw new PreflightError(

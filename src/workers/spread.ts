@@ -1,9 +1,7 @@
 /** Whether other processes import the sources of a run, and which. */
 import { availableParallelism } from 'node:os';
 import { UsageError } from '../errors.js';
-import { fileStore } from '../journal/file-store.js';
-import type { JournalStore } from '../journal/journal-store.js';
-import { redisStore } from '../journal/redis-store.js';
+import { fileStore, type JournalStore, redisStore } from '../journal/stores.js';
 import type { ImportOptions } from '../options/options.js';
 import { readQueueEndpoint } from '../plan/endpoints.js';
 import { asPreflightError, type Facts, type Listener } from '../plan/preflight.js';
@@ -48,7 +46,7 @@ export async function openSpread(
       storeFor(path) {
         const name = path.slice(path.lastIndexOf('/') + 1);
         const key = `${keyPrefix}:journal:${name}`;
-        return redisStore(endpoint, key, timeoutMs, tell ?? (() => undefined));
+        return redisStore(endpoint, key, timeoutMs, tell);
       },
     };
   }

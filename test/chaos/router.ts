@@ -4,7 +4,7 @@
  */
 import type { ClusterNode } from '../support/cluster.js';
 import type { Random } from '../support/random.js';
-import { slotOf } from '../support/slot.js';
+import { slotOf } from '../support/keys.js';
 import { Connection, isRefusal } from './connection.js';
 
 export interface RoutedWork<T> {

@@ -8,7 +8,7 @@ import type { Proxy } from '../support/proxy.js';
 import { type Random, randomFrom } from '../support/random.js';
 import { beginSlotMove } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
-import { slotOf } from '../support/slot.js';
+import { slotOf } from '../support/keys.js';
 import { waitFor } from '../support/wait.js';
 import type { Fault } from './plan.js';
 import type { Sources } from './sources.js';

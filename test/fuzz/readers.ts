@@ -7,12 +7,11 @@ import { datedReader } from '../../src/compare/held-values.js';
 import { rawReader } from '../../src/compare/raw-replies.js';
 import { AckReader } from '../../src/movers/relay/acks.js';
 import { Splice, storeCommands } from '../../src/movers/relay/splice.js';
-import { BulksReader } from '../../src/redis/bulks.js';
-import { type Reader, ReplyReader } from '../../src/redis/reply.js';
+import { BulksReader, type Reader, ReplyReader } from '../../src/redis/reply.js';
 import { PageReader } from '../../src/sources/scan.js';
 import { keysOf } from '../support/keys.js';
 import { mockConnection } from '../support/mock-connection.js';
-import { recordingSink } from '../support/recording-sink.js';
+import { recordingSink } from '../support/feed.js';
 import type { Random } from '../support/random.js';
 import { askDeadlines } from '../../src/movers/relay/deadlines.js';
 

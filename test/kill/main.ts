@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { randomFrom } from '../support/random.js';
 import { startCluster } from '../support/cluster.js';
 import { startServer } from '../support/servers.js';
-import { digestConfig } from '../support/digest.js';
+import { digestConfig } from '../support/compare.js';
 import { playRound, type RoundResult } from './round.js';
 
 const { values } = parseArgs({

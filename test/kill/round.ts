@@ -8,7 +8,7 @@ import { fillMixed } from '../support/bulk.js';
 import { runCli, startCli } from '../support/cli.js';
 import type { TestCluster } from '../support/cluster.js';
 import type { Server } from '../support/servers.js';
-import { digestOf } from '../support/digest.js';
+import { digestOf } from '../support/compare.js';
 
 export interface Theatre {
   readonly source: Server;

@@ -4,7 +4,7 @@
  * (That takes two seconds, which every master lets pass after its start before it takes writes.)
  */
 import type { Redis } from 'ioredis';
-import { slotOf } from './slot.js';
+import { slotOf } from './keys.js';
 import { keysAt, type Server, type ServerOptions, startServer } from './servers.js';
 import { waitFor } from './wait.js';
 

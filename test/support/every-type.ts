@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { bytesOfAllKinds, edgeKeys } from './edge-keys.js';
+import { bytesOfAllKinds, edgeKeys } from './keys.js';
 
 type Word = string | number | Buffer;
 type Command = readonly [name: string, ...args: Word[]];

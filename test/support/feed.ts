@@ -4,7 +4,7 @@
  * the chunk the buffer holds what was there before, as it does in life.
  */
 import { ProtocolError } from '../../src/errors.js';
-import type { Reader } from '../../src/redis/reply.js';
+import type { FrameSink, Reader } from '../../src/redis/reply.js';
 
 const input = Buffer.alloc(256 * 1024);
 
@@ -59,4 +59,23 @@ function offer(reader: Reader, end: number): number {
     at = next;
   }
   return at;
+}
+
+/* A sink that records what it is given, for the tests of what reads bulk strings. */
+
+/** @returns a sink and what it was given; pieces of one frame are joined. */
+export function recordingSink(): { sink: FrameSink; events: string[] } {
+  const events: string[] = [];
+  const sink: FrameSink = {
+    open: (valueBytes) => events.push(`open ${String(valueBytes)}`, ''),
+    bytes: (bytes, start, end) => {
+      events.push((events.pop() ?? '') + bytes.toString('latin1', start, end));
+    },
+    shut: () => events.push('shut'),
+    nil: () => events.push('nil'),
+    refused: (text) => events.push(`refused ${text}`),
+    end: () => events.push('end'),
+    fail: () => undefined,
+  };
+  return { sink, events };
 }

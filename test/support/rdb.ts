@@ -1,11 +1,12 @@
 /** RDB files for tests: written by a real server, and read by the reader from memory. */
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Crc64 } from '../../src/redis/crc64.js';
 import type { RdbSink } from '../../src/sources/rdb/entry.js';
 import { type RdbPosition, RdbReader } from '../../src/sources/rdb/rdb-reader.js';
 import type { ByteInput } from '../../src/sources/rdb/byte-window.js';
 import type { Server } from './servers.js';
+import { waitFor } from './wait.js';
 
 /** What a server saves now. */
 export async function saved({ client, directory }: Server): Promise<Buffer> {
@@ -98,4 +99,23 @@ export async function readAll(
     found.positions.push(reader.position);
   }
   return found;
+}
+
+/* What servers with `appendonly yes` write. */
+
+/** Has a server begin anew with what it holds now; resolves when it has. */
+export async function rewrite({ client }: Server): Promise<void> {
+  await client.bgrewriteaof();
+  await waitFor('the rewriting', async () => {
+    const info = await client.info('persistence');
+    return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info);
+  });
+}
+
+/** Copies the commands since the server's start to a file. @returns its path. */
+export function copyCommands(file: string, { directory }: Server): string {
+  const folder = join(directory, 'appendonlydir');
+  const increment = readdirSync(folder).find((name) => name.endsWith('.incr.aof')) ?? '';
+  cpSync(join(folder, increment), file);
+  return file;
 }

@@ -19,6 +19,8 @@ import type {
   VerifyContext,
   VerifyOptions,
 } from '../../src/index.js';
+import type { ImportPlan } from '../../src/run/source-runs.js';
+import type { SourceJob } from '../../src/workers/source-job.js';
 
 const ends = { from: 'a:1', to: 'b:2' };
 
@@ -143,10 +145,15 @@ type Deep<T> = T extends readonly (infer Item)[]
     ? T | { [Name in keyof T]: Deep<T[Name]> }[keyof T]
     : T;
 
+type Foreign = Uint8Array | Date | bigint | ((...words: never[]) => unknown);
+
 it('gives nothing that JSON can not hold', () => {
   type Difference = Parameters<NonNullable<VerifyContext['onDifference']>>[0];
   expectTypeOf<Difference>().toEqualTypeOf<ReportedDifference>();
   type Held = Deep<Snapshot | Report | ReportedFailure | ReportedDifference>;
-  type Foreign = Uint8Array | Date | bigint | ((...words: never[]) => unknown);
   expectTypeOf<Extract<Held, Foreign>>().toBeNever();
+});
+
+it('plans a run in words of JSON alone', () => {
+  expectTypeOf<Extract<Deep<ImportPlan | Omit<SourceJob, 'origins'>>, Foreign>>().toBeNever();
 });

@@ -17,7 +17,7 @@ import { fillMixed, fillStrings } from '../support/bulk.js';
 import { program } from '../support/cli.js';
 import { startCluster } from '../support/cluster.js';
 import { otherEncodings } from '../support/encodings.js';
-import { digestConfig } from '../support/digest.js';
+import { digestConfig } from '../support/compare.js';
 import { differing, keepExpired, kinds, plant } from '../support/planted.js';
 import { startServer } from '../support/servers.js';
 

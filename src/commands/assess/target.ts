@@ -21,16 +21,15 @@ import {
 import { checkNodeRights } from '../../plan/rights.js';
 import { readSource } from '../../plan/source-facts.js';
 import { formatCount } from '../../format.js';
-import { type Control, openControl } from '../../redis/control.js';
-import type { Endpoint } from '../../redis/endpoint.js';
+import { type Control, withControl } from '../../redis/control.js';
+import { type Endpoint, parseNat } from '../../redis/endpoint.js';
 import { freeBytes, readMemory, shareOf } from '../../redis/memory.js';
-import { parseNat } from '../../redis/nat.js';
-import { readServerFacts } from '../../redis/server.js';
 import { type ClusterTopology, openTopology } from '../../redis/topology.js';
+import { readServerFacts } from '../../redis/server.js';
 import { chooseMover } from '../../run/choose-mover.js';
 import { alreadyHolds } from '../../run/decide.js';
 import type { Node } from '../../types.js';
-import type { AssessOptions } from '../../options/assess-options.js';
+import type { AssessOptions } from '../../options/verb-options.js';
 
 export interface SourceSide {
   readonly control: Control;
@@ -59,8 +58,7 @@ interface Master extends MasterFacts {
 export async function meetTarget(source: SourceSide, options: AssessOptions): Promise<Meeting> {
   const { timeoutMs } = options;
   const to = await readEndpoint(options.to ?? '', 'to', options);
-  const seed = await openControl(to, { side: 'to', timeoutMs });
-  try {
+  return withControl(to, { side: 'to', timeoutMs }, async (seed) => {
     const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
     const masters: Master[] = [];
     for (const node of topology.masters) masters.push(await readMaster(node, topology, options));
@@ -75,9 +73,7 @@ export async function meetTarget(source: SourceSide, options: AssessOptions): Pr
         ...staying(plan),
       ],
     };
-  } finally {
-    seed.close();
-  }
+  });
 }
 
 async function readMaster(
@@ -86,8 +82,7 @@ async function readMaster(
   options: AssessOptions,
 ): Promise<Master> {
   const endpoint = topology.endpointOf(node);
-  const control = await openControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs });
-  try {
+  return withControl(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, async (control) => {
     const facts = await readServerFacts(control);
     let obstacle: string | undefined;
     const takesMigrate = await checkNodeRights(
@@ -110,9 +105,7 @@ async function readMaster(
       functions: await functionLibraries(control),
       memory: await readMemory(control),
     };
-  } finally {
-    control.close();
-  }
+  });
 }
 
 /** As a run would be asked with nothing but the two ends. */
@@ -180,15 +173,12 @@ async function readPayloads(
     return count < payloadsOfType;
   });
   for (const db of new Set(wanted.map(([, one]) => one.db))) {
-    const control = await openControl({ ...endpoint, db }, { side: 'from', timeoutMs });
-    try {
+    await withControl({ ...endpoint, db }, { side: 'from', timeoutMs }, async (control) => {
       for (const [index, { key }] of wanted.filter(([, one]) => one.db === db)) {
         const payload = await control.callBinary('DUMP', key).catch(() => undefined);
         if (Buffer.isBuffer(payload)) found.set(index, payload);
       }
-    } finally {
-      control.close();
-    }
+    });
   }
   return found;
 }

@@ -10,12 +10,11 @@ import { formatCount, formatDuration } from '../../format.js';
 import { connect } from '../../redis/connection.js';
 import type { Control } from '../../redis/control.js';
 import { addressOf } from '../../redis/endpoint.js';
-import { askAt } from '../../redis/ask.js';
-import type { AssessOptions } from '../../options/assess-options.js';
-import { presenceScript } from '../../movers/migrate/together.js';
+import { askAt, shaOf } from '../../redis/ask.js';
+import type { AssessOptions } from '../../options/verb-options.js';
+import { presenceScript } from '../../movers/migrate/migrate-command.js';
 import { guardScript, sameSlotScript } from '../../movers/relay/guard-by-counter.js';
 import { fingerprintScript, ifUnchangedScript } from '../../movers/relay/guard-by-watch.js';
-import { shaOf } from '../../movers/scripts.js';
 
 /** The live things that watching needs. */
 interface WatchContext {

@@ -23,7 +23,7 @@ import {
 } from '../../verify/differences.js';
 import { examineAll, lookClosely, rivalsOf, type VerifyParts } from '../../verify/look.js';
 import { type ImportContext, runImport } from '../import.js';
-import type { VerifyOptions } from '../../options/verify-options.js';
+import type { VerifyOptions } from '../../options/verb-options.js';
 import type { VerifyScene } from './scene.js';
 
 export interface Repair {

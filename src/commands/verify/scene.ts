@@ -1,12 +1,11 @@
 /** From options to open servers: the sources and masters that are to be compared, and what to know of them. */
 import { createFirstPass } from '../../compare/many.js';
 import { PreflightError, RefusedError, UsageError } from '../../errors.js';
-import { type Control, openControl } from '../../redis/control.js';
-import { addressOf, type Endpoint, printable } from '../../redis/endpoint.js';
-import { createLink } from '../../redis/link.js';
-import { parseNat } from '../../redis/nat.js';
-import { nameOf, readServerFacts } from '../../redis/server.js';
+import { type Control, openControl, withControl } from '../../redis/control.js';
+import { addressOf, type Endpoint, parseNat, printable } from '../../redis/endpoint.js';
+import { createLink } from '../../redis/pool.js';
 import { openTopology } from '../../redis/topology.js';
+import { nameOf, readServerFacts } from '../../redis/server.js';
 import { renamedSource, selectedSource, selectsAll } from '../../sources/selection.js';
 import { createSourceHealth, trialWords } from '../../redis/source-health.js';
 import { scanSource } from '../../sources/scan.js';
@@ -14,16 +13,14 @@ import type { Source } from '../../types.js';
 import { createServer, openCluster } from '../../verify/servers.js';
 import type { VerifyParts } from '../../verify/look.js';
 import { createScope } from '../../verify/scope.js';
-import { isDump } from '../../plan/dump-names.js';
-import { insecurity, readEndpoint } from '../../plan/endpoints.js';
+import { type Origin, readOrigins } from '../../plan/origins.js';
+import { insecurity, isDump, readEndpoint } from '../../plan/endpoints.js';
 import { openFiles } from '../../plan/files.js';
 import { checkPrefix, filledPrefix } from '../../plan/options-checks.js';
-import { type Origin, readOrigins } from '../../plan/origins.js';
 import { databaseIn } from '../../plan/source-facts.js';
-import type { Sample, VerifyOptions } from '../../options/verify-options.js';
-import { matchesGlob } from '../../sources/glob.js';
+import type { Sample, VerifyOptions } from '../../options/verb-options.js';
+import { matchesGlob, trialNameLike } from '../../sources/glob.js';
 import { namesAtNodes } from '../../plan/rights.js';
-import { trialNameLike } from '../../sources/trial-names.js';
 
 const pageKeys = 1000;
 
@@ -157,13 +154,10 @@ export async function openVerify(
     { endpoint, inCluster }: Pick<Origin, 'endpoint' | 'inCluster'>,
     side: 'from' | 'to',
   ) {
-    const control = await openControl(endpoint, { side, timeoutMs });
-    try {
+    return withControl(endpoint, { side, timeoutMs }, async (control) => {
       const globs = side === 'to' ? namesAtNodes(options) : options.match;
-      return await readSide(control, endpoint.db, side === 'to' || inCluster, globs);
-    } finally {
-      control.close();
-    }
+      return readSide(control, endpoint.db, side === 'to' || inCluster, globs);
+    });
   }
 }
 

@@ -10,19 +10,15 @@
  */
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyAt, namesOf } from '../../redis/keys.js';
+import { type ConnectNode, lanes } from '../../redis/pool.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node } from '../../types.js';
 import { type Durability, shortfallOver } from '../relay/acks.js';
-import {
-  NodePool,
-  type Passed,
-  type StoredPayload,
-  type Unmovable,
-} from '../relay/relay-connection.js';
+import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
 import type { StoreCommands } from '../relay/splice.js';
-import type { Abilities } from './passage.js';
+import type { Abilities } from './writer.js';
 import { type SmallTransfers, transferSmall } from './small-values.js';
 import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';
@@ -55,20 +51,20 @@ const keysAtOnce = 32;
 
 export class Elements {
   // Of their own: on the others values pass in pieces, and nothing may get between these.
-  readonly #nodes: NodePool;
+  readonly #connectNode: ConnectNode;
 
   constructor(
-    connectNode: (node: Node) => Promise<Connection>,
+    connectNode: ConnectNode,
     readonly abilitiesOf: (node: Node) => Abilities,
     readonly smallValues: SmallValuesOptions,
   ) {
-    this.#nodes = new NodePool(connectNode, 1);
+    this.#connectNode = lanes(connectNode);
   }
 
   /** @throws ConnectionError when the source is lost. */
   async pass(passage: ElementsPassage): Promise<Passed> {
     const { keys, durability } = passage;
-    const node = await this.#nodes.to(passage.node).catch((error: unknown) => error as Error);
+    const node = await this.#connectNode(passage.node).catch((error: unknown) => error as Error);
     if (node instanceof Error) return { ...nothing, lost: node };
     const { commandsFor, expiry } = this.smallValues;
     const abilities = this.abilitiesOf(passage.node);
@@ -80,10 +76,6 @@ export class Elements {
     } catch (error) {
       return { ...passed, lost: error as Error };
     }
-  }
-
-  close(): void {
-    this.#nodes.close();
   }
 }
 

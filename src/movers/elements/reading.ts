@@ -7,11 +7,17 @@
  */
 import { ProtocolError, RefusedError } from '../../errors.js';
 import { largestReplyBytes, nextReply, type Word } from '../../redis/ask.js';
-import { BulksReader, type FrameSink } from '../../redis/bulks.js';
+import {
+  BulksReader,
+  ErrorReply,
+  type FrameSink,
+  lineText,
+  type Reader,
+  type Reply,
+} from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, headerEnd, headerLength, MINUS, STAR } from '../../redis/frames.js';
 import { keyAt, keysBuilder } from '../../redis/keys.js';
-import { ErrorReply, lineText, type Reader, type Reply } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 
 /** An answer that is looked into; frames may stand behind the question's words. */

@@ -15,8 +15,8 @@ import { AckReader } from '../relay/acks.js';
 import { askDeadlines, type Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
 import { Splice, type StoreCommands } from '../relay/splice.js';
-import { negativeZero } from './copy-plain-types.js';
-import type { Abilities } from './passage.js';
+import { negativeZero } from './copiers.js';
+import type { Abilities } from './writer.js';
 import {
   asPayload,
   type HeldElements,
@@ -73,7 +73,7 @@ const smallTypeOf: ReadonlyMap<string, SmallType> = new Map(
 );
 const encodingQuestion = wordsAround(['OBJECT', 'ENCODING'], []);
 
-/** Small sorted sets lose its sign, so it comes last (copy-plain-types.ts). With its length ahead of it. */
+/** Small sorted sets lose its sign, so it comes last (copiers.ts). With its length ahead of it. */
 const negativeZeroElement = Buffer.from([negativeZero.length, ...negativeZero]);
 
 /** What the source said of some keys' values. */

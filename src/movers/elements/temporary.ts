@@ -7,7 +7,7 @@
  * began anew has no TTL, which is how it is told (`isWhole`).
  */
 import { randomBytes } from 'node:crypto';
-import { slotCount, slotOf } from '../../redis/slot.js';
+import { slotCount, slotOf } from '../../redis/keys.js';
 import type { Writer } from './writer.js';
 
 /** How long it outlives a run that was killed. */

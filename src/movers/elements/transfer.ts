@@ -7,12 +7,10 @@ import type { Connection } from '../../redis/connection.js';
 import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
 import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
-import { copyHash, copyList, copySet, copySortedSet, copyString } from './copy-plain-types.js';
-import { copyStream } from './copy-streams.js';
-import type { Abilities, Copier } from './passage.js';
+import { copyHash, copyList, copySet, copySortedSet, copyStream, copyString } from './copiers.js';
+import { type Abilities, type Copier, Writer } from './writer.js';
 import { askReply, SliceSize } from './reading.js';
 import { Temporary } from './temporary.js';
-import { Writer } from './writer.js';
 
 export interface Transfer {
   readonly source: Connection;

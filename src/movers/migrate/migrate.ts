@@ -23,11 +23,17 @@ import {
 } from '../refused-keys.js';
 import { type AbsentOptions, settleAbsent } from '../settle.js';
 import type { SideChannel } from '../side-channel.js';
-import { errorFromTarget, migrateEach, type MigrateArguments } from './migrate-command.js';
-import { migrateTogether, preparePresence, type Together } from './together.js';
+import {
+  errorFromTarget,
+  type MigrateArguments,
+  migrateEach,
+  migrateTogether,
+  preparePresence,
+  type Together,
+} from './migrate-command.js';
 import { Gate } from '../../async.js';
 import type { Connection } from '../../redis/connection.js';
-import { reopening, type Reopening } from '../reopening.js';
+import { reopening } from '../../redis/pool.js';
 
 export interface MigrateOptions extends Pick<SideChannel, 'receivedBytes'>, AbsentOptions {
   /**
@@ -120,8 +126,7 @@ export function migrate(options: MigrateOptions): Mover {
       }
       // Only now, when it is sent, is it known how many keys fit into the time.
       const keys = slice(batch.keys, from, Math.min(batch.keys.count, from + callSize.keys));
-      const part = connection
-        .get()
+      const part = connection()
         .then(async (end) => {
           // In two steps: `??=` would not move the part where others have met trouble meanwhile.
           const met = await movePart({ ...end, batch, args, keys }, outcome);
@@ -312,13 +317,7 @@ export function migrate(options: MigrateOptions): Mover {
     settleVerdict(outcome, keys, verdict, message, copy);
   }
 
-  return {
-    name: 'migrate',
-    move,
-    close() {
-      connections.close();
-    },
-  };
+  return { name: 'migrate', move };
 }
 
 function troubleIn(retries: readonly Retry[]): Trouble | undefined {
@@ -342,7 +341,7 @@ function mayBeStored({ batch, sourceRun }: Part): Copy {
  * it may take so that it blocks the source for about as long as it may.
  */
 
-export interface SourceEnd {
+interface SourceEnd {
   readonly source: Connection;
   /** Its run_id: another one after each restart. */
   readonly sourceRun: string;
@@ -355,38 +354,32 @@ const callsAtOnce = 2;
  * Each call has a connection of its own: what two calls on one bring is worked off in one go, and other
  * clients would wait for both.
  */
-export class CallConnections {
-  readonly #all: readonly Reopening<SourceEnd>[];
-  readonly #idle: Reopening<SourceEnd>[];
+class CallConnections {
+  readonly #idle: (() => Promise<SourceEnd>)[];
   readonly #gate = new Gate();
   #idleCount = callsAtOnce;
 
   constructor(open: () => Promise<SourceEnd>) {
-    this.#all = Array.from({ length: callsAtOnce }, () => reopening(open, ({ source }) => source));
-    this.#idle = [...this.#all];
+    this.#idle = Array.from({ length: callsAtOnce }, () => reopening(open, ({ source }) => source));
   }
 
   /** Lends a connection as soon as one is free; it has to be given back. */
-  async take(): Promise<Reopening<SourceEnd>> {
+  async take(): Promise<() => Promise<SourceEnd>> {
     await this.#gate.until(() => this.#idleCount > 0 && this.#idleCount-- > 0);
-    return this.#idle.pop() as Reopening<SourceEnd>;
+    return this.#idle.pop() as () => Promise<SourceEnd>;
   }
 
-  giveBack(connection: Reopening<SourceEnd>): void {
+  giveBack(connection: () => Promise<SourceEnd>): void {
     this.#idle.push(connection);
     this.#idleCount++;
     this.#gate.check();
-  }
-
-  close(): void {
-    for (const connection of this.#all) connection.close();
   }
 }
 
 /** No call is taken to be quicker. */
 const leastMs = 0.05;
 
-export class CallSize {
+class CallSize {
   /** How many keys the next call may take. */
   keys = 1;
   #lastAnswerMs = 0;

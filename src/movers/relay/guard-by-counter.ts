@@ -13,12 +13,11 @@
  * Saving resets the counter, therefore the time of the last save, whether one is under way and how
  * many there were (7.0) belong to the comparison.
  */
-import { ask } from '../../redis/ask.js';
+import { ask, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { command, commandHead, frame } from '../../redis/frames.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
-import { isForgotten, shaOf } from '../scripts.js';
 import {
   changed,
   type Removal,
@@ -39,7 +38,7 @@ interface Counts {
 const savesFields = ['rdb_last_save_time', 'rdb_bgsave_in_progress', 'rdb_saves'];
 
 /** From what INFO persistence says. */
-export function readCounts(info: string): Counts {
+function readCounts(info: string): Counts {
   const field = (name: string): string => new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? '';
   return {
     changes: Number(field('rdb_changes_since_last_save')),

@@ -11,16 +11,16 @@
  * of them calls signalModifiedKey in Redis' t_stream.c), and PERSIST before 6.0. So, where scripts may
  * run, such keys get a fingerprint ahead of their values, and are deleted by a script that compares it.
  */
-import { ask as askPieces } from '../../redis/ask.js';
+import { ask as askPieces, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { commandHead, frame } from '../../redis/frames.js';
 import { chosen, keyAt } from '../../redis/keys.js';
+import { ConnectionPool, type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
-import { isForgotten, shaOf } from '../scripts.js';
 import { changed, type Removal, type RemovalWord, type Removed } from './removal.js';
 import { Gate } from '../../async.js';
-import { NodePool, type GuardedSource, RelayConnection } from './relay-connection.js';
+import { type GuardedSource, RelayConnection } from './relay-connection.js';
 
 /** How many keys are watched at a time: beyond some dozens each key costs more than the last. */
 export const watchedKeys = 32;
@@ -218,15 +218,14 @@ function indexesWhere(marks: readonly Buffer[], is: (mark: Buffer) => boolean): 
 /* The connections that move keys under WATCH: a few, because what is watched belongs to a connection. */
 
 export class WatchPool {
-  readonly #all = new Set<RelayConnection>();
-  readonly #free: RelayConnection[] = [];
+  readonly #free: Lendable[] = [];
   readonly #gate = new Gate();
   #lent = 0;
 
   /** @param size how many connections may be lent at one time. */
   constructor(
     readonly open: () => Promise<GuardedSource>,
-    readonly connectNode: (node: Node) => Promise<Connection>,
+    readonly connectNode: ConnectNode,
     readonly size: number,
   ) {}
 
@@ -234,19 +233,16 @@ export class WatchPool {
   async with<T>(work: (connection: RelayConnection) => Promise<T>): Promise<T> {
     await this.#gate.until(() => this.#lent < this.size && ++this.#lent > 0);
     try {
-      const connection = this.#free.pop() ?? (await this.#openAnother());
+      const lent = this.#free.pop() ?? (await this.#openAnother());
       let isWell = false;
       try {
-        const result = await work(connection);
-        isWell = !connection.source.lost;
+        const result = await work(lent.connection);
+        isWell = !lent.connection.source.lost;
         return result;
       } finally {
         // After an error nobody knows what is still watched, or owed.
-        if (isWell) this.#free.push(connection);
-        else {
-          this.#all.delete(connection);
-          connection.close();
-        }
+        if (isWell) this.#free.push(lent);
+        else lent.opened.close();
       }
     } finally {
       this.#lent--;
@@ -260,14 +256,17 @@ export class WatchPool {
     while (this.#lent > 0) await this.#gate.until(() => this.#lent === 0);
   }
 
-  close(): void {
-    for (const connection of this.#all) connection.close();
+  async #openAnother(): Promise<Lendable> {
+    const opened = new ConnectionPool();
+    const guarded = await this.open();
+    await opened.add(Promise.resolve(guarded.source));
+    const targetTo = lanes((node: Node) => opened.add(this.connectNode(node)));
+    return { connection: new RelayConnection(guarded, targetTo), opened };
   }
+}
 
-  async #openAnother(): Promise<RelayConnection> {
-    const nodes = new NodePool(this.connectNode, 1);
-    const connection = new RelayConnection(await this.open(), nodes);
-    this.#all.add(connection);
-    return connection;
-  }
+interface Lendable {
+  readonly connection: RelayConnection;
+  /** All that belongs to it. */
+  readonly opened: ConnectionPool;
 }

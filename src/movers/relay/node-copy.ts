@@ -42,7 +42,7 @@ export interface NodeCopy {
 }
 
 /** What is asked about a temporary key of the node before it counts. */
-export interface ReplacementChecks {
+interface ReplacementChecks {
   /** Whether the source has what was stored; asked of payloads whose bytes are other ones. */
   readonly isSameAtSource: (temporary: Buffer) => Promise<boolean>;
   /**

@@ -9,7 +9,7 @@
  * bits differs from the old one by the CRC of these bits alone. So the same ten bytes are laid over every
  * trailer by XOR. And a body that was damaged before it came here is still found out by the node.
  */
-import type { FrameSink } from '../../redis/bulks.js';
+import type { FrameSink } from '../../redis/reply.js';
 import { bulkHead, payloadTrailerBytes } from '../../redis/frames.js';
 import type { Splice } from './splice.js';
 

@@ -6,11 +6,17 @@
  * under way at a time, so nothing can get between the pieces of a command; that is why the connections
  * to nodes are its own.
  */
-import { BulksReader, type FrameSink } from '../../redis/bulks.js';
+import {
+  BulksReader,
+  type FrameSink,
+  type Reader,
+  type Reply,
+  ReplyReader,
+} from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
+import type { ConnectNode } from '../../redis/pool.js';
 import { commandHead, keyCommandHead } from '../../redis/frames.js';
 import { chosen } from '../../redis/keys.js';
-import { type Reader, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { leaseMs } from '../elements/temporary.js';
 import { AckReader, type Refusal, type Durability } from './acks.js';
@@ -18,7 +24,6 @@ import { type PayloadRewrite, RewritingSink } from './payload-rewrite.js';
 import type { Removal } from './removal.js';
 import type { SentValues } from './sent-values.js';
 import { Splice, type Spliced, type Form, type StoreCommands } from './splice.js';
-import { type Reopening, reopeningConnection } from '../reopening.js';
 
 export interface ValuesToPass {
   readonly keys: Keys;
@@ -91,23 +96,15 @@ export class RelayConnection implements GuardedSource {
   readonly source: Connection;
   readonly sourceRun: string;
   readonly removal: Removal | undefined;
-  readonly #nodes: NodePool;
 
-  constructor({ source, sourceRun, removal }: GuardedSource, nodes: NodePool) {
+  /** @param targetTo lends a connection to a node, over which nothing else is sent. */
+  constructor(
+    { source, sourceRun, removal }: GuardedSource,
+    readonly targetTo: ConnectNode,
+  ) {
     this.source = source;
     this.sourceRun = sourceRun;
     this.removal = removal;
-    this.#nodes = nodes;
-  }
-
-  /** A connection to the node; the same or another one each time. */
-  targetTo(node: Node): Promise<Connection> {
-    return this.#nodes.to(node);
-  }
-
-  close(): void {
-    this.source.close();
-    this.#nodes.close();
   }
 
   /**
@@ -228,32 +225,4 @@ export function storedOf(keys: Keys, passed: Passed): Keys {
   const indexes: number[] = [];
   for (let index = 0; index < keys.count; index++) if (out[index] === 0) indexes.push(index);
   return chosen(keys, indexes);
-}
-
-/* Connections to the nodes over which keys are stored. */
-
-export class NodePool {
-  readonly #connections = new Map<string, Reopening<Connection>>();
-  #turn = 0;
-
-  /** @param perNode more than one where a connection may block (WAIT). */
-  constructor(
-    readonly connectNode: (node: Node) => Promise<Connection>,
-    readonly perNode: number,
-  ) {}
-
-  /** A connection to the node, in turn where there are several. */
-  to(node: Node): Promise<Connection> {
-    const id = `${node.address} ${String(this.#turn++ % this.perNode)}`;
-    let connection = this.#connections.get(id);
-    if (!connection) {
-      connection = reopeningConnection(() => this.connectNode(node));
-      this.#connections.set(id, connection);
-    }
-    return connection.get();
-  }
-
-  close(): void {
-    for (const connection of this.#connections.values()) connection.close();
-  }
 }

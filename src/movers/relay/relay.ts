@@ -15,12 +15,11 @@
  * one by one.
  */
 import { ImportError, importErrorOf, StoppedError } from '../../errors.js';
-import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
+import { type ConnectNode, lanes, reopening } from '../../redis/pool.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { mayOverwrite } from '../policy.js';
-import { reopening } from '../reopening.js';
 import { watchedKeys, WatchPool } from './guard-by-watch.js';
 import {
   Attempt,
@@ -30,7 +29,7 @@ import {
   takeBack,
   withdraw,
 } from './attempt.js';
-import { NodePool, type GuardedSource, RelayConnection } from './relay-connection.js';
+import { type GuardedSource, RelayConnection } from './relay-connection.js';
 import type { Kept } from './removal.js';
 import { moveAgain } from './second-copy.js';
 import { storeInOnePiece } from './store-in-one-piece.js';
@@ -54,7 +53,7 @@ export interface RelayOptions extends StoreOptions {
   /** Opens another one, for values that travel element by element. */
   openForElements(): Promise<GuardedSource>;
   /** Opens a connection to a node; called again when it was lost. */
-  connectNode(node: Node): Promise<Connection>;
+  readonly connectNode: ConnectNode;
   /** How many connections to each node, where one may block. */
   readonly connectionsPerNode: number;
   /** Whether the source lets scripts run; else all keys are moved under WATCH. */
@@ -87,8 +86,8 @@ const elementConnections = 2;
 const nothingMore: Moved = { changed: false, byElements: [] };
 
 export function relay(options: RelayOptions): Mover {
-  const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
-  const nodes = new NodePool(connectNode, options.connectionsPerNode);
+  const { connectNode } = options;
+  const targetTo = lanes(connectNode, options.connectionsPerNode);
   const watchPool =
     options.openWatcher && new WatchPool(options.openWatcher, connectNode, watchConnections);
   const elementPool = new WatchPool(
@@ -98,9 +97,9 @@ export function relay(options: RelayOptions): Mover {
   );
   const chooser = watchPool && new GuardChooser(() => watchPool.idle(), options.scripts);
   /** For what is given its name later: over the others values pass in pieces. */
-  const renaming = new NodePool(connectNode, 1);
+  const renaming = lanes(connectNode);
   const main = reopening(
-    async () => new RelayConnection(await options.openMain(), nodes),
+    async () => new RelayConnection(await options.openMain(), targetTo),
     ({ source }) => source,
   );
 
@@ -115,7 +114,7 @@ export function relay(options: RelayOptions): Mover {
 
   async function moveInOnePiece(batch: Batch, outcome: OutcomeBuilder): Promise<Moved> {
     const viaMain = async (): Promise<Moved> =>
-      moveOver(await main.get(), batch, 'in-one-piece', outcome);
+      moveOver(await main(), batch, 'in-one-piece', outcome);
     const viaWatch = (): Promise<Moved> =>
       moveWatched(watchPool ?? elementPool, batch, 'in-one-piece', outcome);
     if (isSecondCopy(batch)) return viaWatch();
@@ -257,7 +256,7 @@ export function relay(options: RelayOptions): Mover {
 
   /** The same for keys that their node has, or may have, from before. */
   async function moveSecondCopy(attempt: Attempt): Promise<Moved> {
-    const datasetOf = async (node: Node): Promise<string> => (await renaming.to(node)).dataset;
+    const datasetOf = async (node: Node): Promise<string> => (await renaming(node)).dataset;
     const { kept, why } = await moveAgain({ ...options, datasetOf }, attempt);
     if (why === undefined) return nothingMore;
     const isLast = attempt.batch.attempt >= lastAttempt;
@@ -271,19 +270,7 @@ export function relay(options: RelayOptions): Mover {
     if (keepAtSource(attempt, why, known)) chooser?.forbidMain();
   }
 
-  return {
-    name: 'relay',
-    move,
-    close() {
-      main.close();
-      nodes.close();
-      renaming.close();
-      watchPool?.close();
-      elementPool.close();
-      options.elements.close();
-      options.confirmation?.close();
-    },
-  };
+  return { name: 'relay', move };
 }
 
 /** Where a part that begins there ends: after so many keys, or so many bytes of values. */
@@ -318,7 +305,7 @@ function splitByName(keys: Keys, stage: Stage | undefined): { staged: Keys; name
  */
 
 /** What a choice rests on. */
-export interface Chosen {
+interface Chosen {
   /** The guard refused, because somebody wrote meanwhile. */
   readonly changed: boolean;
 }
@@ -326,7 +313,7 @@ export interface Chosen {
 const shortestWhile = 32;
 const longestWhile = 4096;
 
-export class GuardChooser {
+class GuardChooser {
   #isTrusted: boolean;
   #isAllowed: boolean;
   #watchedLeft = 0;

@@ -6,7 +6,7 @@
  * that SET takes as its value, and a key's frame from SCAN serves as it is. Everything that stands
  * ahead of the payload is known before its first byte comes, because PTTL was asked first.
  */
-import type { FrameSink } from '../../redis/bulks.js';
+import type { FrameSink } from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
 import { namesOf } from '../../redis/keys.js';
 import type { Held, Output } from '../../redis/output.js';

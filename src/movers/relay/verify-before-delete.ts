@@ -11,6 +11,7 @@
 import { sideOf } from '../../compare/value.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
+import type { ConnectNode } from '../../redis/pool.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Node } from '../../types.js';
 import { temporaryNameFor } from '../elements/temporary.js';
@@ -21,7 +22,6 @@ import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { type Durability, shortfallOver } from './acks.js';
 import { type Attempt, takeBack } from './attempt.js';
-import type { NodePool } from './relay-connection.js';
 import type { StoreCommands } from './splice.js';
 
 /** A key whose copy is not what the source has. */
@@ -63,14 +63,14 @@ export interface Verified extends Acknowledged {
 
 /**
  * Compares what was stored, and gives what stands under temporary names its own ones.
- * @param nodes connections over which no values pass.
+ * @param connectNode lends connections over which no values pass.
  */
 export async function verifyStaged(
   options: VerifyOptions,
   attempt: Attempt,
   { keys, found }: Acknowledged,
   stage: Stage,
-  nodes: NodePool,
+  connectNode: ConnectNode,
 ): Promise<Verified> {
   const { batch, outcome } = attempt;
   const { node } = batch;
@@ -82,14 +82,14 @@ export async function verifyStaged(
     one = await confirmed(options, attempt, below, stage);
     other = await confirmed(options, attempt, above);
   } catch (error) {
-    const discarding = nodes.to(node).then((open) => stage.discard(open, batch, below));
+    const discarding = connectNode(node).then((open) => stage.discard(open, batch, below));
     // Where the node is lost, their deadline ends them.
     await discarding.catch(() => undefined);
     throw error;
   }
   for (const { keys: some, what } of [...other.wrong, ...one.wrong]) differs(attempt, some, what);
   const again = joined([one.again, other.again]);
-  const target = await nodes.to(node);
+  const target = await connectNode(node);
   if (one.isWatchOver || other.isWatchOver) {
     await stage.discard(target, batch, below);
     return { keys: other.right, found, again: joined([again, one.right]), isWatchOver: true };

@@ -19,20 +19,20 @@ import {
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { chosen, keyStart, namesOf } from '../../redis/keys.js';
+import { type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type JobPolicy, mayOverwrite } from '../policy.js';
 import { retryRefused, verdictOf } from '../refused-keys.js';
 import { AckReader, type Refusal } from '../relay/acks.js';
-import { NodePool } from '../relay/relay-connection.js';
 import { type StoreCommands, commandFrames } from '../relay/splice.js';
 import { examine, suspectIndexes } from './existing.js';
 import { frame } from '../../redis/frames.js';
 
 export interface RestoreOptions {
   readonly large: LargeValues;
-  connectNode(node: Node): Promise<Connection>;
+  readonly connectNode: ConnectNode;
   commandsFor(node: Node, overwrite: boolean): StoreCommands;
   takesHints(node: Node): boolean;
   readonly job: JobPolicy;
@@ -45,16 +45,15 @@ const wayOfNewer =
   ' (a server as new as the file, named in --redis-server, gets it across if the node can hold it)';
 
 export function restore(options: RestoreOptions): Mover {
-  const connectNode = (node: Node): Promise<Connection> => options.connectNode(node);
-  const nodes = new NodePool(connectNode, 1);
-  const slowNodes = new NodePool(connectNode, 1);
-  const { large } = options;
+  const { connectNode, large } = options;
+  const targetTo = lanes(connectNode);
+  const slowTargetTo = lanes(connectNode);
   /** Who has a slow target at present. */
   const turns = new Map<string, Promise<unknown>>();
 
   function inTurn<T>(node: Node, work: (target: Connection) => Promise<T>): Promise<T> {
     const before = turns.get(node.address) ?? Promise.resolve();
-    const mine = before.then(async () => work(await slowNodes.to(node)));
+    const mine = before.then(async () => work(await slowTargetTo(node)));
     turns.set(
       node.address,
       mine.catch(() => undefined),
@@ -109,7 +108,7 @@ export function restore(options: RestoreOptions): Mover {
     options.commandsFor(batch.node, mayOverwrite(options.job, batch) === 'always');
 
   async function storeHeld(batch: Batch, outcome: OutcomeBuilder): Promise<void> {
-    const target = await nodes.to(batch.node);
+    const target = await targetTo(batch.node);
     await hasRoom(target);
     const cargo = cargoOf(batch, commandsTo(batch));
     const refusals = await new Promise<readonly Refusal[]>((resolve, reject) => {
@@ -241,14 +240,7 @@ export function restore(options: RestoreOptions): Mover {
     });
   }
 
-  return {
-    name: 'restore',
-    move,
-    close() {
-      nodes.close();
-      slowNodes.close();
-    },
-  };
+  return { name: 'restore', move };
 }
 
 function valuesOf({ values }: Keys): Keys {
@@ -288,7 +280,7 @@ const nothing = Buffer.alloc(0);
 const { never } = commandFrames;
 
 /** Values, and where they go. */
-export interface Cargo {
+interface Cargo {
   readonly values: Keys;
   /** What each is to be called. */
   readonly names: Keys;
@@ -299,7 +291,7 @@ export interface Cargo {
 }
 
 /** Sends a value that is at hand. */
-export function sendHeld({ out }: Connection, cargo: Cargo, index: number): void {
+function sendHeld({ out }: Connection, cargo: Cargo, index: number): void {
   const { values, names, commands } = cargo;
   const { bytes } = values;
   const at = values.starts[index] as number;
@@ -325,7 +317,7 @@ export function sendHeld({ out }: Connection, cargo: Cargo, index: number): void
 }
 
 /** Sends a value that has to be read again; nothing else may be written meanwhile. */
-export async function sendLarge(
+async function sendLarge(
   connection: Connection,
   cargo: Cargo,
   index: number,
@@ -348,7 +340,7 @@ export async function sendLarge(
 }
 
 /** Waits while too much is unsent. */
-export function hasRoom({ out }: Connection): Promise<void> | undefined {
+function hasRoom({ out }: Connection): Promise<void> | undefined {
   if (out.unsentBytes <= pauseAboveBytes) return undefined;
   return new Promise((go) => {
     out.whenBelow(resumeBelowBytes, go);

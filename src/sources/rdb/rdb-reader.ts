@@ -1,14 +1,14 @@
 /**
  * Reads an RDB file in one pass, from its first byte to its checksum, and hands out what it finds.
  *
- * Values are not decoded: where each ends is found (extent.ts), and its bytes are what RESTORE
+ * Values are not decoded: where each ends is found (value-types.ts), and its bytes are what RESTORE
  * takes. Records that lie whole in the window are taken at once; one that does not is looked at
  * again when more is there, and a large value is stepped through piece by piece.
  * The format is that of rdbSaveRio and rdbLoadRio in Redis' rdb.c.
  */
 import { Crc64 } from '../../redis/crc64.js';
 import { type Entry, newEntry, type RdbSink } from './entry.js';
-import { Extent } from './extent.js';
+import { Extent, type ValueType, valueTypesOf } from './value-types.js';
 import { type FileVersion, headBytes, headerBytes, versionIn, writtenBy } from './file-version.js';
 import { cutOff, damage, goesOn, type RdbError, unknownPart, wrongSum } from './rdb-errors.js';
 import {
@@ -20,7 +20,6 @@ import {
   takeString,
   text,
 } from './lengths.js';
-import { type ValueType, valueTypesOf } from './value-types.js';
 import { type ByteInput, Window } from './byte-window.js';
 import { moduleTypeAt } from '../../redis/value-record.js';
 import type { Product } from '../../types.js';

@@ -6,9 +6,8 @@
 import type * as bullmq from 'bullmq';
 import { UsageError } from '../../errors.js';
 import { openControl } from '../../redis/control.js';
-import { addressOf, type Endpoint } from '../../redis/endpoint.js';
+import { addressOf, type Endpoint, tlsOptions } from '../../redis/endpoint.js';
 import { readServerFacts } from '../../redis/server.js';
-import { tlsOptions } from '../../redis/tls.js';
 import type { JobEnd, JobNews } from '../job-news.js';
 import type { SourceJob } from '../source-job.js';
 

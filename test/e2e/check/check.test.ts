@@ -14,7 +14,7 @@ import { fillEveryType } from '../../support/every-type.js';
 import { keepExpired } from '../../support/planted.js';
 import { beginSlotMove, giveUpSlots } from '../../support/reshard.js';
 import { type Server, startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { waitFor } from '../../support/wait.js';
 
 let cluster: TestCluster;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
-import { copyCommands } from '../../support/append-only.js';
+import { copyCommands } from '../../support/rdb.js';
 import { fillMixed } from '../../support/bulk.js';
 import { program } from '../../support/cli.js';
 import { freePort } from '../../support/ports.js';

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
 import { fillStrings } from '../../support/bulk.js';
-import { copyCommands, rewrite } from '../../support/append-only.js';
+import { copyCommands, rewrite } from '../../support/rdb.js';
 import { runCli, startCli } from '../../support/cli.js';
 import { snapshot } from '../../support/compare.js';
 import type { Contents } from '../../support/contents.js';

@@ -9,7 +9,7 @@ import { followingRuns } from '../../support/following.js';
 import { reportOf } from '../../support/reports.js';
 import { beginSlotMove, failOver, moveSlot } from '../../support/reshard.js';
 import { type Server, startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 

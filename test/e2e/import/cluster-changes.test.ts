@@ -9,7 +9,7 @@ import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Reported, reportOf } from '../../support/reports.js';
 import { beginSlotMove, failOver, moveSlot } from '../../support/reshard.js';
 import { startCli } from '../../support/cli.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { runCli } from '../../support/cli.js';
 import { snapshot } from '../../support/compare.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys } from '../../support/keys.js';
 import { setFolder } from '../../support/folder.js';
 import { runJson } from '../../support/reports.js';
 import { setStage } from '../../support/stage.js';

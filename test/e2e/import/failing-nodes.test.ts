@@ -8,7 +8,7 @@ import { type Snapshot, snapshot } from '../../support/compare.js';
 import { startHalfway, unlessEnded } from '../../support/halfway.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Reported, reportOf, runJson } from '../../support/reports.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 

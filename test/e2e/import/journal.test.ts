@@ -6,8 +6,13 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { runCli, startCli } from '../../support/cli.js';
-import { differences, snapshot, snapshotOfAll } from '../../support/compare.js';
-import { digestConfig, digestOf } from '../../support/digest.js';
+import {
+  differences,
+  digestConfig,
+  digestOf,
+  snapshot,
+  snapshotOfAll,
+} from '../../support/compare.js';
 import { setFolder } from '../../support/folder.js';
 import { unlessEnded } from '../../support/halfway.js';
 import { stallAfter } from '../../support/hold.js';

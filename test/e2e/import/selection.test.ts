@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { matchesGlob } from '../../../src/sources/glob.js';
 import { runCli } from '../../support/cli.js';
 import { snapshotOfAll } from '../../support/compare.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys } from '../../support/keys.js';
 import { runJson } from '../../support/reports.js';
 import { setStage } from '../../support/stage.js';
 

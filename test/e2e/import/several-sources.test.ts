@@ -8,7 +8,7 @@ import { fillEveryType } from '../../support/every-type.js';
 import { stallAfter } from '../../support/hold.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { runJson } from '../../support/reports.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { clientsOf, setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 

@@ -7,16 +7,15 @@ import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { findRedis } from '../../../scripts/find-redis.mjs';
 import type { VerifyReport } from '../../../src/verify/verify-report.js';
-import { copyCommands } from '../../support/append-only.js';
+import { copyCommands, saveTo } from '../../support/rdb.js';
 import { runCli } from '../../support/cli.js';
 import { type ClusterNode, startCluster } from '../../support/cluster.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { setFolder } from '../../support/folder.js';
-import { saveTo } from '../../support/rdb.js';
 import { type Verified, verifyJson } from '../../support/reports.js';
 import { beginSlotMove } from '../../support/reshard.js';
 import { startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { setStage } from '../../support/stage.js';
 
 const stage = setStage({ source: { config: ['appendonly yes', 'save ""'] } });

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { runCli, startCli } from '../../support/cli.js';
-import { digestConfig } from '../../support/digest.js';
+import { digestConfig } from '../../support/compare.js';
 import { fillEveryType } from '../../support/every-type.js';
 import type { ClusterNode } from '../../support/cluster.js';
 import { differing, keepExpired, kinds, plant } from '../../support/planted.js';
@@ -11,7 +11,7 @@ import { startProxy } from '../../support/proxy.js';
 import { type Verified, verifyJson } from '../../support/reports.js';
 import { beginSlotMove, moveSlot } from '../../support/reshard.js';
 import { startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
+import { slotOf } from '../../support/keys.js';
 import { setStage } from '../../support/stage.js';
 
 const stage = setStage({ source: { config: digestConfig }, cluster: { config: digestConfig } });

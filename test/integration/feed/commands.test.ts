@@ -1,7 +1,7 @@
 /** Every command's changes are named, with their databases. */
 import { expect, it, onTestFinished } from 'vitest';
 import { Redis } from 'ioredis';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys } from '../../support/keys.js';
 import { waitFor } from '../../support/wait.js';
 import { listen, serverFor } from './listening.js';
 

@@ -7,7 +7,7 @@ import { compareValue, sideOf } from '../../../src/compare/value.js';
 import { afterLostConnection, type JobPolicy } from '../../../src/movers/policy.js';
 import { Attempt } from '../../../src/movers/relay/attempt.js';
 import { watchedRemoval } from '../../../src/movers/relay/guard-by-watch.js';
-import { NodePool, RelayConnection } from '../../../src/movers/relay/relay-connection.js';
+import { RelayConnection } from '../../../src/movers/relay/relay-connection.js';
 import { moveAgain, type SecondCopyOptions } from '../../../src/movers/relay/second-copy.js';
 import { valueRecord, withSentValues } from '../../../src/movers/relay/sent-values.js';
 import { storeCommands } from '../../../src/movers/relay/splice.js';
@@ -67,8 +67,8 @@ async function begin(keys: Keys, copy: Copy, mode: JobPolicy['mode'] = 'move') {
     connectTo(node.host, node.port),
   ]);
   const removal = watchedRemoval(from, { word, scripts: false, silentPersist: false });
-  const nodes = new NodePool(() => Promise.resolve(to), 1);
-  const connection = new RelayConnection({ source: from, sourceRun: 'run', removal }, nodes);
+  const guarded = { source: from, sourceRun: 'run', removal };
+  const connection = new RelayConnection(guarded, () => Promise.resolve(to));
   const batch: Batch = {
     node,
     keys,

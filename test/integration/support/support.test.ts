@@ -1,14 +1,13 @@
 /** The tools that the other tests trust: the data set holds what it says, and differences are seen. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed, fillStrings, mixedKey, stringValue } from '../../support/bulk.js';
 import { differences, snapshot } from '../../support/compare.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys, slotOf } from '../../support/keys.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { startProxy } from '../../support/proxy.js';
 import { type Server, startServer, using } from '../../support/servers.js';
-import { slotOf } from '../../support/slot.js';
 
 let server: Server;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { completionFor, shells } from '../../../src/cli/completion.js';
-import { groupsOf } from '../../../src/cli/flags.js';
+import { groupsOf } from '../../../src/cli/verb.js';
 import { verbs } from '../../../src/cli/verbs.js';
 
 const [completion] = verbs.slice(-1);

@@ -3,8 +3,7 @@ import { batcher, type BatcherOptions, regroup } from '../../../src/engine/batch
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { copyWhenListed } from '../../../src/movers/policy.js';
 import type { Batch } from '../../../src/types.js';
-import { keysOf } from '../../support/keys.js';
-import { slotOf } from '../../support/slot.js';
+import { keysOf, slotOf } from '../../support/keys.js';
 import { namesOf, nodes, someKeys, topologyWith } from '../../support/batches.js';
 
 const begin = (changes: Partial<BatcherOptions> = {}) =>

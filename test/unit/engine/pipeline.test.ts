@@ -55,7 +55,6 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
     },
     mover: {
       name: 'relay',
-      close: ignore,
       async move(batch) {
         const { keys, listedBefore, attempt, node, asking } = batch;
         const to = `${asking ? 'asking ' : ''}${node.address}`;

@@ -7,7 +7,7 @@ import {
   StreamReader,
 } from '../../../src/feed/stream-reader.js';
 import { command } from '../../../src/redis/frames.js';
-import { bytesOfAllKinds } from '../../support/edge-keys.js';
+import { bytesOfAllKinds } from '../../support/keys.js';
 import { feed } from '../../support/feed.js';
 
 interface Heard {

@@ -22,7 +22,6 @@ function moverFor(...failing: string[]): Mover {
       outcome.moved += keys.count - failing.length;
       return Promise.resolve(outcome.build());
     },
-    close: () => undefined,
   };
 }
 

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { expect, it } from 'vitest';
 import { PreflightError } from '../../../src/errors.js';
-import { takeLock } from '../../../src/journal/file-store.js';
+import { takeLock } from '../../../src/journal/stores.js';
 import { setFolder } from '../../support/folder.js';
 
 const path = setFolder();

@@ -4,9 +4,8 @@ import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { movedFiles, type MovedKeys, movedKeys } from '../../../src/journal/moved.js';
 import { named } from '../../../src/redis/keys.js';
 import type { Keys } from '../../../src/types.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys, keysOf } from '../../support/keys.js';
 import { setFolder } from '../../support/folder.js';
-import { keysOf } from '../../support/keys.js';
 
 const path = setFolder();
 

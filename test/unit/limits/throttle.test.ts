@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createThrottle, type ThrottleLimits } from '../../../src/limits/throttle.js';
+import { createThrottle, type ThrottleLimits } from '../../../src/limits/limits.js';
 
 const unlimited = { keysPerSecond: undefined, bytesPerSecond: undefined };
 const throttleOf = (limits: Partial<ThrottleLimits>) => createThrottle({ ...unlimited, ...limits });

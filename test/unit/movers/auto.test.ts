@@ -23,7 +23,6 @@ function mockMover(name: MoverName, keysPerMs: number): MockMover {
       atOnce--;
       return outcome({ moved: keys.count });
     },
-    close: () => undefined,
   };
   return mover;
 }
@@ -74,7 +73,6 @@ it('rules out a mover whose probe can not get a key to its node', async () => {
       Promise.resolve(
         outcome({ retries: [{ keys, class: 'unavailable', message: 'no way to there' }] }),
       ),
-    close: () => undefined,
   };
   const auto = autoMover([
     { mover: mockMover('relay', 200) },
@@ -93,7 +91,6 @@ it('tries a node again when the probe lost its connections, and tells whoever ga
       ++probed === 1
         ? Promise.reject(new Error('the source is away'))
         : Promise.resolve(outcome({ moved: keys.count })),
-    close: () => undefined,
   };
   // The first turn is its own: nobody else waits for the first probe, so nobody else may hear of it.
   const auto = autoMover([
@@ -123,7 +120,6 @@ it('tells the next mover what a failed probe may have done with its key', async 
           ],
         }),
       ),
-    close: () => undefined,
   };
   const auto = autoMover([{ mover: relay }, { mover: mockMover('migrate', 100), probe: failing }]);
   await moveUntilChosen(auto);

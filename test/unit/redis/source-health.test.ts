@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Linked } from '../../../src/redis/link.js';
+import type { Linked } from '../../../src/redis/pool.js';
 import { ErrorReply } from '../../../src/redis/reply.js';
 import {
   createSourceHealth,
@@ -7,7 +7,7 @@ import {
   trialWords,
   tryOut,
 } from '../../../src/redis/source-health.js';
-import { trialName } from '../../../src/sources/trial-names.js';
+import { trialName } from '../../../src/sources/glob.js';
 
 describe('the words by which a server refuses commands whatever their keys', () => {
   it.each([

@@ -4,7 +4,7 @@ import { UsageError } from '../../../src/errors.js';
 import { failedKeys } from '../../../src/run/job-files.js';
 import { keyAt } from '../../../src/redis/keys.js';
 import { checkKeysFile, keysFileSource } from '../../../src/sources/keys-file.js';
-import { edgeKeys } from '../../support/edge-keys.js';
+import { edgeKeys } from '../../support/keys.js';
 import { setFolder } from '../../support/folder.js';
 
 const path = setFolder();

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import type { ImportOptions } from '../../../src/options/options.js';
 import type { Facts } from '../../../src/plan/preflight.js';
-import type { JobSoFar } from '../../../src/run/source-runs.js';
+import type { SpreadPlan } from '../../../src/workers/source-job.js';
 import type { JobEnd, JobNews, JobOrders } from '../../../src/workers/job-news.js';
 import { batchesOnWire, tallyOnWire } from '../../../src/workers/job-news.js';
 import type { JobRunner } from '../../../src/workers/job-runner.js';
@@ -43,8 +43,11 @@ function spread(count: number, options: Partial<ImportOptions> = {}) {
   };
   const runs = createSpreadRuns(
     { sources, target: { name: 'a:1' } } as unknown as Facts,
-    { to: 'a:1', from: names, maxBandwidth: 0, queue: 'q:1', ...options } as ImportOptions,
-    { decision: { startedEmpty: true, goesOn: false }, startAts: {} } as unknown as JobSoFar,
+    {
+      options: { to: 'a:1', from: names, maxBandwidth: 0, queue: 'q:1', ...options },
+      decision: { startedEmpty: true, goesOn: false },
+      startAts: {},
+    } as unknown as SpreadPlan,
     runner,
     told,
   );

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { swapPairs } from '../../../../src/movers/elements/copy-plain-types.js';
-import { nextId } from '../../../../src/movers/elements/copy-streams.js';
+import { nextId, swapPairs } from '../../../../src/movers/elements/copiers.js';
 import {
   askPage,
   sliceBytes,

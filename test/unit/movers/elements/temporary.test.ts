@@ -5,8 +5,7 @@ import {
   temporaryNameFor,
   temporaryPrefix,
 } from '../../../../src/movers/elements/temporary.js';
-import { edgeKeys } from '../../../support/edge-keys.js';
-import { slotOf } from '../../../support/slot.js';
+import { edgeKeys, slotOf } from '../../../support/keys.js';
 
 /** Bytes among which braces are frequent. */
 const anyKey = fc

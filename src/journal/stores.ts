@@ -1,12 +1,43 @@
-/** A journal in a file, with its lock and the keys that were moved beside it. */
-import { readFile, rm, link, open, rename, stat, unlink, utimes } from 'node:fs/promises';
+/** Where a journal is kept, and who may write it: a file, or a Redis. */
+import { link, open, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { makeFolder, replaceFile } from './atomic-file.js';
-import type { JournalStore, Lock } from './journal-store.js';
-import { movedFiles, movedKeys } from './moved.js';
-import { PreflightError } from '../errors.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ImportError, PreflightError } from '../errors.js';
+import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
+import { makeFolder, replaceFile } from './state-folder.js';
+import { addressOf, type Endpoint } from '../redis/endpoint.js';
+import { reopenedControl } from '../redis/reopened-control.js';
+
+export interface JournalStore {
+  /** As it is named in errors: a path, or a server and a key. */
+  readonly name: string;
+  /** What to do where it can't be written: one clause. */
+  readonly way: string;
+  /** @throws PreflightError when another run holds it. */
+  lock(): Promise<Lock>;
+  /** Undefined: there is none. */
+  read(): Promise<string | undefined>;
+  /** Puts it in the place of what was there, as a whole. */
+  write(text: string): Promise<void>;
+  /** Removes it, and all that belongs to it. */
+  remove(): Promise<void>;
+  /**
+   * Where moved keys are kept; undefined: there is no such place.
+   * @param onTrouble is called when keys can't be put there: nothing can be moved any more.
+   */
+  moved(onTrouble: (error: ImportError) => void): MovedKeys | undefined;
+  close(): void;
+}
+
+export interface Lock {
+  /** Says that we are still here. @returns false when another run has taken the lock over. */
+  renew(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+/* A journal in a file, with its lock and the keys that were moved beside it. */
 
 export function fileStore(path: string): JournalStore {
   return {
@@ -175,4 +206,84 @@ async function putAside(path: string, seen: Holder | undefined): Promise<void> {
 
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
+}
+
+/*
+ * A journal in a Redis, for runs whose coordinator may be started again on another machine.
+ *
+ * Its lock is a lease: a key with a token and an expiry, which whoever holds it renews. A start that finds
+ * it held waits for it to expire, because the run before may just have been killed.
+ */
+
+/** Several times what passes between two renewals. */
+const leaseMs = 15_000;
+const lookEveryMs = 500;
+
+/** Only whoever holds it may renew or release it. */
+const renewScript =
+  "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
+const releaseScript =
+  "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/**
+ * @param key the journal's; the lock's is made from it.
+ * @param tell is called when it waits for another run's lease.
+ */
+export function redisStore(
+  endpoint: Endpoint,
+  key: string,
+  timeoutMs: number,
+  tell: (sentence: string) => void,
+): JournalStore {
+  const token = randomUUID();
+  const lockKey = `${key}:lock`;
+  const control = reopenedControl(endpoint, { side: 'queue', timeoutMs });
+
+  async function takeLease(): Promise<void> {
+    const deadline = performance.now() + leaseMs + 2 * lookEveryMs;
+    for (let isTold = false; ; isTold = true) {
+      if ((await control.call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK') return;
+      if (performance.now() > deadline) {
+        throw new PreflightError(
+          `Another run of this job is under way (it holds ${lockKey} at ${addressOf(endpoint)}): wait for its end or stop it.`,
+        );
+      }
+      if (!isTold)
+        tell('Another run of this job was just at work: waiting until it is certainly gone.');
+      await delay(lookEveryMs);
+    }
+  }
+
+  return {
+    name: `${key} at ${addressOf(endpoint)}`,
+    way: "see to the queue's Redis",
+    async lock(): Promise<Lock> {
+      await takeLease();
+      return {
+        async renew() {
+          if ((await control.call('EVAL', renewScript, 1, lockKey, token, leaseMs)) === 1)
+            return true;
+          // It is nobody's where the server lost it in a restart.
+          return (await control.call('SET', lockKey, token, 'NX', 'PX', leaseMs)) === 'OK';
+        },
+        async release() {
+          await control.call('EVAL', releaseScript, 1, lockKey, token);
+        },
+      };
+    },
+    async read() {
+      const text = await control.call('GET', key);
+      return typeof text === 'string' ? text : undefined;
+    },
+    async write(text) {
+      await control.call('SET', key, text);
+    },
+    async remove() {
+      await control.call('DEL', key);
+    },
+    moved: () => undefined,
+    close() {
+      control.close();
+    },
+  };
 }

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, it } from 'vitest';
-import { askPasswords } from '../../../src/cli/ask-passwords.js';
+import { askPasswords } from '../../../src/cli/typed.js';
 import { UsageError } from '../../../src/errors.js';
 
 /** A terminal that somebody types on. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchesGlob } from '../../../src/sources/glob.js';
-import { nameLike, trialNameLike, trialNames } from '../../../src/sources/trial-names.js';
+import { matchesGlob, nameLike, trialNameLike, trialNames } from '../../../src/sources/glob.js';
 
 describe('names of keys that do not exist', () => {
   it.each([

@@ -1,17 +1,98 @@
 /**
- * A server that the run can't do without: connected to again when a connection is lost, as long as
+ * Who owns connections: whoever opens them keeps them in a pool, which closes all of them at the end. Those who work
+ * with one only borrow it. They close it only where nothing can follow what they sent over it; then, as when it is
+ * lost, another one is opened in its place.
+ */
+import pRetry from 'p-retry';
+import type { Node } from '../types.js';
+import { connect, type Connection } from './connection.js';
+import { ConnectionError, ImportError, SourceError, StoppedError } from '../errors.js';
+import { type Endpoint, printable } from './endpoint.js';
+import { ErrorReply, textOf } from './reply.js';
+import { measureRoundTrip } from './ask.js';
+import { locate } from './sentinel.js';
+
+/** Gives a connection to a node. @throws ConnectionError naming the node. */
+export type ConnectNode = (node: Node) => Promise<Connection>;
+
+/** The connections to a server, or to the nodes of a cluster, that are open. */
+export class ConnectionPool {
+  readonly #open = new Set<Connection>();
+  #isClosed = false;
+
+  /** Keeps what is being opened; what comes after the end is closed at once. @throws what that throws. */
+  async add(opening: Promise<Connection>): Promise<Connection> {
+    const connection = await opening;
+    if (this.#isClosed) connection.close();
+    else this.#open.add(connection);
+    connection.onLost(() => this.#open.delete(connection));
+    return connection;
+  }
+
+  /** Closes what is open, and no more: others may be opened. */
+  renew(): void {
+    for (const connection of this.#open) connection.close();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.renew();
+  }
+}
+
+/** Lends a connection: opens it when it is first asked for, and again after it was lost. */
+export function reopening(open: () => Promise<Connection>): () => Promise<Connection>;
+/**
+ * The same for what belongs to a connection.
+ * @param connectionOf finds the connection in what `open` gave.
+ */
+export function reopening<T>(
+  open: () => Promise<T>,
+  connectionOf: (opened: T) => Connection,
+): () => Promise<T>;
+export function reopening<T>(
+  open: () => Promise<T>,
+  connectionOf = (opened: T) => opened as Connection,
+): () => Promise<T> {
+  let current: Promise<T> | undefined;
+  return () => {
+    if (current) return current;
+    const opening = open().then((opened) => {
+      connectionOf(opened).onLost(() => (current = undefined));
+      return opened;
+    });
+    current = opening;
+    // A failure is forgotten, so that the next call tries again.
+    opening.catch(() => (current = undefined));
+    return opening;
+  };
+}
+
+/**
+ * The same for several servers, such as the nodes of a cluster: to each one a connection of the borrower's own.
+ * @param perServer how many, which take turns: more than one where a connection may block (WAIT).
+ */
+export function lanes<S extends { readonly address: string }>(
+  open: (server: S) => Promise<Connection>,
+  perServer = 1,
+): (server: S) => Promise<Connection> {
+  const known = new Map<string, () => Promise<Connection>>();
+  let turn = 0;
+  return (server) => {
+    const id = `${server.address} ${String(turn++ % perServer)}`;
+    let lane = known.get(id);
+    if (!lane) known.set(id, (lane = reopening(() => open(server))));
+    return lane();
+  };
+}
+
+/*
+ * The link to a server that the run can't do without: connected to again when a connection is lost, as long as
  * there is hope, and looked at each time, since it may be another one by then.
  *
  * Hope is shared: many open connections over one link, and once one of them has given up, all
  * give up, or each in its turn would wait as long again.
  */
-import pRetry from 'p-retry';
-import { ConnectionError, ImportError, SourceError, StoppedError } from '../errors.js';
-import { connect, type Connection } from './connection.js';
-import { type Endpoint, printable } from './endpoint.js';
-import { ErrorReply, textOf } from './reply.js';
-import { measureRoundTrip } from './ask.js';
-import { locate } from './sentinel.js';
 
 export interface Link {
   /**
@@ -49,7 +130,7 @@ export interface LinkOptions {
 }
 
 export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
-  const opened = new Set<Connection>();
+  const pool = new ConnectionPool();
   let closed = false;
   let givenUp: SourceError | undefined;
   let signal: AbortSignal | undefined;
@@ -57,7 +138,7 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
 
   async function attempt(): Promise<Linked> {
     const place = options.through?.() ?? (await locate(endpoint, options.timeoutMs));
-    const connection = await connect(place, { ...options, isNamed: true });
+    const connection = await pool.add(connect(place, { ...options, isNamed: true }));
     try {
       const info = textOf(await refusing(connection.call('INFO', 'server'), name));
       const role = textOf(await refusing(connection.call('INFO', 'replication'), name));
@@ -75,8 +156,6 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       const sign = await connection.call('PING');
       if (sign instanceof ErrorReply && sign.code === 'LOADING') await refusing(sign, name);
       const roundTripMs = await measureRoundTrip(connection);
-      opened.add(connection);
-      connection.onLost(() => opened.delete(connection));
       return { connection, identity: /^run_id:(\w+)/m.exec(info)?.[1] ?? '', roundTripMs };
     } catch (error) {
       connection.close();
@@ -126,11 +205,11 @@ export function createLink(endpoint: Endpoint, options: LinkOptions): Link {
       signal = given;
     },
     renew() {
-      for (const connection of opened) connection.close();
+      pool.renew();
     },
     close() {
       closed = true;
-      for (const connection of opened) connection.close();
+      pool.close();
     },
   };
 }

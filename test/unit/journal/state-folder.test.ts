@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { makeFolder, replaceFile } from '../../../src/journal/atomic-file.js';
+import { makeFolder, replaceFile } from '../../../src/journal/state-folder.js';
 import { setFolder } from '../../support/folder.js';
 import { waitFor } from '../../support/wait.js';
 
 const path = setFolder();
-const module = fileURLToPath(new URL('../../../src/journal/atomic-file.js', import.meta.url));
+const module = fileURLToPath(new URL('../../../src/journal/state-folder.js', import.meta.url));
 
 it('makes files and folders that only their owner can read', async () => {
   const file = path('folder/state.json');

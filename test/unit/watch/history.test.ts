@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createEvents } from '../../../src/watch/events.js';
+import { createEvents } from '../../../src/watch/history.js';
 import type { Sample } from '../../../src/watch/sampler.js';
 import type { ServerHealth } from '../../../src/types.js';
 import { at, facts, sampleOf, unsteered, well } from '../../support/tallies.js';
