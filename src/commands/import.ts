@@ -113,13 +113,16 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       ? createSpreadRuns(facts, options, files.soFar, spread.runner, {
           logger,
           warn,
+          tell(sentence) {
+            told.tell(sentence);
+          },
           announce(sentence, fields) {
             told.announce(sentence, fields);
           },
         })
       : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
     try {
-      await runs.follow?.join();
+      await runs.join();
       watch = await watchRun({
         runs,
         facts,

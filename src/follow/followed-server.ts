@@ -33,6 +33,8 @@ export interface FollowedServerOptions {
   readonly options: FollowOptions & PatienceOptions;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
+  /** Another process of this run has followed it: where the source refuses writes, that is of a cutover given up. */
+  readonly isTakenUp: boolean;
   /** Of a feed that hears of nothing: whether all keys may be copied again now. */
   mayLook(): boolean;
   readonly logger: Logger;
@@ -203,11 +205,11 @@ export class FollowedServer {
 
   /** Finds out how writes can be held, while nothing has been copied. */
   async #openFence(): Promise<SourceFence> {
-    const { goesOn, warn } = this.#given;
+    const { goesOn, isTakenUp, warn } = this.#given;
     return this.#withControl(async (control) => {
       const left = await leftBefore(control);
       // After a cutover clients of the cluster have written there since: what the source has is old.
-      if (left && (left.state === 'shut' || !goesOn)) {
+      if (left && !isTakenUp && (left.state === 'shut' || !goesOn)) {
         throw new PreflightError(
           `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to ${String(left.replicas)} if it is to be followed once more, by an empty cluster.`,
         );
