@@ -299,14 +299,23 @@ export class FollowedServer {
   }
 
   async #openControl(door?: Endpoint, db = this.#given.server.endpoint.db): Promise<Control> {
-    const { timeoutMs } = this.#given.options;
-    const place = door ?? (await this.#whereWritesAreHeld());
-    return openControl({ ...place, db }, { side: 'from', timeoutMs });
-  }
-
-  async #whereWritesAreHeld(): Promise<Endpoint> {
     const { server, options } = this.#given;
-    const place = await locate(server.endpoint, options.timeoutMs);
-    return server.isReplica ? masterOf(place, options.timeoutMs) : place;
+    return openWriteControl(server, options.timeoutMs, door, db);
   }
+}
+
+/**
+ * Connects to where a server's writes are held: to its master, where it is a replica.
+ * @param door by which it is reached instead.
+ * @throws ConnectionError, RefusedError
+ */
+export async function openWriteControl(
+  { endpoint, isReplica }: Pick<ServerToFollow, 'endpoint' | 'isReplica'>,
+  timeoutMs: number,
+  door?: Endpoint,
+  db = endpoint.db,
+): Promise<Control> {
+  const place = door ?? (await locate(endpoint, timeoutMs));
+  const at = isReplica && !door ? await masterOf(place, timeoutMs) : place;
+  return openControl({ ...at, db }, { side: 'from', timeoutMs });
 }

@@ -285,7 +285,7 @@ export class Follower {
     };
     const shut = participants.map(async (one) => {
       try {
-        const before = await one.shut();
+        const before = await one.shut(hasSwitched);
         if (before === null) {
           tellWritable(one, 'it does not let us (CONFIG SET min-replicas-to-write)');
         }

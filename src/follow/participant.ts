@@ -72,8 +72,12 @@ export interface Participant {
   goOn(): void;
   /** Lets writes go on. @returns why the server could not be told so, and what becomes of that; null: it was. */
   letGo(): Promise<string | null>;
-  /** @returns how many replicas it wanted for a write before; null: it does not let us. */
-  shut(): Promise<number | null>;
+  /**
+   * Makes it refuse writes for good.
+   * @param hasSwitched clients write to the cluster already: it is tried by all means.
+   * @returns how many replicas it wanted for a write before; null: it does not let us.
+   */
+  shut(hasSwitched: boolean): Promise<number | null>;
   /** Lets go what waits: it is refused, if the server has been shut. */
   unpause(): Promise<void>;
   lateWrites(): Promise<LateWrites>;

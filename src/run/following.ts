@@ -5,7 +5,9 @@
 import { messageOf, PreflightError } from '../errors.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
 import type { AllSources } from '../follow/all-sources.js';
+import { openWriteControl } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
+import { finishCutover, type OpenWrites } from '../follow/half-done.js';
 import { NodeWatch } from '../follow/node-watch.js';
 import { OwnKeys } from '../follow/own-keys.js';
 import type { Participant } from '../follow/participant.js';
@@ -47,6 +49,8 @@ export interface FollowingOptions {
   /** How many keys the sources have, about. */
   readonly keyCount: number;
   readonly logger: Logger;
+  /** Whether an earlier run of the job has copied keys. */
+  readonly goesOn: boolean;
   /** Where an earlier run of the job had come to; what is not in there has to be compared. */
   readonly resumeAt: FollowCheckpoints;
   readonly tell: (sentence: string) => void;
@@ -154,8 +158,9 @@ export class Following implements FollowLead {
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(followers: Followers): Promise<void> {
-    const { options, logger, tell, warn } = this.#given;
+    const { options, goesOn, logger, tell, warn } = this.#given;
     this.#followers = followers;
+    if (goesOn) await finishCutover(this.#servers());
     await this.#learnSlots();
     const nodesWhy = await this.#nodes.look();
     await followers.join(() => void this.end('the source was lost'));
@@ -204,6 +209,16 @@ export class Following implements FollowLead {
     const all = [...this.#databases.values()];
     if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
     for (const { changed } of all) changed.noteStrays();
+  }
+
+  /** Where the writes of each server are held. */
+  #servers(): OpenWrites[] {
+    const { timeoutMs } = this.#given.options;
+    const byServer = new Map<string, OpenWrites>();
+    for (const database of this.#databases.values()) {
+      byServer.set(database.serverId, () => openWriteControl(database, timeoutMs));
+    }
+    return [...byServer.values()];
   }
 
   async #learnSlots(): Promise<void> {

@@ -112,7 +112,7 @@ export function createSourceRuns(
   const libraries: KnownLibraries = new Map();
   const following =
     options.follow && !lead
-      ? createFollowing({ sources, target }, options, followAt, logger, reporter)
+      ? createFollowing({ sources, target }, options, { decision, followAt }, logger, reporter)
       : undefined;
   const leading = lead ?? following;
   const here =
@@ -243,7 +243,12 @@ export function createSourceRuns(
 export function createFollowing(
   { sources, target }: Pick<Facts, 'sources' | 'target'>,
   options: SourceRunOptions & Pick<AccessOptions, 'nat'>,
-  resumeAt: FollowCheckpoints,
+  {
+    decision,
+    followAt,
+  }: Pick<JobSoFar, 'followAt'> & {
+    readonly decision: Pick<JobDecision, 'goesOn'>;
+  },
   logger: Logger,
   { tell, warn }: Pick<FollowingOptions, 'tell' | 'warn'>,
 ): Following {
@@ -255,7 +260,8 @@ export function createFollowing(
     mayShareNames: mayShareNames(sources, options),
     keyCount: sources.reduce((sum, { keys }) => sum + keys, 0),
     logger,
-    resumeAt,
+    goesOn: decision.goesOn,
+    resumeAt: followAt,
     tell,
     warn,
   });

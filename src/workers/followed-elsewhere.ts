@@ -7,6 +7,8 @@
 import { Gate } from '../async.js';
 import { ImportError, PreflightError } from '../errors.js';
 import type { AllSources, ToldOfChanges } from '../follow/all-sources.js';
+import { openWriteControl } from '../follow/followed-server.js';
+import type { OpenWrites } from '../follow/half-done.js';
 import { followedJob } from '../run/followed-here.js';
 import type { Followers, Following } from '../run/following.js';
 import {
@@ -144,7 +146,10 @@ export function createFollowedElsewhere(
   function addServer(group: readonly ServerSourceFacts[]): void {
     const [first] = group as readonly [ServerSourceFacts];
     const address = addressOf(first.endpoint);
-    const participant = new RemoteParticipant(address, (handOver) => {
+    const isReplica = first.role === 'slave';
+    const openWrites: OpenWrites = () =>
+      openWriteControl({ endpoint: first.endpoint, isReplica }, timeoutMs);
+    const participant = new RemoteParticipant(address, openWrites, (handOver) => {
       if (handOver === 'begins') handingOver.add(address);
       else handingOver.delete(address);
       if (handOver === 'over') isOver = true;
@@ -158,6 +163,8 @@ export function createFollowedElsewhere(
         endpoint,
         keyCount: keys,
         changed: told,
+        serverId: address,
+        isReplica,
         openSource: async () => connect(await locate(endpoint, timeoutMs), { timeoutMs }),
       });
       databases.set(job, { name, participant, told, all });

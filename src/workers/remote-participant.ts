@@ -4,6 +4,7 @@
  */
 import { within } from '../async.js';
 import { ImportError } from '../errors.js';
+import { type OpenWrites, shutServer } from '../follow/half-done.js';
 import type {
   LateWrites,
   Participant,
@@ -21,6 +22,8 @@ const mostSilentLooks = 6;
 /** How long letting go may take where the source has to be reached first, and where its process says nothing. */
 const letGoWithinMs = 12_000;
 const letGoSilentlyMs = 1000;
+/** A source that can't be reached is tried for 10 s. */
+const shutWithinMs = 12_000;
 
 const notJoined: ParticipantState = {
   isCopied: false,
@@ -39,6 +42,7 @@ type Step = keyof AskedOfJob & keyof Participant;
 
 export class RemoteParticipant implements Participant {
   readonly address: string;
+  readonly #openWrites: OpenWrites;
   readonly #onHandOver: (handOver: HandOver) => void;
   #dialogue: Dialogue<AskedOfJob> | undefined;
   #state = notJoined;
@@ -49,8 +53,9 @@ export class RemoteParticipant implements Participant {
   #silentLooks = 0;
   #looking: NodeJS.Timeout | undefined;
 
-  constructor(address: string, onHandOver: (handOver: HandOver) => void) {
+  constructor(address: string, openWrites: OpenWrites, onHandOver: (handOver: HandOver) => void) {
     this.address = address;
+    this.#openWrites = openWrites;
     this.#onHandOver = onHandOver;
   }
 
@@ -142,9 +147,13 @@ export class RemoteParticipant implements Participant {
     return trouble;
   }
 
-  shut(): Promise<number | null> {
+  async shut(hasSwitched: boolean): Promise<number | null> {
     this.#onHandOver('begins');
-    return this.#ask('shut');
+    const shutting = this.#ask('shut');
+    if (!hasSwitched) return shutting;
+    // Its process may be gone, or say nothing: the source has to refuse writes all the same.
+    const known = await within(shutWithinMs, shutting, undefined).catch(() => undefined);
+    return known === undefined ? ((await shutServer(this.#openWrites)) ?? null) : known;
   }
 
   unpause(): Promise<void> {

@@ -90,7 +90,7 @@ export function createSpreadRuns(
   const stopping = new AbortController();
   const running = new Map<SourceJob, Promise<readonly SourceEnd[]>>();
   const following = options.follow
-    ? createFollowing(facts, options, soFar.followAt, logger, { tell, warn })
+    ? createFollowing(facts, options, soFar, logger, { tell, warn })
     : undefined;
   const elsewhere =
     following &&

@@ -240,6 +240,26 @@ it('is stopped as one run, and goes on', async () => {
   expect(await stage.cluster.size()).toBe(3);
 });
 
+it.each([['one process'], ['several', ...workers]])(
+  'finishes a cutover that was killed midway, with %s',
+  async (_, ...words) => {
+    for (const server of all()) await server.client.set(`a:${String(server.port)}`, 'x');
+    const killed = runs.start(endpoints(), ...words);
+    await until('following');
+    killed.signal('SIGKILL');
+    await killed.done;
+    // As far as it had come.
+    await stage.source.client.config('SET', 'min-replicas-to-write', 1_000_001);
+    const { code, stderr } = await runs.start(endpoints(), ...words).done;
+    expect(code).toBe(2);
+    expect(stderr).toContain(`killed midway: ${stage.source.address} refused writes`);
+    for (const { client } of all())
+      await expect(client.set('b', 'x')).rejects.toThrow('NOREPLICAS');
+    const again = await runs.start(endpoints(), ...words).done;
+    expect(again.stderr).toContain('the cluster has taken over');
+  },
+);
+
 it('is not begun where a source can not be followed', async () => {
   await stage.source.client.config('SET', 'min-replicas-to-write', 1_000_001);
   const { code, stderr } = await runs.start(endpoints(), ...workers).done;

@@ -1,6 +1,6 @@
 /** A server that another process follows, as the cutover sees it. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { ImportError } from '../../../src/errors.js';
+import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import type { ParticipantState } from '../../../src/follow/participant.js';
 import { Dialogue, type Said } from '../../../src/workers/dialogue.js';
 import type { AskedOfJob } from '../../../src/workers/follow-words.js';
@@ -24,7 +24,11 @@ function joined() {
   const lost: string[] = [];
   const handOvers: HandOver[] = [];
   const dialogue = new Dialogue<AskedOfJob>((one) => said.push(one));
-  const one = new RemoteParticipant('10.0.0.5:6379', (handOver) => handOvers.push(handOver));
+  const one = new RemoteParticipant(
+    '10.0.0.5:6379',
+    () => Promise.reject(new ConnectionError('it is away')),
+    (handOver) => handOvers.push(handOver),
+  );
   one.onLost(({ message }: ImportError) => lost.push(message));
   one.attach(dialogue);
   one.hear(state);
@@ -64,7 +68,7 @@ it('is lost where its process dies, and is followed by none until another one jo
 
 it('tells from when on its source may refuse writes for good', async () => {
   const { one, handOvers } = joined();
-  one.shut().catch(() => undefined);
+  one.shut(false).catch(() => undefined);
   expect(handOvers).toEqual(['begins']);
   one.detach();
   expect(await one.letGo()).toBeNull();
