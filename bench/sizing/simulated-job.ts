@@ -70,7 +70,7 @@ export function simulatedJobs({ seconds, keysPerSecond, nodes }: JobShape) {
         tally.ended(batch, 'restore', outcome({ moved: batchKeys, bytes }), 2 + (ended % 97) / 7);
       }
       if (ended === batchesInAll) end();
-      else hear(news());
+      else hear.news(news());
     }, tellEveryMs);
 
     function end(): void {
@@ -81,6 +81,7 @@ export function simulatedJobs({ seconds, keysPerSecond, nodes }: JobShape) {
     return {
       ended: new Promise((resolve) => (finish = resolve)),
       obey: () => undefined,
+      say: () => undefined,
       stop: end,
       kill: end,
     };

@@ -124,13 +124,16 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
       ? createSpreadRuns(facts, plan, spread.runner, {
           logger,
           warn,
+          tell(sentence) {
+            told.tell(sentence);
+          },
           announce(sentence, fields) {
             told.announce(sentence, fields);
           },
         })
       : createSourceRuns(facts, plan, { logger, eviction, reporter: told, ...files.keys });
     try {
-      await runs.follow?.join();
+      await runs.join();
       watch = await watchRun({
         runs,
         facts,

@@ -4,8 +4,9 @@
  */
 import { askNumbers } from '../compare/ask-many.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt, keyStart } from '../redis/keys.js';
+import { chosen, keyAt } from '../redis/keys.js';
 import type { FeedPosition, KeyFailure, Keys, Mover, Source } from '../types.js';
+import type { AllSources } from './all-sources.js';
 import { ChangedKeys, UnmovedKeys } from './changed-keys.js';
 import { FollowedSource, type Round } from './followed-source.js';
 
@@ -17,8 +18,8 @@ export interface FollowedDatabaseOptions {
   readonly job: string;
   /** The first copy was completed by an earlier run, and what has changed since is heard of. */
   readonly isCopied: boolean;
-  /** Which keys are its own, where another source may have the same; undefined: none has. */
-  readonly own: OwnKeys | undefined;
+  /** What is known of all sources together. */
+  readonly all: AllSources;
   pageKeys(): number;
   /** Waits until this database may be copied. @returns what to call when it has been. */
   turn(isOver: () => boolean): Promise<() => void>;
@@ -30,10 +31,6 @@ export interface FollowedDatabaseOptions {
   strays(): AsyncIterable<Keys>;
   /** Where the feed of its server is now; undefined: no start can go on there. */
   feedPosition(): FeedPosition | undefined;
-  /** Whose database a key belongs to that could not be copied: slots of a source may have moved. */
-  ownerOf(name: string): Pick<ChangedKeys, 'note'> | undefined;
-  /** Up to there every change is in the cluster. */
-  reached(position: FeedPosition): void;
   /** Hears of the end of each round. */
   roundEnded(round: Round): void;
 }
@@ -48,14 +45,14 @@ export class FollowedDatabase {
 
   constructor(options: FollowedDatabaseOptions) {
     this.#options = options;
-    const { own } = options;
-    this.unmoved = new UnmovedKeys((name) => options.ownerOf(name) ?? this.changed);
+    const { all } = options;
+    this.unmoved = new UnmovedKeys((name) => all.ownerOf(name) ?? this.changed);
     this.source = new FollowedSource(options.first, {
       changed: this.changed,
       isCopied: options.isCopied,
       pageKeys: () => options.pageKeys(),
       turn: (isOver) => options.turn(isOver),
-      ownKeys: (page) => (own ? this.#ownKeys(page, own) : page),
+      ownKeys: (page) => (all.claim ? this.#ownKeys(page, all.claim) : page),
       strays: () => options.strays(),
       roundBegins: () => {
         this.#roundAt = options.feedPosition();
@@ -80,14 +77,13 @@ export class FollowedDatabase {
     return this.#options.first.name;
   }
 
-  renewSource(): void {
-    this.#options.renewSource();
+  /** Keys that are on their way to the database that they belong to. */
+  get passing(): number {
+    return this.#options.all.passing;
   }
 
-  /** The cluster may lack a key: if it is this database's, it is copied once more. */
-  copyIfOwn(name: string): void {
-    const bytes = Buffer.from(name, 'latin1');
-    if (this.#options.own?.has(bytes, 0, bytes.length)) this.changed.note(name);
+  renewSource(): void {
+    this.#options.renewSource();
   }
 
   /** The same mover, none of whose failures is for good. */
@@ -98,21 +94,18 @@ export class FollowedDatabase {
   /** What waited when the round began is where it should be, and so is what was heard of before. */
   #notePosition(): void {
     if (!this.#roundAt || !this.source.isCopied || this.unmoved.count > 0) return;
-    if (this.changed.isOfFeed) this.#options.reached(this.#roundAt);
+    if (this.changed.isOfFeed) this.#options.all.reached(this.#roundAt);
   }
 
   /** Leaves out keys whose names another source had first: those that are here as well can't be copied. */
-  async #ownKeys(page: Keys, own: OwnKeys): Promise<Keys> {
-    const { bytes, starts } = page;
-    const mine: number[] = [];
-    const others: number[] = [];
-    for (let index = 0; index < page.count; index++) {
-      const end = (starts[index + 1] as number) - 2;
-      const isMine = own.claim(bytes, keyStart(bytes, starts[index] as number), end);
-      (isMine ? mine : others).push(index);
-    }
-    if (others.length === 0) return page;
-    const foreign = chosen(page, others);
+  async #ownKeys(page: Keys, claim: NonNullable<AllSources['claim']>): Promise<Keys> {
+    const mine = await claim(page);
+    if (mine.length === page.count) return page;
+    const isMine = new Set(mine);
+    const foreign = chosen(
+      page,
+      [...Array(page.count).keys()].filter((index) => !isMine.has(index)),
+    );
     const there = await this.#areThere(foreign);
     for (const [index, isThere] of there.entries()) {
       if (isThere !== 0) this.unmoved.add(sharedName(keyAt(foreign, index)));
@@ -140,41 +133,3 @@ const sharedName = (key: Buffer): KeyFailure => ({
   message:
     'another source has, or had, a key of this name: pass --key-prefix with {from} or {db}, or delete one of them and start again',
 });
-
-/*
- * Which of several sources a key of the cluster is from. The cluster has one key of a name, so the first source that
- * has it keeps it: what the others have under that name is never copied, nor is it deleted when they delete theirs.
- */
-
-/** Remembers keys, in bounded memory (engine/seen-keys.ts). */
-export interface KeyRecord {
-  /** Whether the key `bytes[start .. end)` was noted before; notes it. */
-  noted(bytes: Buffer, start: number, end: number): boolean;
-  /** Whether it was noted before. */
-  has(bytes: Buffer, start: number, end: number): boolean;
-}
-
-/** The keys of one source. */
-export class OwnKeys {
-  readonly #all: KeyRecord;
-  readonly #own: KeyRecord;
-
-  /** @param all what all sources have claimed, which they share. @param own what this one has. */
-  constructor(all: KeyRecord, own: KeyRecord) {
-    this.#all = all;
-    this.#own = own;
-  }
-
-  /** Whether the key `bytes[start .. end)` is known to be this source's. */
-  has(bytes: Buffer, start: number, end: number): boolean {
-    return this.#own.has(bytes, start, end);
-  }
-
-  /** @returns whether the key `bytes[start .. end)` is this source's: no other one had it before. */
-  claim(bytes: Buffer, start: number, end: number): boolean {
-    if (this.#own.has(bytes, start, end)) return true;
-    if (this.#all.noted(bytes, start, end)) return false;
-    this.#own.noted(bytes, start, end);
-    return true;
-  }
-}

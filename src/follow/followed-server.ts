@@ -33,6 +33,8 @@ export interface FollowedServerOptions {
   readonly options: FollowOptions & PatienceOptions;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
+  /** Another process of this run has followed it: where the source refuses writes, that is of a cutover given up. */
+  readonly isTakenUp: boolean;
   /** Of a feed that hears of nothing: whether all keys may be copied again now. */
   mayLook(): boolean;
   readonly logger: Logger;
@@ -203,11 +205,11 @@ export class FollowedServer {
 
   /** Finds out how writes can be held, while nothing has been copied. */
   async #openFence(): Promise<SourceFence> {
-    const { goesOn, warn } = this.#given;
+    const { goesOn, isTakenUp, warn } = this.#given;
     return this.#withControl(async (control) => {
       const left = await leftBefore(control);
       // After a cutover clients of the cluster have written there since: what the source has is old.
-      if (left && (left.state === 'shut' || !goesOn)) {
+      if (left && !isTakenUp && (left.state === 'shut' || !goesOn)) {
         throw new PreflightError(
           `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to ${String(left.replicas)} if it is to be followed once more, by an empty cluster.`,
         );
@@ -297,14 +299,23 @@ export class FollowedServer {
   }
 
   async #openControl(door?: Endpoint, db = this.#given.server.endpoint.db): Promise<Control> {
-    const { timeoutMs } = this.#given.options;
-    const place = door ?? (await this.#whereWritesAreHeld());
-    return openControl({ ...place, db }, { side: 'from', timeoutMs });
-  }
-
-  async #whereWritesAreHeld(): Promise<Endpoint> {
     const { server, options } = this.#given;
-    const place = await locate(server.endpoint, options.timeoutMs);
-    return server.isReplica ? masterOf(place, options.timeoutMs) : place;
+    return openWriteControl(server, options.timeoutMs, door, db);
   }
+}
+
+/**
+ * Connects to where a server's writes are held: to its master, where it is a replica.
+ * @param door by which it is reached instead.
+ * @throws ConnectionError, RefusedError
+ */
+export async function openWriteControl(
+  { endpoint, isReplica }: Pick<ServerToFollow, 'endpoint' | 'isReplica'>,
+  timeoutMs: number,
+  door?: Endpoint,
+  db = endpoint.db,
+): Promise<Control> {
+  const place = door ?? (await locate(endpoint, timeoutMs));
+  const at = isReplica && !door ? await masterOf(place, timeoutMs) : place;
+  return openControl({ ...at, db }, { side: 'from', timeoutMs });
 }

@@ -13,18 +13,23 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { slotOf } from '../redis/keys.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
-import type { FollowedDatabase } from './followed-database.js';
+import type { ToldOfChanges } from './all-sources.js';
 import { type SlotSearch, UnsearchedSlots } from './unsearched-slots.js';
 
 const refreshEveryMs = 1000;
 
+/** A database that is followed, wherever that is. */
+export interface SlotOwner {
+  readonly changed: ToldOfChanges;
+}
+
 export class SourceSlots {
   readonly #topology: ClusterTopology;
   readonly #timeoutMs: number;
-  readonly #databases = new Map<string, FollowedDatabase>();
+  readonly #databases = new Map<string, SlotOwner>();
   /** By address, as last seen. */
   readonly #datasets = new Map<string, string>();
-  readonly #unsearched = new UnsearchedSlots<FollowedDatabase>();
+  readonly #unsearched = new UnsearchedSlots<SlotOwner>();
   #refreshedMs = -Infinity;
 
   constructor(topology: ClusterTopology, timeoutMs: number) {
@@ -32,12 +37,12 @@ export class SourceSlots {
     this.#timeoutMs = timeoutMs;
   }
 
-  add(endpoint: Endpoint, database: FollowedDatabase): void {
+  add(endpoint: Endpoint, database: SlotOwner): void {
     this.#databases.set(addressOf(endpoint), database);
   }
 
   /** By what the cluster said last; undefined: by a master that is not followed. */
-  ownerOf(key: Buffer): FollowedDatabase | undefined {
+  ownerOf(key: Buffer): SlotOwner | undefined {
     this.#refreshSoon();
     return this.#databaseAt(this.#topology.owners[slotOf(key, 0, key.length)] as number);
   }
@@ -52,13 +57,13 @@ export class SourceSlots {
    * @returns the slots in which it is the one that knows.
    * @throws TargetError when the cluster is not whole.
    */
-  async beginSearch(database: FollowedDatabase): Promise<SlotSearch> {
+  async beginSearch(database: SlotOwner): Promise<SlotSearch> {
     await this.#refresh();
     return this.#unsearched.begin(database);
   }
 
   /** @throws TargetError when the cluster is not whole. */
-  async endSearch(database: FollowedDatabase, search: SlotSearch): Promise<void> {
+  async endSearch(database: SlotOwner, search: SlotSearch): Promise<void> {
     await this.#refresh();
     this.#unsearched.end(database, search);
     this.#searchTheRest();
@@ -83,7 +88,7 @@ export class SourceSlots {
     this.#searchTheRest();
   }
 
-  #databaseAt(index: number): FollowedDatabase | undefined {
+  #databaseAt(index: number): SlotOwner | undefined {
     const node = this.#topology.nodes[index] as Node;
     return this.#databases.get(addressOf(this.#topology.endpointOf(node)));
   }

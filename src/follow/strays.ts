@@ -1,5 +1,5 @@
 /**
- * Keys that the cluster has and no source has. Where changes were missed nobody has told of their
+ * Keys that the cluster has and their source has not. Where changes were missed nobody has told of their
  * deletion, so both sides are asked.
  */
 import { askNumbers } from '../compare/ask-many.js';
@@ -15,8 +15,8 @@ export interface StraysOptions {
   readonly topology: ClusterTopology;
   /** Opens a connection, which is closed here. */
   connectNode(node: Node): Promise<Connection>;
-  /** Opens a connection to each source that may have the keys; they are closed here. */
-  openSources(): Promise<readonly Connection[]>;
+  /** Opens a connection to the source that may have the keys, which is closed here. */
+  openSource(): Promise<Connection>;
   /** The key that is called so in the cluster; undefined: it is none that a source may have. */
   keyOf(name: Buffer): Buffer | undefined;
 }
@@ -29,7 +29,7 @@ export interface StraysOptions {
  */
 export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
   const { topology } = options;
-  const sources = await options.openSources();
+  const source = await options.openSource();
   try {
     for (;;) {
       await topology.refresh();
@@ -38,9 +38,10 @@ export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
         const connection = await options.connectNode(node);
         try {
           for await (const names of listNames(connection, pageKeys)) {
-            let keys = keysOf(names.flatMap((name) => options.keyOf(name) ?? []));
-            for (const source of sources) keys = await absentAt(source, keys);
-            yield keys;
+            yield await absentAt(
+              source,
+              keysOf(names.flatMap((name) => options.keyOf(name) ?? [])),
+            );
           }
         } finally {
           connection.close();
@@ -50,7 +51,7 @@ export async function* strays(options: StraysOptions): AsyncIterable<Keys> {
       if (topology.owners.every((owner, slot) => owner === before[slot])) return;
     }
   } finally {
-    for (const source of sources) source.close();
+    source.close();
   }
 }
 
@@ -60,7 +61,8 @@ function keysOf(names: readonly Buffer[]): Keys {
   return keys.take();
 }
 
-async function absentAt(source: Connection, keys: Keys): Promise<Keys> {
+/** Those that it has not. @throws ConnectionError when it is lost. */
+export async function absentAt(source: Connection, keys: Keys): Promise<Keys> {
   const there = await askNumbers(source, 'EXISTS', keys);
   return chosen(
     keys,

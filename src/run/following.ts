@@ -1,20 +1,24 @@
-/** Puts the following of a run's sources together: servers and their databases, the nodes, the cutover. */
-import { Gate } from '../async.js';
+/**
+ * Knows of all sources that a run follows, wherever each of them is followed (followed-here.ts, workers/): whose a key
+ * is, the slots of a source cluster, the cluster's nodes, from where a later start goes on, and the cutover.
+ */
 import { messageOf, PreflightError } from '../errors.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
-import { FollowedDatabase, OwnKeys } from '../follow/followed-database.js';
-import { FollowedServer, type ServerToFollow } from '../follow/followed-server.js';
+import type { AllSources } from '../follow/all-sources.js';
+import { openWriteControl } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
+import { finishCutover, type OpenWrites } from '../follow/half-done.js';
 import { NodeWatch } from '../follow/node-watch.js';
+import { OwnKeys } from '../follow/own-keys.js';
+import type { Participant } from '../follow/participant.js';
 import { SourceSlots } from '../follow/source-slots.js';
-import { strays } from '../follow/strays.js';
-import type { Limits } from '../limits/limits.js';
-import { temporaryPrefix } from '../movers/elements/temporary.js';
+import { absentAt } from '../follow/strays.js';
+import type { SlotSearch } from '../follow/unsearched-slots.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
-import { type Endpoint, type NatRule, printable } from '../redis/endpoint.js';
+import type { NatRule } from '../redis/endpoint.js';
 import { openControl } from '../redis/control.js';
-import { keyAt, slotOf } from '../redis/keys.js';
+import { keyAt } from '../redis/keys.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,
@@ -22,15 +26,12 @@ import type {
   FollowStatus,
   Keys,
   Logger,
-  Node,
-  Source,
+  Phase,
   Tally,
 } from '../types.js';
+import type { FollowLead, KnownDatabase } from './followed-here.js';
 
 const lookEveryMs = 1000;
-/** How many databases are copied for the first time at once. */
-const copiesAtOnce = 4;
-const noPrefix = Buffer.alloc(0);
 
 /** From where an earlier run's following goes on, by database. */
 export type FollowCheckpoints = Readonly<Record<string, FollowCheckpoint>>;
@@ -47,55 +48,39 @@ export interface FollowingOptions {
   readonly mayShareNames: boolean;
   /** How many keys the sources have, about. */
   readonly keyCount: number;
-  /** Lets the run go at full speed, or no more: while writes are held, nobody is spared by taking longer. */
-  readonly liftLimits: (isLifted: boolean) => void;
   readonly logger: Logger;
   /** Whether an earlier run of the job has copied keys. */
   readonly goesOn: boolean;
-  /** Where that one had come to; what is not in there has to be compared. */
+  /** Where an earlier run of the job had come to; what is not in there has to be compared. */
   readonly resumeAt: FollowCheckpoints;
   readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
 }
 
-/** A database that is to be followed, and how it is reached. */
-export interface DatabaseToFollow {
-  readonly source: Source;
-  /** Databases of one server share it. */
-  readonly serverId: string;
-  readonly server: Omit<ServerToFollow, 'endpoint'>;
-  readonly endpoint: Endpoint;
-  readonly keyCount: number;
-  /** Put ahead of its keys' names in the cluster; undefined: nothing is. */
-  readonly prefix: Buffer | undefined;
-  readonly limits: Pick<Limits, 'page'>;
-  openSource(): Promise<Connection>;
-  /** Closes the connections to the source: others are opened as they are needed. */
-  renewSource(): void;
+/** Those who follow the sources. */
+export interface Followers {
+  readonly participants: readonly Participant[];
+  /** Joins the feeds. @param lost is called when one of them can't go on. @throws PreflightError */
+  join(lost: () => void): Promise<void>;
+  /** Nothing is followed any more. */
+  end(): Promise<void>;
 }
 
-/** One database of the run, for those who copy it. */
-export interface Followed {
-  readonly database: FollowedDatabase;
-  /** By which its server is read where it holds all of its clients; undefined: it holds none. */
-  readonly sideDoor: Endpoint | undefined;
-  /** Follows while this works. @param work the pipeline over the database's source. */
-  during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void>;
-}
-
-export class Following {
+export class Following implements FollowLead {
+  readonly isTakenUp = false;
   readonly #given: FollowingOptions;
-  readonly #servers = new Map<string, FollowedServer>();
-  readonly #databases = new Map<FollowedDatabase, DatabaseToFollow>();
+  readonly #databases = new Map<string, KnownDatabase>();
   readonly #nodes: NodeWatch;
+  readonly #claims = new Map<string, OwnKeys>();
   /** Names that were taken for strays in the present round, by the database that does so. */
-  readonly #strays = new Map<FollowedDatabase, string[]>();
+  readonly #strays = new Map<string, string[]>();
+  /** To the other sources, while strays are looked for. */
+  readonly #asked = new Map<KnownDatabase, Connection>();
   /** Of the cluster that the sources are masters of; undefined: they stand alone. */
   #slots: SourceSlots | undefined;
   readonly #claimed: ListingRecord | undefined;
-  readonly #checkpoints = new Map<FollowedDatabase, FollowCheckpoint>();
-  readonly #copies = new Gate();
-  #copying = 0;
+  readonly #checkpoints = new Map<string, FollowCheckpoint>();
+  #followers: Followers | undefined;
   #looking: NodeJS.Timeout | undefined;
   #follower: Follower | undefined;
 
@@ -103,7 +88,11 @@ export class Following {
     this.#given = given;
     const datasets = commonDatasets(Object.values(given.resumeAt));
     this.#nodes = new NodeWatch(
-      { topology: given.topology, connectNode: (node) => this.#connectNode(node) },
+      {
+        topology: given.topology,
+        connectNode: (node) =>
+          connect(given.topology.endpointOf(node), { timeoutMs: given.options.timeoutMs }),
+      },
       datasets,
     );
     this.#claimed = given.mayShareNames ? listingRecord(given.keyCount, 'sparse') : undefined;
@@ -114,56 +103,53 @@ export class Following {
     return this.#follower?.status;
   }
 
+  get phase(): Phase | undefined {
+    return this.#follower?.phase;
+  }
+
   get follower(): Follower | undefined {
     return this.#follower;
   }
 
   /** Of the databases whose first copy is complete. */
   get checkpoints(): FollowCheckpoints {
-    const known = [...this.#checkpoints].map(([{ job }, checkpoint]) => [job, checkpoint] as const);
-    return Object.fromEntries(known);
+    return Object.fromEntries(this.#checkpoints);
   }
 
-  /** To be called for each database, ahead of `join`. */
-  add(given: DatabaseToFollow): Followed {
-    const { endpoint } = given;
-    const server = this.#serverOf(given);
-    const job = endpoint.sentinels
-      ? `${endpoint.sentinels.name}/${String(endpoint.db)}`
-      : printable(endpoint);
-    const database: FollowedDatabase = new FollowedDatabase({
-      first: given.source,
-      db: endpoint.db,
-      job,
-      isCopied: this.#resumeAt(job) !== undefined,
-      own: this.#claimed && new OwnKeys(this.#claimed, listingRecord(given.keyCount, 'sparse')),
-      pageKeys: () => given.limits.page(),
-      turn: (isOver) => this.#turn(isOver),
-      openSource: () => given.openSource(),
-      renewSource: () => {
-        given.renewSource();
-      },
-      strays: () => this.#straysOf(database),
-      feedPosition: () => server.position,
-      ownerOf: (name) => this.#slots?.ownerOf(Buffer.from(name, 'latin1'))?.changed,
-      reached: (position) => {
-        if (this.#slots?.isSearched === false) return;
-        this.#checkpoints.set(database, { position, datasets: this.#nodes.datasets });
-      },
-      roundEnded: (round) => {
-        this.#tellOthersOfStrays(database);
-        this.#follower?.roundEnded(database, round);
-        if (round.keys === Infinity) server.passEnded(round.tookMs);
-      },
-    });
-    this.#databases.set(database, given);
-    server.add(database);
+  /** Where keys of one name may be of several sources, only a first copy tells whose they are. */
+  resumeAt(job: string): FollowCheckpoint | undefined {
+    return this.#given.mayShareNames ? undefined : this.#given.resumeAt[job];
+  }
+
+  add(job: string, database: KnownDatabase): AllSources {
+    const { changed, keyCount } = database;
+    this.#databases.set(job, database);
+    const own = this.#claimed && new OwnKeys(this.#claimed, listingRecord(keyCount, 'sparse'));
+    if (own) this.#claims.set(job, own);
+    let search: SlotSearch | undefined;
     return {
-      database,
-      get sideDoor() {
-        return server.sideDoor;
+      claim: own && ((page) => own.claimAll(page)),
+      passing: 0,
+      ownerOf: (name) => this.#slots?.ownerOf(Buffer.from(name, 'latin1'))?.changed,
+      beginSearch: async () => {
+        search = await this.#slots?.beginSearch(database);
+        return search?.slots;
       },
-      during: (work, tally, signal) => this.#during(work, tally, signal),
+      endSearch: async () => {
+        if (search) await this.#slots?.endSearch(database, search);
+      },
+      absentElsewhere: (page) => this.#absentElsewhere(job, page),
+      goesOn: () => {
+        const checkpoint = this.resumeAt(job);
+        if (checkpoint && changed.isOfFeed) this.#checkpoints.set(job, checkpoint);
+      },
+      reached: (position) => {
+        this.#reached(job, position);
+      },
+      roundEnded: (round, isCopied) => {
+        this.#tellOthersOfStrays(job);
+        if (isCopied) this.#follower?.roundEnded(job, round);
+      },
     };
   }
 
@@ -171,23 +157,18 @@ export class Following {
    * Joins the feeds: from then on no change is missed.
    * @throws PreflightError in one sentence; nothing was moved then.
    */
-  async join(): Promise<void> {
-    const { options, goesOn, logger, tell, warn, liftLimits } = this.#given;
-    const servers = [...this.#servers.values()];
+  async join(followers: Followers): Promise<void> {
+    const { options, goesOn, logger, tell, warn } = this.#given;
+    this.#followers = followers;
+    if (goesOn) await finishCutover(this.#servers());
     await this.#learnSlots();
     const nodesWhy = await this.#nodes.look();
-    for (const server of servers) await this.#join(server);
-    for (const database of this.#databases.keys()) {
-      const { changed } = database;
-      if (nodesWhy !== undefined) changed.noteEverything(nodesWhy);
-      // All keys are copied once more, but for those that were deleted since the earlier run.
-      if (goesOn && !this.#resumeAt(database.job)) changed.noteStrays();
-    }
-    this.#searchAllSlots();
+    await followers.join(() => void this.end('the source was lost'));
+    if (nodesWhy !== undefined) this.#compareAll(nodesWhy);
+    this.searchAllSlots();
     this.#follower = new Follower({
-      servers,
+      participants: followers.participants,
       options,
-      liftLimits,
       checkSources: async () => this.#slots?.check(),
       clusterKeys: () => this.#nodes.countKeys(),
       lookAtNodes: () => this.#lookAtNodes(),
@@ -197,28 +178,47 @@ export class Following {
     });
   }
 
+  /** From now on the nodes are looked at. To be called after `join`. @param tallies of all sources. */
+  begin(tallies: readonly Tally[]): void {
+    for (const tally of tallies) {
+      tally.onBatch(({ repeated, deleted }) => {
+        this.#follower?.noteCopies(Math.max(0, repeated - deleted), deleted);
+      });
+    }
+    this.#looking ??= setInterval(() => {
+      // A node that does not answer now is looked at the next time, and before the cutover.
+      this.#lookAtNodes().catch(() => undefined);
+    }, lookEveryMs);
+  }
+
+  /** Writes that are held go on, and nothing is followed any more. @param why one clause in plain English. */
+  async end(why: string): Promise<void> {
+    clearInterval(this.#looking);
+    await this.#follower?.end(why);
+    await this.#followers?.end();
+  }
+
   close(): void {
     clearInterval(this.#looking);
-    for (const { unmoved } of this.#databases.keys()) unmoved.close();
-    for (const server of this.#servers.values()) server.close();
+    for (const connection of this.#asked.values()) connection.close();
     this.#nodes.close();
   }
 
-  #serverOf({ serverId, server, endpoint }: DatabaseToFollow): FollowedServer {
-    const { options, goesOn, logger, warn } = this.#given;
-    let known = this.#servers.get(serverId);
-    if (!known) {
-      known = new FollowedServer({
-        server: { ...server, endpoint },
-        options,
-        goesOn,
-        mayLook: () => this.#follower?.phase === 'following',
-        logger,
-        warn,
-      });
-      this.#servers.set(serverId, known);
+  /** Slots may have moved while nobody heard of it, to masters of which all is known since. */
+  searchAllSlots(): void {
+    const all = [...this.#databases.values()];
+    if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
+    for (const { changed } of all) changed.noteStrays();
+  }
+
+  /** Where the writes of each server are held. */
+  #servers(): OpenWrites[] {
+    const { timeoutMs } = this.#given.options;
+    const byServer = new Map<string, OpenWrites>();
+    for (const database of this.#databases.values()) {
+      byServer.set(database.serverId, () => openWriteControl(database, timeoutMs));
     }
-    return known;
+    return [...byServer.values()];
   }
 
   async #learnSlots(): Promise<void> {
@@ -230,7 +230,7 @@ export class Following {
       const { timeoutMs } = options;
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
       this.#slots = new SourceSlots(topology, timeoutMs);
-      for (const [database, { endpoint }] of this.#databases) this.#slots.add(endpoint, database);
+      for (const database of this.#databases.values()) this.#slots.add(database.endpoint, database);
       await this.#slots.check().catch((error: unknown) => {
         throw new PreflightError(messageOf(error), { cause: error });
       });
@@ -239,115 +239,48 @@ export class Following {
     }
   }
 
-  /** Slots may have moved while nobody heard of it, to masters of which all is known since. */
-  #searchAllSlots(): void {
-    const all = [...this.#databases.keys()];
-    if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
-    for (const { changed } of all) changed.noteStrays();
+  #reached(job: string, position: FeedPosition): void {
+    if (this.#slots?.isSearched === false) return;
+    this.#checkpoints.set(job, { position, datasets: this.#nodes.datasets });
   }
 
-  /** Where keys of one name may be of several sources, only a first copy tells whose they are. */
-  #resumeAt(job: string): FollowCheckpoint | undefined {
-    return this.#given.mayShareNames ? undefined : this.#given.resumeAt[job];
-  }
-
-  async #join(server: FollowedServer): Promise<void> {
-    const { databases } = server;
-    const resumeAt = earliest(databases.map(({ job }) => this.#resumeAt(job)?.position));
-    const isHeard = await server.join(resumeAt, (error) => {
-      for (const { source } of databases) source.fail(error);
-      void this.#endAll('the source was lost');
-    });
-    for (const database of databases) {
-      const checkpoint = this.#resumeAt(database.job);
-      if (!checkpoint) continue;
-      if (isHeard) this.#checkpoints.set(database, checkpoint);
-      else database.changed.noteEverything('nobody has told of what has changed since');
+  /** Where names do not tell, each of the other sources may have the keys. */
+  async #absentElsewhere(job: string, page: Keys): Promise<Keys> {
+    if (!this.#given.mayShareNames) return page;
+    let absent = page;
+    for (const [other, database] of this.#databases) {
+      if (other !== job) absent = await absentAt(await this.#connectionTo(database), absent);
     }
-  }
-
-  /** The run of one database: when one ends, none of the others could come to the cutover. */
-  async #during(work: () => Promise<void>, tally: Tally, signal: AbortSignal): Promise<void> {
-    const stop = (): void => void this.#endAll('the run was stopped');
-    tally.onBatch(({ repeated, deleted }) => {
-      this.#follower?.noteCopies(Math.max(0, repeated - deleted), deleted);
-    });
-    this.#looking ??= setInterval(() => {
-      // A node that does not answer now is looked at the next time, and before the cutover.
-      this.#lookAtNodes().catch(() => undefined);
-    }, lookEveryMs);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop);
-    try {
-      await work();
-    } finally {
-      signal.removeEventListener('abort', stop);
-      clearInterval(this.#looking);
-      await this.#endAll('the run ended');
+    const names = this.#strays.get(job) ?? [];
+    for (let index = 0; index < absent.count; index++) {
+      names.push(keyAt(absent, index).toString('latin1'));
     }
+    this.#strays.set(job, names);
+    return absent;
   }
 
-  async #endAll(why: string): Promise<void> {
-    for (const { source } of this.#databases.keys()) source.end();
-    this.#copies.check();
-    await this.#follower?.end(why);
-    for (const server of this.#servers.values()) await server.putBackScripts();
-  }
-
-  async #turn(isOver: () => boolean): Promise<() => void> {
-    await this.#copies.until(() => this.#copying < copiesAtOnce || isOver());
-    this.#copying++;
-    return () => {
-      this.#copying--;
-      this.#copies.check();
-    };
-  }
-
-  /** Keys that the cluster has under names of this database, and no source has them any more. */
-  async *#straysOf(database: FollowedDatabase): AsyncIterable<Keys> {
-    const { topology, mayShareNames } = this.#given;
-    const given = this.#databases.get(database) as DatabaseToFollow;
-    const prefix = given.prefix ?? noPrefix;
-    const search = await this.#slots?.beginSearch(database);
-    if (search?.slots.size === 0) return;
-    // Each of them may have the keys.
-    const asked = mayShareNames ? [...this.#databases.values()] : [given];
-    const found = strays({
-      topology,
-      connectNode: (node) => this.#connectNode(node),
-      openSources: () => Promise.all(asked.map((one) => one.openSource())),
-      keyOf: (name) => {
-        if (name.toString('latin1', 0, temporaryPrefix.length) === temporaryPrefix)
-          return undefined;
-        if (!name.subarray(0, prefix.length).equals(prefix)) return undefined;
-        const key = name.subarray(prefix.length);
-        return search && !search.slots.has(slotOf(key, 0, key.length)) ? undefined : key;
-      },
-    });
-    for await (const page of found) {
-      if (mayShareNames) this.#noteStrays(database, page);
-      yield page;
+  async #connectionTo(database: KnownDatabase): Promise<Connection> {
+    let connection = this.#asked.get(database);
+    if (!connection || connection.lost) {
+      connection = await database.openSource();
+      this.#asked.set(database, connection);
     }
-    if (search) await this.#slots?.endSearch(database, search);
-  }
-
-  #noteStrays(database: FollowedDatabase, page: Keys): void {
-    const names = this.#strays.get(database) ?? [];
-    for (let index = 0; index < page.count; index++) {
-      names.push(keyAt(page, index).toString('latin1'));
-    }
-    this.#strays.set(database, names);
+    return connection;
   }
 
   /**
    * Another source may have got a key while its copy was taken for a stray, and deleted. What it has not claimed
    * it is not told of: it would claim a key that it never had, and the one that has it later could not be copied.
    */
-  #tellOthersOfStrays(database: FollowedDatabase): void {
-    const names = this.#strays.get(database) ?? [];
-    this.#strays.delete(database);
-    for (const other of this.#databases.keys()) {
-      if (other !== database) for (const name of names) other.copyIfOwn(name);
+  #tellOthersOfStrays(job: string): void {
+    const names = this.#strays.get(job) ?? [];
+    this.#strays.delete(job);
+    for (const [other, own] of this.#claims) {
+      if (other === job) continue;
+      for (const name of names) {
+        const bytes = Buffer.from(name, 'latin1');
+        if (own.has(bytes, 0, bytes.length)) this.#databases.get(other)?.changed.note(name);
+      }
     }
   }
 
@@ -356,21 +289,12 @@ export class Following {
     const why = await this.#nodes.look();
     if (why === undefined) return;
     this.#given.logger.info({ why }, 'all keys are compared again');
-    for (const { changed } of this.#databases.keys()) changed.noteEverything(why);
+    this.#compareAll(why);
   }
 
-  #connectNode(node: Node): Promise<Connection> {
-    const { topology, options } = this.#given;
-    return connect(topology.endpointOf(node), { timeoutMs: options.timeoutMs });
+  #compareAll(why: string): void {
+    for (const { changed } of this.#databases.values()) changed.noteEverything(why);
   }
-}
-
-/** Where a server's feed has to go on for all of its databases; undefined: it can't. */
-function earliest(positions: readonly (FeedPosition | undefined)[]): FeedPosition | undefined {
-  return positions.reduce((one, other) => {
-    if (!one || one.replicationId !== other?.replicationId) return undefined;
-    return other.offset < one.offset ? other : one;
-  }, positions[0]);
 }
 
 /** Which data sets the nodes had when each of these was noted: where they differ, none that there is. */

@@ -26,7 +26,7 @@ import { type ChoiceOptions, chooseMover } from './choose-mover.js';
 import { confirmation, jobPolicy, moverOf } from './movers.js';
 import { connectionLog, nodeConnections } from './connections.js';
 import type { EvictionWatch } from './eviction.js';
-import type { Following } from './following.js';
+import type { FollowedHere } from './followed-here.js';
 import { filledPrefix } from '../plan/options-checks.js';
 import type { SourcePlan } from '../plan/preflight.js';
 import { serverIdOf, trialOf } from '../plan/source-facts.js';
@@ -62,7 +62,7 @@ export interface ServerRunParts extends SourceRunParts {
   /** Where moved keys are kept, for the job's next start. */
   readonly moved: MovedKeys | undefined;
   /** How the sources are followed; undefined: they are not. */
-  readonly following: Following | undefined;
+  readonly following: FollowedHere | undefined;
   /** Just these keys, instead of all that the source has. */
   readonly onlyKeys: KeysFile | undefined;
 }
@@ -202,24 +202,22 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
       link.heed(signal);
       health.heed(signal);
       const waiting = patient(mover, health);
-      const work = (): Promise<void> =>
-        new Pipeline({
-          source,
-          topology,
-          mover: followed?.database.retrying(waiting) ?? waiting,
-          tally,
-          states,
-          signal,
-          logger,
-          record,
-          movedEarlier,
-          copyWhenListed: (listing) => copyWhenListed(jobPolicy(plan, options), listing),
-          limits,
-          batchBytes,
-          retryForMs,
-          checkpoint: checkpoints,
-        }).run();
-      await (followed ? followed.during(work, tally, signal) : work());
+      await new Pipeline({
+        source,
+        topology,
+        mover: followed?.database.retrying(waiting) ?? waiting,
+        tally,
+        states,
+        signal,
+        logger,
+        record,
+        movedEarlier,
+        copyWhenListed: (listing) => copyWhenListed(jobPolicy(plan, options), listing),
+        limits,
+        batchBytes,
+        retryForMs,
+        checkpoint: checkpoints,
+      }).run();
     },
     close() {
       connections.close();

@@ -26,6 +26,7 @@ import type { MovedKeys } from '../journal/moved.js';
 import { createDumpRun } from './dump-run.js';
 import type { JobDecision } from './decide.js';
 import type { EvictionWatch } from './eviction.js';
+import { FollowedHere, type FollowLead } from './followed-here.js';
 import { type FollowCheckpoints, Following, type FollowingOptions } from './following.js';
 import type { KnownLibraries } from './functions.js';
 import type { Facts } from '../plan/preflight.js';
@@ -44,8 +45,10 @@ export interface SourceRuns {
   readonly tally: Tally;
   readonly mover: MoverInUse;
   readonly throttle: SteeredThrottle;
-  /** How the source is followed; undefined: it is not. */
+  /** How the sources are followed; undefined: they are not, or by another process's will. */
   readonly follow: Following | undefined;
+  /** Joins what is followed: no change is missed from then on. @throws PreflightError, nothing was moved then. */
+  join(): Promise<void>;
   /** To be called about once a second: looks how the servers do. */
   look(): void;
   /** How long clients of the sources wait. */
@@ -89,12 +92,16 @@ export interface PlanContext {
   readonly onlyKeys?: KeysFile | undefined;
 }
 
-/** @throws PreflightError when the mover that was asked for can't work between these servers. */
+/**
+ * @param lead who decides on what is followed; undefined: this process does.
+ * @throws PreflightError when the mover that was asked for can't work between these servers.
+ */
 export function createSourceRuns(
   { sources, target }: Facts,
   { options, isOnlySource, decision, movedBefore, startAts, followAt }: ImportPlan,
   { logger, eviction, reporter, moved, onlyKeys }: PlanContext,
-): SourceRuns {
+  lead?: FollowLead,
+): SourceRuns & { readonly here: FollowedHere | undefined } {
   const several = !isOnlySource;
   const replacesOthers = decision.overwrites && !decision.startedEmpty;
   const inTurn = several && replacesOthers;
@@ -112,25 +119,25 @@ export function createSourceRuns(
   const names = several && options.dryRun ? listingRecord(keyCount, 'usual') : undefined;
   const servers = new Map<string, ProbedServer>();
   const libraries: KnownLibraries = new Map();
-  const following = options.follow
-    ? new Following({
-        options,
-        topology: target.topology,
-        nat: options.nat.map(parseNat),
-        areOfCluster: sources.some((source) => source.kind === 'server' && source.inCluster),
-        mayShareNames: mayShareNames(sources, options),
-        keyCount,
-        liftLimits: (isLifted) => {
-          throttle.lift(isLifted);
-          for (const { allowance } of servers.values()) allowance.lift(isLifted);
-        },
-        logger,
-        goesOn: decision.goesOn,
-        resumeAt: followAt,
-        tell: reporter.tell,
-        warn: reporter.warn,
-      })
-    : undefined;
+  const following =
+    options.follow && !lead
+      ? createFollowing({ sources, target }, { options, decision, followAt }, logger, reporter)
+      : undefined;
+  const leading = lead ?? following;
+  const here =
+    leading &&
+    new FollowedHere({
+      options,
+      topology: target.topology,
+      goesOn: decision.goesOn,
+      lead: leading,
+      liftLimits: (isLifted) => {
+        throttle.lift(isLifted);
+        for (const { allowance } of servers.values()) allowance.lift(isLifted);
+      },
+      logger,
+      warn: reporter.warn,
+    });
   const all = sources.map((source) => {
     const rules = {
       target,
@@ -152,7 +159,7 @@ export function createSourceRuns(
     servers.set(serverIdOf(source), server);
     return createServerRun(
       { source, ...rules },
-      { ...parts, allowance: server.allowance, movedEarlier, moved, following, onlyKeys },
+      { ...parts, allowance: server.allowance, movedEarlier, moved, following: here, onlyKeys },
     );
   });
   const latency = probeServers([...servers.values()], options);
@@ -178,15 +185,39 @@ export function createSourceRuns(
     }
   }
 
+  /** What is followed has no end before that of all others: when one ends, none could come to the cutover. */
+  async function follow(ours: FollowedHere, signal: AbortSignal): Promise<readonly SourceEnd[]> {
+    const end = (why: string): Promise<void> => following?.end(why) ?? ours.end();
+    const stop = (): void => void end('the run was stopped');
+    following?.begin(all.map(({ tally }) => tally));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+    try {
+      return await Promise.all(
+        all.map(async (run) => {
+          const ended = await runToEnd(run, signal);
+          await end('the run ended');
+          return ended;
+        }),
+      );
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
   return {
     all,
     throttle,
     look() {
       states.look();
-      const phase = following?.status?.phase;
+      const phase = leading?.phase;
       if (phase !== undefined) latency.keepUp(phase !== 'copying');
     },
     follow: following,
+    here,
+    async join() {
+      if (here) await following?.join(here);
+    },
     latency,
     tally: joinTallies(all.map(({ tally }) => tally)),
     mover: joinMovers(all, () => [...running]),
@@ -197,8 +228,7 @@ export function createSourceRuns(
       });
       await latency.ready(signal);
       if (movedEarlier) await moved?.recall(movedEarlier, newRecord);
-      // What is followed has no end before that of all others.
-      if (following) return Promise.all(all.map((run) => runToEnd(run, signal)));
+      if (here) return follow(here, signal);
       const limit = pLimit(inTurn ? 1 : serversAtOnce);
       const ends = byServer(all, ({ source }) => source).map((runs) =>
         limit(async () => {
@@ -212,6 +242,7 @@ export function createSourceRuns(
     close() {
       latency.stop();
       following?.close();
+      here?.close();
       for (const run of all) run.close();
     },
   };
@@ -255,8 +286,41 @@ export async function runSources(
   return { ends, endedAtMs, interrupted, held, error, evicted };
 }
 
+/** What knows of all sources that are followed. */
+export function createFollowing(
+  { sources, target }: Pick<Facts, 'sources' | 'target'>,
+  {
+    options,
+    decision,
+    followAt,
+  }: Pick<ImportPlan, 'options' | 'followAt'> & {
+    readonly decision: Pick<JobDecision, 'goesOn'>;
+  },
+  logger: Logger,
+  { tell, warn }: Pick<FollowingOptions, 'tell' | 'warn'>,
+): Following {
+  return new Following({
+    options,
+    topology: target.topology,
+    nat: options.nat.map(parseNat),
+    areOfCluster: areOfCluster(sources),
+    mayShareNames: mayShareNames(sources, options),
+    keyCount: sources.reduce((sum, { keys }) => sum + keys, 0),
+    logger,
+    goesOn: decision.goesOn,
+    resumeAt: followAt,
+    tell,
+    warn,
+  });
+}
+
+/** Whether keys may move from one of the sources to another. */
+export function areOfCluster(sources: readonly SourceFacts[]): boolean {
+  return sources.some((source) => source.kind === 'server' && source.inCluster);
+}
+
 /** Whether a key of one source may be called in the cluster as one of another source is. */
-function mayShareNames(
+export function mayShareNames(
   sources: readonly SourceFacts[],
   options: Pick<SelectionOptions, 'keyPrefix'>,
 ): boolean {

@@ -10,6 +10,7 @@ import type {
   FailureCause,
   KeyFailure,
   MoverName,
+  Phase,
   ScanPosition,
   TallySnapshot,
 } from '../types.js';
@@ -87,6 +88,8 @@ export interface JobOrders {
   /** Somebody wants to know how long clients of the source wait. */
   readonly measuresLatency: boolean;
   readonly isPaused: boolean;
+  /** How far the following of all sources is; null: nothing is followed, or nobody knows yet. */
+  readonly followPhase: Phase | null;
 }
 
 export function failureOnWire(failure: KeyFailure): FailureOnWire {
@@ -177,6 +180,16 @@ export function countedBefore(
     failures: [],
     latestFailures: [],
   };
+}
+
+/** The same of a source that is followed on from where an earlier attempt was: it is not copied once more. */
+export function countedWhileFollowed(
+  progress: SourceProgress | undefined,
+): TallySnapshot | undefined {
+  if (!progress) return undefined;
+  const tally = atRest(tallyOf(progress.tally));
+  const { moved, gone, conflicting, failed } = tally;
+  return { ...tally, scanned: moved + gone + conflicting + failed };
 }
 
 /** What was under way when its process died is not any more. */

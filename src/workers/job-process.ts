@@ -8,6 +8,7 @@ import { ConnectionError, messageOf } from '../errors.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { identifyAs, type Identity } from '../redis/identity.js';
 import { reopenedControl } from '../redis/reopened-control.js';
+import type { Said } from './dialogue.js';
 import type { JobEnd, JobNews, JobOrders } from './job-news.js';
 import { runJob } from './run-job.js';
 import type { JobSecrets, SourceJob } from './source-job.js';
@@ -24,6 +25,7 @@ export type ToJob =
       readonly lease: Lease | undefined;
     }
   | { readonly kind: 'orders'; readonly orders: JobOrders }
+  | { readonly kind: 'said'; readonly said: Said }
   | { readonly kind: 'stop' };
 
 /** Whose a job is: of whoever's token stands there. */
@@ -36,11 +38,13 @@ export interface Lease {
 
 export type FromJob =
   | { readonly kind: 'news'; readonly news: JobNews }
+  | { readonly kind: 'said'; readonly said: Said }
   | { readonly kind: 'end'; readonly end: JobEnd };
 
 const unexpectedErrorCode = 3;
 const stop = new AbortController();
 let obey: ((orders: JobOrders) => void) | undefined;
+let hearSaid: ((said: Said) => void) | undefined;
 let lastOrders: JobOrders | undefined;
 
 // A terminal sends these to all of its processes: the parent says what is to be done.
@@ -52,6 +56,7 @@ process.on('disconnect', () => {
 });
 process.on('message', (message: ToJob) => {
   if (message.kind === 'stop') stop.abort();
+  else if (message.kind === 'said') hearSaid?.(message.said);
   else if (message.kind === 'orders') {
     lastOrders = message.orders;
     obey?.(message.orders);
@@ -79,6 +84,12 @@ async function begin(given: ToJob & { readonly kind: 'begin' }): Promise<void> {
       signal: stop.signal,
       tell: (news) => {
         send({ kind: 'news', news });
+      },
+      say(said) {
+        send({ kind: 'said', said });
+      },
+      onSaid(hear) {
+        hearSaid = hear;
       },
       onBegin(takesOrders) {
         obey = takesOrders;

@@ -1,4 +1,5 @@
 /** Whoever runs jobs: processes of this machine, or workers anywhere. */
+import type { Said } from './dialogue.js';
 import type { JobEnd, JobNews, JobOrders } from './job-news.js';
 import type { SourceJob } from './source-job.js';
 
@@ -10,14 +11,22 @@ export interface JobRunner {
    * @param orders what holds from the start.
    * @param hear is called with what the attempt says, in its order, and not after it has ended.
    */
-  begin(job: SourceJob, orders: JobOrders, hear: (news: JobNews) => void): RunningJob;
+  begin(job: SourceJob, orders: JobOrders, hear: HearJob): RunningJob;
   /** Ends what is left, at once. */
   close(): void | Promise<void>;
+}
+
+export interface HearJob {
+  news(news: JobNews): void;
+  /** Of a job that follows: what it asks, and answers (dialogue.ts). */
+  said(said: Said): void;
 }
 
 export interface RunningJob {
   readonly ended: Promise<JobEnd | Death>;
   obey(orders: JobOrders): void;
+  /** To a job that follows. */
+  say(said: Said): void;
   /** Lets it finish the batches in flight. */
   stop(): void;
 }

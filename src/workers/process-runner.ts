@@ -2,9 +2,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { jobProcessFile } from '../installed.js';
-import type { JobEnd, JobNews, JobOrders } from './job-news.js';
+import type { JobEnd, JobOrders } from './job-news.js';
 import type { FromJob, Lease, ToJob } from './job-process.js';
-import type { Death, JobRunner, RunningJob } from './job-runner.js';
+import type { Death, HearJob, JobRunner, RunningJob } from './job-runner.js';
 import type { JobSecrets, SourceJob } from './source-job.js';
 
 /** What a process that ends unexpectedly said last; more is of no use in a sentence. */
@@ -21,13 +21,12 @@ export interface Start {
   readonly lease: Lease | undefined;
   /** How long what an attempt before had sent may be under way, where its connections can't be closed. */
   readonly othersLastMs: number;
-  readonly hear: (news: JobNews) => void;
+  readonly hear: HearJob;
 }
 
-/** @param secrets by the name of the job. */
 export function createProcessRunner(
   atOnce: number,
-  secrets: ReadonlyMap<string, JobSecrets>,
+  secretsOf: (job: SourceJob) => JobSecrets,
 ): JobRunner {
   const processes = new Set<StartedJob>();
   return {
@@ -35,7 +34,7 @@ export function createProcessRunner(
     begin(job, orders, hear) {
       const started = startJob({
         ...{ job, orders, hear, othersLastMs },
-        secrets: secrets.get(job.name) ?? {},
+        secrets: secretsOf(job),
         lease: undefined,
       });
       processes.add(started);
@@ -65,7 +64,8 @@ export function startJob({ hear, ...begin }: Start): StartedJob {
     words = (words + text).slice(-longestWords);
   });
   child.on('message', (message: FromJob) => {
-    if (message.kind === 'news') hear(message.news);
+    if (message.kind === 'news') hear.news(message.news);
+    else if (message.kind === 'said') hear.said(message.said);
     else end = message.end;
   });
   // It may be gone already: then that is what is heard.
@@ -86,6 +86,9 @@ export function startJob({ hear, ...begin }: Start): StartedJob {
     ended,
     obey(next) {
       send({ kind: 'orders', orders: next });
+    },
+    say(said) {
+      send({ kind: 'said', said });
     },
     stop() {
       send({ kind: 'stop' });

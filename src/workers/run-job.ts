@@ -1,6 +1,8 @@
 /** Runs a job in this process, and says how it goes. */
+import { unlessAborted } from '../async.js';
 import { ImportError, StoppedError } from '../errors.js';
 import { withAccess } from '../plan/endpoints.js';
+import { addressOf } from '../redis/endpoint.js';
 import type { Origin } from '../plan/origins.js';
 import type { Identity } from '../redis/identity.js';
 import { type Facts, preflight } from '../plan/preflight.js';
@@ -17,6 +19,7 @@ import {
   addCounts,
   batchesOnWire,
   countedBefore,
+  countedWhileFollowed,
   type EndOfSource,
   failureOnWire,
   type JobEnd,
@@ -26,6 +29,9 @@ import {
   type SourceProgress,
   tallyOnWire,
 } from './job-news.js';
+import { Dialogue, type Said } from './dialogue.js';
+import type { AskedOfLead } from './follow-words.js';
+import { createFollowedJob, type FollowedJob } from './followed-job.js';
 import { endWithNothing, type JobSecrets, type SourceJob } from './source-job.js';
 import { closeOthersEverywhere } from './takeover.js';
 
@@ -44,6 +50,10 @@ export interface JobContext {
   readonly signal: AbortSignal;
   /** Takes what there is to say, several times a second. */
   readonly tell: (news: JobNews) => void;
+  /** Says something to the one that began the run, of what is followed. */
+  readonly say: (said: Said) => void;
+  /** Is called once where sources are followed, with what hears that one from then on. */
+  readonly onSaid: (hear: (said: Said) => void) => void;
   /** Is called once, with what takes orders from then on. */
   readonly onBegin: (obey: (orders: JobOrders) => void) => void;
 }
@@ -54,20 +64,27 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
   const told = createTold();
   let facts: Facts | undefined;
   let eviction: EvictionWatch | undefined;
-  let runs: SourceRuns | undefined;
+  let runs: ReturnType<typeof createSourceRuns> | undefined;
+  let followed: FollowedJob | undefined;
   try {
-    const origins = await Promise.all(job.origins.map((origin) => reached(origin, options)));
+    if (job.follow) {
+      const dialogue = new Dialogue<AskedOfLead>(context.say);
+      followed = createFollowedJob(job, dialogue);
+      context.onSaid((said) => {
+        dialogue.hear(said);
+      });
+    }
+    const origins = await Promise.all(
+      job.origins.map((origin) => reached(origin, options, secrets)),
+    );
     // What the checks have to say was said before the run began.
     const listener = { ...told, signal };
     facts = await preflight(options, listener, origins.length > 0 ? origins : undefined);
     const refusing = await closeOthersEverywhere(facts, options.timeoutMs, context.identity);
     if (refusing.length > 0 && job.attempt > 1) await context.othersAreGone();
     eviction = watchEviction(facts, options);
-    runs = createSourceRuns(facts, planOf(job), {
-      logger: told.logger,
-      eviction,
-      reporter: told,
-    });
+    const process = { logger: told.logger, eviction, reporter: told };
+    runs = createSourceRuns(facts, planOf(job), process, followed);
     const { latency } = runs;
     const reports = runs.all.map((view) => createSourceReport(view, job));
     const news = (): JobNews => ({
@@ -82,16 +99,25 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
       latencyLimitMs: latency.limitMs ?? null,
     });
     latency.onTold(told.noteLatency);
-    const obey = obeying(runs);
+    const obey = obeying(runs, followed);
     obey(context.orders);
     context.onBegin(obey);
     told.begin();
     const underWay = runs;
     const telling = setInterval(() => {
       underWay.look();
+      followed?.tell();
       tell(news());
     }, tellEveryMs);
     try {
+      if (runs.here) {
+        // A feed that can't go on ends its sources by itself.
+        await unlessAborted(
+          runs.here.join(() => undefined),
+          signal,
+        );
+        if (followed) await unlessAborted(followed.joined(runs.here), signal);
+      }
       const { ends, error } = await runSources({ facts, runs, eviction }, signal);
       const each = error === undefined ? ends : ends.map((end) => ({ ...end, error }));
       return { sources: Object.fromEntries(each.map(endOnWire)), news: news() };
@@ -99,22 +125,29 @@ export async function runJob(job: SourceJob, context: JobContext): Promise<JobEn
       clearInterval(telling);
     }
   } catch (error) {
-    if (error instanceof StoppedError) return endWithNothing(job);
+    if (error instanceof StoppedError || error === signal.reason) return endWithNothing(job);
     if (!(error instanceof ImportError)) throw error;
     return { refused: error.message };
   } finally {
+    followed?.close();
     runs?.close();
     eviction?.close();
     facts?.close();
   }
 }
 
-async function reached(origin: Origin, options: SourceJob['options']): Promise<Origin> {
-  return { ...origin, endpoint: await withAccess(origin.endpoint, 'from', options) };
+async function reached(
+  origin: Origin,
+  options: SourceJob['options'],
+  secrets: JobSecrets,
+): Promise<Origin> {
+  const { endpoint } = origin;
+  const own = { ...options, ...secrets.byServer?.[addressOf(endpoint)] };
+  return { ...origin, endpoint: await withAccess(endpoint, 'from', own) };
 }
 
 /** What was found out of the whole job holds for this part of it: there are other sources. */
-function planOf({ decision, startAts, before, options, attempt }: SourceJob): ImportPlan {
+function planOf({ decision, startAts, before, options, attempt, follow }: SourceJob): ImportPlan {
   const positions = Object.entries(before).flatMap(([name, { settled }]) =>
     settled ? [[name, settled.position] as const] : [],
   );
@@ -129,7 +162,7 @@ function planOf({ decision, startAts, before, options, attempt }: SourceJob): Im
     },
     movedBefore: 0,
     startAts: options.copy ? { ...startAts, ...Object.fromEntries(positions) } : {},
-    followAt: {},
+    followAt: follow?.at ?? {},
   };
 }
 
@@ -140,9 +173,14 @@ interface SourceReport {
   readonly progress: () => SourceProgress;
 }
 
-function createSourceReport(view: SourceView, { options, before }: SourceJob): SourceReport {
+function createSourceReport(
+  view: SourceView,
+  { options, before, follow }: SourceJob,
+): SourceReport {
   const { name } = view.source;
-  const earlier = countedBefore(before[name], options.copy);
+  const earlier = follow
+    ? countedWhileFollowed(before[name])
+    : countedBefore(before[name], options.copy);
   const batches: BatchEvent[] = [];
   const failures: KeyFailure[] = [];
   view.tally.onBatch((event) => batches.push(event));
@@ -166,8 +204,13 @@ function createSourceReport(view: SourceView, { options, before }: SourceJob): S
   };
 }
 
-function obeying({ throttle, latency }: SourceRuns): (orders: JobOrders) => void {
-  return ({ keysPerSecond, bytesPerSecond, sourceLatencyMs, measuresLatency, isPaused }) => {
+function obeying(
+  { throttle, latency }: SourceRuns,
+  followed: FollowedJob | undefined,
+): (orders: JobOrders) => void {
+  return (orders) => {
+    const { keysPerSecond, bytesPerSecond, sourceLatencyMs, measuresLatency, isPaused } = orders;
+    if (followed) followed.phase = orders.followPhase ?? undefined;
     const next = {
       keysPerSecond: keysPerSecond ?? undefined,
       bytesPerSecond: bytesPerSecond ?? undefined,

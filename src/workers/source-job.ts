@@ -13,7 +13,8 @@ import type { Facts } from '../plan/preflight.js';
 import { byServer, isServer, type ServerSourceFacts } from '../plan/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import { ownName } from '../redis/identity.js';
-import type { ImportPlan } from '../run/source-runs.js';
+import type { FollowCheckpoints } from '../run/following.js';
+import { areOfCluster, type ImportPlan, mayShareNames } from '../run/source-runs.js';
 import type { JobEnd, SourceProgress } from './job-news.js';
 
 /** A plan that others can carry out: from the checks on, so with all options. */
@@ -32,6 +33,7 @@ export interface SourceJob {
   readonly decision: Pick<ImportPlan['decision'], 'startedEmpty' | 'goesOn'>;
   /** Where the scans of an earlier run had come to, by source. */
   readonly startAts: ImportPlan['startAts'];
+  readonly follow: FollowedSources | undefined;
   /** What its connections are called at servers, whoever has it; no blanks. */
   readonly work: string;
   /** How many keys its sources hold as it begins; 0 of a file, which keeps them. */
@@ -42,17 +44,40 @@ export interface SourceJob {
   readonly before: Readonly<Record<string, SourceProgress>>;
 }
 
-/** What a job needs besides itself to log in: passwords, and the files of this machine that hold such. */
-export type JobSecrets = Partial<AccessOptions>;
+/** How a job goes about sources that are followed. */
+interface FollowedSources {
+  /** From where the following goes on, by database (run/followed-here.ts); what is not in there is copied first. */
+  readonly at: FollowCheckpoints;
+  /** Another source may have keys of the same names: who has them first is asked for. */
+  readonly mayShareNames: boolean;
+  /** The sources are masters of one cluster, between which keys may move. */
+  readonly areOfCluster: boolean;
+}
 
-/** @param plan of the whole run. */
-export function jobsOf(facts: Facts, { options, decision, ...plan }: SpreadPlan): SourceJob[] {
+/** What a job needs besides itself to log in: passwords, and the files of this machine that hold such. */
+export interface JobSecrets extends Partial<AccessOptions> {
+  /** Of its servers, where there are several, by address. */
+  readonly byServer?: Readonly<Record<string, Partial<AccessOptions>>>;
+}
+
+/**
+ * @param plan of the whole run.
+ * @param atOnce how many jobs there may be where each lasts as long as the run, because its sources are followed.
+ */
+export function jobsOf(
+  facts: Facts,
+  { options, decision, ...plan }: SpreadPlan,
+  atOnce: number,
+): SourceJob[] {
   const { startedEmpty, goesOn } = decision;
-  return byServer(facts.sources, (source) => source).map((sources) => {
+  const servers = byServer(facts.sources, (source) => source);
+  const groups = options.follow ? dealt(servers, atOnce).map((group) => group.flat()) : servers;
+  return groups.map((sources) => {
     const servers = sources.filter(isServer);
     const names = sources.map(({ name }) => name);
     const [first] = names as [string];
-    const name = servers[0] ? addressOf(servers[0].endpoint) : first;
+    const addresses = [...new Set(servers.map(({ endpoint }) => addressOf(endpoint)))];
+    const name = addresses.length > 0 ? addresses.join(', ') : first;
     return {
       name,
       work: `${ownName}:${digestOf(facts.target.name, name)}`,
@@ -64,30 +89,44 @@ export function jobsOf(facts: Facts, { options, decision, ...plan }: SpreadPlan)
       startAts: Object.fromEntries(
         Object.entries(plan.startAts).filter(([name]) => names.includes(name)),
       ),
+      follow: options.follow
+        ? {
+            at: {},
+            mayShareNames: mayShareNames(facts.sources, options),
+            areOfCluster: areOfCluster(facts.sources),
+          }
+        : undefined,
       attempt: 1,
       before: {},
     };
   });
 }
 
-/** The secrets of each job, by its name. */
-export function secretsOf({ sources, target }: Facts): ReadonlyMap<string, JobSecrets> {
+/** As many groups as there may be, as equal as can be. */
+function dealt<T>(all: readonly T[], groupCount: number): T[][] {
+  const groups = Array.from({ length: Math.min(groupCount, all.length) }, (): T[] => []);
+  for (const [at, one] of all.entries()) groups[at % groups.length]?.push(one);
+  return groups;
+}
+
+/** The secrets of each job. */
+export function secretsOf({ sources, target }: Facts): (job: SourceJob) => JobSecrets {
   const [master] = target.masters;
   const toPassword = master && target.topology.endpointOf(master.node).password;
-  return new Map(
-    sources.map((source): [string, JobSecrets] => {
-      if (!isServer(source)) {
-        return [source.name, { toPassword }];
-      }
-      const { endpoint } = source;
-      const secrets = {
+  const byAddress = new Map(
+    sources.filter(isServer).map(({ endpoint }) => [
+      addressOf(endpoint),
+      {
         fromPassword: endpoint.password,
         sentinelPassword: endpoint.sentinels?.endpoints[0]?.password,
-        toPassword,
-      };
-      return [addressOf(endpoint), secrets];
-    }),
+      },
+    ]),
   );
+  return ({ origins }) => {
+    const addresses = [...new Set(origins.map(({ endpoint }) => addressOf(endpoint)))];
+    const byServer = addresses.map((address) => [address, byAddress.get(address) ?? {}] as const);
+    return { toPassword, ...byServer[0]?.[1], byServer: Object.fromEntries(byServer) };
+  };
 }
 
 /** The same at each start of the run, and for each who takes the job. */

@@ -12,11 +12,20 @@ import { PreflightError } from '../errors.js';
 import { leastMs } from '../limits/quiet.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
+import { followedJob } from '../run/followed-here.js';
+import type { FollowCheckpoints, Following } from '../run/following.js';
 import type { SourceLatency } from '../run/source-latency.js';
 import type { SourceEnd, SourceView } from '../run/source-run.js';
-import { joinMovers, limitsFrom, positionsOf, type SourceRuns } from '../run/source-runs.js';
+import {
+  createFollowing,
+  joinMovers,
+  limitsFrom,
+  positionsOf,
+  type SourceRuns,
+} from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
 import type { Logger, TallySnapshot } from '../types.js';
+import { createFollowedElsewhere } from './followed-elsewhere.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
 import type { JobRunner, RunningJob } from './job-runner.js';
 import { RemoteSource } from './remote-source.js';
@@ -39,6 +48,7 @@ interface UnderWay {
 
 export interface SpreadTold {
   readonly logger: Logger;
+  readonly tell: (sentence: string) => void;
   readonly warn: (sentence: string) => void;
   /** Takes what people should know, and the fields of its log line. */
   readonly announce: (sentence: string, fields: object) => void;
@@ -49,11 +59,11 @@ export function createSpreadRuns(
   facts: Facts,
   plan: SpreadPlan,
   runner: JobRunner,
-  { logger, warn, announce }: SpreadTold,
+  { logger, tell, warn, announce }: SpreadTold,
 ): SourceRuns {
   const { options } = plan;
   checkSpread(plan);
-  const jobs = jobsOf(facts, plan);
+  const jobs = jobsOf(facts, plan, runner.atOnce);
   const byName = new Map(
     facts.sources.map((source) => [
       source.name,
@@ -75,6 +85,17 @@ export function createSpreadRuns(
   /** Until something is heard: with many sources it costs much to add up, and it is asked for by many. */
   let known: TallySnapshot | undefined;
   let isOrdering = false;
+  const stopping = new AbortController();
+  const running = new Map<SourceJob, Promise<readonly SourceEnd[]>>();
+  const following = options.follow
+    ? createFollowing(facts, plan, logger, { tell, warn })
+    : undefined;
+  const elsewhere =
+    following &&
+    createFollowedElsewhere(facts.sources, options.timeoutMs, following, jobs, async (job) => {
+      const ends = await begin(job);
+      return ends.find(({ error }) => error !== undefined)?.error;
+    });
 
   const throttle: SteeredThrottle = {
     get limits() {
@@ -110,7 +131,7 @@ export function createSpreadRuns(
       bound = next;
       orderAll();
     },
-    // What is followed is not spread.
+    // Each process looks itself.
     keepUp: () => undefined,
     ready: () => Promise.resolve(),
     begin() {
@@ -141,6 +162,7 @@ export function createSpreadRuns(
       sourceLatencyMs: bound,
       measuresLatency,
       isPaused,
+      followPhase: following?.phase ?? null,
     };
   }
 
@@ -175,6 +197,11 @@ export function createSpreadRuns(
 
   function stopAll(): void {
     for (const { running } of underWay.values()) running.stop();
+  }
+
+  /** Ahead of the end of their processes: writes that are held have to be let go. */
+  async function stopFollowing(why: string): Promise<void> {
+    await following?.end(why);
   }
 
   /** It has no worker yet, as far as is known. */
@@ -226,11 +253,35 @@ export function createSpreadRuns(
 
   /** The job as its next attempt takes it. */
   function nextAttempt(job: SourceJob, attempt: number): SourceJob {
-    if (attempt === 1) return job;
-    const before = viewsOf(job).flatMap(({ source, progress }) =>
-      progress ? [[source.name, progress] as const] : [],
+    const follow = following && job.follow && { ...job.follow, at: positionsFor(following) };
+    if (attempt === 1) return { ...job, follow };
+    const before = viewsOf(job).flatMap(({ source, progress }) => {
+      // What is followed from nowhere is copied, and counted, once more.
+      const isKnown = !follow || (isServer(source) && followedJob(source.endpoint) in follow.at);
+      return progress && isKnown ? [[source.name, progress] as const] : [];
+    });
+    return { ...job, follow, attempt, before: Object.fromEntries(before) };
+  }
+
+  /** From where an attempt at a job goes on, by database: as an earlier one of this run knew, or an earlier run. */
+  function positionsFor(known: Following): FollowCheckpoints {
+    const all = facts.sources.filter(isServer).map(({ endpoint }) => followedJob(endpoint));
+    return Object.fromEntries(
+      all.flatMap((name) => {
+        const at = known.checkpoints[name] ?? known.resumeAt(name);
+        return at ? [[name, at] as const] : [];
+      }),
     );
-    return { ...job, attempt, before: Object.fromEntries(before) };
+  }
+
+  /** Runs a job, once. */
+  function begin(job: SourceJob): Promise<readonly SourceEnd[]> {
+    let begun = running.get(job);
+    if (!begun) {
+      begun = runJob(job, stopping.signal);
+      running.set(job, begun);
+    }
+    return begun;
   }
 
   async function runJob(job: SourceJob, signal: AbortSignal): Promise<readonly SourceEnd[]> {
@@ -241,13 +292,23 @@ export function createSpreadRuns(
     let refusedUntilMs = 0;
     for (let attempt = 1; !isStopped(); attempt++) {
       const before = movedBy(job);
-      const begun = runner.begin(nextAttempt(job, attempt), equalShare(sharers() + 1), (news) => {
-        hear(job, news);
+      const begun = runner.begin(nextAttempt(job, attempt), equalShare(sharers() + 1), {
+        news(news) {
+          hear(job, news);
+        },
+        said(said) {
+          hearSaid?.(said);
+        },
+      });
+      const hearSaid = elsewhere?.meet(job, (said) => {
+        begun.say(said);
       });
       underWay.set(job, { running: begun, ...before, isHeard: false });
       orderAll();
       if (isStopped()) begun.stop();
       const ended = await begun.ended;
+      const hasJoined = elsewhere?.isJoined(job) === true;
+      elsewhere?.part(job);
       underWay.delete(job);
       if ('sources' in ended) hear(job, ended.news);
       latencies.delete(job);
@@ -266,13 +327,14 @@ export function createSpreadRuns(
       }
       refusedUntilMs = performance.now() + options.retryForMs;
       const { keys } = movedBy(job);
-      deaths = keys > before.keys ? 1 : deaths + 1;
+      deaths = keys > before.keys || hasJoined ? 1 : deaths + 1;
       if (deaths >= mostDeaths) {
         const times = `${String(deaths)} times`;
         const error = `the process that imports it has died ${times} without moving a key (${ended.died})`;
         return endWith({ error, isFinal: false });
       }
-      if (isStopped()) break;
+      // A source that was made to refuse writes is nobody's any more.
+      if (isStopped() || (elsewhere && !(await elsewhere.goesOn()))) break;
       warn(
         `The process that imports ${job.name} died (${ended.died}), and another one went on: keys that it had moved since it was last heard are not counted.`,
       );
@@ -284,7 +346,10 @@ export function createSpreadRuns(
     all,
     throttle,
     latency,
-    follow: undefined,
+    follow: following,
+    async join() {
+      if (elsewhere) await following.join(elsewhere);
+    },
     tally: {
       ...joined,
       snapshot: () => (known ??= joined.snapshot()),
@@ -296,8 +361,17 @@ export function createSpreadRuns(
     },
     async run(signal) {
       const limit = pLimit(runner.atOnce);
+      const stop = (): void => {
+        void stopFollowing('the run was stopped').finally(() => {
+          stopping.abort();
+          stopAll();
+        });
+      };
       // One for all of them: Node warns of a signal to which more than ten listen.
-      signal.addEventListener('abort', stopAll);
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop);
+      following?.begin(all.map(({ tally }) => tally));
+      elsewhere?.begin();
       let lookedAtMs = performance.now();
       const sharing = setInterval(() => {
         const nowMs = performance.now();
@@ -305,13 +379,23 @@ export function createSpreadRuns(
         lookedAtMs = nowMs;
       }, shareOutEveryMs);
       try {
-        return (await Promise.all(jobs.map((job) => limit(() => runJob(job, signal))))).flat();
+        const ends = jobs.map((job) =>
+          limit(async () => {
+            const ended = await begin(job);
+            // What is followed has no end before that of all others.
+            await stopFollowing('the run ended');
+            return ended;
+          }),
+        );
+        return (await Promise.all(ends)).flat();
       } finally {
         clearInterval(sharing);
-        signal.removeEventListener('abort', stopAll);
+        signal.removeEventListener('abort', stop);
       }
     },
-    close: () => undefined,
+    close() {
+      following?.close();
+    },
   };
 }
 

@@ -65,9 +65,13 @@ function checkTogether({ workers, queue, follow, onlyKeys }: ImportOptions): voi
   if (queue !== undefined && workers !== 1) {
     throw new UsageError('--workers and --queue are two ways to spread a run: pass one of them.');
   }
-  const other = follow ? '--follow' : onlyKeys === undefined ? undefined : '--only-keys';
-  if (other === undefined) return;
-  throw new UsageError(`${other} needs all sources in one process: leave ${flag} out.`);
+  if (follow && queue !== undefined) {
+    throw new UsageError(
+      '--follow needs all sources at one machine: pass --workers instead of --queue.',
+    );
+  }
+  if (onlyKeys === undefined) return;
+  throw new UsageError(`--only-keys needs all sources in one process: leave ${flag} out.`);
 }
 
 /** @throws UsageError when workers elsewhere could not do what was asked for. */

@@ -48,6 +48,8 @@ const { values } = parseArgs({
     feed: { type: 'string', default: 'any' },
     /** What is followed: one, several or cluster; any: as the seed has it. */
     sources: { type: 'string', default: 'any' },
+    /** How many processes follow; a round of one source has one. */
+    workers: { type: 'string', default: '1' },
     /** Prints what happens, as it happens. */
     trace: { type: 'boolean', default: false },
   },
@@ -63,6 +65,7 @@ const { failedSeeds } = await playRounds({
   splits: values.split,
   feed: values.feed as NonNullable<PlanOptions['feed']>,
   sources: values.sources as NonNullable<PlanOptions['sources']>,
+  workers: Number(values.workers),
   say: (line) => {
     console.log(line);
   },

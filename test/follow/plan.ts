@@ -10,7 +10,7 @@ import { type Random, randomFrom } from '../support/random.js';
 import { mostSources, type SourcesKind } from './sources.js';
 
 export type FaultKind =
-  | Exclude<Injectable, 'refuse-writes' | 'evict' | 'kill-worker'>
+  | Exclude<Injectable, 'refuse-writes' | 'evict'>
   | 'flush'
   | 'swap'
   | 'stop-replica'
@@ -35,6 +35,8 @@ export interface Plan {
   /** Keys are named after their source in the cluster: so a run goes on where the one before was stopped. */
   readonly hasPrefix: boolean;
   readonly durability: Durability;
+  /** How many processes follow. */
+  readonly workers: number;
   /** How long bytes are under way between the run and the source. */
   readonly delayMs: number;
   readonly keys: number;
@@ -64,6 +66,7 @@ interface Row {
   /** What it happens to; any unless given. */
   readonly sources?: readonly SourcesKind[];
   readonly durability?: Durability;
+  readonly needsWorkers?: boolean;
   /**
    * Nobody can promise anything when it happens once the cluster has taken over, and writers may have gone
    * there: a source that has died takes writes again, and a master takes with it what no replica has.
@@ -96,6 +99,7 @@ const rows: Readonly<Record<FaultKind, Row>> = {
   // For less than its master or the others would do something about it.
   'stop-replica': { track: 'cluster', durability: 'replicas' },
   reshard: { track: 'cluster', notOnceTakenOver: 'replicas' },
+  'kill-worker': { track: 'run', needsWorkers: true },
 };
 
 const kinds = Object.keys(rows) as FaultKind[];
@@ -107,6 +111,8 @@ export interface PlanOptions {
   readonly feed?: FeedName | 'auto' | 'any';
   /** What is followed; `any` by the seed. */
   readonly sources?: SourcesKind | 'any';
+  /** How many processes follow the sources, where there are several. */
+  readonly workers?: number;
 }
 
 const sourcesKinds: readonly SourcesKind[] = ['one', 'several', 'cluster'];
@@ -117,9 +123,15 @@ const sourcesStream = 1000;
 
 export function planOf(
   seed: number,
-  { splits = false, feed: wantedFeed = 'auto', sources: wantedSources = 'one' }: PlanOptions = {},
+  {
+    splits = false,
+    feed: wantedFeed = 'auto',
+    sources: wantedSources = 'one',
+    workers: wantedWorkers = 1,
+  }: PlanOptions = {},
 ): Plan {
   const { sources, feed, ...ofSources } = drawSources(seed, wantedSources, wantedFeed);
+  const workers = sources === 'one' ? 1 : wantedWorkers;
   const random = randomFrom(seed, 0);
   const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const switching = random.pick(['refusal', 'command'] as const);
@@ -127,6 +139,7 @@ export function planOf(
   const possible = kinds.filter(
     (kind) =>
       (rows[kind].durability ?? durability) === durability &&
+      (workers > 1 || rows[kind].needsWorkers !== true) &&
       (rows[kind].sources ?? sourcesKinds).includes(sources),
   );
   const safe = possible.filter((kind) => {
@@ -137,6 +150,7 @@ export function planOf(
     seed,
     sources,
     ...ofSources,
+    workers,
     durability,
     delayMs: random.pick([0, 0, 1, 5]),
     keys: 1500 + random.int(1500),
@@ -184,7 +198,8 @@ function maxHoldOf(switching: Switching, feed: Plan['feed'], random: Random): st
 
 function tracksOf(count: number, possible: readonly FaultKind[], random: Random): Fault[][] {
   // What a run has to begin anew after is worth the most, and what only a cluster does.
-  const favourite = random.pick(['kill-import', 'cut-midway'] as const);
+  const drawn = random.pick(['kill-import', 'cut-midway'] as const);
+  const favourite = possible.includes('kill-worker') ? 'kill-worker' : drawn;
   const ofCluster = possible.filter((kind) => rows[kind].sources?.includes('cluster'));
   const pickKind = (): FaultKind => {
     if (ofCluster.length > 0 && random.oneIn(3)) return random.pick(ofCluster);

@@ -172,6 +172,7 @@ function flagsOf(plan: Plan, { allow, told, gone }: Signs): readonly string[] {
   return [
     ...['--follow', '--timeout', '1s', '--retry-for', '20s', '--max-hold', maxHold],
     ...['--cutover', cutover, '--fence', fence, '--feed', feed],
+    ...(plan.workers > 1 ? ['--workers', String(plan.workers)] : []),
     ...(maxRate === undefined ? [] : ['--max-rate', String(maxRate)]),
     ...(durability === 'replicas' ? ['--wait-replicas', '1'] : []),
     ...(switching === 'command' ? ['--on-cutover', command] : []),

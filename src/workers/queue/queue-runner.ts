@@ -6,8 +6,8 @@
 import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
-import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
-import type { Death, JobRunner } from '../job-runner.js';
+import type { JobEnd, JobOrders } from '../job-news.js';
+import type { Death, HearJob, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';
 import {
   closedWithinMs,
@@ -34,7 +34,7 @@ const lookEveryMs = 5000;
 
 interface Waiting {
   readonly job: SourceJob;
-  readonly hear: (news: JobNews) => void;
+  readonly hear: HearJob;
   readonly end: (how: JobEnd | Death) => void;
   /** Of what was heard last. */
   attempt: number;
@@ -88,7 +88,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     one.attempt = progress.attempt;
     one.place = progress.place;
     one.heardAtMs = performance.now();
-    one.hear(progress.news);
+    one.hear.news(progress.news);
   }
 
   function finish(id: string, end: JobEnd | Death): void {
@@ -169,6 +169,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
         obey(next) {
           give({ ...next, isStopped: one.orders.isStopped });
         },
+        say: () => undefined,
         stop() {
           give({ ...one.orders, isStopped: true });
           void takeBack(id, one);

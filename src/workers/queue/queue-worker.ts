@@ -40,6 +40,7 @@ const noOrders: Orders = {
   sourceLatencyMs: 'off',
   measuresLatency: false,
   isPaused: false,
+  followPhase: null,
   isStopped: false,
 };
 
@@ -90,9 +91,13 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       ...{ job, secrets, orders },
       lease: { endpoint: queue, key: lockKeyOf(id), token, timeoutMs },
       othersLastMs: leaseMs,
-      hear(news) {
-        unsent.add({ ...news, warnings: [...warnings.splice(0), ...news.warnings] });
-        watch(job.sources, news);
+      hear: {
+        news(news) {
+          unsent.add({ ...news, warnings: [...warnings.splice(0), ...news.warnings] });
+          watch(job.sources, news);
+        },
+        // What is followed is not put into a queue.
+        said: () => undefined,
       },
     });
     running.set(id, begun);

@@ -21,6 +21,7 @@ interface Begun {
 const nothing = (): void => undefined;
 const told = {
   logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+  tell: nothing,
   warn: nothing,
   announce: nothing,
 };
@@ -36,8 +37,15 @@ function spread(count: number, options: Partial<ImportOptions> = {}) {
       const given = [orders];
       let end: (how: JobEnd) => void = nothing;
       const ended = new Promise<JobEnd>((resolve) => (end = resolve));
-      begun.push({ job, orders: given, hear, end });
-      return { ended, stop: nothing, obey: (next) => void given.push(next) };
+      begun.push({
+        job,
+        orders: given,
+        hear: (news) => {
+          hear.news(news);
+        },
+        end,
+      });
+      return { ended, stop: nothing, say: nothing, obey: (next) => void given.push(next) };
     },
     close: nothing,
   };

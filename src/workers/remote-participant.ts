@@ -1,0 +1,191 @@
+/**
+ * A server that another process follows, as the cutover sees it here. Where that process dies or falls silent, an
+ * attempt is given up: what it held goes on by itself.
+ */
+import { within } from '../async.js';
+import { ImportError } from '../errors.js';
+import { type OpenWrites, shutServer } from '../follow/half-done.js';
+import type {
+  LateWrites,
+  Participant,
+  ParticipantState,
+  Standstill,
+  Unmoved,
+} from '../follow/participant.js';
+import type { Dialogue } from './dialogue.js';
+import type { AskedOfJob } from './follow-words.js';
+
+/** So often a process whose server is held is told that we are here, and has to have been heard of. */
+const lookEveryMs = 250;
+/** In looks, not in time: who was stopped has to read first what has come meanwhile. Far less than a pause lasts. */
+const mostSilentLooks = 6;
+/** How long letting go may take where the source has to be reached first, and where its process says nothing. */
+const letGoWithinMs = 12_000;
+const letGoSilentlyMs = 1000;
+/** A source that can't be reached is tried for 10 s. */
+const shutWithinMs = 12_000;
+
+const notJoined: ParticipantState = {
+  isCopied: false,
+  feed: '',
+  fence: 'none',
+  changes: 0,
+  gaps: 0,
+  waiting: null,
+  lagMs: 0,
+};
+
+/** It may be made to refuse writes for good from now on; or no more, since that was given up; or it is all over. */
+export type HandOver = 'begins' | 'given up' | 'over';
+
+type Step = keyof AskedOfJob & keyof Participant;
+
+export class RemoteParticipant implements Participant {
+  readonly address: string;
+  readonly #openWrites: OpenWrites;
+  readonly #onHandOver: (handOver: HandOver) => void;
+  #dialogue: Dialogue<AskedOfJob> | undefined;
+  #state = notJoined;
+  /** Of processes that have died. */
+  #before = { changes: 0, gaps: 0 };
+  #hearLoss: (error: ImportError) => void = () => undefined;
+  #isHeld = false;
+  #silentLooks = 0;
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(address: string, openWrites: OpenWrites, onHandOver: (handOver: HandOver) => void) {
+    this.address = address;
+    this.#openWrites = openWrites;
+    this.#onHandOver = onHandOver;
+  }
+
+  get state(): ParticipantState {
+    const { changes, gaps } = this.#before;
+    return {
+      ...this.#state,
+      changes: this.#state.changes + changes,
+      gaps: this.#state.gaps + gaps,
+    };
+  }
+
+  /** A process has joined it. */
+  attach(dialogue: Dialogue<AskedOfJob>): void {
+    this.#dialogue = dialogue;
+  }
+
+  hear(state: ParticipantState): void {
+    this.#silentLooks = 0;
+    this.#state = state;
+  }
+
+  /** Its process is gone. */
+  detach(): void {
+    if (!this.#dialogue) return;
+    this.#dialogue = undefined;
+    const { changes, gaps } = this.state;
+    this.#before = { changes, gaps };
+    this.#state = { ...notJoined, feed: this.#state.feed, fence: this.#state.fence };
+    this.#hearLoss(this.#gone());
+  }
+
+  onLost(hear: (error: ImportError) => void): void {
+    this.#hearLoss = hear;
+  }
+
+  hurry(isHurried: boolean): void {
+    this.#dialogue?.ask('hurry', this.address, isHurried).catch(() => undefined);
+  }
+
+  prepare(): Promise<void> {
+    return this.#ask('prepare');
+  }
+
+  approach(): Promise<void> {
+    return this.#ask('approach');
+  }
+
+  hold(): Promise<void> {
+    this.#isHeld = true;
+    this.#silentLooks = 0;
+    this.#looking ??= setInterval(() => {
+      this.#look();
+    }, lookEveryMs);
+    return this.#ask('hold');
+  }
+
+  copyTheRest(): Promise<Unmoved | null> {
+    return this.#ask('copyTheRest');
+  }
+
+  settle(): Promise<boolean> {
+    return this.#ask('settle');
+  }
+
+  look(): Promise<Standstill> {
+    return this.#ask('look');
+  }
+
+  goOn(): void {
+    this.#ask('goOn').catch(() => undefined);
+  }
+
+  async letGo(): Promise<string | null> {
+    const isSilent = this.#silentLooks >= mostSilentLooks;
+    const isHeld = this.#isHeld;
+    this.#isHeld = false;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+    const silence = (): string | null => {
+      if (!isHeld) return null;
+      const way =
+        this.#state.fence === 'refuse' ? 'when another process takes it up' : 'within 3 s';
+      return `(its process says nothing): they go on ${way}`;
+    };
+    const letting = this.#ask('letGo').catch(silence);
+    const trouble = await within(isSilent ? letGoSilentlyMs : letGoWithinMs, letting, silence());
+    this.#onHandOver('given up');
+    return trouble;
+  }
+
+  async shut(hasSwitched: boolean): Promise<number | null> {
+    this.#onHandOver('begins');
+    const shutting = this.#ask('shut');
+    if (!hasSwitched) return shutting;
+    // Its process may be gone, or say nothing: the source has to refuse writes all the same.
+    const known = await within(shutWithinMs, shutting, undefined).catch(() => undefined);
+    return known === undefined ? ((await shutServer(this.#openWrites)) ?? null) : known;
+  }
+
+  unpause(): Promise<void> {
+    return this.#ask('unpause');
+  }
+
+  lateWrites(): Promise<LateWrites> {
+    return this.#ask('lateWrites');
+  }
+
+  end(): void {
+    clearInterval(this.#looking);
+    this.#onHandOver('over');
+    this.#ask('end').catch(() => undefined);
+  }
+
+  #look(): void {
+    this.#dialogue?.ask('stay').catch(() => undefined);
+    if (++this.#silentLooks !== mostSilentLooks) return;
+    this.#hearLoss(new ImportError(`the process that follows ${this.address} says nothing`));
+  }
+
+  #gone(): ImportError {
+    return new ImportError(`the process that followed ${this.address} died`);
+  }
+
+  #ask<Name extends Step>(step: Name): Promise<Awaited<ReturnType<AskedOfJob[Name]>>> {
+    if (!this.#dialogue) return Promise.reject(this.#gone());
+    const ask = this.#dialogue.ask.bind(this.#dialogue) as (
+      name: Name,
+      address: string,
+    ) => Promise<Awaited<ReturnType<AskedOfJob[Name]>>>;
+    return ask(step, this.address);
+  }
+}

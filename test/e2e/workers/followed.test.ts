@@ -1,0 +1,268 @@
+/** `--follow` with `--workers`: sources that are followed by several processes have one cutover. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { fillMixed } from '../../support/bulk.js';
+import { type CliRun, type CliResult } from '../../support/cli.js';
+import { followingRuns } from '../../support/following.js';
+import { isGone, jobsOf } from '../../support/job-processes.js';
+import { reportOf } from '../../support/reports.js';
+import type { Server } from '../../support/servers.js';
+import { setShards } from '../../support/shards.js';
+import { setStage } from '../../support/stage.js';
+import { waitFor } from '../../support/wait.js';
+
+const stage = setStage();
+const { all, endpoints } = setShards(stage);
+const runs = followingRuns();
+const { ctl, status, until } = runs;
+const workers = ['--workers', '2'];
+
+afterEach(async () => {
+  // A cutover leaves them refusing writes.
+  for (const { client } of all()) await client.config('SET', 'min-replicas-to-write', 0);
+});
+
+const valueOf = (key: string) => stage.cluster.clientFor(key).get(key);
+
+/** Counts at a server, under a key of its own, until it is refused or stopped. */
+function counterAt({ client, port }: Server) {
+  const key = `count:${String(port)}`;
+  let acknowledged = 0;
+  let isOver = false;
+  async function work(): Promise<void> {
+    while (!isOver) {
+      try {
+        await client.incr(key);
+        acknowledged++;
+      } catch {
+        return;
+      }
+    }
+  }
+  const ended = work();
+  return {
+    key,
+    ended,
+    get acknowledged() {
+      return acknowledged;
+    },
+    stop() {
+      isOver = true;
+      return ended;
+    },
+  };
+}
+
+type Counter = ReturnType<typeof counterAt>;
+
+/** Each acknowledged write is in the cluster, once. */
+async function expectAll(counters: readonly Counter[]): Promise<void> {
+  await Promise.all(counters.map(({ ended }) => ended));
+  expect(await Promise.all(counters.map(({ key }) => valueOf(key)))).toEqual(
+    counters.map(({ acknowledged }) => String(acknowledged)),
+  );
+}
+
+/** Each of them goes on being written to. */
+async function expectWrites(counters: readonly Counter[]): Promise<void> {
+  const before = counters.map(({ acknowledged }) => acknowledged);
+  await waitFor('writes at each source', () =>
+    counters.every(({ acknowledged }, at) => acknowledged > (before[at] as number) + 10),
+  );
+}
+
+/** Runs a command at the cutover that lasts until there is a file of that name. */
+function waitingCommand(): { readonly words: readonly string[]; goOn(): void } {
+  const file = join(runs.folder, 'go-on');
+  return {
+    words: ['--on-cutover', `until [ -e ${file} ]; do sleep 0.05; done`, '--max-hold', '60s'],
+    goOn() {
+      writeFileSync(file, '');
+    },
+  };
+}
+
+function processesOf(run: CliRun): number[] {
+  return jobsOf(run.pid).filter((pid) => !isGone(pid));
+}
+
+async function cutOver(run: CliRun): Promise<CliResult> {
+  await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
+  return run.done;
+}
+
+it('cuts over at one moment, with everything that each source has acknowledged', async () => {
+  await fillMixed(stage.source, 2000);
+  const counters = all().map(counterAt);
+  const run = runs.start(endpoints(), ...workers);
+  await until('following');
+  expect(processesOf(run)).toHaveLength(2);
+  expect((await status())?.follow?.feed).toBe('replication');
+  const { code, report } = reportOf(await cutOver(run));
+  expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
+  expect(report.follow?.cutover).toMatchObject({
+    fence: 'pause',
+    lateWrites: 0,
+    source: 'refuses writes',
+    minReplicasToWrite: Object.fromEntries(all().map(({ address }) => [address, 0])),
+  });
+  await expectAll(counters);
+  expect(await stage.cluster.size()).toBe(2000 + counters.length);
+});
+
+it('goes on with another process when one is killed', async () => {
+  await fillMixed(stage.source, 2000);
+  const counters = all().map(counterAt);
+  const run = runs.start(endpoints(), ...workers);
+  await until('following');
+  for (const pid of processesOf(run)) {
+    const before = processesOf(run);
+    process.kill(pid, 'SIGKILL');
+    await waitFor('another process', () => processesOf(run).some((one) => !before.includes(one)));
+    await until('following');
+    await expectWrites(counters);
+  }
+  const { code, report, stderr } = reportOf(await cutOver(run));
+  expect(stderr).toContain('died (SIGKILL)');
+  expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
+  // Their journals said where to go on.
+  expect(report.follow?.gaps).toBe(0);
+  expect(report.keys.scanned).toBe(2000 + counters.length);
+  await expectAll(counters);
+});
+
+it.each(['pause', 'refuse'])(
+  'lets all go on writing when a process dies in the hold (%s)',
+  async (fence) => {
+    const command = waitingCommand();
+    const run = runs.start(endpoints(), ...workers, '--fence', fence, ...command.words);
+    await until('following');
+    const trying = ctl('cutover');
+    await until('holding');
+    process.kill(processesOf(run)[0] as number, 'SIGKILL');
+    const { code, stderr } = await trying;
+    expect(code).toBe(2);
+    expect(stderr).toContain('No cutover: the process that followed');
+    // As soon as another one has taken up what the dead one held.
+    for (const { client } of all()) {
+      await waitFor('writes to go on', () =>
+        client.set('after', 'x').then(
+          () => true,
+          () => false,
+        ),
+      );
+      await client.del('after');
+    }
+    const counters = all().map(counterAt);
+    await expectWrites(counters);
+    await until('following');
+    command.goOn();
+    expect((await cutOver(run)).code).toBe(0);
+    await expectAll(counters);
+  },
+);
+
+it('lets all go on writing when a process falls silent in the hold', async () => {
+  const command = waitingCommand();
+  const run = runs.start(endpoints(), ...workers, ...command.words);
+  await until('following');
+  const counters = all().map(counterAt);
+  const trying = ctl('cutover');
+  await until('holding');
+  const [silent] = processesOf(run) as [number];
+  process.kill(silent, 'SIGSTOP');
+  const { code, stderr } = await trying;
+  expect(code).toBe(2);
+  expect(stderr).toContain('says nothing');
+  await expectWrites(counters);
+  process.kill(silent, 'SIGCONT');
+  command.goOn();
+  expect((await cutOver(run)).code).toBe(0);
+  await expectAll(counters);
+});
+
+it('lets all go on writing when the run itself falls silent in the hold, or dies', async () => {
+  const command = waitingCommand();
+  const run = runs.start(endpoints(), ...workers, '--fence', 'refuse', ...command.words);
+  await until('following');
+  const trying = ctl('cutover');
+  await until('holding');
+  const processes = processesOf(run);
+  run.signal('SIGSTOP');
+  const takesWrites = ({ client }: Server) =>
+    client.set('after', 'x').then(
+      () => true,
+      () => false,
+    );
+  for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
+  run.signal('SIGKILL');
+  // It outlives the run, whose standard error it has.
+  command.goOn();
+  await run.done;
+  await trying;
+  await waitFor('its processes to end', () => processes.every(isGone));
+});
+
+it('lets writes go on by ctl release', async () => {
+  const command = waitingCommand();
+  const run = runs.start(endpoints(), ...workers, ...command.words);
+  await until('following');
+  const counters = all().map(counterAt);
+  const trying = ctl('cutover');
+  await until('holding');
+  expect((await ctl('release')).code).toBe(0);
+  const { code, stderr } = await trying;
+  expect(code).toBe(2);
+  expect(stderr).toContain('`ctl release` has let writes go on');
+  await expectWrites(counters);
+  command.goOn();
+  expect((await cutOver(run)).code).toBe(0);
+  await expectAll(counters);
+});
+
+it('is stopped as one run, and goes on', async () => {
+  const words = [...endpoints(), '--key-prefix', '{from}:'];
+  for (const { client } of all()) await client.mset('a', 'x', 'b', 'x');
+  const run = runs.start(words, ...workers);
+  await until('following');
+  run.signal('SIGINT');
+  expect((await run.done).code).toBe(130);
+  await stage.source.client.set('a', 'y');
+  for (const { client } of all()) await client.del('b');
+  const { code, report } = reportOf(await runs.start(words, ...workers, '--cutover', 'auto').done);
+  expect(code).toBe(0);
+  expect(report).toMatchObject({
+    keys: { scanned: 0 },
+    follow: { copiedAgain: 1, deleted: 3, gaps: 0 },
+  });
+  expect(await valueOf(`${stage.source.address}:a`)).toBe('y');
+  expect(await stage.cluster.size()).toBe(3);
+});
+
+it.each([['one process'], ['several', ...workers]])(
+  'finishes a cutover that was killed midway, with %s',
+  async (_, ...words) => {
+    for (const server of all()) await server.client.set(`a:${String(server.port)}`, 'x');
+    const killed = runs.start(endpoints(), ...words);
+    await until('following');
+    killed.signal('SIGKILL');
+    await killed.done;
+    // As far as it had come.
+    await stage.source.client.config('SET', 'min-replicas-to-write', 1_000_001);
+    const { code, stderr } = await runs.start(endpoints(), ...words).done;
+    expect(code).toBe(2);
+    expect(stderr).toContain(`killed midway: ${stage.source.address} refused writes`);
+    for (const { client } of all())
+      await expect(client.set('b', 'x')).rejects.toThrow('NOREPLICAS');
+    const again = await runs.start(endpoints(), ...words).done;
+    expect(again.stderr).toContain('the cluster has taken over');
+  },
+);
+
+it('is not begun where a source can not be followed', async () => {
+  await stage.source.client.config('SET', 'min-replicas-to-write', 1_000_001);
+  const { code, stderr } = await runs.start(endpoints(), ...workers).done;
+  expect(code).toBe(2);
+  expect(stderr).toContain('as a cutover leaves it');
+});
