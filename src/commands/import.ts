@@ -122,7 +122,7 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
         })
       : createSourceRuns(facts, options, logger, files.soFar, eviction, told);
     try {
-      await runs.join();
+      await runs.join(signal);
       watch = await watchRun({
         runs,
         facts,

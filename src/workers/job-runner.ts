@@ -20,6 +20,8 @@ export interface HearJob {
   news(news: JobNews): void;
   /** Of a job that follows: what it asks, and answers (dialogue.ts). */
   said(said: Said): void;
+  /** Of a job that follows: another attempt begins, of which nobody has told. @returns how it goes on. */
+  begins(): Pick<SourceJob, 'follow' | 'before'>;
 }
 
 export interface RunningJob {
