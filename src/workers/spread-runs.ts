@@ -315,8 +315,13 @@ export function createSpreadRuns(
         said(said) {
           hearSaid?.(said);
         },
-        begins() {
+        async begins() {
           elsewhere?.part(job);
+          // It would let a source be written to that a cutover is about to leave, or has left.
+          if (elsewhere && !(await elsewhere.goesOn())) {
+            begun.stop();
+            return undefined;
+          }
           meet();
           return nextAttempt(job, 2);
         },

@@ -25,7 +25,7 @@ export interface LeadLine {
 }
 
 /**
- * @param begins is told of each attempt. @returns how it goes on.
+ * @param begins is told of each attempt. @returns how it goes on; undefined: it is to end.
  * @param hear is told what the present attempt says.
  * @param renewed is told that the queue's Redis has lost some of that: with the new session the job begins anew.
  */
@@ -38,7 +38,7 @@ export function openLeadLine(
     hear,
     renewed,
   }: {
-    readonly begins: () => JobSoFar;
+    readonly begins: () => Promise<JobSoFar | undefined>;
     readonly hear: (said: Said) => void;
     readonly renewed: (session: string) => void;
   },
@@ -73,7 +73,9 @@ export function openLeadLine(
     present?.writer.close();
     const writer = streamWriter(endpoint, saidStreamOf(id, token), timeoutMs);
     present = { token, writer };
-    writer.write({ welcome: begins() });
+    void begins().then((soFar) => {
+      if (soFar) writer.write({ welcome: soFar });
+    });
   }
 
   return {

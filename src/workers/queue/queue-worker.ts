@@ -146,7 +146,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
         said(said) {
           line?.say(said);
         },
-        begins: () => data,
+        begins: () => Promise.resolve(undefined),
       },
     });
     running.set(id, begun);
