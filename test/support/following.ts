@@ -54,14 +54,19 @@ export function followingRuns(): FollowingRuns {
   };
 }
 
-/** Runs a command at the cutover that lasts until there is a file of that name. */
+/** Runs a command at the cutover that lasts until it is told to go on, or the run is gone. */
 export function waitingCommand(folder: string): {
   readonly words: readonly string[];
   goOn(): void;
 } {
   const file = join(folder, 'go-on');
   return {
-    words: ['--on-cutover', `until [ -e ${file} ]; do sleep 0.05; done`, '--max-hold', '60s'],
+    words: [
+      '--on-cutover',
+      `until [ -e ${file} ] || ! kill -0 $PPID 2>/dev/null; do sleep 0.05; done`,
+      '--max-hold',
+      '60s',
+    ],
     goOn() {
       writeFileSync(file, '');
     },

@@ -138,8 +138,6 @@ it('lets all go on writing when the run itself falls silent in the hold, or dies
     );
   for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
   run.signal('SIGKILL');
-  // It outlives the run, whose standard error it has.
-  command.goOn();
   await run.done;
   await trying;
   await waitFor('its processes to end', () => processes.every(isGone));
