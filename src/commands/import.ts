@@ -133,7 +133,7 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
         })
       : createSourceRuns(facts, plan, { logger, eviction, reporter: told, ...files.keys });
     try {
-      await runs.join();
+      await runs.join(signal);
       watch = await watchRun({
         runs,
         facts,

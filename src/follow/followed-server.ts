@@ -16,6 +16,7 @@ import { locate } from '../redis/sentinel.js';
 import type { FeedName, FeedPosition, Logger } from '../types.js';
 import { canPause, fenceFor, type SourceFence } from './fence.js';
 import type { FollowedDatabase } from './followed-database.js';
+import { hasTakenOver } from './half-done.js';
 import { openSideDoor, type SideDoor } from './side-door.js';
 import { leftBefore, letWrite, mayRefuseWrites } from './write-refusal.js';
 
@@ -210,9 +211,7 @@ export class FollowedServer {
       const left = await leftBefore(control);
       // After a cutover clients of the cluster have written there since: what the source has is old.
       if (left && !isTakenUp && (left.state === 'shut' || !goesOn)) {
-        throw new PreflightError(
-          `${control.address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to ${String(left.replicas)} if it is to be followed once more, by an empty cluster.`,
-        );
+        throw hasTakenOver({ address: control.address, replicas: left.replicas });
       }
       if (left) {
         await letWrite(control, left);

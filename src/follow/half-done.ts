@@ -25,9 +25,22 @@ export async function shutServer(open: OpenWrites): Promise<number | undefined> 
   }
 }
 
+/** Of a source that a cutover has left refusing writes. @param replicas how many it wanted for a write before. */
+export function hasTakenOver({
+  address,
+  replicas,
+}: {
+  readonly address: string;
+  readonly replicas: number;
+}): PreflightError {
+  return new PreflightError(
+    `${address} refuses writes, as a cutover leaves it: the cluster has taken over. Set its min-replicas-to-write to ${String(replicas)} if it is to be followed once more, by an empty cluster.`,
+  );
+}
+
 /**
  * @param servers all that the job follows, each once.
- * @throws PreflightError where some refuse writes for good and some did not: they do by now, or it says why not.
+ * @throws PreflightError where they refuse writes for good. Where only some did, all do by now, or it says which don't.
  */
 export async function finishCutover(servers: readonly OpenWrites[]): Promise<void> {
   const found = await Promise.all(
@@ -35,12 +48,15 @@ export async function finishCutover(servers: readonly OpenWrites[]): Promise<voi
       const control = await open();
       try {
         const left = await leftBefore(control);
-        return { open, address: control.address, isShut: left?.state === 'shut' };
+        const { address } = control;
+        return { open, address, isShut: left?.state === 'shut', replicas: left?.replicas ?? 0 };
       } finally {
         control.close();
       }
     }),
   );
+  const first = found.find(({ isShut }) => isShut);
+  if (first && found.every(({ isShut }) => isShut)) throw hasTakenOver(first);
   const shut = found.filter(({ isShut }) => isShut);
   const others = found.filter(({ isShut }) => !isShut);
   if (shut.length === 0 || others.length === 0) return;

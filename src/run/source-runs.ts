@@ -48,7 +48,7 @@ export interface SourceRuns {
   /** How the sources are followed; undefined: they are not, or by another process's will. */
   readonly follow: Following | undefined;
   /** Joins what is followed: no change is missed from then on. @throws PreflightError, nothing was moved then. */
-  join(): Promise<void>;
+  join(signal: AbortSignal): Promise<void>;
   /** To be called about once a second: looks how the servers do. */
   look(): void;
   /** How long clients of the sources wait. */

@@ -118,6 +118,8 @@ export interface FollowedElsewhere extends Followers {
   part(job: SourceJob): void;
   /** Whether the job has been joined by its present process. */
   isJoined(job: SourceJob): boolean;
+  /** Whether a process of this run has joined it. */
+  wasJoined(job: SourceJob): boolean;
   /** Copying begins: of what has joined, and of what joins later. */
   begin(): void;
   /** Whether a job whose process has died is to be taken up again. Waits for the end of a cutover that is being carried out. */
@@ -137,6 +139,7 @@ export function createFollowedElsewhere(
   const processes = new Map<SourceJob, Process>();
   /** Servers that may have been made to refuse writes for good, in a cutover that may still be given up. */
   const handingOver = new Set<string>();
+  const everJoined = new Set<SourceJob>();
   const changes = new Gate();
   let isOver = false;
   let hasBegun = false;
@@ -182,15 +185,17 @@ export function createFollowedElsewhere(
   }
 
   function join(
+    job: SourceJob,
     process: Process,
     states: States,
     joined: Readonly<Record<string, JoinedDatabase>>,
   ): void {
     process.hasJoined = true;
+    everJoined.add(job);
     for (const address of Object.keys(states)) participants.get(address)?.attach(process.dialogue);
     hearStates(states);
-    for (const [job, database] of Object.entries(joined)) {
-      const { told, all } = databaseOf(job);
+    for (const [name, database] of Object.entries(joined)) {
+      const { told, all } = databaseOf(name);
       told.attach(process.dialogue, database);
       if (database.goesOn) all.goesOn();
     }
@@ -201,10 +206,10 @@ export function createFollowedElsewhere(
     changes.check();
   }
 
-  function answersFor(process: Process): AskedOfLead {
+  function answersFor(job: SourceJob, process: Process): AskedOfLead {
     return {
       joined(states, joined) {
-        join(process, states, joined);
+        join(job, process, states, joined);
       },
       stands: hearStates,
       claim: (job, page) => databaseOf(job).all.claim?.(pageOf(page)) as readonly number[],
@@ -256,7 +261,7 @@ export function createFollowedElsewhere(
       const dialogue = new Dialogue<AskedOfJob>(say);
       const process = { dialogue, hasJoined: false };
       processes.set(job, process);
-      dialogue.answer(answersFor(process));
+      dialogue.answer(answersFor(job, process));
       return (said) => {
         dialogue.hear(said);
       };
@@ -272,6 +277,7 @@ export function createFollowedElsewhere(
         told.detach();
       }
     },
+    wasJoined: (job) => everJoined.has(job),
     isJoined: (job) => processes.get(job)?.hasJoined === true,
     begin() {
       hasBegun = true;

@@ -43,7 +43,7 @@ export interface FollowedJob extends FollowLead {
 }
 
 export function createFollowedJob(
-  { attempt, follow }: Pick<SourceJob, 'attempt' | 'follow'>,
+  { follow }: Pick<SourceJob, 'follow'>,
   dialogue: Dialogue<AskedOfLead>,
 ): FollowedJob {
   const databases = new Map<string, ToldDatabase>();
@@ -134,7 +134,7 @@ export function createFollowedJob(
   dialogue.answer(answers);
 
   return {
-    isTakenUp: attempt > 1,
+    isTakenUp: follow?.isTakenUp === true,
     phase: undefined,
     resumeAt: (job): FollowCheckpoint | undefined => follow?.at[job],
     add(job, known) {

@@ -20,6 +20,11 @@ export interface HearJob {
   news(news: JobNews): void;
   /** Of a job that follows: what it asks, and answers (dialogue.ts). */
   said(said: Said): void;
+  /**
+   * Of a job that follows: another attempt begins, of which nobody has told.
+   * @returns how it goes on; undefined: it does not, since the cluster has taken over.
+   */
+  begins(): Promise<Pick<SourceJob, 'follow' | 'before'> | undefined>;
 }
 
 export interface RunningJob {

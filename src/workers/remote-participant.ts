@@ -15,7 +15,7 @@ import type {
 import type { Dialogue } from './dialogue.js';
 import type { AskedOfJob } from './follow-words.js';
 
-/** So often a process whose server is held is told that we are here, and has to have been heard of. */
+/** So often a process is told during a cutover that we are here, and has to have been heard of. */
 const lookEveryMs = 250;
 /** In looks, not in time: who was stopped has to read first what has come meanwhile. Far less than a pause lasts. */
 const mostSilentLooks = 6;
@@ -38,6 +38,9 @@ const notJoined: ParticipantState = {
 /** It may be made to refuse writes for good from now on; or no more, since that was given up; or it is all over. */
 export type HandOver = 'begins' | 'given up' | 'over';
 
+/** So long a process may say nothing before it counts as gone, outside of a cutover. */
+const longestSilenceMs = 5000;
+
 type Step = keyof AskedOfJob & keyof Participant;
 
 export class RemoteParticipant implements Participant {
@@ -51,6 +54,7 @@ export class RemoteParticipant implements Participant {
   #hearLoss: (error: ImportError) => void = () => undefined;
   #isHeld = false;
   #silentLooks = 0;
+  #heardAtMs = performance.now();
   #looking: NodeJS.Timeout | undefined;
 
   constructor(address: string, openWrites: OpenWrites, onHandOver: (handOver: HandOver) => void) {
@@ -61,8 +65,12 @@ export class RemoteParticipant implements Participant {
 
   get state(): ParticipantState {
     const { changes, gaps } = this.#before;
+    const silentMs = performance.now() - this.#heardAtMs;
     return {
       ...this.#state,
+      // Of a process that says nothing nobody knows what waits; another one may have to take its place first.
+      isCopied: this.#state.isCopied && silentMs <= longestSilenceMs,
+      lagMs: Math.max(this.#state.lagMs, silentMs > longestSilenceMs ? silentMs : 0),
       changes: this.#state.changes + changes,
       gaps: this.#state.gaps + gaps,
     };
@@ -75,6 +83,7 @@ export class RemoteParticipant implements Participant {
 
   hear(state: ParticipantState): void {
     this.#silentLooks = 0;
+    this.#heardAtMs = performance.now();
     this.#state = state;
   }
 
@@ -97,6 +106,10 @@ export class RemoteParticipant implements Participant {
   }
 
   prepare(): Promise<void> {
+    this.#silentLooks = 0;
+    this.#looking ??= setInterval(() => {
+      this.#look();
+    }, lookEveryMs);
     return this.#ask('prepare');
   }
 
@@ -106,10 +119,6 @@ export class RemoteParticipant implements Participant {
 
   hold(): Promise<void> {
     this.#isHeld = true;
-    this.#silentLooks = 0;
-    this.#looking ??= setInterval(() => {
-      this.#look();
-    }, lookEveryMs);
     return this.#ask('hold');
   }
 

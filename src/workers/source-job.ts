@@ -48,6 +48,8 @@ export interface SourceJob {
 interface FollowedSources {
   /** From where the following goes on, by database (run/followed-here.ts); what is not in there is copied first. */
   readonly at: FollowCheckpoints;
+  /** Another process of this run has followed them. */
+  readonly isTakenUp: boolean;
   /** Another source may have keys of the same names: who has them first is asked for. */
   readonly mayShareNames: boolean;
   /** The sources are masters of one cluster, between which keys may move. */
@@ -92,6 +94,7 @@ export function jobsOf(
       follow: options.follow
         ? {
             at: {},
+            isTakenUp: false,
             mayShareNames: mayShareNames(facts.sources, options),
             areOfCluster: areOfCluster(facts.sources),
           }

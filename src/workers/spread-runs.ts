@@ -7,6 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { isDoneWithin } from '../async.js';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
 import { leastMs } from '../limits/quiet.js';
@@ -24,7 +25,9 @@ import {
   type SourceRuns,
 } from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
+import { untilStopped } from '../run/until-stopped.js';
 import type { Logger, TallySnapshot } from '../types.js';
+import type { Said } from './dialogue.js';
 import { createFollowedElsewhere } from './followed-elsewhere.js';
 import type { EndOfSource, JobNews, JobOrders } from './job-news.js';
 import type { JobRunner, RunningJob } from './job-runner.js';
@@ -253,7 +256,12 @@ export function createSpreadRuns(
 
   /** The job as its next attempt takes it. */
   function nextAttempt(job: SourceJob, attempt: number): SourceJob {
-    const follow = following && job.follow && { ...job.follow, at: positionsFor(following) };
+    const follow = following &&
+      job.follow && {
+        ...job.follow,
+        at: positionsFor(following),
+        isTakenUp: elsewhere?.wasJoined(job) === true,
+      };
     if (attempt === 1) return { ...job, follow };
     const before = viewsOf(job).flatMap(({ source, progress }) => {
       // What is followed from nowhere is copied, and counted, once more.
@@ -292,6 +300,12 @@ export function createSpreadRuns(
     let refusedUntilMs = 0;
     for (let attempt = 1; !isStopped(); attempt++) {
       const before = movedBy(job);
+      let hearSaid: ((said: Said) => void) | undefined;
+      const meet = (): void => {
+        hearSaid = elsewhere?.meet(job, (said) => {
+          begun.say(said);
+        });
+      };
       const begun = runner.begin(nextAttempt(job, attempt), equalShare(sharers() + 1), {
         news(news) {
           hear(job, news);
@@ -299,10 +313,18 @@ export function createSpreadRuns(
         said(said) {
           hearSaid?.(said);
         },
+        async begins() {
+          elsewhere?.part(job);
+          // It would let a source be written to that a cutover is about to leave, or has left.
+          if (elsewhere && !(await elsewhere.goesOn())) {
+            begun.stop();
+            return undefined;
+          }
+          meet();
+          return nextAttempt(job, 2);
+        },
       });
-      const hearSaid = elsewhere?.meet(job, (said) => {
-        begun.say(said);
-      });
+      meet();
       underWay.set(job, { running: begun, ...before, isHeard: false });
       orderAll();
       if (isStopped()) begun.stop();
@@ -347,8 +369,25 @@ export function createSpreadRuns(
     throttle,
     latency,
     follow: following,
-    async join() {
-      if (elsewhere) await following.join(elsewhere);
+    async join(signal) {
+      if (!elsewhere) return;
+      if (runner.atOnce === Infinity) {
+        tell(
+          `Waiting for workers: each of the ${String(jobs.length)} servers needs one for as long as it is followed.`,
+        );
+      }
+      try {
+        await untilStopped(
+          following.join(elsewhere).then(() => following),
+          signal,
+        );
+      } catch (error) {
+        // No worker is left with a job of a run that was not begun.
+        stopping.abort();
+        stopAll();
+        await isDoneWithin(options.timeoutMs, Promise.all(running.values()));
+        throw error;
+      }
     },
     tally: {
       ...joined,

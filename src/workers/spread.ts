@@ -59,16 +59,11 @@ export async function openSpread(
 }
 
 /** @throws UsageError */
-function checkTogether({ workers, queue, follow, onlyKeys }: ImportOptions): void {
+function checkTogether({ workers, queue, onlyKeys }: ImportOptions): void {
   if (workers === 1 && queue === undefined) return;
   const flag = queue === undefined ? '--workers' : '--queue';
   if (queue !== undefined && workers !== 1) {
     throw new UsageError('--workers and --queue are two ways to spread a run: pass one of them.');
-  }
-  if (follow && queue !== undefined) {
-    throw new UsageError(
-      '--follow needs all sources at one machine: pass --workers instead of --queue.',
-    );
   }
   if (onlyKeys === undefined) return;
   throw new UsageError(`--only-keys needs all sources in one process: leave ${flag} out.`);

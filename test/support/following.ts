@@ -1,5 +1,5 @@
 /** Runs with --follow: started, looked at and told by `ctl`, and ended with the test. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
@@ -50,6 +50,25 @@ export function followingRuns(): FollowingRuns {
     status,
     async until(phase) {
       await waitFor(`the phase ${phase}`, async () => (await status())?.follow?.phase === phase);
+    },
+  };
+}
+
+/** Runs a command at the cutover that lasts until it is told to go on, or the run is gone. */
+export function waitingCommand(folder: string): {
+  readonly words: readonly string[];
+  goOn(): void;
+} {
+  const file = join(folder, 'go-on');
+  return {
+    words: [
+      '--on-cutover',
+      `until [ -e ${file} ] || ! kill -0 $PPID 2>/dev/null; do sleep 0.05; done`,
+      '--max-hold',
+      '60s',
+    ],
+    goOn() {
+      writeFileSync(file, '');
     },
   };
 }

@@ -20,6 +20,7 @@ import {
   queueName,
   type QueueEvents,
 } from './bullmq.js';
+import { type LeadLine, openLeadLine } from './queue-follow.js';
 
 /** Tries of a job that fails, or whose worker is stopped; one whose worker is lost begins anew as often as it takes. */
 const attempts = 1000;
@@ -41,12 +42,17 @@ interface Waiting {
   place: number;
   heardAtMs: number;
   orders: Orders;
+  readonly line: LeadLine | undefined;
   /** The orders as they stand in the queue's Redis, or are on their way there; undefined: none are. */
   told: string | undefined;
 }
 
 /** What a worker reads: null limits, pause, and whether it is to end. */
-export type Orders = JobOrders & { readonly isStopped: boolean };
+export type Orders = JobOrders & {
+  readonly isStopped: boolean;
+  /** Of the coordinator, where the job's sources are followed; null: they are not. */
+  readonly session: string | null;
+};
 
 export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Promise<JobRunner> {
   const { Queue, QueueEvents: Events } = await loadBullmq();
@@ -96,6 +102,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     if (!one) return;
     waiting.delete(id);
     ended.add(id);
+    void one.line?.close();
     one.end(end);
   }
 
@@ -150,9 +157,21 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       const id = idOf(job);
       let resolve: (end: JobEnd | Death) => void = () => undefined;
       const end = new Promise<JobEnd | Death>((settle) => (resolve = settle));
+      const line = job.follow
+        ? openLeadLine(endpoint, id, timeoutMs, {
+            begins: () => hear.begins(),
+            hear(said) {
+              hear.said(said);
+            },
+            renewed(session) {
+              give({ ...one.orders, session });
+            },
+          })
+        : undefined;
       const one: Waiting = {
         ...{ job, hear, end: resolve, attempt: 0, place: 0, heardAtMs: 0, told: undefined },
-        orders: { ...orders, isStopped: false },
+        orders: { ...orders, isStopped: false, session: line?.session ?? null },
+        line,
       };
       waiting.set(id, one);
       const give = (next: Orders): void => {
@@ -167,9 +186,11 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       return {
         ended: end,
         obey(next) {
-          give({ ...next, isStopped: one.orders.isStopped });
+          give({ ...one.orders, ...next });
         },
-        say: () => undefined,
+        say(said) {
+          line?.say(said);
+        },
         stop() {
           give({ ...one.orders, isStopped: true });
           void takeBack(id, one);
@@ -179,6 +200,8 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     async close() {
       isClosed = true;
       clearInterval(looking);
+      const lines = [...waiting.values()].flatMap(({ line }) => line ?? []);
+      await isDoneWithin(timeoutMs, Promise.all(lines.map((line) => line.close())));
       // The report holds what they came to; the next run of the same sources begins with none.
       for (const id of ended) {
         // Where it is away by now, they stay.
@@ -204,11 +227,12 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
    */
   async function endedBefore(
     id: string,
-    { decision, keys, options: { copy } }: SourceJob,
+    { decision, keys, options: { copy, follow } }: SourceJob,
   ): Promise<SourceJob['before'] | undefined> {
     const known = await queue.getJob(id);
     if (!known || !((await known.isCompleted()) || (await known.isFailed()))) return undefined;
-    const isOver = decision.goesOn && (copy || keys === 0) && (await known.isCompleted());
+    const isOver =
+      !follow && decision.goesOn && (copy || keys === 0) && (await known.isCompleted());
     if (isOver && 'sources' in known.returnvalue) return undefined;
     const progress = known.progress as Progress | number;
     await queue.remove(id);

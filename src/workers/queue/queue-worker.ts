@@ -10,7 +10,7 @@ import type { Logger } from '../../types.js';
 import { batchesOf, batchesOnWire, type JobEnd, type JobNews } from '../job-news.js';
 import type { RunningJob } from '../job-runner.js';
 import { startJob } from '../process-runner.js';
-import type { JobSecrets } from '../source-job.js';
+import { endWithNothing, type JobSecrets } from '../source-job.js';
 import {
   closedWithinMs,
   connectionOf,
@@ -24,6 +24,7 @@ import {
   type QueuedJob,
   queueName,
 } from './bullmq.js';
+import { type FollowingLine, meetLead } from './queue-follow.js';
 import type { Orders } from './queue-runner.js';
 
 /** Each costs the queue's Redis a write, and whoever watches a message. */
@@ -42,6 +43,7 @@ const noOrders: Orders = {
   isPaused: false,
   followPhase: null,
   isStopped: false,
+  session: null,
 };
 
 export interface QueueWorkerOptions {
@@ -64,6 +66,8 @@ export interface QueueWorker {
 export async function startQueueWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
   const { queue, concurrency, timeoutMs, secrets, logger, watch, start = startJob } = options;
   const { Worker } = await loadBullmq();
+  /** Jobs that wait for their coordinator. */
+  const meeting = new Set<{ stop(): void }>();
   const running = new Map<string, RunningJob & { kill(): void }>();
   const control = reopenedControl(queue, { side: 'queue', timeoutMs });
   let isClosing = false;
@@ -73,14 +77,57 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     return typeof text === 'string' ? (JSON.parse(text) as Orders) : undefined;
   }
 
+  /**
+   * Meets the coordinator that is there, for a job that follows.
+   * @returns undefined: the job is to end. @throws Error when the job has to begin anew.
+   */
+  async function lineOf(id: string, token: string): Promise<FollowingLine | undefined> {
+    const enough = new AbortController();
+    const waiting = {
+      stop: () => {
+        enough.abort(new Error('its worker was stopped'));
+      },
+    };
+    meeting.add(waiting);
+    const stopped = new AbortController();
+    let session: string | null | undefined;
+    const looking = setInterval(() => {
+      void ordersOf(id).then((orders) => {
+        if (orders?.isStopped === true) stopped.abort();
+        const isAnother = session !== undefined && orders && orders.session !== session;
+        if (stopped.signal.aborted || isAnother === true) {
+          enough.abort(new Error('another coordinator goes on'));
+        }
+      });
+    }, lookEveryMs);
+    try {
+      const orders = await ordersOf(id);
+      session = orders?.session;
+      if (orders?.isStopped === true) return undefined;
+      if (typeof session !== 'string') throw new Error('no coordinator has said anything yet');
+      return await meetLead(queue, { id, token, session }, timeoutMs, enough.signal, () => {
+        running.get(id)?.kill();
+        enough.abort(new Error('the queue has lost what was said'));
+      });
+    } catch (error) {
+      if (stopped.signal.aborted) return undefined;
+      throw error;
+    } finally {
+      clearInterval(looking);
+      meeting.delete(waiting);
+    }
+  }
+
   /** @throws Error when the job has to begin anew. */
   async function work(queued: QueuedJob, token: string): Promise<JobEnd> {
     const { data, attemptsStarted: attempt } = queued;
     const id = queued.id ?? '';
     const known = queued.progress as Progress | number;
     const before = typeof known === 'object' ? known.news.sources : data.before;
-    const job = { ...data, attempt, before };
     let orders = (await ordersOf(id)) ?? noOrders;
+    const line = data.follow ? await lineOf(id, token) : undefined;
+    if (data.follow && !line) return endWithNothing(data);
+    const job = { ...data, attempt, before, ...line?.soFar };
     let place = 0;
     const unsent = collected();
     // Of an attempt whose worker was lost, some may be missing; of one that began and said nothing, all is.
@@ -96,11 +143,16 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
           unsent.add({ ...news, warnings: [...warnings.splice(0), ...news.warnings] });
           watch(job.sources, news);
         },
-        // What is followed is not put into a queue.
-        said: () => undefined,
+        said(said) {
+          line?.say(said);
+        },
+        begins: () => Promise.resolve(undefined),
       },
     });
     running.set(id, begun);
+    line?.onSaid((said) => {
+      begun.say(said);
+    });
     const send = async (isLast: boolean): Promise<void> => {
       const news = unsent.take();
       // What can't be said now is said with the next news.
@@ -115,6 +167,8 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     const looking = setInterval(() => {
       void ordersOf(id).then((next) => {
         if (!next || JSON.stringify(next) === JSON.stringify(orders)) return;
+        // Another coordinator knows nothing of what this attempt was told.
+        if (next.session !== orders.session) begun.kill();
         orders = next;
         begun.obey(next);
         if (next.isStopped) begun.stop();
@@ -137,6 +191,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       clearInterval(telling);
       clearInterval(looking);
       running.delete(id);
+      await line?.close();
       watch(job.sources, undefined);
       logger.info({ job: job.name, attempt }, `done with ${job.name}`);
     }
@@ -167,7 +222,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
   return {
     async close() {
       isClosing = true;
-      for (const one of running.values()) one.stop();
+      for (const one of [...running.values(), ...meeting]) one.stop();
       const ends = [...running.values()].map(({ ended }) => ended);
       const closing = worker.close();
       await Promise.all(ends);

@@ -1,10 +1,9 @@
 /** `--follow` with `--workers`: sources that are followed by several processes have one cutover. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { fillMixed } from '../../support/bulk.js';
 import { type CliRun, type CliResult } from '../../support/cli.js';
-import { followingRuns } from '../../support/following.js';
+import { counterAt, expectAll, expectWrites } from '../../support/counters.js';
+import { followingRuns, waitingCommand } from '../../support/following.js';
 import { isGone, jobsOf } from '../../support/job-processes.js';
 import { reportOf } from '../../support/reports.js';
 import type { Server } from '../../support/servers.js';
@@ -24,64 +23,6 @@ afterEach(async () => {
 });
 
 const valueOf = (key: string) => stage.cluster.clientFor(key).get(key);
-
-/** Counts at a server, under a key of its own, until it is refused or stopped. */
-function counterAt({ client, port }: Server) {
-  const key = `count:${String(port)}`;
-  let acknowledged = 0;
-  let isOver = false;
-  async function work(): Promise<void> {
-    while (!isOver) {
-      try {
-        await client.incr(key);
-        acknowledged++;
-      } catch {
-        return;
-      }
-    }
-  }
-  const ended = work();
-  return {
-    key,
-    ended,
-    get acknowledged() {
-      return acknowledged;
-    },
-    stop() {
-      isOver = true;
-      return ended;
-    },
-  };
-}
-
-type Counter = ReturnType<typeof counterAt>;
-
-/** Each acknowledged write is in the cluster, once. */
-async function expectAll(counters: readonly Counter[]): Promise<void> {
-  await Promise.all(counters.map(({ ended }) => ended));
-  expect(await Promise.all(counters.map(({ key }) => valueOf(key)))).toEqual(
-    counters.map(({ acknowledged }) => String(acknowledged)),
-  );
-}
-
-/** Each of them goes on being written to. */
-async function expectWrites(counters: readonly Counter[]): Promise<void> {
-  const before = counters.map(({ acknowledged }) => acknowledged);
-  await waitFor('writes at each source', () =>
-    counters.every(({ acknowledged }, at) => acknowledged > (before[at] as number) + 10),
-  );
-}
-
-/** Runs a command at the cutover that lasts until there is a file of that name. */
-function waitingCommand(): { readonly words: readonly string[]; goOn(): void } {
-  const file = join(runs.folder, 'go-on');
-  return {
-    words: ['--on-cutover', `until [ -e ${file} ]; do sleep 0.05; done`, '--max-hold', '60s'],
-    goOn() {
-      writeFileSync(file, '');
-    },
-  };
-}
 
 function processesOf(run: CliRun): number[] {
   return jobsOf(run.pid).filter((pid) => !isGone(pid));
@@ -107,7 +48,7 @@ it('cuts over at one moment, with everything that each source has acknowledged',
     source: 'refuses writes',
     minReplicasToWrite: Object.fromEntries(all().map(({ address }) => [address, 0])),
   });
-  await expectAll(counters);
+  await expectAll(counters, stage);
   expect(await stage.cluster.size()).toBe(2000 + counters.length);
 });
 
@@ -129,13 +70,13 @@ it('goes on with another process when one is killed', async () => {
   // Their journals said where to go on.
   expect(report.follow?.gaps).toBe(0);
   expect(report.keys.scanned).toBe(2000 + counters.length);
-  await expectAll(counters);
+  await expectAll(counters, stage);
 });
 
 it.each(['pause', 'refuse'])(
   'lets all go on writing when a process dies in the hold (%s)',
   async (fence) => {
-    const command = waitingCommand();
+    const command = waitingCommand(runs.folder);
     const run = runs.start(endpoints(), ...workers, '--fence', fence, ...command.words);
     await until('following');
     const trying = ctl('cutover');
@@ -159,12 +100,12 @@ it.each(['pause', 'refuse'])(
     await until('following');
     command.goOn();
     expect((await cutOver(run)).code).toBe(0);
-    await expectAll(counters);
+    await expectAll(counters, stage);
   },
 );
 
 it('lets all go on writing when a process falls silent in the hold', async () => {
-  const command = waitingCommand();
+  const command = waitingCommand(runs.folder);
   const run = runs.start(endpoints(), ...workers, ...command.words);
   await until('following');
   const counters = all().map(counterAt);
@@ -179,11 +120,11 @@ it('lets all go on writing when a process falls silent in the hold', async () =>
   process.kill(silent, 'SIGCONT');
   command.goOn();
   expect((await cutOver(run)).code).toBe(0);
-  await expectAll(counters);
+  await expectAll(counters, stage);
 });
 
 it('lets all go on writing when the run itself falls silent in the hold, or dies', async () => {
-  const command = waitingCommand();
+  const command = waitingCommand(runs.folder);
   const run = runs.start(endpoints(), ...workers, '--fence', 'refuse', ...command.words);
   await until('following');
   const trying = ctl('cutover');
@@ -197,15 +138,13 @@ it('lets all go on writing when the run itself falls silent in the hold, or dies
     );
   for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
   run.signal('SIGKILL');
-  // It outlives the run, whose standard error it has.
-  command.goOn();
   await run.done;
   await trying;
   await waitFor('its processes to end', () => processes.every(isGone));
 });
 
 it('lets writes go on by ctl release', async () => {
-  const command = waitingCommand();
+  const command = waitingCommand(runs.folder);
   const run = runs.start(endpoints(), ...workers, ...command.words);
   await until('following');
   const counters = all().map(counterAt);
@@ -218,7 +157,7 @@ it('lets writes go on by ctl release', async () => {
   await expectWrites(counters);
   command.goOn();
   expect((await cutOver(run)).code).toBe(0);
-  await expectAll(counters);
+  await expectAll(counters, stage);
 });
 
 it('is stopped as one run, and goes on', async () => {

@@ -40,6 +40,7 @@ it('is lost where its process says nothing while its writes are held', async () 
   const { one, lost, asked } = joined();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(lost).toEqual([]);
+  one.prepare().catch(() => undefined);
   one.hold().catch(() => undefined);
   for (let heard = 0; heard < 10; heard++) {
     await vi.advanceTimersByTimeAsync(1000);
