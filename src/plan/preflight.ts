@@ -88,13 +88,23 @@ export async function preflight(
   listener: Listener,
   origins?: readonly Origin[],
 ): Promise<Facts> {
-  const { signal } = listener;
-  const checking = findOut(options, listener, origins);
+  return untilStopped(findOut(options, listener, origins), listener.signal);
+}
+
+/**
+ * Ends the wait for something that knows no signal itself. What it would have brought is closed when it comes all the
+ * same.
+ * @throws StoppedError when the signal comes first.
+ */
+export async function untilStopped<T extends { close(): void }>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   try {
-    return await unlessAborted(checking, signal);
+    return await unlessAborted(work, signal);
   } catch (error) {
     if (error !== signal.reason) throw error;
-    checking.then(
+    work.then(
       (late) => {
         late.close();
       },

@@ -11,7 +11,7 @@ import { isDoneWithin } from '../async.js';
 import { joinTallies } from '../engine/tally.js';
 import { PreflightError } from '../errors.js';
 import { leastMs } from '../limits/quiet.js';
-import type { Facts } from '../plan/preflight.js';
+import { type Facts, untilStopped } from '../plan/preflight.js';
 import { isServer } from '../plan/source-facts.js';
 import { followedJob } from '../run/followed-here.js';
 import type { FollowCheckpoints, Following } from '../run/following.js';
@@ -25,7 +25,6 @@ import {
   type SourceRuns,
 } from '../run/source-runs.js';
 import type { SteeredThrottle } from '../run/steer.js';
-import { untilStopped } from '../run/until-stopped.js';
 import type { Logger, TallySnapshot } from '../types.js';
 import type { Said } from './dialogue.js';
 import { createFollowedElsewhere } from './followed-elsewhere.js';
