@@ -21,6 +21,7 @@ export async function beginSlotMove(cluster: TestCluster, slot: number, to: Clus
           ...(keys as Buffer[]),
         );
       }
+      await hearHighestEpoch(to, cluster.masters);
       await to.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
       await from.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
       for (const node of cluster.masters) {
@@ -45,6 +46,21 @@ export async function beginSlotMove(cluster: TestCluster, slot: number, to: Clus
       });
     },
   };
+}
+
+/**
+ * Waits until a node that takes a slot has heard of the highest epoch, and so gets one above it with the slot. With the
+ * same or a lower one it would lose the slot again to the last message of the owner before, and would delete its keys.
+ */
+async function hearHighestEpoch(node: ClusterNode, masters: readonly ClusterNode[]): Promise<void> {
+  const epochOf = async ({ client }: ClusterNode, which: 'my' | 'current'): Promise<number> => {
+    const info = await client.cluster('INFO');
+    return Number(new RegExp(`^cluster_${which}_epoch:(\\d+)`, 'm').exec(info)?.[1]);
+  };
+  await waitFor(`${node.address} to know the highest epoch`, async () => {
+    const epochs = await Promise.all(masters.map((one) => epochOf(one, 'my')));
+    return (await epochOf(node, 'current')) >= Math.max(...epochs);
+  });
 }
 
 /** Moves a slot and its keys to another master. */
