@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
 import type { FollowOptions } from '../options/options.js';
+import { sum } from './sum.js';
 import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
 import type { Round } from './followed-source.js';
 import { Lag } from './lag.js';
@@ -357,8 +358,4 @@ function replicasOf(
     return count === null ? [] : [[address, count] as const];
   });
   return known.length === 0 ? null : Object.fromEntries(known);
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

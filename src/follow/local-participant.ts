@@ -1,6 +1,7 @@
 /** A server that this process follows, as the cutover sees it. */
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf } from '../errors.js';
+import { sum } from './sum.js';
 import type { FollowedServer } from './followed-server.js';
 import { HeldServer } from './held-server.js';
 import type {
@@ -249,8 +250,4 @@ export class LocalParticipant implements Participant {
     const frozen = this.#server.databases.map(({ source }) => source.freeze());
     await unlessAborted(Promise.all(frozen), signal);
   }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -6,6 +6,7 @@
 import { readDataset } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import type { ClusterTopology } from '../redis/topology.js';
+import { sum } from './sum.js';
 import type { Node } from '../types.js';
 
 export interface NodeWatchOptions {
@@ -65,7 +66,7 @@ export class NodeWatch {
         return typeof count === 'number' ? count : 0;
       }),
     );
-    return counts.reduce((sum, count) => sum + count, 0);
+    return sum(counts);
   }
 
   close(): void {

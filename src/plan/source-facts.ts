@@ -92,6 +92,11 @@ export function serverIdOf(source: SourceFacts): string {
   return runId === '' ? addressOf(endpoint) : runId;
 }
 
+/** How many keys all of them have. */
+export function keyCountOf(sources: readonly SourceFacts[]): number {
+  return sources.reduce((sum, { keys }) => sum + keys, 0);
+}
+
 /** Those of one server are together: its databases, which share its write counter. */
 export function byServer<T>(all: readonly T[], sourceOf: (one: T) => SourceFacts): T[][] {
   const groups = new Map<string, T[]>();

@@ -15,7 +15,7 @@ import type { JobFiles } from './job-files.js';
 import type { SourceEnd } from './source-run.js';
 import type { SourceRuns } from './source-runs.js';
 import type { Facts } from '../plan/preflight.js';
-import { isServer, type SourceFacts } from '../plan/source-facts.js';
+import { isServer, keyCountOf, type SourceFacts } from '../plan/source-facts.js';
 import { jobModeOf } from '../plan/options-checks.js';
 import { within } from '../async.js';
 import { withControl } from '../redis/control.js';
@@ -74,9 +74,7 @@ export async function reportOf(
   );
   const snapshot = runs.tally.snapshot();
   const cut = cutOf(errors.length > 0 ? errors.join(' ') : undefined);
-  const sourceKeys = facts.sources.every(isServer)
-    ? facts.sources.reduce((sum, { keys }) => sum + keys, 0)
-    : null;
+  const sourceKeys = facts.sources.every(isServer) ? keyCountOf(facts.sources) : null;
   const whole = buildReport(snapshot, {
     ...common,
     ...more,

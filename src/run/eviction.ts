@@ -151,10 +151,11 @@ export function watchEviction(
 
   /** Resolves when all masters have answered, or can't; replicas may take longer. */
   async function lookAtAll(): Promise<void> {
-    for (const node of [...topology.masters, ...topology.replicas]) watched(node);
+    const masters = new Set(topology.masters.map(watched));
+    for (const node of topology.replicas) watched(node);
     const looks = [...all.values()].map((one) => {
       const looked = one.looking ?? look(one);
-      return isMaster(one.node) ? looked : isDoneWithin(replicaPatienceMs, looked);
+      return masters.has(one) ? looked : isDoneWithin(replicaPatienceMs, looked);
     });
     await Promise.all(looks);
   }

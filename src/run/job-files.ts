@@ -22,7 +22,7 @@ import { decide } from './decide.js';
 import type { ImportPlan, PlanContext, SourceRuns } from './source-runs.js';
 import { readDatabases } from '../plan/origins.js';
 import type { Facts } from '../plan/preflight.js';
-import { isServer } from '../plan/source-facts.js';
+import { isServer, keyCountOf } from '../plan/source-facts.js';
 import { jobModeOf } from '../plan/options-checks.js';
 
 export interface JobFiles {
@@ -177,7 +177,7 @@ export function noJobFiles(facts: Facts, options: Pick<EndpointOptions, 'db'>): 
 
 /** Null where a file is among them: it does not say how many it has. */
 function keysOfSources({ sources }: Facts): number | null {
-  return sources.every(isServer) ? sources.reduce((sum, { keys }) => sum + keys, 0) : null;
+  return sources.every(isServer) ? keyCountOf(sources) : null;
 }
 
 function keysOfCluster({ target }: Facts): number {

@@ -31,7 +31,13 @@ import { type FollowCheckpoints, Following, type FollowingOptions } from './foll
 import type { KnownLibraries } from './functions.js';
 import type { Facts } from '../plan/preflight.js';
 import type { Held, Report } from '../report.js';
-import { byServer, isServer, serverIdOf, type SourceFacts } from '../plan/source-facts.js';
+import {
+  byServer,
+  isServer,
+  keyCountOf,
+  serverIdOf,
+  type SourceFacts,
+} from '../plan/source-facts.js';
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
 import type { SteeredThrottle } from './steer.js';
@@ -109,7 +115,7 @@ export function createSourceRuns(
   const states = createServerStates(logger, (sentence, fields) => {
     reporter.announce(sentence, fields);
   });
-  const keyCount = sources.reduce((sum, { keys }) => sum + keys, 0);
+  const keyCount = keyCountOf(sources);
   // Where the cluster has keys that may be equal, a key that is taken for one listed before would stay.
   const density = decision.startedEmpty && !decision.goesOn ? 'usual' : 'sparse';
   // With room for those that earlier runs have moved: they may be recalled.
@@ -262,7 +268,7 @@ export interface RunEnded {
 
 /**
  * Runs the sources of a plan to their end, or until they have to stop.
- * @param stopped stops the run as the signal does, and is no interruption.
+ * @param stop stops the run as the signal does, and is no interruption.
  * @param count asks both sides what they hold at the end.
  */
 export async function runSources(
@@ -305,7 +311,7 @@ export function createFollowing(
     nat: options.nat.map(parseNat),
     areOfCluster: areOfCluster(sources),
     mayShareNames: mayShareNames(sources, options),
-    keyCount: sources.reduce((sum, { keys }) => sum + keys, 0),
+    keyCount: keyCountOf(sources),
     logger,
     goesOn: decision.goesOn,
     resumeAt: followAt,

@@ -10,7 +10,7 @@ import type { AccessOptions } from '../options/access.js';
 import type { ImportOptions } from '../options/options.js';
 import type { Origin } from '../plan/origins.js';
 import type { Facts } from '../plan/preflight.js';
-import { byServer, isServer, type ServerSourceFacts } from '../plan/source-facts.js';
+import { byServer, isServer, keyCountOf, type ServerSourceFacts } from '../plan/source-facts.js';
 import { addressOf, type Endpoint, parseEndpoint } from '../redis/endpoint.js';
 import { ownName } from '../redis/identity.js';
 import type { FollowCheckpoints } from '../run/following.js';
@@ -84,7 +84,7 @@ export function jobsOf(
       name,
       work: `${ownName}:${digestOf(facts.target.name, name)}`,
       sources: names,
-      keys: sources.reduce((sum, { keys }) => sum + keys, 0),
+      keys: keyCountOf(sources),
       origins: servers.map(originOf),
       options: optionsOf(options, servers.length > 0 ? [] : names),
       decision: { startedEmpty, goesOn },

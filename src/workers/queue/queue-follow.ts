@@ -79,7 +79,9 @@ export function openLeadLine(
   }
 
   return {
-    session,
+    get session() {
+      return session;
+    },
     say(said) {
       present?.writer.write({ said });
     },

@@ -81,7 +81,13 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
    * Meets the coordinator that is there, for a job that follows.
    * @returns undefined: the job is to end. @throws Error when the job has to begin anew.
    */
-  async function lineOf(id: string, token: string): Promise<FollowingLine | undefined> {
+  async function lineOf(
+    id: string,
+    token: string,
+    { isStopped, session }: Orders,
+  ): Promise<FollowingLine | undefined> {
+    if (isStopped) return undefined;
+    if (session === null) throw new Error('no coordinator has said anything yet');
     const enough = new AbortController();
     const waiting = {
       stop: () => {
@@ -90,21 +96,16 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     };
     meeting.add(waiting);
     const stopped = new AbortController();
-    let session: string | null | undefined;
     const looking = setInterval(() => {
       void ordersOf(id).then((orders) => {
         if (orders?.isStopped === true) stopped.abort();
-        const isAnother = session !== undefined && orders && orders.session !== session;
-        if (stopped.signal.aborted || isAnother === true) {
+        const isAnother = orders !== undefined && orders.session !== session;
+        if (stopped.signal.aborted || isAnother) {
           enough.abort(new Error('another coordinator goes on'));
         }
       });
     }, lookEveryMs);
     try {
-      const orders = await ordersOf(id);
-      session = orders?.session;
-      if (orders?.isStopped === true) return undefined;
-      if (typeof session !== 'string') throw new Error('no coordinator has said anything yet');
       return await meetLead(queue, { id, token, session }, timeoutMs, enough.signal, () => {
         running.get(id)?.kill();
         enough.abort(new Error('the queue has lost what was said'));
@@ -125,7 +126,7 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
     const known = queued.progress as Progress | number;
     const before = typeof known === 'object' ? known.news.sources : data.before;
     let orders = (await ordersOf(id)) ?? noOrders;
-    const line = data.follow ? await lineOf(id, token) : undefined;
+    const line = data.follow ? await lineOf(id, token, orders) : undefined;
     if (data.follow && !line) return endWithNothing(data);
     const job = { ...data, attempt, before, ...line?.soFar };
     let place = 0;

@@ -73,6 +73,12 @@ it('goes on with another process when one is killed', async () => {
   await expectAll(counters, stage);
 });
 
+const takesWrites = (client: Server['client']): Promise<boolean> =>
+  client.set('after', 'x').then(
+    () => true,
+    () => false,
+  );
+
 it.each(['pause', 'refuse'])(
   'lets all go on writing when a process dies in the hold (%s)',
   async (fence) => {
@@ -87,12 +93,7 @@ it.each(['pause', 'refuse'])(
     expect(stderr).toContain('No cutover: the process that followed');
     // As soon as another one has taken up what the dead one held.
     for (const { client } of all()) {
-      await waitFor('writes to go on', () =>
-        client.set('after', 'x').then(
-          () => true,
-          () => false,
-        ),
-      );
+      await waitFor('writes to go on', () => takesWrites(client));
       await client.del('after');
     }
     const counters = all().map(counterAt);
@@ -131,12 +132,7 @@ it('lets all go on writing when the run itself falls silent in the hold, or dies
   await until('holding');
   const processes = processesOf(run);
   run.signal('SIGSTOP');
-  const takesWrites = ({ client }: Server) =>
-    client.set('after', 'x').then(
-      () => true,
-      () => false,
-    );
-  for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
+  for (const { client } of all()) await waitFor('writes to go on', () => takesWrites(client));
   run.signal('SIGKILL');
   await run.done;
   await trying;
