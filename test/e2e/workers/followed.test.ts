@@ -57,6 +57,9 @@ it('goes on with another process when one is killed', async () => {
   const counters = all().map(counterAt);
   const run = runs.start(endpoints(), ...workers);
   await until('following');
+  const count = 2000 + counters.length;
+  // What a process has not told yet when it dies is not counted.
+  await waitFor('all to be counted', async () => (await status())?.report.keys.scanned === count);
   for (const pid of processesOf(run)) {
     const before = processesOf(run);
     process.kill(pid, 'SIGKILL');
@@ -69,7 +72,7 @@ it('goes on with another process when one is killed', async () => {
   expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
   // Their journals said where to go on.
   expect(report.follow?.gaps).toBe(0);
-  expect(report.keys.scanned).toBe(2000 + counters.length);
+  expect(report.keys.scanned).toBe(count);
   await expectAll(counters, stage);
 });
 
