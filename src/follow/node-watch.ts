@@ -4,26 +4,28 @@
  * all keys have to be compared then.
  */
 import { readDataset } from '../redis/ask.js';
-import type { Connection } from '../redis/connection.js';
+import { ConnectionPool, type ConnectNode, lanes } from '../redis/pool.js';
 import type { ClusterTopology } from '../redis/topology.js';
-import { sum } from './sum.js';
 import type { Node } from '../types.js';
+import { sum } from './sum.js';
 
 export interface NodeWatchOptions {
   readonly topology: ClusterTopology;
   /** Opens a connection, which is kept. */
-  connectNode(node: Node): Promise<Connection>;
+  readonly connectNode: ConnectNode;
 }
 
 export class NodeWatch {
   readonly #options: NodeWatchOptions;
-  readonly #connections = new Map<string, Connection>();
+  readonly #pool = new ConnectionPool();
+  readonly #connectionTo: ConnectNode;
   /** By address, as last seen. */
   readonly #datasets = new Map<string, string>();
 
   /** @param datasets as an earlier run has seen them; empty: there was none. */
   constructor(options: NodeWatchOptions, datasets: Readonly<Record<string, string>> = {}) {
     this.#options = options;
+    this.#connectionTo = lanes((node) => this.#pool.add(options.connectNode(node)));
     for (const [address, dataset] of Object.entries(datasets)) {
       this.#datasets.set(address, dataset);
     }
@@ -70,20 +72,10 @@ export class NodeWatch {
   }
 
   close(): void {
-    for (const connection of this.#connections.values()) connection.close();
+    this.#pool.close();
   }
 
   async #datasetOf(node: Node): Promise<string> {
     return readDataset(await this.#connectionTo(node));
-  }
-
-  async #connectionTo(node: Node): Promise<Connection> {
-    const { address } = node;
-    let connection = this.#connections.get(address);
-    if (!connection || connection.lost) {
-      connection = await this.#options.connectNode(node);
-      this.#connections.set(address, connection);
-    }
-    return connection;
   }
 }

@@ -5,7 +5,7 @@
  * arguments a command takes follows only from its version.
  */
 import type { Product } from '../types.js';
-import { type Control, type ControlReply, openControl } from './control.js';
+import { type Control, type ControlReply, withControl } from './control.js';
 import { ConnectionError } from '../errors.js';
 import { addressOf, type Endpoint } from './endpoint.js';
 
@@ -212,13 +212,9 @@ const longestChain = 8;
 export async function masterOf(endpoint: Endpoint, timeoutMs: number): Promise<Endpoint> {
   let asked = endpoint;
   for (let length = 0; length < longestChain; length++) {
-    const control = await openControl(asked, { side: 'from', timeoutMs });
-    let info: ReadonlyMap<string, string>;
-    try {
-      info = await control.info('replication');
-    } finally {
-      control.close();
-    }
+    const info = await withControl(asked, { side: 'from', timeoutMs }, (control) =>
+      control.info('replication'),
+    );
     const host = info.get('master_host');
     if (info.get('role') !== 'slave' || host === undefined) return asked;
     asked = { ...asked, host, port: Number(info.get('master_port')) };

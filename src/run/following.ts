@@ -17,8 +17,9 @@ import type { SlotSearch } from '../follow/unsearched-slots.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { NatRule } from '../redis/endpoint.js';
-import { openControl } from '../redis/control.js';
+import { withControl } from '../redis/control.js';
 import { keyAt } from '../redis/keys.js';
+import { ConnectionPool, reopening } from '../redis/pool.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {
   FeedPosition,
@@ -74,8 +75,9 @@ export class Following implements FollowLead {
   readonly #claims = new Map<string, OwnKeys>();
   /** Names that were taken for strays in the present round, by the database that does so. */
   readonly #strays = new Map<string, string[]>();
-  /** To the other sources, while strays are looked for. */
-  readonly #asked = new Map<KnownDatabase, Connection>();
+  /** To the sources, by database: while strays of another one are looked for. */
+  readonly #pool = new ConnectionPool();
+  readonly #askable = new Map<string, () => Promise<Connection>>();
   /** Of the cluster that the sources are masters of; undefined: they stand alone. */
   #slots: SourceSlots | undefined;
   readonly #claimed: ListingRecord | undefined;
@@ -124,6 +126,8 @@ export class Following implements FollowLead {
   add(job: string, database: KnownDatabase): AllSources {
     const { changed, keyCount } = database;
     this.#databases.set(job, database);
+    const open = () => this.#pool.add(database.openSource());
+    this.#askable.set(job, reopening(open));
     const own = this.#claimed && new OwnKeys(this.#claimed, listingRecord(keyCount, 'sparse'));
     if (own) this.#claims.set(job, own);
     let search: SlotSearch | undefined;
@@ -200,7 +204,7 @@ export class Following implements FollowLead {
 
   close(): void {
     clearInterval(this.#looking);
-    for (const connection of this.#asked.values()) connection.close();
+    this.#pool.close();
     this.#nodes.close();
   }
 
@@ -225,18 +229,15 @@ export class Following implements FollowLead {
     const { areOfCluster, options, nat } = this.#given;
     const [any] = this.#databases.values();
     if (!areOfCluster || !any) return;
-    const seed = await openControl(any.endpoint, { side: 'from', timeoutMs: options.timeoutMs });
-    try {
-      const { timeoutMs } = options;
+    const { timeoutMs } = options;
+    await withControl(any.endpoint, { side: 'from', timeoutMs }, async (seed) => {
       const topology = await openTopology(seed, { timeoutMs, nat, flag: '--from-cluster' });
       this.#slots = new SourceSlots(topology, timeoutMs);
       for (const database of this.#databases.values()) this.#slots.add(database.endpoint, database);
       await this.#slots.check().catch((error: unknown) => {
         throw new PreflightError(messageOf(error), { cause: error });
       });
-    } finally {
-      seed.close();
-    }
+    });
   }
 
   #reached(job: string, position: FeedPosition): void {
@@ -248,8 +249,8 @@ export class Following implements FollowLead {
   async #absentElsewhere(job: string, page: Keys): Promise<Keys> {
     if (!this.#given.mayShareNames) return page;
     let absent = page;
-    for (const [other, database] of this.#databases) {
-      if (other !== job) absent = await absentAt(await this.#connectionTo(database), absent);
+    for (const [other, connection] of this.#askable) {
+      if (other !== job) absent = await absentAt(await connection(), absent);
     }
     const names = this.#strays.get(job) ?? [];
     for (let index = 0; index < absent.count; index++) {
@@ -257,15 +258,6 @@ export class Following implements FollowLead {
     }
     this.#strays.set(job, names);
     return absent;
-  }
-
-  async #connectionTo(database: KnownDatabase): Promise<Connection> {
-    let connection = this.#asked.get(database);
-    if (!connection || connection.lost) {
-      connection = await database.openSource();
-      this.#asked.set(database, connection);
-    }
-    return connection;
   }
 
   /**

@@ -6,7 +6,7 @@
 import { ConnectionError, RefusedError } from '../errors.js';
 import type { Facts } from '../plan/preflight.js';
 import { isServer, serverIdOf } from '../plan/source-facts.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, withControl } from '../redis/control.js';
 import { clientsIn } from '../redis/other-clients.js';
 import { connectionName, type Identity, ownName } from '../redis/identity.js';
 import type { Node } from '../types.js';
@@ -67,14 +67,8 @@ async function atEach(
     sources.filter(isServer).map((source) => [serverIdOf(source), source.control]),
   );
   const { topology } = target;
-  const atNode = async (node: Node): Promise<void> => {
-    const control = await openControl(topology.endpointOf(node), { side: 'to', timeoutMs });
-    try {
-      await work(control);
-    } finally {
-      control.close();
-    }
-  };
+  const atNode = (node: Node): Promise<void> =>
+    withControl(topology.endpointOf(node), { side: 'to', timeoutMs }, work);
   await Promise.all([
     ...[...servers.values()].map(work),
     ...topology.masters.map(atNode),
