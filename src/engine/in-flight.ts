@@ -9,7 +9,8 @@
 import { Gate } from '../async.js';
 import type { Limits } from '../limits/limits.js';
 import { chosen, keyStart, namesOf } from '../redis/keys.js';
-import type { Batch } from '../types.js';
+import type { Batch, Keys } from '../types.js';
+import type { BatcherOptions } from './batcher.js';
 
 export interface InFlight {
   /** Waits until the node has room for another batch. */
@@ -104,6 +105,10 @@ export interface HeldBackOptions {
   dispatch(batch: Batch): Promise<unknown>;
   /** Sends on their way those that were listed first and are not so far yet. */
   beforeRelease(): Promise<void>;
+  /** Whether keys stay at the source: their earlier listings have accounted for them meanwhile. */
+  readonly isUnmoved: BatcherOptions['isUnmoved'];
+  /** Hears of those: they are not sent on their way. */
+  leave(keys: Keys): void;
 }
 
 export function createHeldBack(options: HeldBackOptions): HeldBack {
@@ -115,7 +120,11 @@ export function createHeldBack(options: HeldBackOptions): HeldBack {
     await options.beforeRelease();
     await options.inFlight.settled();
     names.clear();
-    for (const batch of batches.splice(0)) await options.dispatch(batch);
+    for (const batch of batches.splice(0)) {
+      const [unmoved, rest] = split(batch, batch.keys, options.isUnmoved);
+      if (unmoved.keys.count > 0) options.leave(unmoved.keys);
+      if (rest.keys.count > 0) await options.dispatch(rest);
+    }
   }
 
   async function add(batch: Batch): Promise<void> {
@@ -134,19 +143,27 @@ export function createHeldBack(options: HeldBackOptions): HeldBack {
 
 /** Parts keys that are not in `names` yet, and notes them, from those that are. */
 function splitByNames(batch: Batch, names: Set<string>): [first: Batch, again: Batch] {
-  const { bytes, starts, count } = namesOf(batch.keys);
-  const first: number[] = [];
-  const again: number[] = [];
+  return split(batch, namesOf(batch.keys), (bytes, start, end) => {
+    const name = bytes.toString('latin1', start, end);
+    if (names.has(name)) return false;
+    names.add(name);
+    return true;
+  });
+}
+
+/** @param frames for each of the batch's keys, what decides about it. */
+function split(
+  batch: Batch,
+  { bytes, starts, count }: Keys,
+  decides: (bytes: Buffer, start: number, end: number) => boolean,
+): [those: Batch, others: Batch] {
+  const places: [those: number[], others: number[]] = [[], []];
   for (let place = 0; place < count; place++) {
     const start = keyStart(bytes, starts[place] as number);
-    const name = bytes.toString('latin1', start, (starts[place + 1] as number) - 2);
-    (names.has(name) ? again : first).push(place);
-    names.add(name);
+    const isOne = decides(bytes, start, (starts[place + 1] as number) - 2);
+    places[isOne ? 0 : 1].push(place);
   }
-  if (again.length === 0) return [batch, { ...batch, keys: chosen(batch.keys, []) }];
-  const { keys } = batch;
-  return [
-    { ...batch, keys: chosen(keys, first) },
-    { ...batch, keys: chosen(keys, again) },
-  ];
+  const part = (some: number[]): Batch =>
+    some.length === count ? batch : { ...batch, keys: chosen(batch.keys, some) };
+  return [part(places[0]), part(places[1])];
 }

@@ -94,6 +94,8 @@ export class Pipeline {
       inFlight: this.#inFlight,
       dispatch: (batch) => this.#dispatch(batch),
       beforeRelease: () => this.#dispatchFresh(),
+      isUnmoved: this.#unmoved.has,
+      leave: (keys) => source.release?.(keys),
     });
     this.#sorter = batcher({
       topology,

@@ -153,6 +153,8 @@ function begin(): { held: ReturnType<typeof createHeldBack>; log: string[] } {
     inFlight: { settled: () => Promise.resolve(void log.push('settled')) },
     dispatch: (batch) => Promise.resolve(log.push(namesOf(batch.keys).join(' '))),
     beforeRelease: () => Promise.resolve(void log.push('the fresh first')),
+    isUnmoved: (bytes, start, end) => bytes.toString('latin1', start, end) === 'stays',
+    leave: (keys) => void log.push(`left: ${namesOf(keys).join(' ')}`),
   });
   return { held, log };
 }
@@ -176,5 +178,12 @@ describe('batches that are held back', () => {
     await held.release();
     const expected = [['a b'], ['a', 'c'], ['a']];
     expect(log).toEqual(expected.flatMap((group) => ['the fresh first', 'settled', ...group]));
+  });
+
+  it('leaves out what is known to stay by then', async () => {
+    const { held, log } = begin();
+    await held.add(batchOf(keysOf('a', 'stays', 'b')));
+    await held.release();
+    expect(log.slice(2)).toEqual(['left: stays', 'a b']);
   });
 });

@@ -110,6 +110,25 @@ describe('a key that is listed twice', () => {
     const first = moves.findIndex(({ listedBefore }) => listedBefore);
     expect(moves.slice(0, first).flatMap(({ names }) => names)).toEqual(['a', 'b', 'c']);
   });
+
+  it('is not tried or counted again where its first listing has said that it stays', async () => {
+    const failing = { class: 'conflict', message: '' } as const;
+    const { moves, tally } = await run({
+      passes: [[keysOf('a', 'b', 'c'), keysOf('a', 'c', 'b', 'a')]],
+      move(batch) {
+        const { keys, listedBefore } = batch;
+        if (listedBefore) return outcome({ repeated: keys.count });
+        const failures = namesOf(keys)
+          .filter((name) => name !== 'b')
+          .map((name) => ({ key: Buffer.from(name), ...failing }));
+        const conflicting = failures.length;
+        return outcome({ moved: keys.count - conflicting, conflicting, failures });
+      },
+    });
+    const again = moves.filter(({ listedBefore }) => listedBefore);
+    expect(again.flatMap(({ names }) => names)).toEqual(['b']);
+    expect(tally.snapshot()).toMatchObject({ scanned: 3, moved: 1, conflicting: 2 });
+  });
 });
 
 const redirected = ({ keys }: Batch, redirect: Redirect): Retry => ({
