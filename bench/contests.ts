@@ -49,7 +49,7 @@ function measureContests(
 }
 
 /** Those that can be run here; of the others it is said why not. */
-export function present(rivals: readonly Rival[]): readonly Rival[] {
+export function present<T extends Pick<Rival, 'name' | 'missing'>>(rivals: readonly T[]): T[] {
   return rivals.filter((rival) => {
     const reason = rival.missing();
     if (reason !== undefined) say(`${rival.name} does not take part: ${reason}`);

@@ -4,7 +4,6 @@
  * cutover is one of a source and a cluster of their own, as the clients of a real one see it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,16 +12,13 @@ import type { State } from '../src/watch/orders.js';
 import { fillStrings } from '../test/support/bulk.js';
 import { program, runCli } from '../test/support/cli.js';
 import { type Server, startServer, using } from '../test/support/servers.js';
-import { encode } from './lab/feed.js';
 import { withArena } from './lab/arena.js';
 import { median } from './lab/medians.js';
 import { run } from './lab/process.js';
 import { say } from './lab/say.js';
+import { startWriter } from './lab/writer.js';
 import { table } from './report/table.js';
 import type { Benchmark } from './types.js';
-
-/** What the client writes at one time, every so often. */
-const everyMs = 2;
 
 interface Cut {
   readonly heldMs: number;
@@ -76,7 +72,7 @@ interface Given {
 async function cutOver({ source, to, keys, rate, followMs }: Given): Promise<Cut> {
   const runtime = mkdtempSync(join(tmpdir(), 'cluster-import-bench-'));
   const env = { XDG_RUNTIME_DIR: runtime };
-  const writer = startWriter(source, keys, rate);
+  const writer = startWriter(source, { keys, rate });
   try {
     const files = ['--state', join(runtime, 'journal')];
     const words = [...['--from', source.address, '--to', to, '--follow'], ...files];
@@ -108,48 +104,4 @@ async function cutOver({ source, to, keys, rate, followMs }: Given): Promise<Cut
     writer.stop();
     rmSync(runtime, { recursive: true });
   }
-}
-
-/** Writes at a rate until it is refused. */
-function startWriter({ host, port }: Server, keys: number, rate: number) {
-  const socket = connect({ host, port, noDelay: true });
-  const startedMs = performance.now();
-  let [sent, answered, longestWaitMs, seconds] = [0, 0, 0, 0];
-  /** When each answer that is owed was asked for, and how many with it. */
-  const owed: { readonly atMs: number; readonly upTo: number }[] = [];
-  socket.on('error', () => undefined);
-  socket.on('data', (chunk) => {
-    const nowMs = performance.now();
-    if (chunk.includes('-NOREPLICAS')) stop();
-    for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) answered++;
-    while (owed[0] && owed[0].upTo <= answered) {
-      longestWaitMs = Math.max(longestWaitMs, nowMs - owed[0].atMs);
-      owed.shift();
-    }
-  });
-  const timer = setInterval(() => {
-    const due = Math.floor(((performance.now() - startedMs) / 1000) * rate);
-    const pieces: Buffer[] = [];
-    while (sent < due) {
-      const key = `key:${String(Math.floor(Math.random() * keys))}`;
-      pieces.push(encode(['SET', key, String(++sent)]));
-    }
-    if (pieces.length === 0) return;
-    owed.push({ atMs: performance.now(), upTo: sent });
-    socket.write(Buffer.concat(pieces));
-  }, everyMs);
-  function stop(): void {
-    if (seconds === 0) seconds = (performance.now() - startedMs) / 1000;
-    clearInterval(timer);
-    socket.destroy();
-  }
-  return {
-    stop,
-    get longestWaitMs() {
-      return longestWaitMs;
-    },
-    get writesPerSecond() {
-      return answered / (seconds || 1);
-    },
-  };
 }

@@ -33,6 +33,14 @@ const benchmarks: Readonly<Record<string, Entry>> = {
     about: 'how long writes are held for a cutover, and how far the cluster is behind before it',
     load: async () => (await import('./follow.js')).follow,
   },
+  followers: {
+    about: 'how far behind its source each follower is, beside RedisShake and a replica',
+    load: async () => (await import('./followers.js')).followers,
+  },
+  'follow-faults': {
+    about: 'what becomes of those who follow when something fails, beside RedisShake',
+    load: async () => (await import('./follow-faults.js')).followFaults,
+  },
   workers: {
     about: 'what it costs to spread a move over processes (--workers)',
     load: async () => (await import('./workers.js')).workers,

@@ -1,4 +1,5 @@
 /** The words of the benchmark. A dataset is moved by rivals, in rounds of one trial each. */
+import type { Redis } from 'ioredis';
 import type { TestCluster } from '../test/support/cluster.js';
 import type { Server } from '../test/support/servers.js';
 
@@ -120,4 +121,38 @@ export interface Standing {
   readonly latency: Latency | undefined;
   /** In the order of the rounds. */
   readonly trials: readonly Trial[];
+}
+
+/** What follows a source. Each one is a file of followers/. */
+export interface Follower {
+  readonly name: string;
+  /** Why it can't be run here; undefined when it can. */
+  missing(): string | undefined;
+  start(scene: FollowScene): Promise<Following>;
+}
+
+export interface FollowScene {
+  readonly source: Server;
+  readonly cluster: TestCluster;
+  /** For the follower's own files. One that is started again has the same. */
+  readonly directory: string;
+}
+
+export interface Following {
+  readonly service: Service;
+  /** Waits until the first copy is made, or it has ended by itself. */
+  isFollowing(): Promise<void>;
+  /** Where the key is to be found that it has copied. */
+  readonly clientFor: (key: string) => Redis;
+}
+
+/** A program that runs beside a measurement until it is told to stop. */
+export interface Service {
+  readonly pid: number;
+  /** Whether it has ended by itself. */
+  readonly hasEnded: boolean;
+  /** The last line of what it said, on either output, that is not indented as a stack is. */
+  lastLine(): string;
+  /** Kills it without a warning, and waits until it is gone. */
+  kill(): Promise<void>;
 }

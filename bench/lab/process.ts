@@ -6,9 +6,10 @@
  * every few milliseconds: it only grows, so the last reading is the peak.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { Invocation } from '../types.js';
+import { peakBytesOf } from './process-usage.js';
 
 export interface Run {
   readonly code: number;
@@ -88,13 +89,7 @@ function textOf(stream: Readable): () => string {
 
 function peakOf(account: string): number | undefined {
   const pid = /^\d+/.exec(account)?.[0];
-  if (pid === undefined) return undefined;
-  try {
-    const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
-  }
+  return pid === undefined ? undefined : peakBytesOf(Number(pid));
 }
 
 /** User and system time of the shell's children: the second line that `times` prints. */

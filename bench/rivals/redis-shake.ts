@@ -14,20 +14,31 @@ function redisShake(reader: 'scan' | 'sync', settings: readonly string[]): Rival
     isSlow: false,
     isQuick: true,
     keysEnd: 'on both sides',
-    missing: () => (program() === '' ? 'REDIS_SHAKE does not name its program' : undefined),
+    missing: absence,
     async prepare(scene) {
       const file = join(scene.directory, 'shake.toml');
-      await writeFile(file, config(scene, reader, settings));
-      return { program: program(), args: [file] };
+      await writeFile(file, shakeConfig(scene, reader, settings));
+      return { program: shakeProgram(), args: [file] };
     },
   };
 }
 
-function program(): string {
+/** '' where it is not known. */
+export function shakeProgram(): string {
   return process.env['REDIS_SHAKE'] ?? '';
 }
 
-function config(scene: Scene, reader: string, settings: readonly string[]): string {
+/** Why it can't be run; undefined when it can. */
+export function absence(): string | undefined {
+  return shakeProgram() === '' ? 'REDIS_SHAKE does not name its program' : undefined;
+}
+
+/** The text of its shake.toml. */
+export function shakeConfig(
+  scene: Pick<Scene, 'directory' | 'from' | 'to'>,
+  reader: 'scan' | 'sync',
+  settings: readonly string[],
+): string {
   return [
     `[${reader}_reader]`,
     'cluster = false',
