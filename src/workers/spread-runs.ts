@@ -327,6 +327,9 @@ export function createSpreadRuns(
       underWay.set(job, { running: begun, ...before, isHeard: false });
       orderAll();
       if (isStopped()) begun.stop();
+      void elsewhere?.untilOver().then(() => {
+        begun.expectEnd();
+      });
       const ended = await begun.ended;
       const hasJoined = elsewhere?.isJoined(job) === true;
       elsewhere?.part(job);
