@@ -358,7 +358,14 @@ export function createSpreadRuns(
         return endWith({ error, isFinal: false });
       }
       // A source that was made to refuse writes is nobody's any more.
-      if (isStopped() || (elsewhere && !(await elsewhere.goesOn()))) break;
+      if (isStopped() || (elsewhere && !(await elsewhere.goesOn()))) {
+        warn(
+          `${job.name} was not heard to its end (${ended.died}): what was copied since it was last heard is not counted.`,
+        );
+        if (elsewhere) for (const view of viewsOf(job)) view.endAsHeard();
+        known = undefined;
+        break;
+      }
       warn(
         `The process that imports ${job.name} died (${ended.died}), and another one went on: keys that it had moved since it was last heard are not counted.`,
       );

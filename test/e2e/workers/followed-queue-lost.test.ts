@@ -116,9 +116,15 @@ it('has sources refuse writes without their workers, when it is lost once client
   await until('following');
   await ctl('cutover');
   await expectAll(counters, stage);
+  // Clients write there now, and what becomes of the source is nothing to it, as when a key expires.
+  await stage.cluster.clientFor('ours').set('ours', 'x');
+  await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+  await stage.source.client.set('ours', 'y');
   const { code, report } = reportOf(await run.done);
   expect([code, report.status]).toEqual([0, 'complete']);
+  expect(report.warnings).toContainEqual(expect.stringContaining('was not heard to its end'));
   expect(report.follow?.cutover).toMatchObject({ source: 'refuses writes' });
+  expect(await stage.cluster.clientFor('ours').get('ours')).toBe('x');
   await queue.crash();
   await queue.revive();
 });
