@@ -131,7 +131,8 @@ export async function playRound(
         trace('the last fault is over');
         writeFileSync(signs.allow, '');
       }),
-      plan.switching === 'command' && tellWriters(plan, signs, { runs, writers, proxies, trace }),
+      plan.switching === 'command' &&
+        tellWriters(plan, signs, { runs, writers, proxies, complaints, trace }),
     ]);
     if (complaints.length === 0) {
       await waitFor(
@@ -233,13 +234,16 @@ async function tellWriters(
     readonly runs: Runs;
     readonly writers: readonly Writer[];
     readonly proxies: ReadonlyMap<Server, Proxy>;
+    /** None, as long as the cutover is tried. */
+    readonly complaints: readonly string[];
     readonly trace: (what: string) => void;
   },
 ): Promise<void> {
-  const { runs, writers, proxies, trace } = stage;
-  await waitFor('the writers to be told', () => existsSync(told) || runs.isOver, {
-    timeoutMs: triedForMs,
-  }).catch(() => undefined);
+  const { runs, writers, proxies, complaints, trace } = stage;
+  const isOver = (): boolean => runs.isOver || complaints.length > 0;
+  await waitFor('the writers to be told', () => existsSync(told) || isOver(), {
+    timeoutMs: Infinity,
+  });
   if (!existsSync(told)) return;
   trace('the writers go over');
   if (cutsAtSwitch) for (const proxy of proxies.values()) proxy.cut();
