@@ -111,6 +111,7 @@ it('lets writes go on, and refuses none, when it is lost while one source of sev
 
 it('has sources refuse writes without their workers, when it is lost once clients have gone over', async () => {
   await startWorker();
+  await stage.source.client.set('ours', 'before');
   const counters = all().map(counterAt);
   const run = start('--max-hold', '60s', '--on-cutover', `kill -9 ${String(queue.pid)}`);
   await until('following');
