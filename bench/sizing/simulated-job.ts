@@ -83,6 +83,7 @@ export function simulatedJobs({ seconds, keysPerSecond, nodes }: JobShape) {
       obey: () => undefined,
       say: () => undefined,
       stop: end,
+      expectEnd: () => undefined,
       kill: end,
     };
   };

@@ -37,6 +37,8 @@ export interface Fence {
   unpause(): Promise<void>;
   /** Lets writes go on. */
   release(): Promise<void>;
+  /** Holds no longer than it does by itself: nobody may be there to say when it is to end. */
+  lapse(): void;
 }
 
 /** A way of holding writes, as it is at one source. */
@@ -127,6 +129,9 @@ function pausing(line: SourceLine, { ms: pauseMs, renewEveryMs, words, end }: Pa
       await refusal.restore();
       await unpause();
     },
+    lapse() {
+      clearInterval(renewal);
+    },
   };
 }
 
@@ -145,6 +150,7 @@ function refusing(line: SourceLine): Fence {
     shut: () => refusal.shut(),
     unpause: () => Promise.resolve(),
     release: () => refusal.restore(),
+    lapse: () => undefined,
   };
 }
 
@@ -157,5 +163,6 @@ function unheld(line: SourceLine): Fence {
     shut: () => refusal.shut(),
     unpause: () => Promise.resolve(),
     release: () => refusal.restore(),
+    lapse: () => undefined,
   };
 }

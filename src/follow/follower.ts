@@ -37,13 +37,6 @@ export interface FollowerOptions {
   readonly warn: (sentence: string) => void;
 }
 
-/** How writes were held until the end. */
-interface Hold {
-  readonly heldFromMs: number;
-  /** Clients write to the cluster already. */
-  readonly hasSwitched: boolean;
-}
-
 /** With no more than that waiting at the end of a round, the sources are followed closely. */
 const closeKeys = 10_000;
 const lateWritesMs = 200;
@@ -203,9 +196,11 @@ export class Follower {
         hasSwitched = true;
       }
       signal.throwIfAborted();
+      // Clients that have gone over count: nothing is taken back any more.
+      if (hasSwitched) clearTimeout(timer);
+      const replicasBefore = await this.#shutAll(hasSwitched, signal);
       clearTimeout(timer);
-      // From here on the cluster counts: nothing is taken back any more.
-      const end = await this.#end({ heldFromMs, hasSwitched });
+      const end = await this.#end(heldFromMs, replicasBefore);
       const fence = [...new Set(participants.map(({ state }) => state.fence))].join(', ');
       const cutover = { at: new Date(atMs).toISOString(), fence, keys, ...end };
       this.#cutover = cutover;
@@ -272,12 +267,11 @@ export class Follower {
 
   /**
    * Leaves the sources so that they take no more writes, where that can be had.
-   * @throws ConnectionError when one can't be reached, unless the clients have been switched over.
+   * @param hasSwitched clients write to the cluster already.
+   * @returns how many replicas each wanted for a write before; null: it does not let us.
+   * @throws ConnectionError when one can't be reached, and the signal's reason, unless the clients have been switched over.
    */
-  async #end({
-    heldFromMs,
-    hasSwitched,
-  }: Hold): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
+  async #shutAll(hasSwitched: boolean, signal: AbortSignal): Promise<readonly (number | null)[]> {
     const { warn, participants } = this.#options;
     const tellWritable = (one: Participant, reason: string): void => {
       warn(
@@ -297,7 +291,16 @@ export class Follower {
         return null;
       }
     });
-    const replicasBefore = await Promise.all(shut);
+    const all = Promise.all(shut);
+    return hasSwitched ? all : unlessAborted(all, signal);
+  }
+
+  /** Lets go what waits, and looks for what came late. */
+  async #end(
+    heldFromMs: number,
+    replicasBefore: readonly (number | null)[],
+  ): Promise<Pick<Cutover, 'heldMs' | 'lateWrites' | 'source' | 'minReplicasToWrite'>> {
+    const { participants } = this.#options;
     await Promise.all(participants.map((one) => one.unpause().catch(() => undefined)));
     const heldMs = Math.round(performance.now() - heldFromMs);
     await delay(lateWritesMs);

@@ -6,7 +6,7 @@
 import { PreflightError } from '../errors.js';
 import type { Control } from '../redis/control.js';
 import { SourceLine } from './source-line.js';
-import { leftBefore, writeRefusal } from './write-refusal.js';
+import { leftBefore, letWrite, writeRefusal } from './write-refusal.js';
 
 /** @returns where the server's writes are held. */
 export type OpenWrites = () => Promise<Control>;
@@ -20,6 +20,22 @@ export async function shutServer(open: OpenWrites): Promise<number | undefined> 
   const line = new SourceLine(open);
   try {
     return await writeRefusal(line).shut();
+  } finally {
+    line.close();
+  }
+}
+
+/**
+ * Lets writes go on at a server that a cutover which was given up has left refusing them.
+ * @throws ConnectionError
+ */
+export async function reopenServer(open: OpenWrites): Promise<void> {
+  const line = new SourceLine(open);
+  try {
+    await line.use(async (control) => {
+      const left = await leftBefore(control);
+      if (left) await letWrite(control, left);
+    });
   } finally {
     line.close();
   }

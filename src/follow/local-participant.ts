@@ -27,6 +27,8 @@ interface Attempt {
   isSecond: boolean;
   stillSinceMs: number;
   gaps: number;
+  /** Writes are being let go, or have been. */
+  releasing: Promise<string | null> | undefined;
 }
 
 export class LocalParticipant implements Participant {
@@ -68,6 +70,17 @@ export class LocalParticipant implements Participant {
     return this.#attempt?.isHeld === true && !this.#attempt.isShut;
   }
 
+  /**
+   * Whoever decides is silent, and may have handed over or given up. So writes go on where they were only held, and
+   * nothing is copied that was told to rest: clients may write to the cluster by now.
+   */
+  standAlone(): void {
+    const attempt = this.#attempt;
+    if (!attempt) return;
+    if (attempt.isShut) attempt.held.fence.lapse();
+    else if (attempt.isHeld) void this.#release(attempt);
+  }
+
   onLost(): void {
     // Whoever decides is lost with it.
   }
@@ -88,6 +101,7 @@ export class LocalParticipant implements Participant {
       isSecond: false,
       stillSinceMs: 0,
       gaps: 0,
+      releasing: undefined,
     };
     await this.#step(async ({ held }, signal) => {
       // What has to be looked for takes its time while writes go on.
@@ -158,20 +172,7 @@ export class LocalParticipant implements Participant {
 
   async letGo(): Promise<string | null> {
     const attempt = this.#attempt;
-    attempt?.abort.abort(new ImportError('the cutover was given up'));
-    let trouble: string | null = null;
-    if (attempt?.isHeld === true) {
-      const { fence } = attempt.held;
-      try {
-        await fence.release();
-      } catch (error) {
-        const way =
-          fence.name === 'pause'
-            ? 'they go on within 3 s'
-            : 'set its min-replicas-to-write back by hand';
-        trouble = `(${messageOf(error)}): ${way}`;
-      }
-    }
+    const trouble = attempt ? await this.#release(attempt) : null;
     this.#close();
     if (attempt && this.#server.fence.holdsAll) this.#server.leaveSideDoor();
     this.goOn();
@@ -229,6 +230,28 @@ export class LocalParticipant implements Participant {
     return first ? { count: sum(all.map(({ count }) => count)), message: first.message } : null;
   }
 
+  /** Ends an attempt, and lets writes go on. @returns why the server could not be told so; null: it was. */
+  #release(attempt: Attempt): Promise<string | null> {
+    attempt.abort.abort(new ImportError('the cutover was given up'));
+    return (attempt.releasing ??= this.#letWrite(attempt));
+  }
+
+  async #letWrite(attempt: Attempt): Promise<string | null> {
+    if (!attempt.isHeld) return null;
+    const { fence } = attempt.held;
+    try {
+      await fence.release();
+      return null;
+    } catch (error) {
+      attempt.releasing = undefined;
+      const way =
+        fence.name === 'pause'
+          ? 'they go on within 3 s'
+          : 'set its min-replicas-to-write back by hand';
+      return `(${messageOf(error)}): ${way}`;
+    }
+  }
+
   #close(): void {
     this.#attempt?.held.close();
     this.#attempt = undefined;
@@ -237,7 +260,9 @@ export class LocalParticipant implements Participant {
   /** @throws ImportError where no attempt is under way. */
   async #step<T>(work: (attempt: Attempt, signal: AbortSignal) => Promise<T>): Promise<T> {
     const attempt = this.#attempt;
-    if (!attempt) throw new ImportError(`writes to ${this.address} have been let go`);
+    if (!attempt || attempt.abort.signal.aborted) {
+      throw new ImportError(`writes to ${this.address} have been let go`);
+    }
     return work(attempt, attempt.abort.signal);
   }
 

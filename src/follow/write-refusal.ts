@@ -52,6 +52,7 @@ export interface WriteRefusal {
 
 export function writeRefusal(line: SourceLine): WriteRefusal {
   let before: WriteRule | undefined;
+  let isShut = false;
   let last: Promise<unknown> = Promise.resolve();
 
   /** One after the other: what is put back must not be overtaken by what was still being set. */
@@ -78,6 +79,7 @@ export function writeRefusal(line: SourceLine): WriteRefusal {
     hold: () => inTurn(() => refuse('held')),
     shut: () =>
       inTurn(async () => {
+        isShut = true;
         try {
           return await refuse('shut');
         } catch (error) {
@@ -89,8 +91,13 @@ export function writeRefusal(line: SourceLine): WriteRefusal {
       inTurn(async () => {
         const rule = before;
         if (!rule) return;
-        await line.use((control) => putBack(control, rule));
+        await line.use(async (control) => {
+          // Whoever decides may have handed over without us meanwhile.
+          const isHandedOver = !isShut && (await leftBefore(control))?.state === 'shut';
+          if (!isHandedOver) await putBack(control, rule);
+        });
         before = undefined;
+        isShut = false;
       }),
   };
 }

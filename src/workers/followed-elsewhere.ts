@@ -122,6 +122,8 @@ export interface FollowedElsewhere extends Followers {
   wasJoined(job: SourceJob): boolean;
   /** Copying begins: of what has joined, and of what joins later. */
   begin(): void;
+  /** Resolves when nothing is to be followed any more. */
+  untilOver(): Promise<void>;
   /** Whether a job whose process has died is to be taken up again. Waits for the end of a cutover that is being carried out. */
   goesOn(): Promise<boolean>;
 }
@@ -285,6 +287,7 @@ export function createFollowedElsewhere(
         dialogue.ask('begin').catch(() => undefined);
       }
     },
+    untilOver: () => changes.until(() => isOver),
     async goesOn() {
       await changes.until(() => isOver || handingOver.size === 0);
       return !isOver;

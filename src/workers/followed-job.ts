@@ -53,7 +53,7 @@ export function createFollowedJob(
   let silentLooks = 0;
   const looking = setInterval(() => {
     if (++silentLooks < mostSilentLooks) return;
-    for (const one of participants) if (one.isHeld) void one.letGo();
+    for (const one of participants) one.standAlone();
   }, lookEveryMs);
 
   function databaseOf(job: string): ToldDatabase {

@@ -34,6 +34,8 @@ export interface RunningJob {
   say(said: Said): void;
   /** Lets it finish the batches in flight. */
   stop(): void;
+  /** It comes to its end by itself now, and is not waited for where nothing can be heard of it any more. */
+  expectEnd(): void;
 }
 
 /** It ended without a word; the clause says how. */

@@ -93,6 +93,8 @@ export function startJob({ hear, ...begin }: Start): StartedJob {
     stop() {
       send({ kind: 'stop' });
     },
+    // Its process ends in any case.
+    expectEnd: () => undefined,
     kill() {
       child.kill('SIGKILL');
     },

@@ -4,7 +4,7 @@
  */
 import { within } from '../async.js';
 import { ImportError } from '../errors.js';
-import { type OpenWrites, shutServer } from '../follow/half-done.js';
+import { type OpenWrites, reopenServer, shutServer } from '../follow/half-done.js';
 import type {
   LateWrites,
   Participant,
@@ -22,8 +22,10 @@ const mostSilentLooks = 6;
 /** How long letting go may take where the source has to be reached first, and where its process says nothing. */
 const letGoWithinMs = 12_000;
 const letGoSilentlyMs = 1000;
-/** A source that can't be reached is tried for 10 s. */
-const shutWithinMs = 12_000;
+/** Then it is done from here: well before a process that does not hear of us lets writes go on. */
+const shutWithinMs = 750;
+/** What is left to be said once its source refuses writes: they are held for about as long where it is not heard. */
+const saidWithinMs = 3000;
 
 const notJoined: ParticipantState = {
   isCopied: false,
@@ -53,6 +55,7 @@ export class RemoteParticipant implements Participant {
   #before = { changes: 0, gaps: 0 };
   #hearLoss: (error: ImportError) => void = () => undefined;
   #isHeld = false;
+  #mayBeShut = false;
   #silentLooks = 0;
   #heardAtMs = performance.now();
   #looking: NodeJS.Timeout | undefined;
@@ -82,7 +85,6 @@ export class RemoteParticipant implements Participant {
   }
 
   hear(state: ParticipantState): void {
-    this.#silentLooks = 0;
     this.#heardAtMs = performance.now();
     this.#state = state;
   }
@@ -141,23 +143,35 @@ export class RemoteParticipant implements Participant {
   async letGo(): Promise<string | null> {
     const isSilent = this.#silentLooks >= mostSilentLooks;
     const isHeld = this.#isHeld;
-    this.#isHeld = false;
+    const mayBeShut = this.#mayBeShut;
+    this.#isHeld = this.#mayBeShut = false;
     clearInterval(this.#looking);
     this.#looking = undefined;
-    const silence = (): string | null => {
-      if (!isHeld) return null;
-      const way =
-        this.#state.fence === 'refuse' ? 'when another process takes it up' : 'within 3 s';
-      return `(its process says nothing): they go on ${way}`;
-    };
-    const letting = this.#ask('letGo').catch(silence);
-    const trouble = await within(isSilent ? letGoSilentlyMs : letGoWithinMs, letting, silence());
+    const letting = this.#ask('letGo').catch(() => undefined);
+    const answer = await within(isSilent ? letGoSilentlyMs : letGoWithinMs, letting, undefined);
+    const trouble = answer === undefined && isHeld ? await this.#letGoFromHere(mayBeShut) : answer;
     this.#onHandOver('given up');
-    return trouble;
+    return trouble ?? null;
+  }
+
+  /** Its process is gone, or says nothing: what it holds by itself ends by itself. */
+  async #letGoFromHere(mayBeShut: boolean): Promise<string | null> {
+    const isPaused = this.#state.fence === 'pause';
+    let way = mayBeShut ? 'within 6 s' : 'within 3 s';
+    if (mayBeShut || !isPaused) {
+      try {
+        await reopenServer(this.#openWrites);
+        if (!isPaused) return null;
+      } catch {
+        way = 'when another process takes it up';
+      }
+    }
+    return `(its process says nothing): they go on ${way}`;
   }
 
   async shut(hasSwitched: boolean): Promise<number | null> {
     this.#onHandOver('begins');
+    this.#mayBeShut = true;
     const shutting = this.#ask('shut');
     if (!hasSwitched) return shutting;
     // Its process may be gone, or say nothing: the source has to refuse writes all the same.
@@ -166,11 +180,11 @@ export class RemoteParticipant implements Participant {
   }
 
   unpause(): Promise<void> {
-    return this.#ask('unpause');
+    return within(saidWithinMs, this.#ask('unpause'), undefined);
   }
 
   lateWrites(): Promise<LateWrites> {
-    return this.#ask('lateWrites');
+    return within(saidWithinMs, this.#ask('lateWrites'), { keys: 0, unknown: null });
   }
 
   end(): void {
@@ -179,8 +193,12 @@ export class RemoteParticipant implements Participant {
     this.#ask('end').catch(() => undefined);
   }
 
+  /** Heard counts only as an answer: a process that does not hear of us lets writes go on. */
   #look(): void {
-    this.#dialogue?.ask('stay').catch(() => undefined);
+    this.#dialogue?.ask('stay').then(
+      () => (this.#silentLooks = 0),
+      () => undefined,
+    );
     if (++this.#silentLooks !== mostSilentLooks) return;
     this.#hearLoss(new ImportError(`the process that follows ${this.address} says nothing`));
   }

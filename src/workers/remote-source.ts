@@ -5,7 +5,15 @@ import type { SourceFacts } from '../plan/source-facts.js';
 import type { Settled, SourceView } from '../run/source-run.js';
 import type { BatchEvent, KeyFailure, ScanPosition, Tally, TallySnapshot } from '../types.js';
 import type { MoverInUse } from '../watch/sampler.js';
-import { batchesOf, failureOf, type JobNews, type SourceProgress, tallyOf } from './job-news.js';
+import {
+  batchesOf,
+  countedWhileFollowed,
+  failureOf,
+  type JobNews,
+  type SourceProgress,
+  tallyOf,
+  tallyOnWire,
+} from './job-news.js';
 
 export class RemoteSource implements SourceView {
   readonly source: SourceFacts;
@@ -57,6 +65,14 @@ export class RemoteSource implements SourceView {
     for (const failure of failures[name] ?? []) {
       for (const listener of this.#failureListeners) listener(failureOf(failure));
     }
+  }
+
+  /** No more is heard of a source that was followed: what was under way when it was heard last is not counted. */
+  endAsHeard(): void {
+    const tally = countedWhileFollowed(this.#progress);
+    if (!this.#progress || !tally) return;
+    this.#progress = { ...this.#progress, tally: tallyOnWire(tally) };
+    this.#known = undefined;
   }
 
   #snapshot(): TallySnapshot {

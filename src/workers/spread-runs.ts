@@ -327,6 +327,9 @@ export function createSpreadRuns(
       underWay.set(job, { running: begun, ...before, isHeard: false });
       orderAll();
       if (isStopped()) begun.stop();
+      void elsewhere?.untilOver().then(() => {
+        begun.expectEnd();
+      });
       const ended = await begun.ended;
       const hasJoined = elsewhere?.isJoined(job) === true;
       elsewhere?.part(job);
@@ -355,7 +358,14 @@ export function createSpreadRuns(
         return endWith({ error, isFinal: false });
       }
       // A source that was made to refuse writes is nobody's any more.
-      if (isStopped() || (elsewhere && !(await elsewhere.goesOn()))) break;
+      if (isStopped() || (elsewhere && !(await elsewhere.goesOn()))) {
+        warn(
+          `${job.name} was not heard to its end (${ended.died}): what was copied since it was last heard is not counted.`,
+        );
+        if (elsewhere) for (const view of viewsOf(job)) view.endAsHeard();
+        known = undefined;
+        break;
+      }
       warn(
         `The process that imports ${job.name} died (${ended.died}), and another one went on: keys that it had moved since it was last heard are not counted.`,
       );

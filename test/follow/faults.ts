@@ -11,6 +11,7 @@ import type { Server } from '../support/servers.js';
 import { slotOf } from '../support/keys.js';
 import { waitFor } from '../support/wait.js';
 import type { Fault } from './plan.js';
+import type { WorkedQueue } from './queue.js';
 import type { Sources } from './sources.js';
 import type { Writer } from './writer.js';
 import type { PlacedWriter } from './writers.js';
@@ -20,6 +21,8 @@ export interface Context extends Omit<ChaosContext, 'proxy'> {
   /** Between the run and each source. */
   readonly proxies: ReadonlyMap<Server, Proxy>;
   readonly writers: readonly PlacedWriter[];
+  /** Undefined: the run does it all. */
+  readonly queue: WorkedQueue | undefined;
 }
 
 /** What happens to one of the sources. */
@@ -28,6 +31,7 @@ interface AtSource extends ChaosContext {
   readonly sources: Sources;
   readonly proxies: Context['proxies'];
   readonly writers: readonly PlacedWriter[];
+  readonly queue: Context['queue'];
 }
 
 type Injection = (at: AtSource, random: Random) => Promise<void>;
@@ -105,6 +109,18 @@ const own = {
       await moveSlotOf(random.pick(keys), sources, random);
     }
     await sources.untilWell();
+  },
+
+  async 'kill-queue-worker'({ queue }, random) {
+    await queue?.killWorker(random);
+  },
+
+  async 'stop-queue-worker'({ queue, trace }, random) {
+    await queue?.stopWorker(random, trace);
+  },
+
+  async 'restart-queue'({ queue }, random) {
+    await queue?.restart(random);
   },
 } satisfies Partial<Record<Fault['kind'], Injection>>;
 

@@ -12,6 +12,8 @@
  * touch several keys, in a transaction, or in a script that names none of them (deeds.ts); at a cluster these are keys
  * of one slot, and there are no scripts. Whole databases are emptied and swapped (faults.ts).
  *
+ * With `--queue` the run is a coordinator, and workers follow the sources (queue.ts).
+ *
  * Faults happen while the keys are copied for the first time, while the source is followed, and while the
  * cutover is tried, which is asked for until it comes. Where it is refused because another master has taken over in
  * a source cluster, the run is stopped, and the same command given again, as the refusal says. The writers go over when
@@ -50,6 +52,8 @@ const { values } = parseArgs({
     sources: { type: 'string', default: 'any' },
     /** How many processes follow; a round of one source has one. */
     workers: { type: 'string', default: '1' },
+    /** Workers take the sources from a queue, whose Redis is restarted, too. */
+    queue: { type: 'boolean', default: false },
     /** Prints what happens, as it happens. */
     trace: { type: 'boolean', default: false },
   },
@@ -66,6 +70,7 @@ const { failedSeeds } = await playRounds({
   feed: values.feed as NonNullable<PlanOptions['feed']>,
   sources: values.sources as NonNullable<PlanOptions['sources']>,
   workers: Number(values.workers),
+  queue: values.queue,
   say: (line) => {
     console.log(line);
   },

@@ -16,7 +16,10 @@ export type FaultKind =
   | 'stop-replica'
   | 'source-fail-over'
   | 'source-take-over'
-  | 'source-reshard';
+  | 'source-reshard'
+  | 'kill-queue-worker'
+  | 'stop-queue-worker'
+  | 'restart-queue';
 export type Fault = PlannedFault<FaultKind>;
 
 /**
@@ -37,6 +40,8 @@ export interface Plan {
   readonly durability: Durability;
   /** How many processes follow. */
   readonly workers: number;
+  /** How many workers take the sources from a queue; 0: there is no queue. */
+  readonly queueWorkers: number;
   /** How long bytes are under way between the run and the source. */
   readonly delayMs: number;
   readonly keys: number;
@@ -67,6 +72,7 @@ interface Row {
   readonly sources?: readonly SourcesKind[];
   readonly durability?: Durability;
   readonly needsWorkers?: boolean;
+  readonly needsQueue?: boolean;
   /**
    * Nobody can promise anything when it happens once the cluster has taken over, and writers may have gone
    * there: a source that has died takes writes again, and a master takes with it what no replica has.
@@ -100,6 +106,9 @@ const rows: Readonly<Record<FaultKind, Row>> = {
   'stop-replica': { track: 'cluster', durability: 'replicas' },
   reshard: { track: 'cluster', notOnceTakenOver: 'replicas' },
   'kill-worker': { track: 'run', needsWorkers: true },
+  'kill-queue-worker': { track: 'run', needsQueue: true },
+  'stop-queue-worker': { track: 'run', needsQueue: true },
+  'restart-queue': { track: 'run', needsQueue: true },
 };
 
 const kinds = Object.keys(rows) as FaultKind[];
@@ -113,6 +122,8 @@ export interface PlanOptions {
   readonly sources?: SourcesKind | 'any';
   /** How many processes follow the sources, where there are several. */
   readonly workers?: number;
+  /** Workers of a queue follow. */
+  readonly queue?: boolean;
 }
 
 const sourcesKinds: readonly SourcesKind[] = ['one', 'several', 'cluster'];
@@ -120,6 +131,7 @@ const sourcesKinds: readonly SourcesKind[] = ['one', 'several', 'cluster'];
 const feeds = ['auto', 'auto', 'auto', 'tracking', 'notifications', 'none'] as const;
 /** Of the numbers that are drawn for a seed. */
 const sourcesStream = 1000;
+const queueStream = 1001;
 
 export function planOf(
   seed: number,
@@ -128,10 +140,11 @@ export function planOf(
     feed: wantedFeed = 'auto',
     sources: wantedSources = 'one',
     workers: wantedWorkers = 1,
+    queue = false,
   }: PlanOptions = {},
 ): Plan {
   const { sources, feed, ...ofSources } = drawSources(seed, wantedSources, wantedFeed);
-  const workers = sources === 'one' ? 1 : wantedWorkers;
+  const workers = sources === 'one' || queue ? 1 : wantedWorkers;
   const random = randomFrom(seed, 0);
   const durability = random.oneIn(3) ? 'replicas' : 'disks';
   const switching = random.pick(['refusal', 'command'] as const);
@@ -140,6 +153,7 @@ export function planOf(
     (kind) =>
       (rows[kind].durability ?? durability) === durability &&
       (workers > 1 || rows[kind].needsWorkers !== true) &&
+      (queue || rows[kind].needsQueue !== true) &&
       (rows[kind].sources ?? sourcesKinds).includes(sources),
   );
   const safe = possible.filter((kind) => {
@@ -151,6 +165,7 @@ export function planOf(
     sources,
     ...ofSources,
     workers,
+    queueWorkers: queue ? randomFrom(seed, queueStream).pick([2, 3]) : 0,
     durability,
     delayMs: random.pick([0, 0, 1, 5]),
     keys: 1500 + random.int(1500),
@@ -201,7 +216,9 @@ function tracksOf(count: number, possible: readonly FaultKind[], random: Random)
   const drawn = random.pick(['kill-import', 'cut-midway'] as const);
   const favourite = possible.includes('kill-worker') ? 'kill-worker' : drawn;
   const ofCluster = possible.filter((kind) => rows[kind].sources?.includes('cluster'));
+  const ofQueue = possible.filter((kind) => rows[kind].needsQueue);
   const pickKind = (): FaultKind => {
+    if (ofQueue.length > 0 && random.oneIn(2)) return random.pick(ofQueue);
     if (ofCluster.length > 0 && random.oneIn(3)) return random.pick(ofCluster);
     return random.oneIn(4) ? favourite : random.pick(possible);
   };

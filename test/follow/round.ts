@@ -11,6 +11,7 @@ import { waitFor } from '../support/wait.js';
 import { type Context, fillOther, inject } from './faults.js';
 import { inspect, type Inspection } from './inspection.js';
 import type { Fault, Plan } from './plan.js';
+import { openQueue, type WorkedQueue } from './queue.js';
 import { keepFollowing, type Runs } from './runs.js';
 import type { Sources } from './sources.js';
 import type { Writer } from './writer.js';
@@ -37,6 +38,8 @@ export interface RoundOptions {
 const writesInCluster = 40;
 /** How long the cutover may be tried in vain. */
 const triedForMs = 60_000;
+/** With a queue, who goes on waits until those before are certainly gone. */
+const triedWithQueueForMs = 240_000;
 
 /** Files by which the command of `--on-cutover` and this process speak to each other. */
 interface Signs {
@@ -53,6 +56,7 @@ export async function playRound(
   servers: Servers,
   sources: Sources,
   { trace: say }: RoundOptions,
+  queueServer?: Server,
 ): Promise<RoundResult> {
   const startedMs = performance.now();
   const trace = (what: string): void => {
@@ -71,6 +75,7 @@ export async function playRound(
   const sum = (what: keyof Writer['counts']): number =>
     writers.reduce((total, { counts }) => total + counts[what], 0);
   let runs: Runs | undefined;
+  let queue: WorkedQueue | undefined;
   try {
     await Promise.all(writers.map((writer) => writer.fill(plan.keys / writers.length)));
     await fillOther(placed);
@@ -82,10 +87,15 @@ export async function playRound(
     mkdirSync(folder);
     const signs = { allow: `${folder}/allow`, told: `${folder}/told`, gone: `${folder}/gone` };
     const [seed] = await servers.masters();
+    if (queueServer && plan.queueWorkers > 0) {
+      const { length } = await sources.masters();
+      queue = await openQueue(queueServer, plan.queueWorkers, length);
+    }
     runs = keepFollowing(
       [
         ...[...endpointsOf(sources, proxies), '--to', seed?.address ?? servers.cluster.seed],
         ...(plan.hasPrefix ? ['--key-prefix', '{from}:'] : []),
+        ...(queue ? ['--queue', queue.address] : []),
         ...['--state', `${folder}/state`, ...flagsOf(plan, signs)],
       ],
       trace,
@@ -96,6 +106,7 @@ export async function playRound(
       proxies,
       importer: runs,
       writers: placed,
+      queue,
       trace,
       evicted: () => undefined,
     };
@@ -115,12 +126,13 @@ export async function playRound(
     if (plan.scripts === 'until the cutover')
       await Promise.all(writers.map((writer) => writer.endScripts()));
     const [attempts] = await Promise.all([
-      cutOver(runs, complaints, trace),
+      cutOver(runs, complaints, queue ? triedWithQueueForMs : triedForMs, trace),
       Promise.all(plan.lateTracks.map(play)).then(() => {
         trace('the last fault is over');
         writeFileSync(signs.allow, '');
       }),
-      plan.switching === 'command' && tellWriters(plan, signs, { runs, writers, proxies, trace }),
+      plan.switching === 'command' &&
+        tellWriters(plan, signs, { runs, writers, proxies, complaints, trace }),
     ]);
     if (complaints.length === 0) {
       await waitFor(
@@ -136,7 +148,10 @@ export async function playRound(
     return {
       ...inspection,
       // Without a cutover the cluster may well be behind the source.
-      complaints: complaints.length > 0 ? complaints : inspection.complaints,
+      complaints: [
+        ...(complaints.length > 0 ? complaints : inspection.complaints),
+        ...(queue?.complaints ?? []),
+      ],
       plan,
       runs: runs.all,
       acknowledged: sum('acknowledged'),
@@ -147,6 +162,7 @@ export async function playRound(
     };
   } finally {
     await runs?.stop();
+    await queue?.stop();
     await letWrite(sources);
     await Promise.all(writers.map((writer) => writer.stop()));
     await Promise.all([...proxies.values()].map((proxy) => proxy.stop()));
@@ -183,6 +199,7 @@ function flagsOf(plan: Plan, { allow, told, gone }: Signs): readonly string[] {
 async function cutOver(
   runs: Runs,
   complaints: string[],
+  triedForMs: number,
   trace: (what: string) => void,
 ): Promise<number> {
   let untilMs = performance.now() + triedForMs;
@@ -190,7 +207,7 @@ async function cutOver(
   let last = '';
   while (!runs.isOver) {
     if (performance.now() > untilMs) {
-      complaints.push(`no cutover within a minute: ${last}`);
+      complaints.push(`no cutover within ${String(triedForMs / 1000)} s: ${last}`);
       return attempts;
     }
     if (runs.pid !== undefined) {
@@ -217,13 +234,16 @@ async function tellWriters(
     readonly runs: Runs;
     readonly writers: readonly Writer[];
     readonly proxies: ReadonlyMap<Server, Proxy>;
+    /** None, as long as the cutover is tried. */
+    readonly complaints: readonly string[];
     readonly trace: (what: string) => void;
   },
 ): Promise<void> {
-  const { runs, writers, proxies, trace } = stage;
-  await waitFor('the writers to be told', () => existsSync(told) || runs.isOver, {
-    timeoutMs: triedForMs,
-  }).catch(() => undefined);
+  const { runs, writers, proxies, complaints, trace } = stage;
+  const isOver = (): boolean => runs.isOver || complaints.length > 0;
+  await waitFor('the writers to be told', () => existsSync(told) || isOver(), {
+    timeoutMs: Infinity,
+  });
   if (!existsSync(told)) return;
   trace('the writers go over');
   if (cutsAtSwitch) for (const proxy of proxies.values()) proxy.cut();

@@ -2,7 +2,9 @@
 import { countsOf, playSeries, type SeriesOptions, type Stage } from '../chaos/series.js';
 import { type Durability, type Servers, startServers } from '../chaos/servers.js';
 import { Started } from '../chaos/started.js';
+import { type Server, startServer } from '../support/servers.js';
 import { type FaultKind, type Plan, planOf, type PlanOptions } from './plan.js';
+import { ofQueue } from './queue.js';
 import { playRound, type RoundOptions, type RoundResult } from './round.js';
 import { firstOf, onlySource, type Sources, type SourcesKind, startSources } from './sources.js';
 
@@ -21,6 +23,7 @@ export async function playRounds(
 /** Servers as plans ask for them. */
 function openStage(options: RoundOptions & PlanOptions): Stage<RoundResult> {
   const targets = new Started((durability: Durability) => startServers(durability));
+  const queues = new Started<'queue', Server>(() => startServer({ config: ofQueue }));
   const others = new Started((kind: Exclude<SourcesKind, 'one'>) => startSources(kind));
 
   async function sourcesOf({ sources, sourceCount }: Plan, servers: Servers): Promise<Sources> {
@@ -33,10 +36,11 @@ function openStage(options: RoundOptions & PlanOptions): Stage<RoundResult> {
     async play(seed) {
       const plan = planOf(seed, options);
       const servers = await targets.get(plan.durability);
-      return playRound(plan, servers, await sourcesOf(plan, servers), options);
+      const queue = plan.queueWorkers > 0 ? await queues.get('queue') : undefined;
+      return playRound(plan, servers, await sourcesOf(plan, servers), options, queue);
     },
     async stop() {
-      await Promise.all([targets.stop(), others.stop()]);
+      await Promise.all([targets.stop(), others.stop(), queues.stop()]);
     },
   };
 }
@@ -46,6 +50,7 @@ function lineOf(result: RoundResult): string {
   const { durability, switching, cutover, feed, fence, maxRate, cutsAtSwitch } = plan;
   const kinds = [
     sourcesWords(plan),
+    ...(plan.queueWorkers > 0 ? [`${String(plan.queueWorkers)} workers of a queue`] : []),
     durability,
     switching === 'command' && cutsAtSwitch ? 'command, cut' : switching,
     ...(cutover === 'auto' ? ['auto'] : []),

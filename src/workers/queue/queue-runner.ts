@@ -3,6 +3,7 @@
  * holds. A coordinator that is started again finds its jobs there, those that are under way and those that
  * have ended meanwhile.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
@@ -14,6 +15,7 @@ import {
   connectionOf,
   type JobQueue,
   keyPrefix,
+  leaseMs,
   loadBullmq,
   ordersKeyOf,
   type Progress,
@@ -32,6 +34,8 @@ const againAfterMs = 1000;
 const keptEvents = 2000;
 /** For what was said while nobody listened, or the queue's Redis was away. */
 const lookEveryMs = 5000;
+/** Whether the queue's Redis is there, while jobs are to end. */
+const askEveryMs = 1000;
 
 interface Waiting {
   readonly job: SourceJob;
@@ -43,6 +47,7 @@ interface Waiting {
   heardAtMs: number;
   orders: Orders;
   readonly line: LeadLine | undefined;
+  isExpectedToEnd: boolean;
   /** The orders as they stand in the queue's Redis, or are on their way there; undefined: none are. */
   told: string | undefined;
 }
@@ -130,6 +135,24 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     else if (state === 'failed') finish(id, { refused: known.failedReason });
   }
 
+  /** Once workers have lost all jobs for want of the queue's Redis, nobody says any more that one has ended. */
+  async function endWithoutQueue(id: string, one: Waiting): Promise<void> {
+    if (one.isExpectedToEnd) return;
+    one.isExpectedToEnd = true;
+    let heardAtMs = performance.now();
+    while (waiting.has(id)) {
+      const isThere = await control.call('PING').then(
+        () => true,
+        () => false,
+      );
+      if (isThere) heardAtMs = performance.now();
+      else if (performance.now() - heardAtMs > leaseMs) {
+        finish(id, { died: "the queue's Redis is away" });
+      }
+      await delay(askEveryMs);
+    }
+  }
+
   async function put(id: string, job: SourceJob): Promise<void> {
     await queue.add(job.name, job, {
       jobId: id,
@@ -170,6 +193,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
         : undefined;
       const one: Waiting = {
         ...{ job, hear, end: resolve, attempt: 0, place: 0, heardAtMs: 0, told: undefined },
+        isExpectedToEnd: false,
         orders: { ...orders, isStopped: false, session: line?.session ?? null },
         line,
       };
@@ -194,6 +218,10 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
         stop() {
           give({ ...one.orders, isStopped: true });
           void takeBack(id, one);
+          void endWithoutQueue(id, one);
+        },
+        expectEnd() {
+          void endWithoutQueue(id, one);
         },
       };
     },

@@ -211,8 +211,15 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       drainDelay: 1,
     },
   );
-  worker.on('error', (error) => {
-    logger.warn({ reason: error.message }, "the queue's Redis is away, or refuses");
+  let trouble: string | undefined;
+  worker.on('error', ({ message }) => {
+    if (message === trouble) return;
+    trouble = message;
+    logger.warn({ reason: message }, "the queue's Redis is away, or refuses");
+  });
+  worker.on('ready', () => {
+    if (trouble !== undefined) logger.info({}, "the queue's Redis is back");
+    trouble = undefined;
   });
   worker.on('lockRenewalFailed', (ids) => {
     // Another worker may have them by now.

@@ -45,7 +45,10 @@ function spread(count: number, options: Partial<ImportOptions> = {}) {
         },
         end,
       });
-      return { ended, stop: nothing, say: nothing, obey: (next) => void given.push(next) };
+      return {
+        ...{ ended, stop: nothing, expectEnd: nothing, say: nothing },
+        obey: (next) => void given.push(next),
+      };
     },
     close: nothing,
   };
