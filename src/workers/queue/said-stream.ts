@@ -109,6 +109,23 @@ export function readStream(
   /** How many of each writer's were heard. */
   const heard = new Map<string, number>();
   const closed = new AbortController();
+  /** Entries that have been read, and not been taken out yet. */
+  let unremoved: string[] = [];
+  let isRemoving = false;
+
+  /** What could not be taken out is tried again with the next ones. */
+  async function removeRead(): Promise<void> {
+    if (isRemoving || unremoved.length === 0) return;
+    isRemoving = true;
+    const ids = unremoved;
+    unremoved = [];
+    try {
+      await removing.call('XDEL', key, ...ids);
+    } catch {
+      unremoved = [...ids, ...unremoved];
+    }
+    isRemoving = false;
+  }
 
   async function read(): Promise<void> {
     while (!closed.signal.aborted) {
@@ -119,6 +136,7 @@ export function readStream(
         const entries = entriesOf(reply);
         for (const { id, from, at, text } of entries) {
           last = id;
+          unremoved.push(id);
           const place = heard.get(from) ?? 0;
           if (at < place) continue;
           if (at > place) {
@@ -128,10 +146,7 @@ export function readStream(
           heard.set(from, place + 1);
           for (const message of JSON.parse(text) as readonly unknown[]) hear(message);
         }
-        if (entries.length > 0) {
-          const ids = entries.map(({ id }) => id);
-          removing.call('XDEL', key, ...ids).catch(() => undefined);
-        }
+        void removeRead();
       } catch {
         // It is away, or not ready yet: what was written there is still to be read.
         await delay(againAfterMs);
