@@ -33,10 +33,20 @@ export interface Page extends Keys {
    *
    *   urgent  the source waits until these are on their way: they are not kept until a batch is full
    *   rest    taken only once everything that is under way has come to rest: the next page is asked for then
+   *   lull    the same, but what is held up by a node that is sick (HeldUp) is set aside, and given back
    *   again   their copies may be outdated, and they are copied once more, whatever was listed before. Each
-   *           key stands there once, and a page that is taken after rest stands ahead of them
+   *           key stands there once, and a page that is taken after rest, or after a lull, stands ahead of them.
+   *           Those that are held up are given back
    */
-  readonly intent?: 'urgent' | 'rest' | 'again' | undefined;
+  readonly intent?: 'urgent' | 'rest' | 'lull' | 'again' | undefined;
+}
+
+/** Which keys may not be copied now, while a source is followed: it is told by whoever takes its pages. */
+export interface HeldUp {
+  /** Whether any batch is under way. */
+  readonly any: boolean;
+  /** Whether keys of this slot were under way at the last lull, or belong to a node that is sick. */
+  has(slot: number): boolean;
 }
 
 /** A master of the target cluster, under the address that the cluster announces. */
@@ -66,8 +76,11 @@ export interface Topology {
 export interface Source {
   /** `host:port/db`, as the report names it. */
   readonly name: string;
-  /** Every key at least once; pages may be empty, and a key may stand on several. */
-  pages(): AsyncIterable<Page>;
+  /**
+   * Every key at least once; pages may be empty, and a key may stand on several.
+   * @param heldUp tells a source that is followed which keys would be given back now.
+   */
+  pages(heldUp?: HeldUp): AsyncIterable<Page>;
   /** How many keys there were when `pages` began (an estimate while clients write). */
   readonly estimatedKeys: number;
   /** How many keys `pages` will give, about; undefined: nobody knows. */
@@ -88,6 +101,8 @@ export interface Source {
    * keys that are copied, or lists only some.
    */
   readonly remaining?: (() => Promise<number>) | undefined;
+  /** A source that is followed has to hand these keys out once more: they could not be copied now. */
+  readonly giveBack?: ((keys: Keys) => void) | undefined;
   /** These keys will not be tried any more: what the source keeps for them may go. */
   readonly release?: ((keys: Keys) => void) | undefined;
 }

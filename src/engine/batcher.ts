@@ -10,6 +10,7 @@ import {
   keyStart,
   named,
   namesOf,
+  slotAt,
   slotOf,
 } from '../redis/keys.js';
 import type { Batch, Copy, Keys, Listing, Page, Topology } from '../types.js';
@@ -171,13 +172,9 @@ export function batcher(options: BatcherOptions): Batcher {
 
 /** Sorts keys that go round again to the nodes that own them now. */
 export function regroup(keys: Keys, topology: Topology): Map<number, Keys> {
-  const names = namesOf(keys);
   const places = new Map<number, number[]>();
   for (let place = 0; place < keys.count; place++) {
-    const start = names.starts[place] as number;
-    const end = names.starts[place + 1] as number;
-    const slot = slotOf(names.bytes, keyStart(names.bytes, start), end - 2);
-    const nodeIndex = topology.owners[slot] as number;
+    const nodeIndex = topology.owners[slotAt(keys, place)] as number;
     const known = places.get(nodeIndex);
     if (known) known.push(place);
     else places.set(nodeIndex, [place]);

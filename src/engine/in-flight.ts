@@ -15,6 +15,7 @@ import type { BatcherOptions } from './batcher.js';
 export interface InFlight {
   /** Waits until the node has room for another batch. */
   room(address: string): Promise<void>;
+  hasRoom(address: string): boolean;
   /**
    * Takes the room up for one try.
    * @param life lasts until nothing is left to be done for these keys, if they may go round again.
@@ -33,7 +34,11 @@ export interface InFlight {
 /** Where each weighs a kilobyte (see pipeline.ts), that is 64 MB. */
 const mostWaitingKeys = 65_536;
 
-export function createInFlight(limits: Pick<Limits, 'perNode' | 'overall'>): InFlight {
+/** @param isSick of which nodes what is under way takes no room at the others; undefined: of none. */
+export function createInFlight(
+  limits: Pick<Limits, 'perNode' | 'overall'>,
+  isSick?: (address: string) => boolean,
+): InFlight {
   const keysTo = new Map<string, number>();
   const lives = new Set<Promise<void>>();
   let allKeys = 0;
@@ -54,9 +59,20 @@ export function createInFlight(limits: Pick<Limits, 'perNode' | 'overall'>): InF
     allKeys += keyCount;
   }
 
+  /** What takes the room that all nodes share. */
+  function sharedKeys(): number {
+    let keys = allKeys;
+    if (isSick) for (const [address, count] of keysTo) if (isSick(address)) keys -= count;
+    return keys;
+  }
+
+  function hasRoom(address: string): boolean {
+    return (keysTo.get(address) ?? 0) < limits.perNode() && sharedKeys() < limits.overall();
+  }
+
   return {
-    room: (address) =>
-      gate.until(() => (keysTo.get(address) ?? 0) < limits.perNode() && allKeys < limits.overall()),
+    room: (address) => gate.until(() => hasRoom(address)),
+    hasRoom,
     add(address, keyCount, work, life = work) {
       fill(address, keyCount);
       void ended(work, () => {

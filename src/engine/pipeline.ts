@@ -25,7 +25,9 @@ import type {
   Topology,
 } from '../types.js';
 import type { Limits } from '../limits/limits.js';
+import { chosen, slotAt } from '../redis/keys.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
+import { HeldUpKeys } from './held-up.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
 import { failuresOf, type NodeHealth, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
@@ -68,6 +70,8 @@ export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #inFlight: InFlight;
   readonly #health: NodeHealth;
+  /** Undefined: the source is not followed. */
+  readonly #heldUp: HeldUpKeys | undefined;
   readonly #unmoved = unmovedKeys();
   readonly #sorter: Batcher;
   readonly #heldBack: HeldBack;
@@ -79,7 +83,6 @@ export class Pipeline {
     this.#options = options;
     // Everything that waits for its next try listens, and that is no leak.
     setMaxListeners(0, signal);
-    this.#inFlight = createInFlight(limits);
     // Who follows a source has no end to report at: a node that is away is waited for.
     this.#health = nodeHealth({
       retryForMs: source.isFollowed ? Infinity : options.retryForMs,
@@ -87,6 +90,11 @@ export class Pipeline {
       states: options.states,
       owners: () => ownersIn(topology),
     });
+    const heldUp = source.isFollowed
+      ? new HeldUpKeys({ topology, health: this.#health, states: options.states })
+      : undefined;
+    this.#heldUp = heldUp;
+    this.#inFlight = createInFlight(limits, heldUp && ((address) => heldUp.isSick(address)));
     tally.onFailure((failure) => {
       this.#unmoved.add(failure.key);
     });
@@ -144,7 +152,7 @@ export class Pipeline {
   async #pass(): Promise<void> {
     const { source, signal, checkpoint } = this.#options;
     this.#health.passBegins();
-    for await (const page of source.pages()) {
+    for await (const page of source.pages(this.#heldUp)) {
       if (this.#isDropping) break;
       await this.#offer(page);
       // Nobody waits for a page that would not be taken.
@@ -162,9 +170,13 @@ export class Pipeline {
       await this.#dispatchRest();
       await this.#inFlight.idle();
     }
+    if (page.intent === 'lull') {
+      for (const keys of (await this.#heldUp?.lull()) ?? []) this.#giveBack(keys);
+    }
     if (page.intent === 'again') {
-      for (const batch of [...this.#sorter.add(page), ...this.#sorter.flush()]) {
-        await this.#dispatch(batch);
+      const some = this.#heldUp?.any === true ? this.#withoutHeldUp(page, this.#heldUp) : page;
+      for (const batch of [...this.#sorter.add(some), ...this.#sorter.flush()]) {
+        await this.#copyAgain(batch);
       }
       return;
     }
@@ -181,6 +193,33 @@ export class Pipeline {
   get #isDropping(): boolean {
     const { signal, source } = this.#options;
     return this.#fatal !== undefined || (signal.aborted && source.isReplayable);
+  }
+
+  /** Gives back what is held up. */
+  #withoutHeldUp(page: Page, heldUp: HeldUpKeys): Page {
+    const places = [...Array(page.count).keys()];
+    const isHeld = places.map((place) => heldUp.has(slotAt(page, place)));
+    const free = places.filter((place) => isHeld[place] !== true);
+    if (free.length === page.count) return page;
+    this.#giveBack(
+      chosen(
+        page,
+        places.filter((place) => isHeld[place] === true),
+      ),
+    );
+    return { ...chosen(page, free), intent: page.intent };
+  }
+
+  /** A node that gets sick keeps no others waiting: its keys are given back. */
+  async #copyAgain(batch: Batch): Promise<void> {
+    const { address } = batch.node;
+    const hasRoom = (): boolean => this.#inFlight.hasRoom(address);
+    if ((await this.#heldUp?.room(address, hasRoom)) === false) this.#giveBack(batch.keys);
+    else await this.#dispatch(batch);
+  }
+
+  #giveBack(keys: Keys): void {
+    this.#options.source.giveBack?.(keys);
   }
 
   /** Keys that were listed before wait until their earlier listings have come to rest. */
@@ -215,6 +254,7 @@ export class Pipeline {
       await Promise.all(rounds);
     });
     this.#inFlight.add(batch.node.address, weightOf(batch.keys), work, life);
+    this.#heldUp?.began(batch, work, life);
     return { life };
   }
 
@@ -290,6 +330,7 @@ export class Pipeline {
     if (redirect?.kind === 'ask') {
       const node = this.#nodeNamed(redirect, batch.node);
       const { life } = await this.#dispatch({ ...next, node, keys, asking: true });
+      this.#heldUp?.wentOn(batch);
       await life;
       return;
     }
@@ -305,6 +346,7 @@ export class Pipeline {
       const node = isDenied ? this.#nodeNamed(redirect, owner) : owner;
       lives.push((await this.#dispatch({ ...next, node, keys: some, asking: false })).life);
     }
+    this.#heldUp?.wentOn(batch);
     await Promise.all(lives);
   }
 

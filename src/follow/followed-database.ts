@@ -58,7 +58,7 @@ export class FollowedDatabase {
         this.#roundAt = options.feedPosition();
       },
       roundEnded: (round) => {
-        this.#notePosition();
+        if (round.isWhole) this.#notePosition();
         options.roundEnded(round);
       },
     });

@@ -48,6 +48,8 @@ export class Follower {
   readonly #lag = new Lag();
   /** How long a round takes, by database. */
   readonly #roundMs = new Map<string, number>();
+  /** The databases of which a node holds keys up: how long writes would be held for them nobody knows. */
+  readonly #heldUp = new Set<string>();
   #isFollowing = false;
   #isHolding = false;
   #heldFromMs = 0;
@@ -96,7 +98,9 @@ export class Follower {
         (this.#isHolding ? Math.round(performance.now() - this.#heldFromMs) : 0),
       changedKeys: count === Infinity ? null : count,
       expectedHoldMs:
-        !this.#isFollowing || !Number.isFinite(roundMs) ? null : Math.ceil(2 * roundMs),
+        !this.#isFollowing || this.#heldUp.size > 0 || !Number.isFinite(roundMs)
+          ? null
+          : Math.ceil(2 * roundMs),
       refused: this.#refused,
       cutover: this.#cutover,
     };
@@ -108,11 +112,14 @@ export class Follower {
   }
 
   /** @param database whose first copy is complete. */
-  roundEnded(database: string, { keys, tookMs, lagMs }: Round): void {
+  roundEnded(database: string, { keys, tookMs, lagMs, isWhole }: Round): void {
     // What was left when the first copy was complete had to wait for that.
     if (this.#isFollowing && keys > 0 && keys !== Infinity) this.#lag.note(lagMs, keys);
-    const before = this.#roundMs.get(database);
-    this.#roundMs.set(database, before === undefined ? tookMs : (3 * before + tookMs) / 4);
+    if (isWhole) {
+      this.#heldUp.delete(database);
+      const before = this.#roundMs.get(database);
+      this.#roundMs.set(database, before === undefined ? tookMs : (3 * before + tookMs) / 4);
+    } else this.#heldUp.add(database);
     if (this.#isFollowing || !this.#isCopied || this.#waiting > closeKeys) return;
     this.#isFollowing = true;
     this.#options.tell('The first copy is complete, and the cluster follows the source.');

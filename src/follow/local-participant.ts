@@ -197,7 +197,7 @@ export class LocalParticipant implements Participant {
       let unknown: string | null = null;
       for (const database of this.#server.databases) {
         const { names, everything } = database.changed.take();
-        const late = [...names];
+        const late = [...names.keys()];
         keys += await held.countThere(database, late).catch(() => late.length);
         unknown ??= everything ?? null;
       }

@@ -232,6 +232,12 @@ export function slotOf(bytes: Buffer, start: number, end: number): number {
   return crc & (slotCount - 1);
 }
 
+/** The slot of the key at this place, by the name that it gets in the cluster. */
+export function slotAt(keys: Keys, place: number): number {
+  const { bytes, starts } = namesOf(keys);
+  return slotOf(bytes, keyStart(bytes, starts[place] as number), (starts[place + 1] as number) - 2);
+}
+
 /** @param open where the first brace stands. */
 function slotOfTagged(bytes: Buffer, start: number, end: number, open: number): number {
   let close = open + 1;

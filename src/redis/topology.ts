@@ -37,6 +37,8 @@ export async function openTopology(
   const owners = new Uint16Array(slotCount);
   const { flag = '--to' } = options;
   let ranges = await readRanges(seed, flag);
+  /** Which node knew last. */
+  let lastAddress: string | undefined;
   let underWay: Promise<void> | undefined;
 
   function adopt(news: readonly SlotRange[]): void {
@@ -53,13 +55,20 @@ export async function openTopology(
     return { ...seed.endpoint, ...reach({ host, port }, options.nat), db: 0 };
   }
 
-  /** Asks one node after the other until one knows a whole cluster. */
+  /** Asks one node after the other until one knows a whole cluster: one that hangs is asked once, and not each time. */
   async function refresh(): Promise<void> {
     const known = [...distinct(ranges.flatMap(({ master, replicas }) => [master, ...replicas]))];
+    const isLast = ({ address }: Node): number => (address === lastAddress ? 0 : 1);
+    known.sort((one, other) => isLast(one) - isLast(other));
+    const asked = [
+      ...known.map((node) => ({ address: node.address, endpoint: endpointOf(node) })),
+      { address: undefined, endpoint: seed.endpoint },
+    ];
     let reason: unknown;
-    for (const endpoint of [...known.map(endpointOf), seed.endpoint]) {
+    for (const { address, endpoint } of asked) {
       try {
         adopt(await askAt(endpoint));
+        lastAddress = address;
         return;
       } catch (error) {
         // What a node says about the cluster explains more than that others are away.

@@ -19,6 +19,8 @@ export interface ConnectionLog {
   opened(
     connection: Pick<Connection, 'address' | 'onLost' | 'isOwed' | 'heardCount'>,
     of?: 'source' | 'node',
+    /** How the cluster calls the node: it may be reached at another address (--nat). */
+    node?: string,
   ): void;
   /** What is lost while this works is our own doing. */
   losing(work: () => void): void;
@@ -35,10 +37,10 @@ export function connectionLog(
   const lost = new Set<string>();
   let closing = false;
   return {
-    opened(connection, of = 'node') {
+    opened(connection, of = 'node', node = connection.address) {
       const { address } = connection;
       if (lost.delete(address)) logger.info({ server: address }, `connected to ${address} again`);
-      const name = of === 'source' ? (source ?? address) : address;
+      const name = of === 'source' ? (source ?? address) : node;
       if (of === 'source') states.isBack(name);
       states.watch(connection, name);
       connection.onLost((error) => {
@@ -81,7 +83,7 @@ export function nodeConnections(
   return {
     async connectNode(node) {
       const connection = await pool.add(connect(topology.endpointOf(node), { timeoutMs }));
-      connections.opened(connection);
+      connections.opened(connection, 'node', node.address);
       connection.dataset = await readDataset(connection);
       distance.noteNode(node.address, await measureRoundTrip(connection));
       return connection;

@@ -114,6 +114,9 @@ function changed(
     isFollowed: source.isFollowed,
     remaining: source.remaining,
     release: source.release,
+    giveBack(keys) {
+      source.giveBack?.(keys);
+    },
     estimatedKeys: source.estimatedKeys,
     get expectedKeys() {
       return expectedKeys();
@@ -124,8 +127,8 @@ function changed(
     get earlierShare() {
       return source.earlierShare;
     },
-    async *pages() {
-      for await (const page of source.pages()) yield await change(page);
+    async *pages(heldUp) {
+      for await (const page of source.pages(heldUp)) yield await change(page);
     },
   };
 }

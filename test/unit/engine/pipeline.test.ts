@@ -4,7 +4,8 @@ import { Pipeline, type PipelineOptions } from '../../../src/engine/pipeline.js'
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createServerStates } from '../../../src/engine/server-states.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
-import type { Batch, Keys, Outcome, Redirect, Retry, Source } from '../../../src/types.js';
+import { noKeys } from '../../../src/redis/keys.js';
+import type { Batch, Keys, Outcome, Page, Redirect, Retry, Source } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
 import { namesOf, outcome, sourceOf, topologyWith } from '../../support/batches.js';
 
@@ -222,4 +223,155 @@ it('tells what each turn weighed, also of a batch that its mover gave up', async
     [1, 0],
     [2, 10],
   ]);
+});
+
+describe('a source that is followed', () => {
+  /** Of the first node, and of the second one: that refuses what comes first, and hangs until it is told to go on. */
+  const [well, wellToo, away, awayToo] = ['b', 'c', 'a', 'd'] as const;
+
+  /** @param pages are asked for in turn, each when the one before has been taken. */
+  async function follow(
+    pages: (given: {
+      /** What was given back. */
+      readonly back: readonly string[];
+      /** Resolves when something hangs. */
+      readonly hangs: Promise<void>;
+      /** By slot. */
+      readonly owners: Uint16Array;
+      readonly comeBack: () => void;
+    }) => AsyncIterable<Page>,
+    limits: Partial<PipelineOptions['limits']> = {},
+  ) {
+    const events: string[] = [];
+    const back: string[] = [];
+    let isRefusing = true;
+    let comeBack = (): void => undefined;
+    let isHanging = (): void => undefined;
+    const isBack = new Promise<void>((resolve) => (comeBack = resolve));
+    const hangs = new Promise<void>((resolve) => (isHanging = resolve));
+    const topology = topologyWith(8192);
+    const source: Source = {
+      ...sourceOf(10),
+      isFollowed: true,
+      pages: () => pages({ back, hangs, owners: topology.owners, comeBack }),
+      giveBack(keys) {
+        back.push(...namesOf(keys));
+        events.push(`back ${namesOf(keys).join(' ')}`);
+      },
+    };
+    await new Pipeline({
+      ...{
+        source,
+        tally: createTally(source, 'copy'),
+        topology,
+        record: listingRecord(10),
+        logger: quiet,
+        states: createServerStates(quiet, ignore),
+        signal: new AbortController().signal,
+      },
+      mover: {
+        name: 'relay',
+        async move(batch) {
+          const { keys, node } = batch;
+          await new Promise((resolve) => setImmediate(resolve));
+          if (node.port === 7002 && isRefusing) {
+            isRefusing = false;
+            return outcome({ retries: [{ keys, class: 'unavailable', message: 'refused' }] });
+          }
+          if (node.port === 7002) {
+            isHanging();
+            await isBack;
+          }
+          events.push(`moved ${namesOf(keys).join(' ')}`);
+          return outcome({ repeated: keys.count });
+        },
+      },
+      limits: {
+        batch: () => 2,
+        perNode: () => 100,
+        overall: () => Infinity,
+        turn: () => Promise.resolve(),
+        weigh: ignore,
+        ...limits,
+      },
+      batchBytes: 1e6,
+      retryForMs: 1000,
+      copyWhenListed: () => ({ state: 'stored' }),
+    }).run();
+    return events;
+  }
+
+  const again = (...names: string[]): Page => ({ ...keysOf(...names), intent: 'again' });
+  const lull: Page = { ...noKeys, intent: 'lull' };
+  const rest: Page = { ...noKeys, intent: 'rest' };
+
+  it('has back what a node holds up that is away, and the others go on', async () => {
+    const events = await follow(async function* ({ comeBack }) {
+      yield again(well, away);
+      yield lull;
+      // One is under way still, and the other would be as well.
+      yield again(wellToo, away, awayToo);
+      yield lull;
+      await Promise.resolve();
+      comeBack();
+      yield rest;
+      yield again(away, awayToo);
+    });
+    expect(events).toEqual([
+      `moved ${well}`,
+      `back ${away}`,
+      `back ${away} ${awayToo}`,
+      `moved ${wellToo}`,
+      `moved ${away}`,
+      `moved ${away} ${awayToo}`,
+    ]);
+  });
+
+  it('has back a key of which something is under way, wherever its slot has moved', async () => {
+    const events = await follow(async function* ({ hangs, owners, comeBack }) {
+      yield again(away);
+      await hangs;
+      yield lull;
+      owners.fill(0);
+      yield again(away, awayToo);
+      yield lull;
+      comeBack();
+    });
+    expect(events).toEqual([
+      ...[`back ${away}`, `back ${away}`],
+      ...[`moved ${awayToo}`, `moved ${away}`],
+    ]);
+  });
+
+  it('has back what waits for room at a node that is away', async () => {
+    const events = await follow(
+      async function* ({ comeBack, back }) {
+        yield again(away);
+        yield again(awayToo, well);
+        await Promise.resolve();
+        expect(back).toEqual([awayToo]);
+        yield lull;
+        comeBack();
+      },
+      { perNode: () => 1 },
+    );
+    expect(events).toEqual([
+      ...[`back ${awayToo}`, `moved ${well}`],
+      ...[`back ${away}`, `moved ${away}`],
+    ]);
+  });
+
+  it('leaves the room that all nodes share to the others while one is away', async () => {
+    const events = await follow(
+      async function* ({ hangs, comeBack }) {
+        yield again(away);
+        await hangs;
+        yield again(well);
+        yield lull;
+        comeBack();
+      },
+      { overall: () => 1 },
+    );
+    expect(events).toEqual([`moved ${well}`, `back ${away}`, `moved ${away}`]);
+  });
 });
