@@ -77,7 +77,8 @@ export function fileStore(path: string): JournalStore {
  */
 
 const staleAfterMs = 60_000;
-const triesToTakeOver = 10;
+const triesToTakeOver = 200;
+const whileTakenOverMs = 10;
 
 interface Holder {
   readonly id: string;
@@ -123,14 +124,37 @@ export async function takeLock(path: string): Promise<Lock> {
 async function take(path: string, us: Holder): Promise<void> {
   for (let tries = 1; ; tries++) {
     if (await created(path, us)) return;
-    const holder = await readHolder(path);
+    const seen = await textAt(path);
+    if (seen === undefined) continue;
+    const holder = holderIn(seen);
     if (holder !== undefined && (tries === triesToTakeOver || (await isAlive(path, holder)))) {
       throw new PreflightError(
         `Another run of this job is under way (process ${String(holder.pid)} on ${holder.host}): wait for its end or stop it; if there is none, delete ${path}.`,
       );
     }
-    await putAside(path, holder);
+    if (await takenOver(path, us, seen)) return;
   }
+}
+
+/**
+ * Puts our lock into the place of one that counts no more. Only who has the file beside it may, so that of many
+ * that have seen the same lock none removes the one of who was faster.
+ */
+async function takenOver(path: string, us: Holder, seen: string): Promise<boolean> {
+  const next = `${path}.next`;
+  if (!(await created(next, us))) {
+    const other = await readHolder(next);
+    if (other !== undefined && (await isAlive(next, other))) await delay(whileTakenOverMs);
+    // It died in that moment. Whoever removes somebody's here by that is found out below.
+    else await unlink(next).catch(() => undefined);
+    return false;
+  }
+  if ((await textAt(path)) === seen) {
+    await rename(next, path).catch(() => undefined);
+    if ((await readHolder(path))?.id === us.id) return true;
+  }
+  if ((await readHolder(next))?.id === us.id) await unlink(next).catch(() => undefined);
+  return false;
 }
 
 /** Made elsewhere and linked, so that no reader ever sees half of it. */
@@ -152,9 +176,23 @@ async function created(path: string, us: Holder): Promise<boolean> {
 
 /** Undefined when there is no lock (any more), or none that can be understood. */
 async function readHolder(path: string): Promise<Holder | undefined> {
+  const text = await textAt(path).catch(() => undefined);
+  return text === undefined ? undefined : holderIn(text);
+}
+
+/** Undefined where there is no such file. */
+async function textAt(path: string): Promise<string | undefined> {
   try {
-    const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Holder> | null;
-    const { id, pid, host, began } = value ?? {};
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function holderIn(text: string): Holder | undefined {
+  try {
+    const { id, pid, host, began } = (JSON.parse(text) ?? {}) as Partial<Holder>;
     return id !== undefined && pid !== undefined && host !== undefined
       ? { id, pid, host, began }
       : undefined;
@@ -187,20 +225,6 @@ function beginOf(pid: number): string | undefined {
     return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;
-  }
-}
-
-/** Of two runs that take a stale lock over, the slower one must not remove the faster one's. */
-async function putAside(path: string, seen: Holder | undefined): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  try {
-    await rename(path, aside);
-    const taken = await readHolder(aside);
-    if (taken !== undefined && taken.id !== seen?.id) await link(aside, path);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error;
-  } finally {
-    await unlink(aside).catch(() => undefined);
   }
 }
 

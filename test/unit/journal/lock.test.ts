@@ -92,9 +92,24 @@ it('is noticed when it is lost, and then left to the other', async () => {
   expect(readFileSync(file, 'utf8')).toBe(lockOf(1));
 });
 
-it('goes to just one of many that take it over at once', async () => {
+it('goes to just one of many that take it over at once, however often that happens', async () => {
+  const ended = lockOf(await endedPid());
+  for (let round = 0; round < 50; round++) {
+    const file = path(`lock ${String(round)}`);
+    writeFileSync(file, ended);
+    const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(file)));
+    expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(readdirSync(dirname(file)).filter((name) => file.endsWith(name))).toHaveLength(1);
+  }
+});
+
+it('is taken over though a run was killed while it took it over', async () => {
   const file = path('lock');
-  writeFileSync(file, lockOf(await endedPid()));
-  const taken = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(file)));
-  expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  const ended = lockOf(await endedPid());
+  writeFileSync(file, ended);
+  writeFileSync(`${file}.next`, ended);
+  const lock = await takeLock(file);
+  expect(await lock.renew()).toBe(true);
+  await lock.release();
+  expect(existsSync(`${file}.next`)).toBe(false);
 });
