@@ -21,7 +21,7 @@ import {
   runSources,
   type SourceRuns,
 } from '../run/source-runs.js';
-import { preflight } from '../plan/preflight.js';
+import { asPreflightError, preflight } from '../plan/preflight.js';
 import {
   announce,
   announceNow,
@@ -110,13 +110,13 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   let eviction: EvictionWatch | undefined;
   let spread: Spread | undefined;
   try {
-    spread = await openSpread(facts, options, told);
+    spread = await beforeStart(openSpread(facts, options, told));
     files = options.dryRun
       ? noJobFiles(facts, options)
-      : await openJobFiles(facts, options, reporter.logger, spread?.storeFor);
+      : await beforeStart(openJobFiles(facts, options, reporter.logger, spread?.storeFor));
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
-    const functions = await bringFunctions(facts, options, warn);
+    const functions = await beforeStart(bringFunctions(facts, options, warn));
     eviction = watchEviction(facts, options);
     const { logger } = reporter;
     const plan = { ...files.plan, options };
@@ -133,7 +133,7 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
         })
       : createSourceRuns(facts, plan, { logger, eviction, reporter: told, ...files.keys });
     try {
-      await runs.join(signal);
+      await beforeStart(runs.join(signal));
       watch = await watchRun({
         runs,
         facts,
@@ -173,6 +173,15 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();
     watch?.close();
+  }
+}
+
+/** A server that is lost here is a reason not to begin: nothing was moved. */
+async function beforeStart<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asPreflightError(error);
   }
 }
 

@@ -4,7 +4,7 @@ import { UsageError } from '../errors.js';
 import { fileStore, type JournalStore, redisStore } from '../journal/stores.js';
 import type { ImportOptions } from '../options/options.js';
 import { readQueueEndpoint } from '../plan/endpoints.js';
-import { asPreflightError, type Facts, type Listener } from '../plan/preflight.js';
+import type { Facts, Listener } from '../plan/preflight.js';
 import { isServer, serverIdOf } from '../plan/source-facts.js';
 import { parseEndpoint } from '../redis/endpoint.js';
 import type { JobRunner } from './job-runner.js';
@@ -36,9 +36,7 @@ export async function openSpread(
   if (queue !== undefined) {
     checkForQueue(facts, options);
     const endpoint = await readQueueEndpoint(queue, options);
-    const runId = await checkQueue(endpoint, timeoutMs).catch((error: unknown) => {
-      throw asPreflightError(error);
-    });
+    const runId = await checkQueue(endpoint, timeoutMs);
     checkApart(facts, runId, queue);
     await tellTakeover(facts, timeoutMs, warn);
     return {
