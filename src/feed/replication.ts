@@ -64,18 +64,24 @@ const joinTries = 3;
 /** A link that was up no longer than this is not opened again at once. */
 const shortLifeMs = 1000;
 const unknownDb = -1;
+/** From 4.0 on a replica calls its master's history as that does. Before, each server has a name of its own. */
+const sharedNamesSince = 40_000;
 /** Above all that a channel is called in life; users may be given the right to `&cluster-import:*`. */
 const channelPrefix = 'cluster-import:feed:';
 
 /** The part of a stream that came, or is to come, over one link. */
 interface Stream {
   readonly replicationId: string;
+  /** It comes from a replica that calls the history by a name of its own. */
+  readonly isOfOldReplica: boolean;
   readonly reader: StreamReader;
   readonly changes: Changes;
 }
 
 interface Waiter {
   readonly offset: number;
+  /** The history that it is of; undefined: the present one. */
+  replicationId: string | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -137,26 +143,31 @@ export class ReplicationFeed implements Feed {
   }
 
   async caughtUp(askSource: AskSource, signal: AbortSignal): Promise<void> {
-    await this.reached(await unlessAborted(askSource(readOffset), signal), signal);
+    const { offset, replicationId } = await unlessAborted(askSource(readEnd), signal);
+    await this.reached(offset, signal, replicationId);
   }
 
   /**
    * Resolves when `offset` is at or past this. Rejects with the signal's reason, or with SourceError when
    * the feed has given up, or when the source has begun a new history, in which the offset means nothing.
+   * @param replicationId the history that the offset is of: the source may have begun it, as by a restart, before
+   *   we have heard that the link is lost. Undefined: the present one.
    */
-  async reached(offset: number, signal: AbortSignal): Promise<void> {
-    await this.#passed(offset, signal);
+  async reached(offset: number, signal: AbortSignal, replicationId?: string): Promise<void> {
+    await this.#passed(offset, signal, replicationId);
     if (this.#stream?.changes.db === undefined) await this.#lookForDbs();
   }
 
-  #passed(offset: number, signal: AbortSignal): Promise<void> {
+  #passed(offset: number, signal: AbortSignal, of: string | undefined): Promise<void> {
+    // Before 4.0 a replica has a history of its own, of which its master tells nothing.
+    const replicationId = this.#stream?.isOfOldReplica === true ? undefined : of;
     return new Promise((resolve, reject) => {
       const fail = (): void => {
         this.#waiters = this.#waiters.filter((waiting) => waiting !== waiter);
         reject(errorOf(signal.reason));
       };
       const waiter: Waiter = {
-        offset,
+        ...{ offset, replicationId },
         resolve: () => {
           signal.removeEventListener('abort', fail);
           resolve();
@@ -168,7 +179,7 @@ export class ReplicationFeed implements Feed {
       };
       if (signal.aborted) fail();
       else if (this.#life.error) reject(this.#life.error);
-      else if (this.offset >= offset) resolve();
+      else if (this.#hasPassed(waiter)) resolve();
       else {
         signal.addEventListener('abort', fail);
         this.#waiters.push(waiter);
@@ -178,6 +189,11 @@ export class ReplicationFeed implements Feed {
 
   close(): void {
     this.#life.close();
+  }
+
+  #hasPassed({ offset, replicationId }: Pick<Waiter, 'offset' | 'replicationId'>): boolean {
+    const isOurs = replicationId === undefined || replicationId === this.#stream?.replicationId;
+    return isOurs && this.offset >= offset;
   }
 
   #rejectWaiters(error: SourceError): void {
@@ -236,9 +252,9 @@ export class ReplicationFeed implements Feed {
     if (reader !== this.#stream?.reader) return;
     this.#silentTicks = 0;
     if (this.#waiters.length === 0) return;
-    const offset = reader.offset;
-    const reached = this.#waiters.filter((waiter) => waiter.offset <= offset);
-    this.#waiters = this.#waiters.filter((waiter) => waiter.offset > offset);
+    const reached = this.#waiters.filter((waiter) => this.#hasPassed(waiter));
+    if (reached.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => !reached.includes(waiter));
     for (const waiter of reached) waiter.resolve();
   }
 
@@ -288,6 +304,7 @@ export class ReplicationFeed implements Feed {
 
   #streamAt(
     { replicationId, offset }: Pick<FeedPosition, 'replicationId' | 'offset'>,
+    { isReplica, versionNumber }: Pick<StreamState, 'isReplica' | 'versionNumber'>,
     changes: Changes,
   ): Stream {
     const reader: StreamReader = new StreamReader(
@@ -299,7 +316,8 @@ export class ReplicationFeed implements Feed {
         this.#heard(reader);
       },
     );
-    return { replicationId, reader, changes };
+    const isOfOldReplica = isReplica && versionNumber < sharedNamesSince;
+    return { replicationId, isOfOldReplica, reader, changes };
   }
 
   /** @returns undefined where the source no longer has what comes next. */
@@ -317,13 +335,17 @@ export class ReplicationFeed implements Feed {
       }
       const changes = new Changes(this.options.listener, placesOf, knownDb(position, state));
       changes.guessFrom(state.usedDbs);
-      const stream = this.#streamAt(position, changes);
+      const stream = this.#streamAt(position, state, changes);
       this.#stream = stream;
       const next = position.offset + 1;
       const answer = await link.goOn(this.#psyncName, position.replicationId, next, stream.reader);
       if (!answer.goesOn) return undefined;
       const replicationId = answer.replicationId ?? position.replicationId;
-      this.#stream = { replicationId, reader: stream.reader, changes };
+      this.#stream = { ...stream, replicationId };
+      // The same history goes on under another name.
+      for (const waiter of this.#waiters) {
+        if (waiter.replicationId === position.replicationId) waiter.replicationId = replicationId;
+      }
       return link;
     } catch (error) {
       link.close();
@@ -346,7 +368,7 @@ export class ReplicationFeed implements Feed {
           placesOf,
           state.hasOneDb ? 0 : undefined,
         );
-        const stream = this.#streamAt(state, changes);
+        const stream = this.#streamAt(state, state, changes);
         const sign = randomBytes(16).toString('hex');
         const seen = new Promise<void>((resolve) => {
           changes.reportFrom(sign, 0, resolve);
@@ -361,9 +383,8 @@ export class ReplicationFeed implements Feed {
         const knowsDb = !state.hasOneDb && (await this.#showSign(source, state, link, sign, seen));
         if (!knowsDb) changes.guessFrom(state.usedDbs);
         this.#stream = {
+          ...stream,
           replicationId: answer.replicationId ?? state.replicationId,
-          reader: stream.reader,
-          changes,
         };
         return link;
       } catch (error) {
@@ -445,11 +466,13 @@ export class ReplicationFeed implements Feed {
   }
 }
 
-/** The end of what the source has carried out. */
-async function readOffset(control: Control): Promise<number> {
+/** The end of what the source has carried out, and of which history. */
+async function readEnd(control: Control): Promise<Pick<FeedPosition, 'offset' | 'replicationId'>> {
   const info = await control.info('replication');
   const offset = Number(info.get('master_repl_offset'));
-  if (Number.isSafeInteger(offset)) return offset;
+  const replicationId =
+    info.get('master_replid') ?? (await control.info('server')).get('run_id') ?? '';
+  if (Number.isSafeInteger(offset)) return { offset, replicationId };
   throw new ImportError(`${control.address} did not tell its replication offset`);
 }
 

@@ -2,6 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { ConnectionError, SourceError } from '../../../src/errors.js';
+import { openControl } from '../../../src/redis/control.js';
+import { parseEndpoint } from '../../../src/redis/endpoint.js';
 import { waitFor } from '../../support/wait.js';
 import { infoOf, listen, offsetOf, proxyFor, serverFor } from './listening.js';
 
@@ -109,6 +111,33 @@ it('survives a restart of the source that lost its history', async () => {
   await server.client.set('b', '1');
   await since();
   expect(changes).toEqual(['0:a', '*:*', '0:b']);
+});
+
+it('has not caught up with a history that it has not joined yet', async () => {
+  const server = await serverFor(['repl-diskless-sync-delay 1', 'appendonly yes']);
+  const proxy = await proxyFor(server);
+  const { feed, changes } = await listen(server, {}, proxy);
+  // So that the offsets of the next history are far below.
+  await server.client.set('a', Buffer.alloc(100_000));
+  await feed.reached(await offsetOf(server), never);
+  proxy.faults.refuse = true;
+  proxy.cut();
+  await waitFor('the loss', () => !feed.isUp);
+  await server.client.set('unheard', '1');
+  await server.crash();
+  await server.revive();
+  const endpoint = parseEndpoint(server.address, '--from');
+  const control = await openControl(endpoint, { side: 'from', timeoutMs: 10_000 });
+  onTestFinished(() => {
+    control.close();
+  });
+  const caughtUp = (): Promise<void> => feed.caughtUp((work) => work(control), never);
+  const failed = expect(caughtUp()).rejects.toThrow('began a new history');
+  await waitFor('a try', () => proxy.refused > 1);
+  proxy.faults.refuse = false;
+  await failed;
+  await caughtUp();
+  expect(changes).toEqual(['0:a', '*:*']);
 });
 
 it('resumes from the position of an earlier feed', async () => {
