@@ -6,7 +6,7 @@ import { access, open, rm, writeFile } from 'node:fs/promises';
 import { type ImportError, PreflightError, UsageError, messageOf } from '../errors.js';
 import { formatCount } from '../format.js';
 import type { Standing } from '../watch/live.js';
-import type { ImportOptions } from '../options/options.js';
+import type { ImportOptions, PatienceOptions } from '../options/options.js';
 import { type Held, type Report, type ReportedFailure, reportedFailure } from '../report.js';
 import { heldNow, reportOf } from '../run/ending.js';
 import type { Logger } from '../types.js';
@@ -21,7 +21,10 @@ import {
   runSources,
   type SourceRuns,
 } from '../run/source-runs.js';
-import { asPreflightError, preflight } from '../plan/preflight.js';
+import { asPreflightError, type Facts, preflight } from '../plan/preflight.js';
+import { byServer, isServer } from '../plan/source-facts.js';
+import { openWriteControl } from '../follow/followed-server.js';
+import { checkNotTakenOver, type OpenWrites } from '../follow/half-done.js';
 import {
   announce,
   announceNow,
@@ -111,6 +114,8 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   let spread: Spread | undefined;
   try {
     spread = await beforeStart(openSpread(facts, options, told));
+    // Ahead of what the cluster's keys mean: after a cutover it is full of them.
+    if (options.follow) await beforeStart(checkNotTakenOver(writeControlsOf(facts, options)));
     files = options.dryRun
       ? noJobFiles(facts, options)
       : await beforeStart(openJobFiles(facts, options, reporter.logger, spread?.storeFor));
@@ -174,6 +179,16 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
     await watch?.linger();
     watch?.close();
   }
+}
+
+/** Where the writes of each followed server are held. */
+function writeControlsOf({ sources }: Facts, { timeoutMs }: PatienceOptions): OpenWrites[] {
+  return byServer(sources.filter(isServer), (source) => source)
+    .flatMap(([first]) => first ?? [])
+    .map(({ endpoint, role }) => {
+      const isReplica = role === 'slave';
+      return () => openWriteControl({ endpoint, isReplica }, timeoutMs);
+    });
 }
 
 /** A server that is lost here is a reason not to begin: nothing was moved. */

@@ -54,12 +54,16 @@ export function hasTakenOver({
   );
 }
 
-/**
- * @param servers all that the job follows, each once.
- * @throws PreflightError where they refuse writes for good. Where only some did, all do by now, or it says which don't.
- */
-export async function finishCutover(servers: readonly OpenWrites[]): Promise<void> {
-  const found = await Promise.all(
+interface FoundServer {
+  readonly open: OpenWrites;
+  readonly address: string;
+  /** A cutover has left it refusing writes. */
+  readonly isShut: boolean;
+  readonly replicas: number;
+}
+
+async function lookAt(servers: readonly OpenWrites[]): Promise<readonly FoundServer[]> {
+  return Promise.all(
     servers.map(async (open) => {
       const control = await open();
       try {
@@ -71,8 +75,27 @@ export async function finishCutover(servers: readonly OpenWrites[]): Promise<voi
       }
     }),
   );
-  const first = found.find(({ isShut }) => isShut);
+}
+
+/**
+ * @param servers all that the job follows, each once.
+ * @throws PreflightError where all refuse writes for good.
+ */
+export async function checkNotTakenOver(
+  servers: readonly OpenWrites[],
+): Promise<readonly FoundServer[]> {
+  const found = await lookAt(servers);
+  const [first] = found;
   if (first && found.every(({ isShut }) => isShut)) throw hasTakenOver(first);
+  return found;
+}
+
+/**
+ * @param servers all that the job follows, each once.
+ * @throws PreflightError where they refuse writes for good. Where only some did, all do by now, or it says which don't.
+ */
+export async function finishCutover(servers: readonly OpenWrites[]): Promise<void> {
+  const found = await checkNotTakenOver(servers);
   const shut = found.filter(({ isShut }) => isShut);
   const others = found.filter(({ isShut }) => !isShut);
   if (shut.length === 0 || others.length === 0) return;

@@ -497,6 +497,14 @@ describe('a run with --follow that can not be', () => {
     expect(stderr).toContain('refuses writes, as a cutover leaves it');
   });
 
+  it('says so also where the cluster has the keys', async () => {
+    await stage.source.client.set('key', 'x');
+    expect((await follow('--cutover', 'auto').done).code).toBe(0);
+    const { code, stderr } = await runCli([...stage.endpoints, '--follow'], env());
+    expect(code).toBe(2);
+    expect(stderr).toContain('the cluster has taken over');
+  });
+
   it('refuses a cluster that has keys of its own', async () => {
     await fillMixed(stage.source, 10);
     await stage.cluster.clientFor('other').set('other', 'x');
