@@ -24,6 +24,7 @@ afterEach(async () => {
   application = undefined;
   // A cutover leaves it refusing writes.
   await stage.source.client.config('SET', 'min-replicas-to-write', 0);
+  await stage.source.client.config('SET', 'min-replicas-max-lag', 10);
 });
 
 const follow = (...words: string[]) => runs.start(stage.endpoints, ...words);
@@ -146,8 +147,11 @@ describe('a run with --follow', () => {
     const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--fence', 'refuse');
     await until('following');
     void ctl('cutover');
+    // The phase is told ahead of the hold itself.
     await until('holding');
-    await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
+    const refused = async () =>
+      (await client.set('refused', 'x').catch(String)).includes('NOREPLICAS');
+    await waitFor('writes to be refused', refused);
     killed.signal('SIGKILL');
     await killed.done;
     await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
@@ -159,7 +163,6 @@ describe('a run with --follow', () => {
     const { code, report } = reportOf(await again.done);
     expect([code, report.follow?.cutover?.minReplicasToWrite]).toEqual([0, 3]);
     await expect(client.set('refused', 'x')).rejects.toThrow('NOREPLICAS');
-    await client.config('SET', 'min-replicas-max-lag', 10);
   });
 
   it('goes on where it was stopped, and copies only what has changed since', async () => {
