@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import type { State } from '../../src/watch/orders.js';
 import { type CliRun, runCli, startCli } from './cli.js';
+import { unlessEnded } from './halfway.js';
 import { waitFor } from './wait.js';
 
 export interface FollowingRuns {
@@ -49,7 +50,12 @@ export function followingRuns(): FollowingRuns {
     ctl,
     status,
     async until(phase) {
-      await waitFor(`the phase ${phase}`, async () => (await status())?.follow?.phase === phase);
+      const reached = waitFor(
+        `the phase ${phase}`,
+        async () => (await status())?.follow?.phase === phase,
+      );
+      const [last] = runs.slice(-1);
+      await (last ? unlessEnded(last, reached) : reached);
     },
   };
 }

@@ -47,6 +47,7 @@ export function setStage(options: StageOptions = {}): Stage {
     forgetRuns();
     // A test before may have left nodes that others take for dead yet.
     await Promise.all(cluster?.nodes.map(isWell) ?? []);
+    await Promise.all([...(source ? [source] : []), ...(cluster?.nodes ?? [])].map(forget));
     await Promise.all([source?.client.flushall(), cluster?.flush()]);
   });
   const up = <T>(what: T | undefined): T => {
@@ -79,4 +80,9 @@ export function setStage(options: StageOptions = {}): Stage {
       return differences(before, await snapshot(up(source).client));
     },
   };
+}
+
+/** What a run that was killed has sent, and the server has not read yet, is carried out no more. */
+async function forget({ client }: Server): Promise<void> {
+  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
 }
