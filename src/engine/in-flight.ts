@@ -8,7 +8,7 @@
  */
 import { Gate } from '../async.js';
 import type { Limits } from '../limits/limits.js';
-import { chosen, keyStart, namesOf } from '../redis/keys.js';
+import { keyStart, namesOf, parted } from '../redis/keys.js';
 import type { Batch, Keys } from '../types.js';
 import type { BatcherOptions } from './batcher.js';
 
@@ -170,16 +170,15 @@ function splitByNames(batch: Batch, names: Set<string>): [first: Batch, again: B
 /** @param frames for each of the batch's keys, what decides about it. */
 function split(
   batch: Batch,
-  { bytes, starts, count }: Keys,
+  { bytes, starts }: Keys,
   decides: (bytes: Buffer, start: number, end: number) => boolean,
 ): [those: Batch, others: Batch] {
-  const places: [those: number[], others: number[]] = [[], []];
-  for (let place = 0; place < count; place++) {
+  const [those, others] = parted(batch.keys, (place) => {
     const start = keyStart(bytes, starts[place] as number);
-    const isOne = decides(bytes, start, (starts[place + 1] as number) - 2);
-    places[isOne ? 0 : 1].push(place);
-  }
-  const part = (some: number[]): Batch =>
-    some.length === count ? batch : { ...batch, keys: chosen(batch.keys, some) };
-  return [part(places[0]), part(places[1])];
+    return decides(bytes, start, (starts[place + 1] as number) - 2);
+  });
+  return [
+    { ...batch, keys: those },
+    { ...batch, keys: others },
+  ];
 }

@@ -25,7 +25,7 @@ import type {
   Topology,
 } from '../types.js';
 import type { Limits } from '../limits/limits.js';
-import { chosen, slotAt } from '../redis/keys.js';
+import { parted, slotAt } from '../redis/keys.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
 import { HeldUpKeys } from './held-up.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
@@ -197,17 +197,9 @@ export class Pipeline {
 
   /** Gives back what is held up. */
   #withoutHeldUp(page: Page, heldUp: HeldUpKeys): Page {
-    const places = [...Array(page.count).keys()];
-    const isHeld = places.map((place) => heldUp.has(slotAt(page, place)));
-    const free = places.filter((place) => isHeld[place] !== true);
-    if (free.length === page.count) return page;
-    this.#giveBack(
-      chosen(
-        page,
-        places.filter((place) => isHeld[place] === true),
-      ),
-    );
-    return { ...chosen(page, free), intent: page.intent };
+    const [held, free] = parted(page, (place) => heldUp.has(slotAt(page, place)));
+    if (held.count > 0) this.#giveBack(held);
+    return { ...free, intent: page.intent };
   }
 
   /** A node that gets sick keeps no others waiting: its keys are given back. */

@@ -4,7 +4,7 @@
  */
 import { askNumbers } from '../compare/ask-many.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt } from '../redis/keys.js';
+import { parted, keyAt } from '../redis/keys.js';
 import type { FeedPosition, KeyFailure, Keys, Mover, Source } from '../types.js';
 import type { AllSources } from './all-sources.js';
 import { ChangedKeys, UnmovedKeys } from './changed-keys.js';
@@ -102,15 +102,12 @@ export class FollowedDatabase {
     const mine = await claim(page);
     if (mine.length === page.count) return page;
     const isMine = new Set(mine);
-    const foreign = chosen(
-      page,
-      [...Array(page.count).keys()].filter((index) => !isMine.has(index)),
-    );
+    const [own, foreign] = parted(page, (place) => isMine.has(place));
     const there = await this.#areThere(foreign);
     for (const [index, isThere] of there.entries()) {
       if (isThere !== 0) this.unmoved.add(sharedName(keyAt(foreign, index)));
     }
-    return chosen(page, mine);
+    return own;
   }
 
   async #areThere(keys: Keys): Promise<Float64Array> {

@@ -141,6 +141,13 @@ export function chosen(keys: Keys, places: readonly number[]): Keys {
   return withSides(builder.take(), keys, (side) => chosen(side, places));
 }
 
+/** Parts the keys of which this holds from the others; both in order. */
+export function parted(keys: Keys, holds: (place: number) => boolean): [those: Keys, others: Keys] {
+  const places: [those: number[], others: number[]] = [[], []];
+  for (let place = 0; place < keys.count; place++) places[holds(place) ? 0 : 1].push(place);
+  return [chosen(keys, places[0]), chosen(keys, places[1])];
+}
+
 /** The same keys with these names in the cluster. */
 export function named(keys: Keys, names: Keys | undefined): Keys {
   return names ? { ...keys, names } : keys;
