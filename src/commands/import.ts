@@ -23,8 +23,8 @@ import {
 } from '../run/source-runs.js';
 import { asPreflightError, type Facts, preflight } from '../plan/preflight.js';
 import { byServer, isServer } from '../plan/source-facts.js';
-import { openWriteControl } from '../follow/followed-server.js';
-import { checkNotTakenOver, type OpenWrites } from '../follow/half-done.js';
+import { findServers, finishCutover, type OpenWrites } from '../follow/half-done.js';
+import { openWritesOf } from '../run/following.js';
 import {
   announce,
   announceNow,
@@ -115,10 +115,12 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   try {
     spread = await beforeStart(openSpread(facts, options, told));
     // Ahead of what the cluster's keys mean: after a cutover it is full of them.
-    if (options.follow) await beforeStart(checkNotTakenOver(writeControlsOf(facts, options)));
+    const followed = options.follow ? openWrites(facts, options) : [];
+    const found = await beforeStart(findServers(followed));
     files = options.dryRun
       ? noJobFiles(facts, options)
       : await beforeStart(openJobFiles(facts, options, reporter.logger, spread?.storeFor));
+    if (files.plan.decision.goesOn) await beforeStart(finishCutover(found));
     const risk = riskOfMigrate(facts.target, options);
     if (risk !== undefined) warn(risk);
     const functions = await beforeStart(bringFunctions(facts, options, warn));
@@ -181,14 +183,10 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   }
 }
 
-/** Where the writes of each followed server are held. */
-function writeControlsOf({ sources }: Facts, { timeoutMs }: PatienceOptions): OpenWrites[] {
-  return byServer(sources.filter(isServer), (source) => source)
-    .flatMap(([first]) => first ?? [])
-    .map(({ endpoint, role }) => {
-      const isReplica = role === 'slave';
-      return () => openWriteControl({ endpoint, isReplica }, timeoutMs);
-    });
+/** How each server is reached where its writes are held. */
+function openWrites({ sources }: Facts, { timeoutMs }: PatienceOptions): OpenWrites[] {
+  const servers = byServer(sources.filter(isServer), (source) => source);
+  return servers.flatMap(([first]) => (first ? [openWritesOf(first, timeoutMs)] : []));
 }
 
 /** A server that is lost here is a reason not to begin: nothing was moved. */

@@ -54,7 +54,8 @@ export function hasTakenOver({
   );
 }
 
-interface FoundServer {
+/** A server of the job, as the cutovers before have left it. */
+export interface FoundServer {
   readonly open: OpenWrites;
   readonly address: string;
   /** A cutover has left it refusing writes. */
@@ -62,8 +63,12 @@ interface FoundServer {
   readonly replicas: number;
 }
 
-async function lookAt(servers: readonly OpenWrites[]): Promise<readonly FoundServer[]> {
-  return Promise.all(
+/**
+ * @param servers all that the job follows, each once.
+ * @throws PreflightError where all refuse writes for good.
+ */
+export async function findServers(servers: readonly OpenWrites[]): Promise<readonly FoundServer[]> {
+  const found = await Promise.all(
     servers.map(async (open) => {
       const control = await open();
       try {
@@ -75,27 +80,16 @@ async function lookAt(servers: readonly OpenWrites[]): Promise<readonly FoundSer
       }
     }),
   );
-}
-
-/**
- * @param servers all that the job follows, each once.
- * @throws PreflightError where all refuse writes for good.
- */
-export async function checkNotTakenOver(
-  servers: readonly OpenWrites[],
-): Promise<readonly FoundServer[]> {
-  const found = await lookAt(servers);
   const [first] = found;
   if (first && found.every(({ isShut }) => isShut)) throw hasTakenOver(first);
   return found;
 }
 
 /**
- * @param servers all that the job follows, each once.
- * @throws PreflightError where they refuse writes for good. Where only some did, all do by now, or it says which don't.
+ * To be called for a job that goes on.
+ * @throws PreflightError where some refuse writes for good. All do by then, or it says which don't.
  */
-export async function finishCutover(servers: readonly OpenWrites[]): Promise<void> {
-  const found = await checkNotTakenOver(servers);
+export async function finishCutover(found: readonly FoundServer[]): Promise<void> {
   const shut = found.filter(({ isShut }) => isShut);
   const others = found.filter(({ isShut }) => !isShut);
   if (shut.length === 0 || others.length === 0) return;

@@ -49,9 +49,6 @@ export interface KnownDatabase {
   /** How many keys it has, about. */
   readonly keyCount: number;
   readonly changed: ToldOfChanges;
-  /** Databases of one server share it. */
-  readonly serverId: string;
-  readonly isReplica: boolean;
   /** Opens a connection to it. */
   openSource(): Promise<Connection>;
 }
@@ -121,8 +118,6 @@ export class FollowedHere {
       endpoint,
       keyCount: given.keyCount,
       changed,
-      serverId: given.serverId,
-      isReplica: given.server.isReplica,
       openSource: () => given.openSource(),
     });
     const database: FollowedDatabase = new FollowedDatabase({

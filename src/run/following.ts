@@ -7,7 +7,7 @@ import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
 import type { AllSources } from '../follow/all-sources.js';
 import { openWriteControl } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
-import { finishCutover, type OpenWrites } from '../follow/half-done.js';
+import type { OpenWrites } from '../follow/half-done.js';
 import { NodeWatch } from '../follow/node-watch.js';
 import { OwnKeys } from '../follow/own-keys.js';
 import type { Participant } from '../follow/participant.js';
@@ -15,6 +15,7 @@ import { SourceSlots } from '../follow/source-slots.js';
 import { absentAt } from '../follow/strays.js';
 import type { SlotSearch } from '../follow/unsearched-slots.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
+import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { NatRule } from '../redis/endpoint.js';
 import { withControl } from '../redis/control.js';
@@ -50,8 +51,6 @@ export interface FollowingOptions {
   /** How many keys the sources have, about. */
   readonly keyCount: number;
   readonly logger: Logger;
-  /** Whether an earlier run of the job has copied keys. */
-  readonly goesOn: boolean;
   /** Where an earlier run of the job had come to; what is not in there has to be compared. */
   readonly resumeAt: FollowCheckpoints;
   readonly tell: (sentence: string) => void;
@@ -65,6 +64,14 @@ export interface Followers {
   join(lost: () => void): Promise<void>;
   /** Nothing is followed any more. */
   end(): Promise<void>;
+}
+
+/** How a source is reached where its writes are held. */
+export function openWritesOf(
+  { endpoint, role }: Pick<ServerSourceFacts, 'endpoint' | 'role'>,
+  timeoutMs: number,
+): OpenWrites {
+  return () => openWriteControl({ endpoint, isReplica: role === 'slave' }, timeoutMs);
 }
 
 export class Following implements FollowLead {
@@ -162,9 +169,8 @@ export class Following implements FollowLead {
    * @throws PreflightError in one sentence; nothing was moved then.
    */
   async join(followers: Followers): Promise<void> {
-    const { options, goesOn, logger, tell, warn } = this.#given;
+    const { options, logger, tell, warn } = this.#given;
     this.#followers = followers;
-    if (goesOn) await finishCutover(this.#servers());
     await this.#learnSlots();
     const nodesWhy = await this.#nodes.look();
     await followers.join(() => void this.end('the source was lost'));
@@ -213,16 +219,6 @@ export class Following implements FollowLead {
     const all = [...this.#databases.values()];
     if (!this.#slots || all.every(({ changed }) => changed.isOfFeed)) return;
     for (const { changed } of all) changed.noteStrays();
-  }
-
-  /** Where the writes of each server are held. */
-  #servers(): OpenWrites[] {
-    const { timeoutMs } = this.#given.options;
-    const byServer = new Map<string, OpenWrites>();
-    for (const database of this.#databases.values()) {
-      byServer.set(database.serverId, () => openWriteControl(database, timeoutMs));
-    }
-    return [...byServer.values()];
   }
 
   async #learnSlots(): Promise<void> {

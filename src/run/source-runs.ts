@@ -127,7 +127,7 @@ export function createSourceRuns(
   const libraries: KnownLibraries = new Map();
   const following =
     options.follow && !lead
-      ? createFollowing({ sources, target }, { options, decision, followAt }, logger, reporter)
+      ? createFollowing({ sources, target }, { options, followAt }, logger, reporter)
       : undefined;
   const leading = lead ?? following;
   const here =
@@ -295,13 +295,7 @@ export async function runSources(
 /** What knows of all sources that are followed. */
 export function createFollowing(
   { sources, target }: Pick<Facts, 'sources' | 'target'>,
-  {
-    options,
-    decision,
-    followAt,
-  }: Pick<ImportPlan, 'options' | 'followAt'> & {
-    readonly decision: Pick<JobDecision, 'goesOn'>;
-  },
+  { options, followAt }: Pick<ImportPlan, 'options' | 'followAt'>,
   logger: Logger,
   { tell, warn }: Pick<FollowingOptions, 'tell' | 'warn'>,
 ): Following {
@@ -313,7 +307,6 @@ export function createFollowing(
     mayShareNames: mayShareNames(sources, options),
     keyCount: keyCountOf(sources),
     logger,
-    goesOn: decision.goesOn,
     resumeAt: followAt,
     tell,
     warn,

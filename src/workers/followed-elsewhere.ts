@@ -7,10 +7,8 @@
 import { Gate } from '../async.js';
 import { ImportError, PreflightError } from '../errors.js';
 import type { AllSources, ToldOfChanges } from '../follow/all-sources.js';
-import { openWriteControl } from '../follow/followed-server.js';
-import type { OpenWrites } from '../follow/half-done.js';
 import { followedJob } from '../run/followed-here.js';
-import type { Followers, Following } from '../run/following.js';
+import { type Followers, type Following, openWritesOf } from '../run/following.js';
 import {
   byServer,
   isServer,
@@ -151,9 +149,7 @@ export function createFollowedElsewhere(
   function addServer(group: readonly ServerSourceFacts[]): void {
     const [first] = group as readonly [ServerSourceFacts];
     const address = addressOf(first.endpoint);
-    const isReplica = first.role === 'slave';
-    const openWrites: OpenWrites = () =>
-      openWriteControl({ endpoint: first.endpoint, isReplica }, timeoutMs);
+    const openWrites = openWritesOf(first, timeoutMs);
     const participant = new RemoteParticipant(address, openWrites, (handOver) => {
       if (handOver === 'begins') handingOver.add(address);
       else handingOver.delete(address);
@@ -168,8 +164,6 @@ export function createFollowedElsewhere(
         endpoint,
         keyCount: keys,
         changed: told,
-        serverId: address,
-        isReplica,
         openSource: async () => connect(await locate(endpoint, timeoutMs), { timeoutMs }),
       });
       databases.set(job, { name, participant, told, all });
