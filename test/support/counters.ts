@@ -4,6 +4,13 @@ import type { Server } from './servers.js';
 import type { Stage } from './stage.js';
 import { waitFor } from './wait.js';
 
+/** Whether a write is taken at this moment. */
+export const takesWrites = ({ client, port }: Server): Promise<boolean> =>
+  client.set(`after:${String(port)}`, 'x').then(
+    () => true,
+    () => false,
+  );
+
 export interface Counter {
   readonly server: Server;
   /** Of its own. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import type { State } from '../../src/watch/orders.js';
-import { type CliRun, runCli, startCli } from './cli.js';
+import { type CliResult, type CliRun, runCli, startCli } from './cli.js';
 import { unlessEnded } from './halfway.js';
 import { waitFor } from './wait.js';
 
@@ -17,6 +17,8 @@ export interface FollowingRuns {
   ctl: (...words: string[]) => ReturnType<typeof runCli>;
   status: () => Promise<State | undefined>;
   until: (phase: string) => Promise<void>;
+  /** Asks for the cutover until it has come. @returns how the run has ended. */
+  cutOver: (run: CliRun) => Promise<CliResult>;
 }
 
 /** To be called at the top of a test file. */
@@ -56,6 +58,13 @@ export function followingRuns(): FollowingRuns {
       );
       const [last] = runs.slice(-1);
       await (last ? unlessEnded(last, reached) : reached);
+    },
+    async cutOver(run) {
+      let hasEnded = false;
+      void run.done.then(() => (hasEnded = true));
+      // Behind it the run may end ahead of the one that asks.
+      await waitFor('the cutover', async () => hasEnded || (await ctl('cutover')).code === 0);
+      return run.done;
     },
   };
 }

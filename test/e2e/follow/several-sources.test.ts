@@ -121,8 +121,7 @@ describe('several servers', () => {
       await waitFor('the cluster to lack them', async () => (await stage.cluster.size()) === 0);
       // Whose they are is told by who has them now.
       await setAll('y');
-      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-      expect((await run.done).code).toBe(0);
+      expect((await runs.cutOver(run)).code).toBe(0);
       expect(await Promise.all(['a', 'b'].map(valueOf))).toEqual(['y', 'y']);
     });
   });
@@ -145,8 +144,7 @@ describe('several servers', () => {
       expect(await valueOf('same')).toBe(copied);
       await second.client.del('same');
       await first.client.set('same', 'last');
-      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-      expect((await run.done).code).toBe(0);
+      expect((await runs.cutOver(run)).code).toBe(0);
       expect(await valueOf('same')).toBe('last');
     });
   });
@@ -231,8 +229,7 @@ describe('a cluster as source', () => {
       await move.finish();
       await client.set(keys[2] as string, 'y');
       await client.del(keys[3] as string);
-      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-      const { report } = reportOf(await run.done);
+      const { report } = reportOf(await runs.cutOver(run));
       expect(report.follow?.cutover).toMatchObject({ lateWrites: 0, source: 'refuses writes' });
       expect(await Promise.all(keys.slice(0, 5).map(valueOf))).toEqual(['y', null, 'y', null, 'x']);
       expect(await stage.cluster.size()).toBe(48);
@@ -303,8 +300,7 @@ describe('a master of a source cluster', () => {
         return gaps > 0 && changedKeys !== null;
       });
       await failOver(from, master);
-      await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-      expect((await run.done).code).toBe(0);
+      expect((await runs.cutOver(run)).code).toBe(0);
       expect(await Promise.all([gone, kept].map(valueOf))).toEqual([null, 'y']);
     });
   });

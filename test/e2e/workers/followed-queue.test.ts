@@ -1,44 +1,26 @@
 /** `--follow` with `--queue`: workers anywhere follow the sources, and have one cutover. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type CliRun, startCli } from '../../support/cli.js';
+import { afterEach, expect, it } from 'vitest';
 import { counterAt, expectAll, expectWrites } from '../../support/counters.js';
 import { followingRuns, waitingCommand } from '../../support/following.js';
 import { jobsOf } from '../../support/job-processes.js';
+import { setQueue } from '../../support/queue-workers.js';
 import { reportOf } from '../../support/reports.js';
-import { type Server, startServer } from '../../support/servers.js';
 import { setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
-import { waitFor } from '../../support/wait.js';
 
 const stage = setStage();
 const { all, endpoints } = setShards(stage);
 const runs = followingRuns();
 const { ctl, until } = runs;
-const workers: CliRun[] = [];
-let queue: Server;
+const { queue, startWorker } = setQueue();
 
-beforeAll(async () => {
-  queue = await startServer();
-});
-beforeEach(() => queue.client.flushall());
 afterEach(async () => {
-  for (const worker of workers) worker.signal('SIGKILL');
-  await Promise.all(workers.splice(0).map(({ done }) => done));
   // A cutover leaves them refusing writes.
   for (const { client } of all()) await client.config('SET', 'min-replicas-to-write', 0);
 });
-afterAll(() => queue.stop());
-
-async function startWorker(concurrency: number): Promise<CliRun> {
-  const words = ['--queue', queue.address, '--concurrency', String(concurrency)];
-  const worker = startCli(['worker', ...words]);
-  workers.push(worker);
-  await worker.output(/Ready/);
-  return worker;
-}
 
 const start = (...words: readonly string[]) =>
-  runs.start(endpoints(), '--queue', queue.address, ...words);
+  runs.start(endpoints(), '--queue', queue().address, ...words);
 
 it('cuts over at one moment, and leaves nothing in the queue', async () => {
   const counters = all().map(counterAt);
@@ -48,7 +30,7 @@ it('cuts over at one moment, and leaves nothing in the queue', async () => {
   expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
   expect(report.follow?.cutover).toMatchObject({ lateWrites: 0, source: 'refuses writes' });
   await expectAll(counters, stage);
-  const left = await queue.client.keys('cluster-import:*');
+  const left = await queue().client.keys('cluster-import:*');
   expect(left.filter((key) => /:(jobs:cluster|orders|journal|said)/.test(key))).toEqual([]);
 });
 
@@ -70,8 +52,7 @@ it('goes on with another worker when one dies, in the hold as well', async () =>
   await second.output(/importing .* attempt=2/);
   await until('following');
   command.goOn();
-  await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-  const { code: ended, report } = reportOf(await run.done);
+  const { code: ended, report } = reportOf(await runs.cutOver(run));
   expect(ended).toBe(0);
   expect(report.failures).toEqual([]);
   await expectAll(counters, stage);

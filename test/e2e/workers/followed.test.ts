@@ -1,12 +1,11 @@
 /** `--follow` with `--workers`: sources that are followed by several processes have one cutover. */
 import { afterEach, expect, it } from 'vitest';
 import { fillMixed } from '../../support/bulk.js';
-import { type CliRun, type CliResult } from '../../support/cli.js';
-import { counterAt, expectAll, expectWrites } from '../../support/counters.js';
+import type { CliRun } from '../../support/cli.js';
+import { counterAt, expectAll, expectWrites, takesWrites } from '../../support/counters.js';
 import { followingRuns, waitingCommand } from '../../support/following.js';
 import { isGone, jobsOf } from '../../support/job-processes.js';
 import { reportOf } from '../../support/reports.js';
-import type { Server } from '../../support/servers.js';
 import { setShards } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
@@ -28,11 +27,6 @@ function processesOf(run: CliRun): number[] {
   return jobsOf(run.pid).filter((pid) => !isGone(pid));
 }
 
-async function cutOver(run: CliRun): Promise<CliResult> {
-  await waitFor('the cutover', async () => (await ctl('cutover')).code === 0);
-  return run.done;
-}
-
 it('cuts over at one moment, with everything that each source has acknowledged', async () => {
   await fillMixed(stage.source, 2000);
   const counters = all().map(counterAt);
@@ -40,7 +34,7 @@ it('cuts over at one moment, with everything that each source has acknowledged',
   await until('following');
   expect(processesOf(run)).toHaveLength(2);
   expect((await status())?.follow?.feed).toBe('replication');
-  const { code, report } = reportOf(await cutOver(run));
+  const { code, report } = reportOf(await runs.cutOver(run));
   expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
   expect(report.follow?.cutover).toMatchObject({
     fence: 'pause',
@@ -67,7 +61,7 @@ it('goes on with another process when one is killed', async () => {
     await until('following');
     await expectWrites(counters);
   }
-  const { code, report, stderr } = reportOf(await cutOver(run));
+  const { code, report, stderr } = reportOf(await runs.cutOver(run));
   expect(stderr).toContain('died (SIGKILL)');
   expect([code, report.status, report.failures]).toEqual([0, 'complete', []]);
   // Their journals said where to go on.
@@ -75,12 +69,6 @@ it('goes on with another process when one is killed', async () => {
   expect(report.keys.scanned).toBe(count);
   await expectAll(counters, stage);
 });
-
-const takesWrites = (client: Server['client']): Promise<boolean> =>
-  client.set('after', 'x').then(
-    () => true,
-    () => false,
-  );
 
 it.each(['pause', 'refuse'])(
   'lets all go on writing when a process dies in the hold (%s)',
@@ -95,15 +83,15 @@ it.each(['pause', 'refuse'])(
     expect(code).toBe(2);
     expect(stderr).toContain('No cutover: the process that followed');
     // As soon as another one has taken up what the dead one held.
-    for (const { client } of all()) {
-      await waitFor('writes to go on', () => takesWrites(client));
-      await client.del('after');
+    for (const server of all()) {
+      await waitFor('writes to go on', () => takesWrites(server));
+      await server.client.del(`after:${String(server.port)}`);
     }
     const counters = all().map(counterAt);
     await expectWrites(counters);
     await until('following');
     command.goOn();
-    expect((await cutOver(run)).code).toBe(0);
+    expect((await runs.cutOver(run)).code).toBe(0);
     await expectAll(counters, stage);
   },
 );
@@ -123,7 +111,7 @@ it('lets all go on writing when a process falls silent in the hold', async () =>
   await expectWrites(counters);
   process.kill(silent, 'SIGCONT');
   command.goOn();
-  expect((await cutOver(run)).code).toBe(0);
+  expect((await runs.cutOver(run)).code).toBe(0);
   await expectAll(counters, stage);
 });
 
@@ -135,7 +123,7 @@ it('lets all go on writing when the run itself falls silent in the hold, or dies
   await until('holding');
   const processes = processesOf(run);
   run.signal('SIGSTOP');
-  for (const { client } of all()) await waitFor('writes to go on', () => takesWrites(client));
+  for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
   run.signal('SIGKILL');
   await run.done;
   await trying;
@@ -155,7 +143,7 @@ it('lets writes go on by ctl release', async () => {
   expect(stderr).toContain('`ctl release` has let writes go on');
   await expectWrites(counters);
   command.goOn();
-  expect((await cutOver(run)).code).toBe(0);
+  expect((await runs.cutOver(run)).code).toBe(0);
   await expectAll(counters, stage);
 });
 

@@ -14,6 +14,15 @@ function ignore(): void {
   // Nobody listens.
 }
 
+const wideLimits: PipelineOptions['limits'] = {
+  batch: () => 2,
+  perNode: () => 100,
+  overall: () => Infinity,
+  turn: () => Promise.resolve(),
+  weigh: ignore,
+};
+const patience = { batchBytes: 1e6, retryForMs: 1000 };
+
 interface Run {
   /** The pages of each pass; the last one stands for all behind it. */
   readonly passes: readonly (readonly Keys[])[];
@@ -65,16 +74,8 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
       },
     },
     signal: new AbortController().signal,
-    limits: {
-      batch: () => 2,
-      perNode: () => 100,
-      overall: () => Infinity,
-      turn: () => Promise.resolve(),
-      weigh: ignore,
-      ...throttle,
-    },
-    batchBytes: 1e6,
-    retryForMs: 1000,
+    limits: { ...wideLimits, ...throttle },
+    ...patience,
     copyWhenListed: () => ({ state: 'unknown' }),
   }).run();
   return { moves, passCount, tally };
@@ -286,16 +287,8 @@ describe('a source that is followed', () => {
           return outcome({ repeated: keys.count });
         },
       },
-      limits: {
-        batch: () => 2,
-        perNode: () => 100,
-        overall: () => Infinity,
-        turn: () => Promise.resolve(),
-        weigh: ignore,
-        ...limits,
-      },
-      batchBytes: 1e6,
-      retryForMs: 1000,
+      limits: { ...wideLimits, ...limits },
+      ...patience,
       copyWhenListed: () => ({ state: 'stored' }),
     }).run();
     return events;
