@@ -8,10 +8,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Report } from '../src/report.js';
-import type { State } from '../src/watch/orders.js';
 import { fillStrings } from '../test/support/bulk.js';
 import { program, runCli } from '../test/support/cli.js';
 import { type Server, startServer, using } from '../test/support/servers.js';
+import { phaseOf } from './followers/ours.js';
 import { withArena } from './lab/arena.js';
 import { median } from './lab/medians.js';
 import { run } from './lab/process.js';
@@ -78,11 +78,7 @@ async function cutOver({ source, to, keys, rate, followMs }: Given): Promise<Cut
     const words = [...['--from', source.address, '--to', to, '--follow'], ...files];
     const args = ['XDG_RUNTIME_DIR=' + runtime, process.execPath, program, ...words];
     const running = run({ program: 'env', args: [...args, '--json', '--quiet'] });
-    const phase = async (): Promise<string | undefined> => {
-      const { code, stdout } = await runCli(['ctl', 'status', '--json'], env);
-      return code === 0 ? (JSON.parse(stdout) as State).follow?.phase : undefined;
-    };
-    while ((await phase()) !== 'following') await sleep(200);
+    while ((await phaseOf(env)) !== 'following') await sleep(200);
     await sleep(followMs);
     const { code, stderr } = await runCli(['ctl', 'cutover'], env);
     if (code !== 0) throw new Error(stderr);
