@@ -25,13 +25,14 @@ const costs: Readonly<Record<keyof Cost, string>> = {
 };
 
 export const gate: Benchmark = {
-  usage: '<tarball, or bin/cluster-import.js> [keys] [rounds]   (500000 and 5 if not given)',
-  async run([release, keys = '500000', rounds = '5']) {
+  usage:
+    '<tarball, or bin/cluster-import.js> [keys] [rounds] [data]   (500000, 5 and all if not given)',
+  async run([release, keys = '500000', rounds = '5', name]) {
     if (release === undefined) throw new Error('name the build to compare with: see --help.');
     const folder = mkdtempSync(join(tmpdir(), 'cluster-import-gate-'));
     try {
       const other = release.endsWith('.tgz') ? install(resolve(release), folder) : resolve(release);
-      await compare(other, Number(keys), Number(rounds));
+      await compare(other, Number(keys), Number(rounds), name);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -46,10 +47,11 @@ function install(tarball: string, folder: string): string {
   return join(folder, 'node_modules/cluster-import/bin/cluster-import.js');
 }
 
-async function compare(other: string, keys: number, rounds: number): Promise<void> {
+async function compare(other: string, keys: number, rounds: number, name = ''): Promise<void> {
+  const datasets = [strings64, mix].filter((dataset) => dataset.name.startsWith(name));
   const slower: string[] = [];
   await withArena(async (arena) => {
-    for (const dataset of [strings64, mix]) {
+    for (const dataset of datasets) {
       console.log(`\n${dataset.name}, ${keys.toLocaleString('en')} keys`);
       const builds = { without: way('before', other), withIt: way('now', program) };
       const cost = await costOf(arena, { dataset, keys, rounds, ...builds });

@@ -65,6 +65,7 @@ export function batcher(options: BatcherOptions): Batcher {
     'moved-earlier': [],
     again: [],
   };
+  const { first, again, 'moved-earlier': movedBefore } = collections;
   let deferred = 0;
   let handedOn = 0;
 
@@ -126,11 +127,18 @@ export function batcher(options: BatcherOptions): Batcher {
         }
         handedOn++;
         const isListed = isAgain || record.noted(names.bytes, nameFrom, nameEnd - 2);
-        let listing: Listing = isListed ? 'again' : 'first';
-        if (movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true) {
-          if (listing === 'first') listing = 'moved-earlier';
+        const wasMoved = movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true;
+        let listing: Listing = 'first';
+        // By name, not by `collections[listing]`: what is looked up by a value costs more, for each key.
+        let collected = first;
+        if (isListed) {
+          listing = 'again';
+          collected = again;
+        } else if (wasMoved) {
+          listing = 'moved-earlier';
+          collected = movedBefore;
         }
-        const into = collecting(collections[listing], nodeIndex, batchKeys);
+        const into = collecting(collected, nodeIndex, batchKeys);
         const { keys } = into;
         keys.add(bytes, start, end);
         if (names !== page) {

@@ -37,12 +37,15 @@ interface Counts {
 
 const savesFields = ['rdb_last_save_time', 'rdb_bgsave_in_progress', 'rdb_saves'];
 
+const changesPattern = /rdb_changes_since_last_save:(\d+)/;
+const savesPatterns = savesFields.map((name) => new RegExp(`${name}:(\\d+)`));
+
 /** From what INFO persistence says. */
 function readCounts(info: string): Counts {
-  const field = (name: string): string => new RegExp(`${name}:(\\d+)`).exec(info)?.[1] ?? '';
+  const field = (pattern: RegExp): string => pattern.exec(info)?.[1] ?? '';
   return {
-    changes: Number(field('rdb_changes_since_last_save')),
-    saves: savesFields.map(field).join(' '),
+    changes: Number(field(changesPattern)),
+    saves: savesPatterns.map(field).join(' '),
   };
 }
 
