@@ -175,7 +175,9 @@ export async function runImport(read: ImportOptions, context: RunContext = {}): 
   } finally {
     eviction?.close();
     await files?.close();
-    await spread?.runner.close();
+    const staying = await spread?.runner.close();
+    // The report is out by now.
+    if (staying !== undefined) announce(reporter, staying, {});
     facts.close();
     // Nothing of the servers is held any more while others look at how it ended.
     await watch?.linger();

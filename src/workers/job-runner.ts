@@ -12,8 +12,11 @@ export interface JobRunner {
    * @param hear is called with what the attempt says, in its order, and not after it has ended.
    */
   begin(job: SourceJob, orders: JobOrders, hear: HearJob): RunningJob;
-  /** Ends what is left, at once. */
-  close(): void | Promise<void>;
+  /**
+   * Ends what is left, at once.
+   * @returns a sentence where something stays behind that may go on; undefined: nothing does.
+   */
+  close(): Promise<string | undefined>;
 }
 
 export interface HearJob {

@@ -43,6 +43,7 @@ export function createProcessRunner(
     },
     close() {
       for (const started of processes) started.kill();
+      return Promise.resolve(undefined);
     },
   };
 }

@@ -73,6 +73,18 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     return workers.filter(({ pid }) => pid !== undefined && !isGone(pid) && !asleep.has(pid));
   };
 
+  const isLock = (key: string): boolean => key.endsWith(':lock');
+  const isJournal = (key: string): boolean => !isLock(key);
+  const keysOfJournal = async (isWanted: (key: string) => boolean): Promise<string[]> =>
+    (await queue.client.keys('cluster-import:journal:*')).filter(isWanted);
+  /** Who holds the journal; null: nobody. */
+  const holder = async (): Promise<string | null> => {
+    const [lock] = await keysOfJournal(isLock);
+    return lock === undefined ? null : queue.client.get(lock);
+  };
+  /** The last coordinator that was killed held it. */
+  let killed: string | null = null;
+
   const injections: Readonly<Record<string, () => Promise<void>>> = {
     async 'kill a worker'() {
       random.pick(alive()).signal('SIGKILL');
@@ -93,7 +105,17 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       await sleep(random.int(2000));
       await queue.revive();
     },
+    async 'empty the queue'() {
+      // Without its journal a coordinator that is started again has no right to the keys in the cluster.
+      const isRead = async () => ![killed, null].includes(await holder());
+      await Promise.race([waitFor('the coordinator to have its journal', isRead), run.done]);
+      await sleep(1000);
+      await queue.client.flushall();
+      const isThere = async () => (await keysOfJournal(isJournal)).length > 0;
+      await Promise.race([waitFor('the journal to be there again', isThere), run.done]);
+    },
     async 'kill the coordinator'() {
+      killed = await holder();
       run.signal('SIGKILL');
       await run.done;
       run = coordinate();

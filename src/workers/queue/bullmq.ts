@@ -60,6 +60,13 @@ export async function loadBullmq(): Promise<typeof bullmq> {
   }
 }
 
+/** That the queue's Redis does not have the job any more (finishedErrors, JobNotExist in BullMQ's error-code.ts). */
+export function isLost(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === jobNotExist;
+}
+
+const jobNotExist = -1;
+
 /** How BullMQ connects to the queue's Redis. It connects again for as long as it takes. */
 export function connectionOf(endpoint: Endpoint) {
   return {

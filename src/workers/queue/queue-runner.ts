@@ -5,9 +5,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDoneWithin } from '../../async.js';
-import type { Endpoint } from '../../redis/endpoint.js';
+import { addressOf, type Endpoint } from '../../redis/endpoint.js';
 import { reopenedControl } from '../../redis/reopened-control.js';
-import type { JobEnd, JobOrders } from '../job-news.js';
+import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
 import type { Death, HearJob, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';
 import {
@@ -41,6 +41,10 @@ interface Waiting {
   readonly job: SourceJob;
   readonly hear: HearJob;
   readonly end: (how: JobEnd | Death) => void;
+  /** A worker was seen to have it, or heard of. */
+  isBegun: boolean;
+  /** What its sources had come to when they were last heard of. */
+  sources: JobNews['sources'] | undefined;
   /** Of what was heard last. */
   attempt: number;
   place: number;
@@ -71,6 +75,8 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
   const waiting = new Map<string, Waiting>();
   /** They stay in the queue until the run is over: a coordinator that is started again reads there how they ended. */
   const ended = new Set<string>();
+  /** Of these, those that were not heard to their end. */
+  const unheard = new Set<string>();
   const control = reopenedControl(endpoint, { side: 'queue', timeoutMs });
   let isClosed = false;
   // They connect again by themselves; until then nothing is heard, and the view says that it stalls.
@@ -99,6 +105,8 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     one.attempt = progress.attempt;
     one.place = progress.place;
     one.heardAtMs = performance.now();
+    one.isBegun = true;
+    one.sources = progress.news.sources;
     one.hear.news(progress.news);
   }
 
@@ -119,14 +127,15 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     const state = await queue.getJobState(id);
     if (!waiting.has(id)) return;
     if (state === 'unknown') {
-      await put(id, one.job);
       one.told = undefined;
+      await order(id, one);
+      await put(id, onceMore(one));
     }
+    if (state === 'active') one.isBegun = true;
     await order(id, one);
     const isQuiet = performance.now() - one.heardAtMs >= lookEveryMs;
-    const isBegun = state === 'active' || one.attempt > 0;
     const isEnded = state === 'completed' || state === 'failed';
-    if (!isFirst && !isEnded && !(isBegun && isQuiet)) return;
+    if (!isFirst && !isEnded && !(one.isBegun && isQuiet)) return;
     const known = await queue.getJob(id);
     if (!known) return;
     const progress = known.progress as Progress | number;
@@ -147,6 +156,7 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       );
       if (isThere) heardAtMs = performance.now();
       else if (performance.now() - heardAtMs > leaseMs) {
+        unheard.add(id);
         finish(id, { died: "the queue's Redis is away" });
       }
       await delay(askEveryMs);
@@ -194,6 +204,8 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       const one: Waiting = {
         ...{ job, hear, end: resolve, attempt: 0, place: 0, heardAtMs: 0, told: undefined },
         isExpectedToEnd: false,
+        isBegun: false,
+        sources: undefined,
         orders: { ...orders, isStopped: false, session: line?.session ?? null },
         line,
       };
@@ -232,12 +244,17 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       await isDoneWithin(timeoutMs, Promise.all(lines.map((line) => line.close())));
       // The report holds what they came to; the next run of the same sources begins with none.
       for (const id of ended) {
+        const taking = takeOut(id);
         // Where it is away by now, they stay.
-        if (!(await isDoneWithin(timeoutMs, queue.remove(id)))) break;
+        if (!(await isDoneWithin(timeoutMs, taking))) break;
+        if (await taking) unheard.delete(id);
+        // Whoever still has it reads there that it is to end.
+        if (unheard.has(id)) continue;
         await control.call('DEL', ordersKeyOf(id)).catch(() => undefined);
       }
       await isDoneWithin(closedWithinMs, Promise.all([events.close(), queue.close()]));
       control.close();
+      return unheard.size === 0 ? undefined : staying(unheard.size, addressOf(endpoint));
     },
   };
 
@@ -269,13 +286,34 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
 
   /** What no worker has begun yet ends with nothing done. */
   async function takeBack(id: string, one: Waiting): Promise<void> {
-    // The queue does not let go of what a worker has.
-    const isGone = await queue.remove(id).then(
+    if (await takeOut(id)) finish(id, endWithNothing(one.job));
+  }
+
+  /** @returns false: it stays, since the queue does not let go of what a worker has. */
+  function takeOut(id: string): Promise<boolean> {
+    return queue.remove(id).then(
       (count) => count === 1,
       () => false,
     );
-    if (isGone) finish(id, endWithNothing(one.job));
   }
+}
+
+function staying(count: number, address: string): string {
+  const jobs = count === 1 ? 'One job of this run stays' : `${String(count)} jobs of this run stay`;
+  return `${jobs} in the queue at ${address}, which was away: once it is back, workers go on with what is there. Run the same command again to take that up, or stop the workers before.`;
+}
+
+/**
+ * A job that the queue's Redis has lost, which came back empty: what was heard of it counts, and where it had begun,
+ * whoever had it may still be at it.
+ */
+function onceMore({ job, isBegun, attempt, sources }: Waiting): SourceJob {
+  return {
+    ...job,
+    decision: { ...job.decision, goesOn: true },
+    attempt: isBegun ? Math.max(attempt, 1) + 1 : 1,
+    before: sources ?? job.before,
+  };
 }
 
 /** BullMQ takes no colon in it. */

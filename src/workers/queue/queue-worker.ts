@@ -14,6 +14,7 @@ import { endWithNothing, type JobSecrets } from '../source-job.js';
 import {
   closedWithinMs,
   connectionOf,
+  isLost,
   type JobWorker,
   keyPrefix,
   leaseMs,
@@ -121,7 +122,9 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
 
   /** @throws Error when the job has to begin anew. */
   async function work(queued: QueuedJob, token: string): Promise<JobEnd> {
-    const { data, attemptsStarted: attempt } = queued;
+    const { data } = queued;
+    // It counts on where the queue's Redis has lost what it knew of attempts before.
+    const attempt = data.attempt + queued.attemptsStarted - 1;
     const id = queued.id ?? '';
     const known = queued.progress as Progress | number;
     const before = typeof known === 'object' ? known.news.sources : data.before;
@@ -159,9 +162,13 @@ export async function startQueueWorker(options: QueueWorkerOptions): Promise<Que
       // What can't be said now is said with the next news.
       if (news) {
         place++;
-        await queued.updateProgress({ attempt, place, news, isWhole: isLast }).catch(() => {
-          unsent.putBack(news);
-        });
+        await queued
+          .updateProgress({ attempt, place, news, isWhole: isLast })
+          .catch((error: unknown) => {
+            unsent.putBack(news);
+            // The coordinator gives it to somebody anew.
+            if (isLost(error)) begun.kill();
+          });
       }
     };
     const telling = setInterval(() => void send(false), tellEveryMs);

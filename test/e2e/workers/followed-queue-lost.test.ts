@@ -111,7 +111,9 @@ it('ends when it is told to while it is away', async () => {
   await until('following');
   await queue().crash();
   run.signal('SIGINT');
-  expect((await run.done).code).toBe(130);
+  const { code, stderr } = await run.done;
+  expect(code).toBe(130);
+  expect(stderr).toMatch(/jobs of this run stay in the queue at .*, which was away/);
   await expectWrites(counters);
   await queue().revive();
   const next = start('--key-prefix', '{from}:', '--cutover', 'auto');

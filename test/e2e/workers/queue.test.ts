@@ -157,6 +157,37 @@ it('goes on with the same run when the coordinator is started again', async () =
   }
 });
 
+it("goes on where it was when the queue's Redis comes back empty", async () => {
+  const proxy = await startProxy(stage.source);
+  try {
+    await fillStrings(stage.source, { count: 40_000, valueBytes: 100 });
+    await fillStrings(shard, { count: 1000, valueBytes: 20, prefix: 'other:' });
+    const before = await snapshotOfAll(clientsOf([stage.source, shard]));
+    const worker = await startWorker();
+    const stalled = stallAfter(proxy, 3_000_000);
+    // One job is under way, and the other waits for the only worker.
+    const run = start([proxy.address, shard.address], '--metrics', '0');
+    const [, url = ''] = await run.output(/(http:\/\/[\d.:]+)\/metrics/);
+    await unlessEnded(run, stalled);
+    const heard = await waitFor('what has moved to be heard', async () => {
+      const { keys } = (await (await fetch(`${url}/report.json`)).json()) as Report;
+      return keys.moved > 0 && keys.moved;
+    });
+    const left = (await stage.source.client.dbsize()) + (await shard.client.dbsize());
+    await queue.client.flushall();
+    await unlessEnded(run, worker.output(/importing .* attempt=2/));
+    proxy.resume();
+    const report = await reportOf(run);
+    expect(report).toMatchObject({ code: 0, status: 'complete' });
+    expect(report.keys.moved).toBeGreaterThanOrEqual(heard + left);
+    expect(differences(before, await arrived())).toEqual([]);
+    expect(await stage.source.client.dbsize()).toBe(0);
+    expect(await queue.client.keys('cluster-import:orders:*')).toEqual([]);
+  } finally {
+    await proxy.stop();
+  }
+});
+
 it('stops as one run, takes back what nobody has begun, and goes on', async () => {
   await fillStrings(stage.source, { count: 20_000, valueBytes: 100 });
   await fillStrings(shard, { count: 20_000, valueBytes: 100, prefix: 'other:' });

@@ -50,7 +50,7 @@ function spread(count: number, options: Partial<ImportOptions> = {}) {
         obey: (next) => void given.push(next),
       };
     },
-    close: nothing,
+    close: () => Promise.resolve(undefined),
   };
   const runs = createSpreadRuns(
     { sources, target: { name: 'a:1' } } as unknown as Facts,
