@@ -111,6 +111,8 @@ export function batcher(options: BatcherOptions): Batcher {
       const anyUnmoved = options.anyUnmoved();
       const isAgain = page.intent === 'again';
       const served = topology.nodes.map((_, nodeIndex) => options.isServed(nodeIndex));
+      if (!isAgain) record.fetch(names);
+      movedEarlier?.fetch(names);
       for (let place = 0; place < count; place++) {
         const start = starts[place] as number;
         const end = starts[place + 1] as number;
@@ -126,8 +128,8 @@ export function batcher(options: BatcherOptions): Batcher {
           continue;
         }
         handedOn++;
-        const isListed = isAgain || record.noted(names.bytes, nameFrom, nameEnd - 2);
-        const wasMoved = movedEarlier?.noted(names.bytes, nameFrom, nameEnd - 2) === true;
+        const isListed = isAgain || record.notedAt(place);
+        const wasMoved = movedEarlier?.notedAt(place) === true;
         let listing: Listing = 'first';
         // By name, not by `collections[listing]`: what is looked up by a value costs more, for each key.
         let collected = first;

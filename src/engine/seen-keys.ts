@@ -2,10 +2,14 @@
  * Which keys the run has met before: those that it has listed, and those that it leaves at the source.
  * Both answer for every key that is listed, so both are hashes in memory that has a bound.
  */
+import { keyStart } from '../redis/keys.js';
+import type { Keys } from '../types.js';
+
 const blockWords = 16;
 const blockBits = blockWords * 32;
 const leastBlocks = 1 << 16;
 const mostBlocks = 1 << 22;
+const usualPageKeys = 1024;
 
 /** Bits in all for each key, and how many of them are set by it. */
 interface Density {
@@ -36,6 +40,13 @@ export interface ListingRecord {
   noted(bytes: Buffer, start: number, end: number): boolean;
   /** Whether it was (probably) noted before. */
   has(bytes: Buffer, start: number, end: number): boolean;
+  /**
+   * Makes the keys of a page ready for `notedAt`. Each of them is looked up in another place of memory: here the
+   * processor fetches many of these at a time, where one key after the other would wait for each.
+   */
+  fetch(names: Keys): void;
+  /** Whether the key at this place of the page that was fetched last was (probably) noted before; notes it. */
+  notedAt(place: number): boolean;
   /** All of it, for keeping: bits are only ever set. */
   readonly bytes: Uint8Array;
   /** Notes what another record has noted, whatever its size. */
@@ -57,8 +68,11 @@ export function listingRecord(
   const words = new Int32Array(blocks * blockWords);
   const blockMask = blocks - 1;
   const bytes = new Uint8Array(words.buffer);
+  /** Two hashes of a key that is asked for by itself, and behind it those of the page that was fetched last. */
+  let ones = new Int32Array(usualPageKeys);
+  let twos = new Int32Array(usualPageKeys);
 
-  function look(bytes: Buffer, start: number, end: number, notes: boolean): boolean {
+  function hash(bytes: Buffer, start: number, end: number, into: number): void {
     let one = 0x811c9dc5;
     let two = end - start;
     let at = start;
@@ -83,6 +97,14 @@ export function listingRecord(
     one ^= one >>> 13;
     two = Math.imul(two ^ (two >>> 16), 0xc2b2ae35);
     two ^= two >>> 16;
+    ones[into] = one;
+    twos[into] = two;
+  }
+
+  /** @param at of the key's hashes. */
+  function look(at: number, notes: boolean): boolean {
+    const one = ones[at] as number;
+    const two = twos[at] as number;
     const base = (one & blockMask) * blockWords;
     let known = 1;
     // Five bits: each in a word of its own choosing, four bits of `two` for the word and five of
@@ -112,8 +134,29 @@ export function listingRecord(
         bytes[place] = (bytes[place] as number) | (known[at % known.length] as number);
       }
     },
-    noted: (key, start, end) => look(key, start, end, true),
-    has: (key, start, end) => look(key, start, end, false),
+    noted(key, start, end) {
+      hash(key, start, end, 0);
+      return look(0, true);
+    },
+    has(key, start, end) {
+      hash(key, start, end, 0);
+      return look(0, false);
+    },
+    fetch({ bytes, starts, count }) {
+      if (count >= ones.length) {
+        ones = new Int32Array(2 * count);
+        twos = new Int32Array(2 * count);
+      }
+      let touched = 0;
+      for (let place = 0; place < count; place++) {
+        const start = keyStart(bytes, starts[place] as number);
+        hash(bytes, start, (starts[place + 1] as number) - 2, place + 1);
+        touched ^= words[((ones[place + 1] as number) & blockMask) * blockWords] as number;
+      }
+      // Kept, or the compiler leaves out what was read only to be near by.
+      ones[0] = touched;
+    },
+    notedAt: (place) => look(place + 1, true),
   };
 }
 

@@ -33,6 +33,8 @@ const batchBytes = 256 * 1024;
 const nothingListed: ListingRecord = {
   noted: () => false,
   has: () => false,
+  fetch: () => undefined,
+  notedAt: () => false,
   bytes: new Uint8Array(0),
   recall: () => undefined,
 };

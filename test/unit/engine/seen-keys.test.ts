@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { listingRecord, unmovedKeys } from '../../../src/engine/seen-keys.js';
+import { keysOf } from '../../support/keys.js';
 
 /** Writes the nth key of some naming scheme into the buffer. @returns where it ends. */
 type Scheme = (nth: number, bytes: Buffer) => number;
@@ -40,6 +41,30 @@ describe('the record of listed keys', () => {
     for (let nth = 0; nth < 50_000; nth++) {
       if (!record.noted(bytes, 0, scheme(nth, bytes))) throw new Error(`${String(nth)} was lost`);
     }
+  });
+
+  it('says of a page what it says of each of its keys', () => {
+    const [record, one] = [listingRecord(1 << 10), listingRecord(1 << 10)];
+    const names = (from: number, count: number): readonly string[] =>
+      Array.from({ length: count }, (_, nth) => `key:${String(from + nth)}`);
+    const pages = [names(0, 3000), [...names(10, 5), ...names(9000, 5), ...names(9000, 5)]];
+    const said = pages.map((page) => {
+      record.fetch(keysOf(...page));
+      return page.map((name, place) => [
+        record.notedAt(place),
+        one.noted(Buffer.from(name), 0, name.length),
+      ]);
+    });
+    expect(said.flat().filter(([atPlace, alone]) => atPlace !== alone)).toEqual([]);
+    expect(said[1]?.map(([atPlace]) => atPlace)).toEqual([
+      ...Array<boolean>(5).fill(true),
+      ...Array<boolean>(5).fill(false),
+      ...Array<boolean>(5).fill(true),
+    ]);
+    // Whatever is asked for by itself meanwhile.
+    record.fetch(keysOf(...names(20_000, 2)));
+    record.has(Buffer.from('key:0'), 0, 5);
+    expect(record.notedAt(0)).toBe(false);
   });
 
   it.each(schemes)('takes none for another where it is sparse: %s', (_, scheme) => {
