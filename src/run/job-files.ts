@@ -85,7 +85,7 @@ export async function openJobFiles(
     const { clusterKeys } = job.held;
     const earlier = journal?.earlier;
     const isOnly = onlyKeys !== undefined;
-    const isEmpty = !isOnly && facts.sources.every((source) => source.isEmpty);
+    const isEmpty = onlyKeys?.keyCount === 0 || facts.sources.every((source) => source.isEmpty);
     const decision = decide({ ...options, onlyKeys: isOnly, isEmpty, clusterKeys, earlier });
     const followAt = decision.goesOn && options.follow ? (earlier?.follow ?? {}) : {};
     const failed = failedPath === undefined ? undefined : failedKeys(failedPath);

@@ -56,6 +56,19 @@ describe.each([0, 1])('with %i keys in the cluster', (count) => {
     });
   });
 
+  it('a server, for some keys by name', async () => {
+    const names = path('names');
+    writeFileSync(names, '');
+    await expectNothing(
+      ['--from', stage.source.address, '--only-keys', names],
+      `${stage.source.address}/0 is`,
+    );
+    await stage.source.client.set('other', 'x');
+    const { code, report } = await runJson([...stage.endpoints, '--only-keys', names]);
+    expect([code, report.status, report.keys.scanned]).toEqual([0, 'complete', 0]);
+    expect(await stage.source.client.dbsize()).toBe(1);
+  });
+
   it('files', async () => {
     const file = await saveTo(path('dump.rdb'), stage.source);
     await expectNothing(['--from', file], `${file} is`);
