@@ -1,10 +1,12 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
+import colours from 'picocolors';
+import { formatCount } from '../format.js';
 import { accessRows } from '../options/access.js';
 import { runVerify } from '../commands/verify.js';
 import { readVerifyOptions, verifyRows } from '../options/verb-options.js';
 import { screenOf } from '../watch/screen.js';
 import { cliRows } from '../options/options.js';
-import { differenceLine } from '../verify/differences.js';
+import { differenceLine, listedAtMost } from '../verify/differences.js';
 import { summarizeVerify } from '../verify/verify-report.js';
 import { readTyped } from './typed.js';
 import type { Shell, Verb } from './verb.js';
@@ -54,24 +56,37 @@ export const verifyVerb: Verb = {
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
   const { asJson, given, logger } = await readTyped(typed, shell, withFirstSource);
   const screen = screenOf(process.stderr);
+  const palette = colours.createColors(screenOf(process.stdout).hasColours);
   const stop = shell.catchSignals(() => {
     screen.write('\nStopping after what is under way; once more to stop at once.\n');
   });
+  let differences = 0;
   const report = await runVerify(readVerifyOptions(given), {
     signal: stop.signal,
     stderr: process.stderr,
     logger,
     onDifference(difference) {
-      if (!asJson) print(`${differenceLine(difference)}\n`);
+      differences++;
+      if (!asJson && differences <= listedAtMost) print(`${differenceLine(difference)}\n`);
     },
   });
+  if (!asJson && differences > listedAtMost) {
+    print(`… and ${formatCount(differences - listedAtMost)} more${allOf(given['differences'])}\n`);
+  }
   if (!asJson && given['repair'] === true && report.differences.length > 0) {
     print('After the repair there still differ:\n');
     for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
   }
-  print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report));
+  print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report, palette));
   if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
   return exitCodes[report.status];
+}
+
+/** Where all differences are to be found. */
+function allOf(path: unknown): string {
+  return typeof path === 'string'
+    ? `: all of them are in ${path}`
+    : ': --differences <file> writes all of them';
 }
 
 /** Both streams may be the same terminal, where a view is drawn. */

@@ -50,7 +50,8 @@ export function differenceLine(difference: ReportedDifference): string {
   return `${kind.padEnd(9)}  ${quoteKey(difference, shownKeyLength)}  ${message}`;
 }
 
-const listedAtMost = 100;
+/** Differences that are shown, and kept for the report: the file of all of them is for more. */
+export const listedAtMost = 100;
 
 /** Counts what verifying has found so far, and keeps the first of it. */
 export interface Findings {

@@ -1,4 +1,6 @@
 /** What verifying ended with: for scripts as JSON, for people as text. The names are public. */
+import colours from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 import { formatCount, formatDuration } from '../format.js';
 import {
   type DifferenceKind,
@@ -69,11 +71,13 @@ export function buildVerifyReport(findings: Findings, end: VerifyEnd): VerifyRep
   };
 }
 
+const plain = colours.createColors(false);
+
 const headlines = {
-  equal: 'Equal: nothing differs',
-  different: 'Different',
-  interrupted: 'Interrupted',
-  failed: 'Stopped midway',
+  equal: '✓ Equal: nothing differs',
+  different: '✗ Different',
+  interrupted: '! Interrupted',
+  failed: '✗ Stopped midway',
 };
 
 const meanings: Readonly<Record<DifferenceKind, string>> = {
@@ -85,8 +89,8 @@ const meanings: Readonly<Record<DifferenceKind, string>> = {
   misplaced: 'on a node that does not own their slot',
 };
 
-export function summarizeVerify(report: VerifyReport): string {
-  const { keys, from, to, sample, fast } = report;
+export function summarizeVerify(report: VerifyReport, palette: Colors = plain): string {
+  const { keys, from, to, sample, fast, status } = report;
   const part = sample === undefined ? '' : `, a sample of ${(sample * 100).toPrecision(3)} %`;
   const rows: [string, number, string][] = [
     [
@@ -105,12 +109,22 @@ export function summarizeVerify(report: VerifyReport): string {
     ([word, count, note]) => `  ${word.padEnd(12)} ${formatCount(count).padStart(width)}  ${note}`,
   );
   const took = `${formatDuration(report.durationMs)} at ${formatCount(report.keysPerSecond)} keys/s`;
+  const { green, yellow, red } = palette;
+  const paint = { equal: green, different: red, interrupted: yellow, failed: red }[status];
   return [
-    `${headlines[report.status]}, ${from.join(', ')} ↔ the cluster of ${to}`,
+    paint(`${headlines[status]}, ${from.join(', ')} ↔ the cluster of ${to}`),
     ...(report.error === undefined ? [] : [report.error]),
+    ...(status === 'different' && isEmptied(keys) ? [emptied] : []),
     '',
     ...lines,
     `  ${'took'.padEnd(12)} ${took}`,
     '',
   ].join('\n');
+}
+
+const emptied =
+  'No source holds a key. After a move that is as it should be: compare with a copy, such as a dump that was made before.';
+
+function isEmptied({ compared, gone, extra }: VerifyReport['keys']): boolean {
+  return compared + gone === 0 && extra > 0;
 }

@@ -1,5 +1,6 @@
 /** Verifying finds every difference and invents none, tells what differs, and repairs what can be. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { runCli, startCli } from '../../support/cli.js';
@@ -71,6 +72,20 @@ it('prints a line for each difference, and what there was in all', async () => {
   expect(code).toBe(1);
   expect(stdout).toMatch(/^missing {4}"\\u001b\[2J" {2}a string at the source\n/);
   expect(stdout).toMatch(/\n {2}missing +1 {2}at the source, not in the cluster\n/);
+});
+
+it('shows a hundred differences of a source that was moved, and says why there are so many', async () => {
+  await fillStrings(stage.source, { count: 250, valueBytes: 10 });
+  expect((await runCli(stage.endpoints)).code).toBe(0);
+  const { code, stdout } = await runCli(['verify', ...stage.endpoints, '--quiet']);
+  expect(code).toBe(1);
+  expect(stdout.match(/^extra {6}/gm)).toHaveLength(100);
+  expect(stdout).toContain('\n… and 150 more: --differences <file> writes all of them\n');
+  expect(stdout).toMatch(/\n✗ Different, .*\nNo source holds a key\. After a move/);
+  const file = `${stage.source.directory}/all.jsonl`;
+  const written = await runCli(['verify', ...stage.endpoints, '--quiet', '--differences', file]);
+  expect(written.stdout).toContain(`… and 150 more: all of them are in ${file}\n`);
+  expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(250);
 });
 
 it('repairs what is missing or differs, and leaves what only the cluster has', async () => {
