@@ -24,14 +24,13 @@ let failed = 0;
 try {
   for (let round = 0; round < Number(values.rounds); round++) {
     const random = randomFrom(seed + round, 0);
-    const { faults, report, ms, complaints } = await playRound(
+    const { faults, report, counted, ms, complaints } = await playRound(
       { sources, cluster, queue },
       { workers: Number(values.workers), faults: Number(values.faults), random },
     );
     if (complaints.length > 0) failed++;
-    const { moved, scanned } = report.keys;
     console.log(
-      `seed ${String(seed + round)}; ${faults.join(', ')}; ${report.status}, ${String(moved)} of ${String(scanned)} counted; ` +
+      `seed ${String(seed + round)}; ${faults.join(', ')}; ${report.status}, ${String(counted)} counted; ` +
         `${(ms / 1000).toFixed(1)} s; ${complaints.length === 0 ? 'well' : `${String(complaints.length)} COMPLAINTS`}`,
     );
     for (const complaint of complaints.slice(0, 10)) console.log(`    ${complaint}`);

@@ -25,6 +25,8 @@ export interface RoundOptions {
 export interface Round {
   readonly faults: readonly string[];
   readonly report: Report;
+  /** Keys that moved, by all reports: one that has printed its own may be killed behind it. */
+  readonly counted: number;
   readonly ms: number;
   /** What is wrong; nothing, if all is well. */
   readonly complaints: readonly string[];
@@ -82,6 +84,7 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     const [lock] = await keysOfJournal(isLock);
     return lock === undefined ? null : queue.client.get(lock);
   };
+  let counted = 0;
   /** The last coordinator that was killed held it. */
   let killed: string | null = null;
 
@@ -117,7 +120,7 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     async 'kill the coordinator'() {
       killed = await holder();
       run.signal('SIGKILL');
-      await run.done;
+      counted += countedBy(await run.done);
       run = coordinate();
     },
   };
@@ -134,12 +137,14 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     let report: Report | undefined;
     for (let starts = 1; report?.status !== 'complete'; starts++) {
       const { code, stdout, stderr } = await run.done;
+      counted += countedBy({ stdout });
       report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
       if (code === 0) break;
       if (starts === startsAtMost) throw new Error(`it never came to its end: ${stdout}${stderr}`);
       run = coordinate();
     }
     if (report === undefined) throw new Error('it ended without a report');
+    if (counted === 0) complaints.push('no report counts what has moved');
     complaints.push(...differences(before, await snapshotOfAll(masters(cluster))));
     // Others have these names at the sources by now: whoever wakes up only now must leave them alone.
     for (const [at, client] of clients.entries()) {
@@ -155,13 +160,17 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       if (missing > 0)
         complaints.push(`${String(missing)} keys of source ${String(at)} were taken`);
     }
-    return { faults, report, ms: Date.now() - beganMs, complaints };
+    return { faults, report, counted, ms: Date.now() - beganMs, complaints };
   } finally {
     run.signal('SIGKILL');
     for (const { worker, jobs } of stopped) goOn([...jobs, worker]);
     for (const worker of workers) worker.signal('SIGKILL');
     await Promise.all([run, ...workers].map(({ done }) => done));
   }
+}
+
+function countedBy({ stdout }: { readonly stdout: string }): number {
+  return stdout.startsWith('{') ? ((JSON.parse(stdout) as Partial<Report>).keys?.moved ?? 0) : 0;
 }
 
 function masters(cluster: TestCluster) {
