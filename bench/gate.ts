@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { program } from '../test/support/cli.js';
 import { mix } from './datasets/mix.js';
+import { strings16k } from './datasets/noise.js';
 import { strings64 } from './datasets/strings.js';
 import { withArena } from './lab/arena.js';
 import { type Compared, type Cost, costOf } from './lab/compared.js';
@@ -48,7 +49,7 @@ function install(tarball: string, folder: string): string {
 }
 
 async function compare(other: string, keys: number, rounds: number, name = ''): Promise<void> {
-  const datasets = [strings64, mix].filter((dataset) => dataset.name.startsWith(name));
+  const datasets = [strings64, mix, strings16k].filter((dataset) => dataset.name.startsWith(name));
   const slower: string[] = [];
   await withArena(async (arena) => {
     for (const dataset of datasets) {

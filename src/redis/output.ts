@@ -10,7 +10,11 @@ import type { Keys } from '../types.js';
 import { copyShort, shortBytes, slackBytes, viewFrom } from './frames.js';
 
 const blockBytes = 64 * 1024;
-const pooledBlocks = 64;
+/**
+ * As many as values of some kilobytes have under way, which are held until their keys are deleted: with fewer, blocks
+ * are made all the time, and V8 collects garbage for what they take (npm run bench -- gate).
+ */
+const pooledBlocks = 512;
 
 interface Block {
   readonly bytes: Buffer;
