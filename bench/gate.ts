@@ -14,7 +14,12 @@ import { strings64 } from './datasets/strings.js';
 import { withArena } from './lab/arena.js';
 import { type Compared, type Cost, costOf } from './lab/compared.js';
 import { say } from './lab/say.js';
-import type { Benchmark } from './types.js';
+import { chosen } from './options.js';
+import type { Benchmark, Dataset } from './types.js';
+
+const datasets = [strings64, mix, strings16k];
+/** Of values, whatever was asked for: the source and the nodes hold them in memory. */
+const mostBytes = 1e9;
 
 /** What differs by less differs from round to round as well. */
 const tolerated = 0.03;
@@ -28,12 +33,13 @@ const costs: Readonly<Record<keyof Cost, string>> = {
 export const gate: Benchmark = {
   usage:
     '<tarball, or bin/cluster-import.js> [keys] [rounds] [data]   (500000, 5 and all if not given)',
-  async run([release, keys = '500000', rounds = '5', name]) {
+  async run([release, keys = '500000', rounds = '5', names]) {
     if (release === undefined) throw new Error('name the build to compare with: see --help.');
     const folder = mkdtempSync(join(tmpdir(), 'cluster-import-gate-'));
     try {
       const other = release.endsWith('.tgz') ? install(resolve(release), folder) : resolve(release);
-      await compare(other, Number(keys), Number(rounds), name);
+      const wanted = names === undefined ? datasets : chosen('gate', names, datasets);
+      await compare(other, Number(keys), Number(rounds), wanted);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -48,11 +54,16 @@ function install(tarball: string, folder: string): string {
   return join(folder, 'node_modules/cluster-import/bin/cluster-import.js');
 }
 
-async function compare(other: string, keys: number, rounds: number, name = ''): Promise<void> {
-  const datasets = [strings64, mix, strings16k].filter((dataset) => dataset.name.startsWith(name));
+async function compare(
+  other: string,
+  mostKeys: number,
+  rounds: number,
+  wanted: readonly Dataset[],
+): Promise<void> {
   const slower: string[] = [];
   await withArena(async (arena) => {
-    for (const dataset of datasets) {
+    for (const dataset of wanted) {
+      const keys = Math.min(mostKeys, Math.floor(mostBytes / dataset.bytesPerKey));
       console.log(`\n${dataset.name}, ${keys.toLocaleString('en')} keys`);
       const builds = { without: way('before', other), withIt: way('now', program) };
       const cost = await costOf(arena, { dataset, keys, rounds, ...builds });

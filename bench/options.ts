@@ -48,7 +48,8 @@ export function readBenchOptions(args: readonly string[]): BenchOptions {
   };
 }
 
-function chosen<T extends { readonly name: string }>(
+/** Those of the known ones that are named. @throws Error with one plain sentence. */
+export function chosen<T extends { readonly name: string }>(
   flag: string,
   names: string,
   known: readonly T[],
