@@ -41,11 +41,9 @@ interface Waiting {
   readonly job: SourceJob;
   readonly hear: HearJob;
   readonly end: (how: JobEnd | Death) => void;
-  /** A worker was seen to have it, or heard of. */
-  isBegun: boolean;
   /** What its sources had come to when they were last heard of. */
   sources: JobNews['sources'] | undefined;
-  /** Of what was heard last. */
+  /** Of what was heard last; 0: no worker was seen to have it. */
   attempt: number;
   place: number;
   heardAtMs: number;
@@ -105,7 +103,6 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
     one.attempt = progress.attempt;
     one.place = progress.place;
     one.heardAtMs = performance.now();
-    one.isBegun = true;
     one.sources = progress.news.sources;
     one.hear.news(progress.news);
   }
@@ -126,16 +123,15 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
   async function look(id: string, one: Waiting, isFirst: boolean): Promise<void> {
     const state = await queue.getJobState(id);
     if (!waiting.has(id)) return;
-    if (state === 'unknown') {
-      one.told = undefined;
-      await order(id, one);
-      await put(id, onceMore(one));
-    }
-    if (state === 'active') one.isBegun = true;
+    // The queue's Redis has come back empty.
+    const isLost = state === 'unknown';
+    if (isLost) one.told = undefined;
     await order(id, one);
+    if (isLost) await put(id, onceMore(one));
+    if (state === 'active') one.attempt ||= 1;
     const isQuiet = performance.now() - one.heardAtMs >= lookEveryMs;
     const isEnded = state === 'completed' || state === 'failed';
-    if (!isFirst && !isEnded && !(one.isBegun && isQuiet)) return;
+    if (!isFirst && !isEnded && !(one.attempt > 0 && isQuiet)) return;
     const known = await queue.getJob(id);
     if (!known) return;
     const progress = known.progress as Progress | number;
@@ -204,7 +200,6 @@ export async function openQueueRunner(endpoint: Endpoint, timeoutMs: number): Pr
       const one: Waiting = {
         ...{ job, hear, end: resolve, attempt: 0, place: 0, heardAtMs: 0, told: undefined },
         isExpectedToEnd: false,
-        isBegun: false,
         sources: undefined,
         orders: { ...orders, isStopped: false, session: line?.session ?? null },
         line,
@@ -303,15 +298,12 @@ function staying(count: number, address: string): string {
   return `${jobs} in the queue at ${address}, which was away: once it is back, workers go on with what is there. Run the same command again to take that up, or stop the workers before.`;
 }
 
-/**
- * A job that the queue's Redis has lost, which came back empty: what was heard of it counts, and where it had begun,
- * whoever had it may still be at it.
- */
-function onceMore({ job, isBegun, attempt, sources }: Waiting): SourceJob {
+/** A job that the queue's Redis has lost: what was heard of it counts, and whoever had it may still be at it. */
+function onceMore({ job, attempt, sources }: Waiting): SourceJob {
   return {
     ...job,
     decision: { ...job.decision, goesOn: true },
-    attempt: isBegun ? Math.max(attempt, 1) + 1 : 1,
+    attempt: attempt + 1,
     before: sources ?? job.before,
   };
 }
