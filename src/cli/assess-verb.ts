@@ -1,5 +1,4 @@
 /** `cluster-import assess`: whether an application and its data can move, as text or JSON. */
-import colours from 'picocolors';
 import { accessRows } from '../options/access.js';
 import { runAssess } from '../commands/assess.js';
 import { assessRows, readAssessOptions } from '../options/verb-options.js';
@@ -50,9 +49,8 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
   });
   // The terminal has shown the ^C that ended the watch.
   if (stop.signal.aborted && process.stderr.isTTY) process.stderr.write('\n');
-  const screen = screenOf(process.stdout);
-  const palette = colours.createColors(screen.hasColours);
-  const width = screen.isTerminal ? screen.columns : undefined;
+  const { palette, isTerminal, columns } = screenOf(process.stdout);
+  const width = isTerminal ? columns : undefined;
   process.stdout.write(
     asJson ? `${JSON.stringify(report)}\n` : summarizeAssess(report, palette, width),
   );

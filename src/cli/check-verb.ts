@@ -1,5 +1,4 @@
 /** `cluster-import check`: whether a cluster is sound, as text or JSON on standard output. */
-import colours from 'picocolors';
 import { clusterAccessRows } from '../options/access.js';
 import { checkRows, readCheckOptions, runCheck } from '../commands/check.js';
 import { summarizeCheck } from '../check/check-report.js';
@@ -54,7 +53,7 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     logger,
     stderr: process.stderr,
   });
-  const palette = colours.createColors(screenOf(process.stdout).hasColours);
+  const { palette } = screenOf(process.stdout);
   process.stdout.write(asJson ? `${JSON.stringify(report)}\n` : summarizeCheck(report, palette));
   if (stop.exitCode !== undefined) return stop.exitCode;
   const { conflict, error } = report.fixed ?? {};

@@ -1,5 +1,4 @@
 /** `cluster-import [import]`: flags and signals to a run, its report to standard output. */
-import colours from 'picocolors';
 import { askPasswords, terminal } from './typed.js';
 import { accessRows, queueAccessRows } from '../options/access.js';
 import { runImport } from '../commands/import.js';
@@ -99,7 +98,7 @@ export const importVerb: Verb = {
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
   const { json, askPassword, logFormat, logLevel } = readCliOptions(typed);
   const screen = screenOf(process.stderr);
-  const palette = colours.createColors(screenOf(process.stdout).hasColours);
+  const { palette } = screenOf(process.stdout);
   const forMachines = logFormat === 'json';
   const logger = createLogger({
     format: logFormat,

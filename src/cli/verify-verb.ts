@@ -1,5 +1,4 @@
 /** `cluster-import verify`: a line for each difference on standard output, and a report behind them. */
-import colours from 'picocolors';
 import { formatCount } from '../format.js';
 import { accessRows } from '../options/access.js';
 import { runVerify } from '../commands/verify.js';
@@ -56,12 +55,13 @@ export const verifyVerb: Verb = {
 async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Promise<number> {
   const { asJson, given, logger } = await readTyped(typed, shell, withFirstSource);
   const screen = screenOf(process.stderr);
-  const palette = colours.createColors(screenOf(process.stdout).hasColours);
+  const { palette } = screenOf(process.stdout);
   const stop = shell.catchSignals(() => {
     screen.write('\nStopping after what is under way; once more to stop at once.\n');
   });
+  const options = readVerifyOptions(given);
   let differences = 0;
-  const report = await runVerify(readVerifyOptions(given), {
+  const report = await runVerify(options, {
     signal: stop.signal,
     stderr: process.stderr,
     logger,
@@ -71,22 +71,18 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
     },
   });
   if (!asJson && differences > listedAtMost) {
-    print(`… and ${formatCount(differences - listedAtMost)} more${allOf(given['differences'])}\n`);
+    const { differences: path } = options;
+    const all =
+      path === undefined ? '--differences <file> writes all of them' : `all of them are in ${path}`;
+    print(`… and ${formatCount(differences - listedAtMost)} more: ${all}\n`);
   }
-  if (!asJson && given['repair'] === true && report.differences.length > 0) {
+  if (!asJson && options.repair && report.differences.length > 0) {
     print('After the repair there still differ:\n');
     for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
   }
   print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report, palette));
   if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
   return exitCodes[report.status];
-}
-
-/** Where all differences are to be found. */
-function allOf(path: unknown): string {
-  return typeof path === 'string'
-    ? `: all of them are in ${path}`
-    : ': --differences <file> writes all of them';
 }
 
 /** Both streams may be the same terminal, where a view is drawn. */

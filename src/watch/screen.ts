@@ -6,12 +6,14 @@
  * write into each other's view.
  */
 import { createLogUpdate } from 'log-update';
+import picocolors from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 
 export interface Screen {
   /** A view can be drawn: it is a terminal, and has a size. */
   readonly isTerminal: boolean;
-  /** By the terminal's own account, and by NO_COLOR. */
-  readonly hasColours: boolean;
+  /** Colours what is written there, by the terminal's own account and by NO_COLOR. */
+  readonly palette: Colors;
   readonly columns: number;
   readonly rows: number;
   /** Says something that stays; whole lines. */
@@ -23,6 +25,9 @@ export interface Screen {
 }
 
 type Stream = NodeJS.WriteStream | NodeJS.WritableStream;
+
+/** Text as it is, where there are no colours. */
+export const plain = picocolors.createColors(false);
 
 const screens = new WeakMap<Stream, Screen>();
 
@@ -38,7 +43,7 @@ function open(stream: Stream): Screen {
     ? terminal(stream)
     : {
         isTerminal: false,
-        hasColours: false,
+        palette: plain,
         columns: 80,
         rows: 24,
         write: (text) => void stream.write(text),
@@ -78,7 +83,7 @@ function terminal(stream: NodeJS.WriteStream): Screen {
 
   return {
     isTerminal: true,
-    hasColours: stream.hasColors(),
+    palette: picocolors.createColors(stream.hasColors()),
     get columns() {
       return stream.columns;
     },

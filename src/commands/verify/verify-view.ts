@@ -2,13 +2,12 @@
  * How verifying stands, and how people see it: both ways with a bar each, the time left, and what differs by
  * kind while it runs.
  */
-import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
 import { formatCount, formatDuration } from '../../format.js';
 import type { Source } from '../../types.js';
 import { type DifferenceKind, differenceKinds, type Findings } from '../../verify/differences.js';
 import { fit, flow, type Piece } from '../../watch/table.js';
-import { type Screen, showRegularly } from '../../watch/screen.js';
+import { plain, type Screen, showRegularly } from '../../watch/screen.js';
 import { createWindow } from '../../watch/speed.js';
 
 const widest = 110;
@@ -145,7 +144,6 @@ export function verifyLine(standing: VerifyStanding): string {
   const ways = standing.ways.map(({ name, share, keys }) => {
     return `${name} ${(share * 100).toFixed(1)} % (${formatCount(keys)} keys)`;
   });
-  const plain = colours.createColors(false);
   return [...ways, ...pieces(standing, plain).map(({ text }) => text)].join(' · ');
 }
 
@@ -154,7 +152,7 @@ export function showVerify(
   read: () => VerifyStanding,
   screen: Screen | undefined,
 ): { stop(): void } {
-  const palette = colours.createColors(screen?.hasColours ?? false);
+  const { palette } = screen ?? { palette: plain };
   return showRegularly(screen, {
     lines: () => verifyLines(read(), screen?.columns ?? widest, palette),
     line: () => verifyLine(read()),
