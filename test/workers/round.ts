@@ -75,13 +75,10 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     return workers.filter(({ pid }) => pid !== undefined && !isGone(pid) && !asleep.has(pid));
   };
 
-  const isLock = (key: string): boolean => key.endsWith(':lock');
-  const isJournal = (key: string): boolean => !isLock(key);
-  const keysOfJournal = async (isWanted: (key: string) => boolean): Promise<string[]> =>
-    (await queue.client.keys('cluster-import:journal:*')).filter(isWanted);
+  const journalKeys = (): Promise<string[]> => queue.client.keys('cluster-import:journal:*');
   /** Who holds the journal; null: nobody. */
   const holder = async (): Promise<string | null> => {
-    const [lock] = await keysOfJournal(isLock);
+    const lock = (await journalKeys()).find((key) => key.endsWith(':lock'));
     return lock === undefined ? null : queue.client.get(lock);
   };
   let counted = 0;
@@ -114,13 +111,13 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
       await Promise.race([waitFor('the coordinator to have its journal', isRead), run.done]);
       await sleep(1000);
       await queue.client.flushall();
-      const isThere = async () => (await keysOfJournal(isJournal)).length > 0;
+      const isThere = async () => (await journalKeys()).some((key) => !key.endsWith(':lock'));
       await Promise.race([waitFor('the journal to be there again', isThere), run.done]);
     },
     async 'kill the coordinator'() {
       killed = await holder();
       run.signal('SIGKILL');
-      counted += countedBy(await run.done);
+      counted += movedIn(reportIn(await run.done));
       run = coordinate();
     },
   };
@@ -137,8 +134,8 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
     let report: Report | undefined;
     for (let starts = 1; report?.status !== 'complete'; starts++) {
       const { code, stdout, stderr } = await run.done;
-      counted += countedBy({ stdout });
-      report = stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
+      report = reportIn({ stdout });
+      counted += movedIn(report);
       if (code === 0) break;
       if (starts === startsAtMost) throw new Error(`it never came to its end: ${stdout}${stderr}`);
       run = coordinate();
@@ -169,8 +166,13 @@ export async function playRound(stage: Stage, options: RoundOptions): Promise<Ro
   }
 }
 
-function countedBy({ stdout }: { readonly stdout: string }): number {
-  return stdout.startsWith('{') ? ((JSON.parse(stdout) as Partial<Report>).keys?.moved ?? 0) : 0;
+function reportIn({ stdout }: { readonly stdout: string }): Report | undefined {
+  return stdout.startsWith('{') ? (JSON.parse(stdout) as Report) : undefined;
+}
+
+/** One that was refused counts none. */
+function movedIn(report: Partial<Report> | undefined): number {
+  return report?.keys?.moved ?? 0;
 }
 
 function masters(cluster: TestCluster) {

@@ -9,7 +9,7 @@ import { unlessEnded } from '../../support/halfway.js';
 import { stallAfter } from '../../support/hold.js';
 import { isGone, jobsOf } from '../../support/job-processes.js';
 import { startProxy } from '../../support/proxy.js';
-import { type Server, startServer } from '../../support/servers.js';
+import { type Server, startServer, using } from '../../support/servers.js';
 import { clientsOf } from '../../support/shards.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
@@ -78,8 +78,7 @@ it('moves all sources by workers, and leaves no job behind', async () => {
 });
 
 it('gives a job to another worker when one dies', async () => {
-  const proxy = await startProxy(stage.source);
-  try {
+  await using(startProxy(stage.source), async (proxy) => {
     await fillStrings(stage.source, { count: 40_000, valueBytes: 100 });
     const before = await snapshotOfAll(clientsOf([stage.source]));
     const first = await startWorker();
@@ -98,14 +97,11 @@ it('gives a job to another worker when one dies', async () => {
     ]);
     expect(differences(before, await arrived())).toEqual([]);
     expect(await stage.source.client.dbsize()).toBe(0);
-  } finally {
-    await proxy.stop();
-  }
+  });
 });
 
 it('lets nothing arrive any more of a worker that was cut off and comes back', async () => {
-  const proxy = await startProxy(stage.source);
-  try {
+  await using(startProxy(stage.source), async (proxy) => {
     await fillStrings(stage.source, { count: 40_000, valueBytes: 100 });
     const names = await stage.source.client.keys('*');
     const first = await startWorker();
@@ -128,14 +124,11 @@ it('lets nothing arrive any more of a worker that was cut off and comes back', a
     for (const name of names.slice(0, 100)) {
       expect(await stage.cluster.clientFor(name).get(name)).not.toBe('anew');
     }
-  } finally {
-    await proxy.stop();
-  }
+  });
 });
 
 it('goes on with the same run when the coordinator is started again', async () => {
-  const proxy = await startProxy(stage.source);
-  try {
+  await using(startProxy(stage.source), async (proxy) => {
     await fillStrings(stage.source, { count: 40_000, valueBytes: 100 });
     await fillStrings(shard, { count: 1000, valueBytes: 20, prefix: 'other:' });
     const before = await snapshotOfAll(clientsOf([stage.source, shard]));
@@ -152,14 +145,11 @@ it('goes on with the same run when the coordinator is started again', async () =
     expect(report.sources?.map(({ status }) => status)).toEqual(['complete', 'complete']);
     expect(report.keys.moved).toBe(41_000);
     expect(differences(before, await arrived())).toEqual([]);
-  } finally {
-    await proxy.stop();
-  }
+  });
 });
 
 it("goes on where it was when the queue's Redis comes back empty", async () => {
-  const proxy = await startProxy(stage.source);
-  try {
+  await using(startProxy(stage.source), async (proxy) => {
     await fillStrings(stage.source, { count: 40_000, valueBytes: 100 });
     await fillStrings(shard, { count: 1000, valueBytes: 20, prefix: 'other:' });
     const before = await snapshotOfAll(clientsOf([stage.source, shard]));
@@ -186,9 +176,7 @@ it("goes on where it was when the queue's Redis comes back empty", async () => {
     expect(differences(before, await arrived())).toEqual([]);
     expect(await stage.source.client.dbsize()).toBe(0);
     expect(await queue.client.keys('cluster-import:orders:*')).toEqual([]);
-  } finally {
-    await proxy.stop();
-  }
+  });
 });
 
 it('stops as one run, takes back what nobody has begun, and goes on', async () => {
@@ -246,8 +234,7 @@ it('refuses a password that would have to travel', async () => {
 });
 
 it('ends when it is told to while the queue was just restarted', async () => {
-  const own = await startServer();
-  try {
+  await using(startServer(), async (own) => {
     const worker = startCli(['worker', '--queue', own.address]);
     started.push(worker);
     await worker.output(/Ready/);
@@ -256,7 +243,5 @@ it('ends when it is told to while the queue was just restarted', async () => {
     await worker.output(/the queue's Redis is away/);
     worker.signal('SIGTERM');
     expect((await worker.done).code).toBe(143);
-  } finally {
-    await own.stop();
-  }
+  });
 });
