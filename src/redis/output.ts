@@ -2,7 +2,7 @@
  * What waits to be sent on one socket: small pieces copied once into large blocks.
  *
  * A command is put together where it leaves from; the blocks come from a pool and go back when the
- * kernel has them, so a stream of any length runs in the same few hundred kilobytes. Everything
+ * kernel has them and nobody holds what was sent, so a stream of any length runs in the same few megabytes. Everything
  * that was appended during one turn of the event loop leaves in one write.
  */
 import type { Socket } from 'node:net';

@@ -23,7 +23,7 @@ export interface Situation {
   readonly follow: boolean;
   /** The run is for some keys by name: what fails in it is not the whole job's end. */
   readonly onlyKeys: boolean;
-  /** The sources hold no key, so that there is nothing to decide. */
+  /** The sources hold no key, or none is named, so that there is nothing to decide. */
   readonly isEmpty: boolean;
   /** How many keys the cluster holds. */
   readonly clusterKeys: number;
