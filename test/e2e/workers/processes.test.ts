@@ -1,7 +1,8 @@
 /** `--workers`: the sources are taken by processes of this machine, and seen as one run. */
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { fillMixed, fillStrings } from '../../support/bulk.js';
-import { runCli, startCli } from '../../support/cli.js';
+import { program, runCli, startCli } from '../../support/cli.js';
 import { differences, snapshotOfAll } from '../../support/compare.js';
 import { fillEveryType } from '../../support/every-type.js';
 import { unlessEnded } from '../../support/halfway.js';
@@ -42,6 +43,32 @@ it('overwrites none with another’s, and loses none', async () => {
   const { code, report } = await runJson([...endpoints(), '--workers', '3']);
   expect(code).toBe(1);
   expect(report.keys).toMatchObject({ scanned: 9300, moved: 9100, conflicting: 200, failed: 0 });
+});
+
+it('gives each process the flags that the command gives itself', async () => {
+  const command = readFileSync(program, 'utf8');
+  const flags = [...command.matchAll(/setFlagsFromString\('(.*)'\)/g)].map(([, flag]) => flag);
+  expect(flags).toHaveLength(2);
+  for (const server of [stage.source, shards[0] as Server]) {
+    await fillStrings(server, { count: 5000, valueBytes: 10, prefix: `${server.address}:` });
+  }
+  const from = [stage.source, shards[0] as Server].flatMap(({ address }) => ['--from', address]);
+  const run = startCli([
+    ...from,
+    ...['--to', stage.cluster.seed, '--workers', '2', '--max-rate', '500'],
+  ]);
+  try {
+    const words = await waitFor('the process of a job', () => {
+      const [job] = jobsOf(run.pid);
+      const all =
+        job === undefined ? [] : readFileSync(`/proc/${String(job)}/cmdline`, 'utf8').split('\0');
+      return all.some((word) => word.includes('job-process')) && all;
+    });
+    expect(words).toEqual(expect.arrayContaining(flags));
+  } finally {
+    run.signal('SIGKILL');
+    await run.done;
+  }
 });
 
 it.each([['move'], ['copy', '--copy']])(
