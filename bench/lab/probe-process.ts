@@ -1,5 +1,5 @@
 /**
- * The probe: another client of the source, who asks it for a key once a millisecond.
+ * The probe: another client of the source, who asks it for a key once a millisecond, or some times.
  *
  * It asks on time whether or not the last answer is there, so that a source that stands still for 50 ms
  * keeps fifty questions waiting and not one. The key does not exist: nothing that is moved is touched.
@@ -9,8 +9,10 @@ import { connect } from 'node:net';
 import type { Latency } from '../types.js';
 import { encode } from './feed.js';
 
-const [host = '', port = ''] = process.argv.slice(2);
+const [host = '', port = '', perMs = '1'] = process.argv.slice(2);
+const atOnce = Math.round(Number(perMs));
 const question = encode(['GET', 'a key that nobody has']);
+const questions = Buffer.concat(Array.from({ length: atOnce }, () => question));
 const answerLength = '$-1\r\n'.length;
 const askedAt: bigint[] = [];
 const latenciesMs: number[] = [];
@@ -19,8 +21,9 @@ let recording = false;
 
 const socket = connect({ host, port: Number(port), noDelay: true }, () => {
   setInterval(() => {
-    askedAt.push(process.hrtime.bigint());
-    socket.write(question);
+    const now = process.hrtime.bigint();
+    for (let time = 0; time < atOnce; time++) askedAt.push(now);
+    socket.write(questions);
   }, 1);
   process.send?.('ready');
 });

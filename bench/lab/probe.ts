@@ -14,8 +14,9 @@ export interface Probe {
   stop(): Promise<Latency>;
 }
 
-export async function startProbe(source: Server): Promise<Probe> {
-  const child = fork(program, [source.host, String(source.port)], {
+/** @param perSecond how often it asks; 1,000 if not given, and no less. */
+export async function startProbe(source: Server, perSecond = 1000): Promise<Probe> {
+  const child = fork(program, [source.host, String(source.port), String(perSecond / 1000)], {
     execArgv: ['--import', 'tsx'],
     detached: true,
   });

@@ -141,13 +141,13 @@ export interface Allowance {
 const firstKeys = 16;
 const mostKeys = 8192;
 const growthKeys = 16;
-const growthShare = 1 / 16;
-const shrink = 0.6;
+const growthShare = 1 / 8;
+const shrink = 0.8;
 /** Above this share of the limit the amount shrinks, below that one it grows. */
-const tooLong = 0.7;
-const short = 0.5;
-/** Several pieces, so that the source need not wait for the next one to be thought of. */
-const pieces = 4;
+const tooLong = 0.9;
+const short = 0.75;
+/** Two pieces, so that the source need not wait for the next one to be thought of. More would only be smaller. */
+const pieces = 2;
 const largestPiece = 512;
 /** Keys that are only listed cost next to nothing, and many may have to be looked through. */
 const smallestPage = 100;

@@ -19,7 +19,7 @@ const timesBefore = 3;
  */
 const longestRestMs = 10_000;
 /**
- * In pieces of a quarter, so few keys keep nobody waiting for long; on a machine where everybody waits for a core,
+ * In two pieces, so few keys keep nobody waiting for long; on a machine where everybody waits for a core,
  * fewer would bring the run to a standstill and help no one. Who names a bound gets it at any price.
  */
 const leastKeys = 128;

@@ -64,7 +64,7 @@ describe('what clients of a source may have to wait by default', () => {
     const quiet = createQuiet(allowance, 'auto');
     quiet.noteOthers(1, 0);
     for (let nth = 0; nth < 50; nth++) allowance.note(1000);
-    expect([allowance.keys, allowance.pieceKeys, allowance.removedKeys]).toEqual([128, 32, 128]);
+    expect([allowance.keys, allowance.pieceKeys, allowance.removedKeys]).toEqual([128, 64, 128]);
     quiet.bind(5);
     for (let nth = 0; nth < 50; nth++) allowance.note(1000);
     expect([allowance.limitMs, allowance.keys]).toEqual([5, 1]);
