@@ -7,8 +7,8 @@
  * gets its keys in small portions, so that its turn ends soon all the same.
  */
 import { slice } from '../redis/keys.js';
-import type { Batch, Copy, Mover, MoverName, Outcome } from '../types.js';
-import { outcomeBuilder } from './outcome.js';
+import type { Batch, Copy, Mover, MoverName, Node, Outcome } from '../types.js';
+import { type OutcomeBuilder, outcomeBuilder } from './outcome.js';
 
 export interface AutoMover extends Mover {
   /** Why it is the one: the rates that were measured, or what rules the others out. */
@@ -23,12 +23,19 @@ export interface Candidate {
    * Moves a single key the same way, impatiently, before the first turn at a node; a mover that
    * can't get one key there is ruled out. Undefined: no need to try.
    */
-  readonly probe?: Mover;
+  readonly probe?: ProbeMover;
+  /** A mover whose probe keeps the source waiting for longer than this, key by key, is ruled out as well. */
+  readonly longestCallMs?: number;
   /**
    * How many keys it gets at a time while it is measured, and how many such portions at once, to begin
    * with: both double as long as answers come quickly.
    */
   readonly portion?: Portion;
+}
+
+export interface ProbeMover extends Mover {
+  /** How long its shortest call to a node kept the source waiting; undefined where none did. */
+  readonly callMs?: (node: Node) => number | undefined;
 }
 
 interface Portion {
@@ -45,16 +52,26 @@ export interface AutoOptions {
   readonly mustSpare: () => boolean;
 }
 
-/** How a batch was left by a mover that its probe ruled out: what the probe may have done with its first key. */
-interface Untaken {
-  readonly untaken: true;
-  readonly copy: Copy | undefined;
+/** What a probe did with the first keys of a batch. */
+interface Probed {
+  readonly outcome: Outcome;
+  readonly keyCount: number;
+  /** Why its mover is ruled out, if it is. */
+  readonly why?: string;
+  /** What is known of the first of the keys that are left; undefined: what was known before. */
+  readonly copy?: Copy | undefined;
 }
 
+const untried: Probed = { outcome: outcomeBuilder().build(), keyCount: 0 };
+
+/** A probe that is slow may have had to connect first. */
+const mostProbes = 2;
 /** Answers within so many ms, and two round trips, are quick. */
 const quickMs = 30;
 const mostPortionKeys = 4096;
 const mostPortionsAtOnce = 32;
+/** Whose rate is below this share of another's needs no whole turn to lose. */
+const farBehind = 0.7;
 /** A rate is compared with the best one over so long. */
 const watchMs = 2000;
 
@@ -69,6 +86,9 @@ export function autoMover(
   let current: Candidate = candidates[0];
   let turnsLeft: Candidate[] | undefined = turns();
   let inflight = 0;
+  /** Probes that are under way, or wait for the one before. */
+  let probing = 0;
+  let lastProbe: Promise<unknown> = Promise.resolve();
   const waiting: (() => void)[] = [];
   let change: { done: Promise<void>; settle: () => void } | undefined;
   const meter = new RateMeter(() => options.roundTripMs());
@@ -84,8 +104,11 @@ export function autoMover(
 
   async function move(batch: Batch): Promise<Outcome> {
     const whole = outcomeBuilder();
-    let doubted: Copy | undefined;
-    for (let { keys } = batch; ;) {
+    const tried = await probeAt(batch, whole);
+    let doubted = tried.copy;
+    let { keys } = batch;
+    if (tried.keyCount > 0) keys = slice(keys, tried.keyCount, keys.count);
+    for (;;) {
       await room();
       const candidate = current;
       const portion = (turnsLeft && portions.get(candidate)?.keys) ?? keys.count;
@@ -96,14 +119,10 @@ export function autoMover(
         meter.begin();
         const copy = doubted ?? batch.copy;
         const outcome = await moveBy(candidate, { ...batch, copy, keys: some });
-        // Ruled out by its probe: the next in turn takes them, and knows what it may find.
-        if ('untaken' in outcome) {
-          doubted ??= outcome.copy;
-          continue;
-        }
+        // Ruled out by its probe meanwhile: the next in turn takes them.
+        if (!outcome) continue;
         doubted = undefined;
         grow(candidate, some.count, performance.now() - startedMs);
-        if (some === batch.keys) return outcome;
         whole.add(outcome);
         if (some === keys) return whole.build();
         keys = slice(keys, some.count, keys.count);
@@ -118,8 +137,9 @@ export function autoMover(
     for (;;) {
       if (change) await change.done;
       else if (options.mustSpare() !== isSparing) turnTo(!isSparing);
+      else if (probing > 0) await next();
       else if (turnsLeft && inflight >= (portions.get(current)?.atOnce ?? Infinity)) {
-        await new Promise<void>((go) => waiting.push(go));
+        await next();
       } else {
         // At once: others who wait go on in the same moment.
         meter.busy();
@@ -127,6 +147,15 @@ export function autoMover(
         return;
       }
     }
+  }
+
+  /** Something has ended. */
+  function next(): Promise<void> {
+    return new Promise((go) => waiting.push(go));
+  }
+
+  function wake(): void {
+    for (const go of waiting.splice(0)) go();
   }
 
   /** From now on the source's clients must not wait, or may again: then it is measured anew. */
@@ -154,47 +183,101 @@ export function autoMover(
   function ended(): void {
     inflight--;
     if (inflight === 0) meter.idle();
-    for (const go of waiting.splice(0)) go();
+    wake();
     // Later, so that whoever gave the batch still sees who moved it.
     if (change && inflight === 0) setImmediate(nextTurn);
   }
 
-  async function moveBy(candidate: Candidate, batch: Batch): Promise<Outcome | Untaken> {
-    const { mover, probe } = candidate;
-    const id = `${mover.name} ${batch.node.address}`;
-    const probing = probe && batch.keys.count > 1 ? probes.get(id) : Promise.resolve(true);
-    if (probe && !probing) return moveProbing(probe, mover, batch, id);
-    if (!(await probing)) return { untaken: true, copy: undefined };
+  /** @returns undefined where the mover is ruled out. */
+  async function moveBy({ mover }: Candidate, batch: Batch): Promise<Outcome | undefined> {
+    if (ruledOut.has(mover.name) || !(await (probes.get(probeId(mover, batch.node)) ?? true))) {
+      return undefined;
+    }
     const outcome = await mover.move(batch);
     note(outcome.moved);
     return outcome;
   }
 
-  /** Moves the first key by the probe, and the others by the mover if that went well. */
-  async function moveProbing(
-    probe: Mover,
-    mover: Mover,
+  /**
+   * Lets the first batch to a node try a mover that may not get there, ahead of all turns: who is ruled out
+   * needs none. Nothing else is under way meanwhile: what a mover deletes at the source looks like
+   * somebody else's write to another.
+   * @param whole takes what they did.
+   */
+  async function probeAt(
     batch: Batch,
-    id: string,
-  ): Promise<Outcome | Untaken> {
-    const trying = probe.move({ ...batch, keys: slice(batch.keys, 0, 1) });
-    const trouble = trying.then(({ retries }) =>
-      retries.find((one) => one.class === 'unavailable' || one.refusal !== undefined),
+    whole: OutcomeBuilder,
+  ): Promise<Pick<Probed, 'keyCount' | 'copy'>> {
+    const found = candidates.find(
+      (one) =>
+        one.probe &&
+        (turnsLeft?.includes(one) === true || one === current) &&
+        !ruledOut.has(one.mover.name) &&
+        !probes.has(probeId(one.mover, batch.node)),
     );
-    const well = trouble.then((found) => found === undefined);
+    if (!found?.probe || batch.keys.count < 2 || options.mustSpare()) return { keyCount: 0 };
+    const { mover, probe, longestCallMs = Infinity } = found;
+    const id = probeId(mover, batch.node);
+    const trying = alone(async () =>
+      ruledOut.has(mover.name) ? untried : tryOut(probe, longestCallMs, batch),
+    );
+    const well = trying.then(({ why }) => why === undefined);
     probes.set(id, well);
     // A probe that lost its connections has found out nothing: the next batch tries again.
     well.catch(() => probes.delete(id));
-    const found = await trouble;
-    if (found) {
-      ruledOut.set(mover.name, found.message);
-      endTurn();
-      return { untaken: true, copy: found.copy };
+    const { outcome, why, ...tried } = await trying;
+    whole.add(outcome);
+    if (why !== undefined) ruleOut(found, why);
+    return tried;
+  }
+
+  async function alone<T>(work: () => Promise<T>): Promise<T> {
+    probing++;
+    const before = lastProbe;
+    const working = before.then(async () => {
+      while (inflight > 0) await next();
+      return work();
+    });
+    lastProbe = working.catch(() => undefined);
+    try {
+      return await working;
+    } finally {
+      probing--;
+      wake();
     }
+  }
+
+  function ruleOut(candidate: Candidate, why: string): void {
+    ruledOut.set(candidate.mover.name, why);
+    if (candidate === current) {
+      endTurn();
+      if (inflight === 0) nextTurn();
+    } else if (turnsLeft && ruledOut.size === candidates.length - 1) {
+      // Who is left needs no turns.
+      turnsLeft = undefined;
+    }
+  }
+
+  async function tryOut(probe: ProbeMover, longestMs: number, batch: Batch): Promise<Probed> {
     const outcome = outcomeBuilder();
-    outcome.add(await trying);
-    outcome.add(await mover.move({ ...batch, keys: slice(batch.keys, 1, batch.keys.count) }));
-    return outcome.build();
+    const isSlow = (): boolean => (probe.callMs?.(batch.node) ?? 0) > longestMs;
+    let keyCount = 0;
+    do {
+      const one = await probe.move({ ...batch, keys: slice(batch.keys, keyCount, keyCount + 1) });
+      const trouble = one.retries.find(
+        ({ class: kind, refusal }) => kind === 'unavailable' || refusal !== undefined,
+      );
+      if (trouble) {
+        const { message, copy } = trouble;
+        return { outcome: outcome.build(), keyCount, why: message, copy };
+      }
+      outcome.add(one);
+      keyCount++;
+    } while (isSlow() && keyCount < Math.min(mostProbes, batch.keys.count - 1));
+    const tried = { outcome: outcome.build(), keyCount };
+    if (!isSlow()) return tried;
+    const ms = String(Math.round(probe.callMs?.(batch.node) ?? 0));
+    return { ...tried, why: `a single key keeps the source waiting for ${ms} ms` };
   }
 
   function note(moved: number): void {
@@ -202,7 +285,8 @@ export function autoMover(
     if (!measured) return;
     const { rate } = measured;
     if (turnsLeft) {
-      if (!measured.isTelling) return;
+      const isBehind = measured.isHalfTelling && rate < Math.max(...rates.values()) * farBehind;
+      if (!measured.isTelling && !isBehind) return;
       // Of a mover's turns the better one counts: what it does first warms up everything.
       rates.set(current.mover.name, Math.max(rate, rateOf(current)));
       endTurn();
@@ -227,8 +311,9 @@ export function autoMover(
 
   function nextTurn(): void {
     if (!change || inflight > 0) return;
-    const next = turnsLeft?.shift();
-    if (next && !ruledOut.has(next.mover.name)) current = next;
+    const one = turnsLeft?.shift();
+    const isLast = ruledOut.size === candidates.length - 1;
+    if (one && !ruledOut.has(one.mover.name) && !isLast) current = one;
     else {
       turnsLeft = undefined;
       current = isSparing ? candidates[0] : fastest();
@@ -277,6 +362,10 @@ export function autoMover(
   };
 }
 
+function probeId(mover: Mover, { address }: Node): string {
+  return `${mover.name} ${address}`;
+}
+
 /*
  * How fast a mover is in its turn: its start does not count, nor what it does with less than it can take,
  * nor the time when there is nothing to do.
@@ -293,6 +382,8 @@ interface Measured {
   readonly elapsedMs: number;
   /** It was watched for long enough to tell. */
   readonly isTelling: boolean;
+  /** It was watched for half of what tells. */
+  readonly isHalfTelling: boolean;
 }
 
 class RateMeter {
@@ -301,13 +392,16 @@ class RateMeter {
   #idleMs = 0;
   #movedKeys = 0;
   #answers = 0;
+  #isAnswered = false;
 
   /** @param roundTripMs how far the source is. */
   constructor(readonly roundTripMs: () => number) {}
 
   /** Measures from now on, if it does not do so already. */
   begin(): void {
-    if (this.#startMs === undefined) this.#startAt(performance.now());
+    if (this.#startMs !== undefined) return;
+    this.#isAnswered = false;
+    this.#startAt(performance.now());
   }
 
   /** Forgets all; `begin` has to be called again. */
@@ -336,8 +430,15 @@ class RateMeter {
   /** @returns undefined while it warms up. */
   add(moved: number): Measured | undefined {
     if (this.#startMs === undefined) return undefined;
+    if (!this.#isAnswered) {
+      // Until the first answer is there, it is the way that takes the time, and what is asked for in one go.
+      this.#startAt(performance.now());
+      this.#isAnswered = true;
+      return undefined;
+    }
     const elapsedMs = performance.now() - this.#startMs - this.#idleMs;
-    const countedMs = elapsedMs - this.#warmUpMs();
+    const warmUpMs = this.#warmUpMs();
+    const countedMs = elapsedMs - warmUpMs;
     if (countedMs < 0) {
       this.#movedKeys = 0;
       return undefined;
@@ -345,10 +446,12 @@ class RateMeter {
     this.#movedKeys += moved;
     this.#answers++;
     const turnMs = Math.max(turn.ms, turn.roundTrips * this.roundTripMs());
+    const isOften = this.#answers >= turn.answers;
     return {
       rate: (this.#movedKeys / countedMs) * 1000,
       elapsedMs,
-      isTelling: elapsedMs >= turnMs && this.#answers >= turn.answers,
+      isTelling: isOften && elapsedMs >= turnMs,
+      isHalfTelling: isOften && countedMs >= (turnMs - warmUpMs) / 2,
     };
   }
 

@@ -5,7 +5,7 @@
 import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
 import { Elements } from '../movers/elements/elements.js';
-import { migrate } from '../movers/migrate/migrate.js';
+import { migrate, type MigrateMover } from '../movers/migrate/migrate.js';
 import { durability } from '../movers/relay/acks.js';
 import { Expiry, readClock } from '../movers/relay/deadlines.js';
 import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
@@ -81,7 +81,13 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
   const probe = migrateOf(parts, probeTimeoutMs, byRelay);
   const candidates = [
     { mover: byRelay },
-    { mover: byMigrate, probe, portion: migratePortion },
+    {
+      mover: byMigrate,
+      probe,
+      // A node is that far from the source, and MIGRATE would block it for each single key.
+      longestCallMs: parts.options.maxBlockMs,
+      portion: migratePortion,
+    },
   ] as const;
   return autoMover(candidates, {
     roundTripMs: () => distance.sourceMs,
@@ -194,7 +200,7 @@ function migrateOf(
   { plan, options, link, aside, distance, beforeDeletes, eviction }: MoverParts,
   timeoutMs: number,
   byRelay: Mover,
-): Mover {
+): MigrateMover {
   const { has } = plan.source;
   const job = jobPolicy(plan, options);
   const isAsked = eviction.isLikely && !options.copy;
@@ -226,6 +232,7 @@ function migrateOf(
   const sending = options.copy ? mover : sparingMover(eviction, mover);
   return {
     name: mover.name,
+    callMs: mover.callMs,
     move(batch) {
       // What may be at its node already, it can't compare, nor overwrite with care.
       const isSecondCopy =

@@ -86,7 +86,12 @@ const mostNotedKeys = 20;
 /** How many calls for a single key each are on their way at one time. */
 const mostSingles = 16;
 
-export function migrate(options: MigrateOptions): Mover {
+export interface MigrateMover extends Mover {
+  /** How long the shortest call to a node kept the source waiting, about; undefined: there was none. */
+  readonly callMs: (node: Node) => number | undefined;
+}
+
+export function migrate(options: MigrateOptions): MigrateMover {
   const { job, timeoutMs } = options;
   const copy = job.mode === 'copy';
   const callSize = new CallSize(
@@ -106,6 +111,12 @@ export function migrate(options: MigrateOptions): Mover {
   let { severalKeys } = options;
   /** Nodes that refuse all of the source's payloads. */
   const refusing = new Set<string>();
+  /** Of each node the shortest one. */
+  const callsMs = new Map<string, number>();
+
+  function noteCall({ address }: Node, tookMs: number): void {
+    callsMs.set(address, Math.min(tookMs, callsMs.get(address) ?? Infinity));
+  }
 
   async function move(batch: Batch): Promise<Outcome> {
     const hungUp = batch.attempt > 0 && options.isNarrow(batch.node);
@@ -179,7 +190,7 @@ export function migrate(options: MigrateOptions): Mover {
     const { source, batch, keys } = part;
     const sentMs = performance.now();
     const together = await migrateTogether(source, part.args, keys, options.scripts);
-    callSize.note(keys.count, sentMs, 1);
+    noteCall(batch.node, callSize.note(keys.count, sentMs, 1));
     if (together.kind !== 'answered') {
       await settleUnanswered(part, together, outcome);
       return;
@@ -249,7 +260,8 @@ export function migrate(options: MigrateOptions): Mover {
         return;
       }
     }
-    callSize.note(keys.count, sentMs, trips);
+    const tookMs = callSize.note(keys.count, sentMs, trips);
+    noteCall(part.batch.node, tookMs / keys.count);
   }
 
   /** @returns why no more should be sent now. */
@@ -317,7 +329,7 @@ export function migrate(options: MigrateOptions): Mover {
     settleVerdict(outcome, keys, verdict, message, copy);
   }
 
-  return { name: 'migrate', move };
+  return { name: 'migrate', move, callMs: ({ address }) => callsMs.get(address) };
 }
 
 function troubleIn(retries: readonly Retry[]): Trouble | undefined {
@@ -392,8 +404,11 @@ class CallSize {
     readonly limit: number,
   ) {}
 
-  /** So many keys were sent then, and have been answered; over how many round trips. */
-  note(keyCount: number, sentMs: number, trips: number): void {
+  /**
+   * So many keys were sent then, and have been answered; over how many round trips.
+   * @returns how long that kept the source waiting, in ms.
+   */
+  note(keyCount: number, sentMs: number, trips: number): number {
     const nowMs = performance.now();
     const waitedMs = nowMs - sentMs;
     this.#shortestWaitMs = Math.min(this.#shortestWaitMs, waitedMs / trips);
@@ -401,8 +416,12 @@ class CallSize {
     const wayMs = trips * Math.min(this.roundTripMs(), this.#shortestWaitMs);
     const tookMs = Math.max(leastMs, Math.min(waitedMs - wayMs, nowMs - this.#lastAnswerMs));
     this.#lastAnswerMs = nowMs;
-    if (keyCount < this.keys / 2) return;
-    const fitting = (keyCount * this.maxBlockMs) / tookMs;
-    this.keys = Math.max(1, Math.min(this.limit, Math.floor(Math.min(fitting, this.keys * 2))));
+    if (keyCount < this.keys / 2) return tookMs;
+    // Rounded up: where the way to the node is most of it, one more key takes next to nothing.
+    const fitting = Math.ceil((keyCount * this.maxBlockMs) / tookMs);
+    const isOver = tookMs > this.maxBlockMs;
+    const next = isOver ? Math.min(keyCount - 1, fitting) : Math.min(this.keys * 2, fitting);
+    this.keys = Math.max(1, Math.min(this.limit, next));
+    return tookMs;
   }
 }

@@ -83,6 +83,53 @@ it('rules out a mover whose probe can not get a key to its node', async () => {
   expect(auto.reason).toBe('migrate was ruled out: no way to there');
 });
 
+it('rules out a mover whose calls keep the source waiting for too long, before its first turn', async () => {
+  const migrate = mockMover('migrate', 200);
+  const probe = { ...mockMover('migrate', 200), callMs: () => 51.4 };
+  const relay = mockMover('relay', 200);
+  const auto = autoMover([{ mover: relay }, { mover: migrate, probe, longestCallMs: 50 }]);
+  const outcomes = await Promise.all(
+    Array.from({ length: 4 }, () => auto.move(batchOf(someKeys(512)))),
+  );
+  expect(outcomes.map(({ moved }) => moved)).toEqual([512, 512, 512, 512]);
+  expect([auto.name, auto.measuring]).toEqual(['relay', false]);
+  expect(auto.reason).toBe(
+    'migrate was ruled out: a single key keeps the source waiting for 51 ms',
+  );
+  // A second time, because the first one may have had to connect.
+  expect(probe.sizes).toEqual([1, 1]);
+  expect([migrate.sizes, [...relay.sizes].sort()]).toEqual([[], [510, 512, 512, 512]]);
+});
+
+it('has nothing else under way while it tries a mover', async () => {
+  let underWay = 0;
+  const seen: number[] = [];
+  const busy = (mover: Mover, look: boolean): Mover => ({
+    name: mover.name,
+    async move(batch) {
+      if (look) seen.push(underWay);
+      underWay++;
+      const moved = await mover.move(batch);
+      underWay--;
+      return moved;
+    },
+  });
+  const auto = autoMover([
+    { mover: busy(mockMover('relay', 20), false) },
+    { mover: busy(mockMover('migrate', 20), false), probe: busy(mockMover('migrate', 1), true) },
+  ]);
+  const batchTo = (address: string): Batch => {
+    const batch = batchOf(someKeys(512));
+    return { ...batch, node: { ...batch.node, address } };
+  };
+  const first = auto.move(batchTo('127.0.0.1:1'));
+  const others = [1, 1, 2].map((port) => auto.move(batchTo(`127.0.0.1:${String(port)}`)));
+  await Promise.race(others);
+  // A node that is met later is tried as well, once all that is under way has ended.
+  await Promise.all([first, ...others, auto.move(batchTo('127.0.0.1:3'))]);
+  expect(seen).toEqual([0, 0, 0]);
+});
+
 it('tries a node again when the probe lost its connections, and tells whoever gave the batch', async () => {
   let probed = 0;
   const losing: Mover = {
