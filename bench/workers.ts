@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- workers [keys] [rounds] [most]`: what it costs to spread a move over processes. The same
- * number of keys lies in 1, 2, 4 … sources, with as many workers; and in two sources with one and with two.
- * Ways take turns. Where cores are few, the CPU tells what the clock can't.
+ * `npm run bench -- workers [keys] [rounds] [most]`: what it costs to spread a move over processes: 1, 2, 4 … sources
+ * of so many keys each, with as many workers; and two sources with one and with two. Ways take turns. Where cores are
+ * few, the CPU tells what the clock can't.
  */
 import { fillStrings } from '../test/support/bulk.js';
 import { program } from '../test/support/cli.js';
@@ -13,7 +13,7 @@ import { short } from './report/table.js';
 import type { Benchmark } from './types.js';
 
 export const workers: Benchmark = {
-  usage: '[keys] [rounds] [most sources]   (1000000, 3 and 8 if not given)',
+  usage: '[keys of each source] [rounds] [most sources]   (1000000, 3 and 8 if not given)',
   run: ([keys = '1000000', rounds = '3', most = '8']) =>
     measureWorkers(Number(keys), Number(rounds), Number(most)),
 };
@@ -58,8 +58,8 @@ async function measureWorkers(keys: number, rounds: number, most: number): Promi
   }
   const [alone] = ways as [Way, ...Way[]];
   for (const way of ways) {
-    const cpu = (median(way.cpuSeconds) / keys) * 1e6;
-    const ratio = median(way.cpuSeconds) / median(alone.cpuSeconds);
+    const cpu = (median(way.cpuSeconds) / (keys * way.sources)) * 1e6;
+    const ratio = median(way.cpuSeconds) / way.sources / median(alone.cpuSeconds);
     console.log(
       `${way.title}: ${short(cpu)} CPU seconds a million keys (${ratio.toFixed(2)} of one process), ${median(way.seconds).toFixed(1)} s`,
     );
@@ -68,9 +68,8 @@ async function measureWorkers(keys: number, rounds: number, most: number): Promi
 
 /** So that no two have a key of one name. */
 async function fill(sources: readonly Server[], keys: number): Promise<void> {
-  const share = Math.ceil(keys / sources.length);
   for (const [at, source] of sources.entries()) {
     await source.client.flushall();
-    await fillStrings(source, { count: share, valueBytes: 64, prefix: `${String(at)}:` });
+    await fillStrings(source, { count: keys, valueBytes: 64, prefix: `${String(at)}:` });
   }
 }

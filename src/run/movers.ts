@@ -78,7 +78,15 @@ export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly r
   const byMigrate = migrateOf(parts, migrateTimeoutMs(parts), byRelay);
   if (name === 'migrate') return { ...byMigrate, reason };
   const { distance, limits } = parts;
-  const probe = migrateOf(parts, probeTimeoutMs, byRelay);
+  const aside: SideChannel = {
+    ...parts.aside,
+    // What a probe brings is next to nothing, and not worth waiting for: others wait for the probe.
+    receivedBytes(node) {
+      parts.aside.receivedBytes(node).catch(() => undefined);
+      return Promise.resolve(0);
+    },
+  };
+  const probe = migrateOf({ ...parts, aside }, probeTimeoutMs, byRelay);
   const candidates = [
     { mover: byRelay },
     {
