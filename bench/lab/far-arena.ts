@@ -1,10 +1,5 @@
-/**
- * A cluster and sources behind proxies that delay: far away, on one machine. The nodes announce their
- * proxies' ports, so that whoever asks the cluster where to send keys takes the long way too.
- */
-import { type ClusterNode, startCluster, type TestCluster } from '../../test/support/cluster.js';
-import { type Proxy, startProxy } from '../../test/support/proxy.js';
-import { waitFor } from '../../test/support/wait.js';
+/** A cluster and sources that are far away, on one machine (test/support/far-cluster.ts). */
+import { startFarCluster } from '../../test/support/far-cluster.js';
 import type { Arena } from '../types.js';
 
 export interface FarArena extends Arena {
@@ -13,62 +8,20 @@ export interface FarArena extends Arena {
 }
 
 export async function withFarArena<T>(work: (arena: FarArena) => Promise<T>): Promise<T> {
-  const cluster = await startCluster();
-  const proxies: Proxy[] = [];
-  let roundTripMs = 0;
-
-  async function proxyTo(server: { host: string; port: number }): Promise<Proxy> {
-    const proxy = await startProxy(server);
-    proxies.push(proxy);
-    delay(proxy);
-    return proxy;
-  }
-  function delay({ faults }: Proxy): void {
-    const up = Math.floor(roundTripMs / 2);
-    // Timers know only whole milliseconds.
-    faults.delayMs = { up, down: roundTripMs - up };
-  }
-
+  const far = await startFarCluster();
   try {
-    const ports = new Map<ClusterNode, number>();
-    for (const node of cluster.masters) ports.set(node, (await proxyTo(node)).port);
-    await announce(cluster, ports);
-    const [seedPort] = ports.values();
     return await work({
-      cluster,
-      to: `127.0.0.1:${String(seedPort)}`,
+      cluster: far.cluster,
+      to: far.seed,
       async reach(source) {
-        const proxy = await proxyTo(source);
+        const proxy = await far.proxyTo(source);
         return { from: proxy.address, close: () => proxy.stop() };
       },
-      setRoundTrip(ms) {
-        roundTripMs = ms;
-        proxies.forEach(delay);
+      setRoundTrip: (ms) => {
+        far.setRoundTrip(ms);
       },
     });
   } finally {
-    await Promise.all(proxies.map((proxy) => proxy.stop()));
-    await cluster.stop();
+    await far.stop();
   }
-}
-
-async function announce(
-  cluster: TestCluster,
-  ports: ReadonlyMap<ClusterNode, number>,
-): Promise<void> {
-  for (const [node, port] of ports) {
-    // Its bus is not proxied, and would follow the port if it were not named.
-    await node.client.config('SET', 'cluster-announce-bus-port', node.port + 10_000);
-    await node.client.config('SET', 'cluster-announce-port', port);
-  }
-  const announced = new Set(ports.values());
-  await waitFor('the nodes to hear of all proxies', async () => {
-    const answers = await Promise.all(
-      cluster.masters.map((node) => node.client.call('CLUSTER', 'NODES')),
-    );
-    return answers.every((answer) => {
-      const told = [...String(answer).matchAll(/ \S+:(\d+)@/g)].map(([, port]) => Number(port));
-      return told.length === ports.size && told.every((port) => announced.has(port));
-    });
-  });
 }

@@ -33,7 +33,7 @@ export interface Candidate {
   readonly portion?: Portion;
 }
 
-export interface ProbeMover extends Mover {
+interface ProbeMover extends Mover {
   /** How long its shortest call to a node kept the source waiting; undefined where none did. */
   readonly callMs?: (node: Node) => number | undefined;
 }
@@ -218,16 +218,19 @@ export function autoMover(
     if (!found?.probe || batch.keys.count < 2 || options.mustSpare()) return { keyCount: 0 };
     const { mover, probe, longestCallMs = Infinity } = found;
     const id = probeId(mover, batch.node);
-    const trying = alone(async () =>
-      ruledOut.has(mover.name) ? untried : tryOut(probe, longestCallMs, batch),
-    );
+    const trying = alone(async () => {
+      // By another node, while this one waited for its turn.
+      if (ruledOut.has(mover.name)) return untried;
+      const tried = await tryOut(probe, longestCallMs, batch);
+      if (tried.why !== undefined) ruleOut(found, tried.why);
+      return tried;
+    });
     const well = trying.then(({ why }) => why === undefined);
     probes.set(id, well);
     // A probe that lost its connections has found out nothing: the next batch tries again.
     well.catch(() => probes.delete(id));
-    const { outcome, why, ...tried } = await trying;
+    const { outcome, ...tried } = await trying;
     whole.add(outcome);
-    if (why !== undefined) ruleOut(found, why);
     return tried;
   }
 
