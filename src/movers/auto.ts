@@ -20,7 +20,7 @@ export interface AutoMover extends Mover {
 export interface Candidate {
   readonly mover: Mover;
   /**
-   * Moves a single key the same way, impatiently, before the first turn at a node; a mover that
+   * Moves a single key the same way, impatiently, ahead of the first batch to a node; a mover that
    * can't get one key there is ruled out. Undefined: no need to try.
    */
   readonly probe?: ProbeMover;
@@ -82,7 +82,8 @@ export function autoMover(
 ): AutoMover {
   const rates = new Map<MoverName, number>();
   const ruledOut = new Map<MoverName, string>();
-  const probes = new Map<string, Promise<boolean>>();
+  /** What was tried at which node, or is being tried. */
+  const probes = new Set<string>();
   let current: Candidate = candidates[0];
   let turnsLeft: Candidate[] | undefined = turns();
   let inflight = 0;
@@ -119,10 +120,11 @@ export function autoMover(
         meter.begin();
         const copy = doubted ?? batch.copy;
         const outcome = await moveBy(candidate, { ...batch, copy, keys: some });
-        // Ruled out by its probe meanwhile: the next in turn takes them.
+        // Ruled out at another node: the next in turn takes them.
         if (!outcome) continue;
         doubted = undefined;
         grow(candidate, some.count, performance.now() - startedMs);
+        if (some === batch.keys) return outcome;
         whole.add(outcome);
         if (some === keys) return whole.build();
         keys = slice(keys, some.count, keys.count);
@@ -190,9 +192,7 @@ export function autoMover(
 
   /** @returns undefined where the mover is ruled out. */
   async function moveBy({ mover }: Candidate, batch: Batch): Promise<Outcome | undefined> {
-    if (ruledOut.has(mover.name) || !(await (probes.get(probeId(mover, batch.node)) ?? true))) {
-      return undefined;
-    }
+    if (ruledOut.has(mover.name)) return undefined;
     const outcome = await mover.move(batch);
     note(outcome.moved);
     return outcome;
@@ -218,6 +218,7 @@ export function autoMover(
     if (!found?.probe || batch.keys.count < 2 || options.mustSpare()) return { keyCount: 0 };
     const { mover, probe, longestCallMs = Infinity } = found;
     const id = probeId(mover, batch.node);
+    probes.add(id);
     const trying = alone(async () => {
       // By another node, while this one waited for its turn.
       if (ruledOut.has(mover.name)) return untried;
@@ -225,10 +226,8 @@ export function autoMover(
       if (tried.why !== undefined) ruleOut(found, tried.why);
       return tried;
     });
-    const well = trying.then(({ why }) => why === undefined);
-    probes.set(id, well);
     // A probe that lost its connections has found out nothing: the next batch tries again.
-    well.catch(() => probes.delete(id));
+    trying.catch(() => probes.delete(id));
     const { outcome, ...tried } = await trying;
     whole.add(outcome);
     return tried;
