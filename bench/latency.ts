@@ -17,6 +17,7 @@ import { median } from './lab/medians.js';
 import { startProbe } from './lab/probe.js';
 import { run } from './lab/process.js';
 import { say } from './lab/say.js';
+import { chosen } from './options.js';
 import { short, table } from './report/table.js';
 import { redisCli } from './rivals/redis-cli.js';
 import type { Arena, Benchmark, Dataset, Invocation, Latency } from './types.js';
@@ -73,8 +74,7 @@ async function measureLatency(args: readonly string[]): Promise<void> {
       only: { type: 'string', default: '' },
     },
   });
-  const dataset = datasets.find(({ name }) => name === values.data);
-  if (!dataset) throw new Error(`no such data: ${values.data}`);
+  const [dataset] = chosen('--data', values.data, datasets) as [Dataset];
   const all = waysOf(Number(values.keys), values.limit);
   const ways = all.filter(({ title }) => title.includes(values.only));
   const perSecond = Number(values.gets);

@@ -6,6 +6,7 @@
  * one that blocks the source would slow the other as well. A mover that may turn out to be very slow
  * gets its keys in small portions, so that its turn ends soon all the same.
  */
+import { Gate } from '../async.js';
 import { slice } from '../redis/keys.js';
 import type { Batch, Copy, Mover, MoverName, Node, Outcome } from '../types.js';
 import { type OutcomeBuilder, outcomeBuilder } from './outcome.js';
@@ -90,8 +91,10 @@ export function autoMover(
   /** Probes that are under way, or wait for the one before. */
   let probing = 0;
   let lastProbe: Promise<unknown> = Promise.resolve();
-  const waiting: (() => void)[] = [];
-  let change: { done: Promise<void>; settle: () => void } | undefined;
+  /** The turn is over, and what is in flight has to end before the next one begins. */
+  let isChanging = false;
+  /** To be checked when any of these has changed. */
+  const gate = new Gate();
   const meter = new RateMeter(() => options.roundTripMs());
   const portions = new Map(candidates.map((one) => [one, one.portion]));
   let bestRate = 0;
@@ -137,27 +140,19 @@ export function autoMover(
   /** Waits until there is room for something more in flight, and takes it. */
   async function room(): Promise<void> {
     for (;;) {
-      if (change) await change.done;
-      else if (options.mustSpare() !== isSparing) turnTo(!isSparing);
-      else if (probing > 0) await next();
-      else if (turnsLeft && inflight >= (portions.get(current)?.atOnce ?? Infinity)) {
-        await next();
-      } else {
-        // At once: others who wait go on in the same moment.
-        meter.busy();
-        inflight++;
-        return;
-      }
+      await gate.until(isFree);
+      if (options.mustSpare() !== isSparing) turnTo(!isSparing);
+      // Others have gone on in the same moment.
+      if (!isFree()) continue;
+      meter.busy();
+      inflight++;
+      return;
     }
   }
 
-  /** Something has ended. */
-  function next(): Promise<void> {
-    return new Promise((go) => waiting.push(go));
-  }
-
-  function wake(): void {
-    for (const go of waiting.splice(0)) go();
+  function isFree(): boolean {
+    const most = (turnsLeft && portions.get(current)?.atOnce) ?? Infinity;
+    return !isChanging && probing === 0 && inflight < most;
   }
 
   /** From now on the source's clients must not wait, or may again: then it is measured anew. */
@@ -165,7 +160,7 @@ export function autoMover(
     isSparing = spares;
     turnsLeft = spares ? [] : turns();
     rates.clear();
-    endTurn();
+    isChanging = true;
     if (inflight === 0) nextTurn();
   }
 
@@ -179,15 +174,15 @@ export function autoMover(
     if (keys === portion.keys && atOnce === portion.atOnce) return;
     portions.set(candidate, { keys, atOnce });
     // What it did with less tells nothing.
-    if (!change && candidate === current) meter.restart();
+    if (!isChanging && candidate === current) meter.restart();
   }
 
   function ended(): void {
     inflight--;
     if (inflight === 0) meter.idle();
-    wake();
+    gate.check();
     // Later, so that whoever gave the batch still sees who moved it.
-    if (change && inflight === 0) setImmediate(nextTurn);
+    if (isChanging && inflight === 0) setImmediate(nextTurn);
   }
 
   /** @returns undefined where the mover is ruled out. */
@@ -237,7 +232,7 @@ export function autoMover(
     probing++;
     const before = lastProbe;
     const working = before.then(async () => {
-      while (inflight > 0) await next();
+      await gate.until(() => inflight === 0);
       return work();
     });
     lastProbe = working.catch(() => undefined);
@@ -245,14 +240,14 @@ export function autoMover(
       return await working;
     } finally {
       probing--;
-      wake();
+      gate.check();
     }
   }
 
   function ruleOut(candidate: Candidate, why: string): void {
     ruledOut.set(candidate.mover.name, why);
     if (candidate === current) {
-      endTurn();
+      isChanging = true;
       if (inflight === 0) nextTurn();
     } else if (turnsLeft && ruledOut.size === candidates.length - 1) {
       // Who is left needs no turns.
@@ -283,7 +278,7 @@ export function autoMover(
   }
 
   function note(moved: number): void {
-    const measured = change ? undefined : meter.add(moved);
+    const measured = isChanging ? undefined : meter.add(moved);
     if (!measured) return;
     const { rate } = measured;
     if (turnsLeft) {
@@ -291,7 +286,7 @@ export function autoMover(
       if (!measured.isTelling && !isBehind) return;
       // Of a mover's turns the better one counts: what it does first warms up everything.
       rates.set(current.mover.name, Math.max(rate, rateOf(current)));
-      endTurn();
+      isChanging = true;
       return;
     }
     if (measured.elapsedMs < watchMs) return;
@@ -301,30 +296,22 @@ export function autoMover(
     if (rate >= bestRate / 2) return;
     turnsLeft = turns();
     rates.clear();
-    endTurn();
-  }
-
-  function endTurn(): void {
-    if (change) return;
-    let settle = (): void => undefined;
-    const done = new Promise<void>((resolve) => (settle = resolve));
-    change = { done, settle };
+    isChanging = true;
   }
 
   function nextTurn(): void {
-    if (!change || inflight > 0) return;
-    const one = turnsLeft?.shift();
+    if (!isChanging || inflight > 0) return;
+    const next = turnsLeft?.shift();
     const isLast = ruledOut.size === candidates.length - 1;
-    if (one && !ruledOut.has(one.mover.name) && !isLast) current = one;
+    if (next && !ruledOut.has(next.mover.name) && !isLast) current = next;
     else {
       turnsLeft = undefined;
       current = isSparing ? candidates[0] : fastest();
       bestRate = rates.get(current.mover.name) ?? 0;
     }
     meter.end();
-    const { settle } = change;
-    change = undefined;
-    settle();
+    isChanging = false;
+    gate.check();
   }
 
   function fastest(): Candidate {
