@@ -3,7 +3,7 @@
  * that is, and in which order.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { released } from './changelog.mjs';
 import { replaceFile } from './replace-file.mjs';
@@ -50,10 +50,13 @@ try {
   } else {
     run('npm', ['test']);
     run('npm', ['pack']);
+    run('npm', ['run', 'executable']);
+    const executable = `cluster-import-${version}-${process.platform}-${process.arch}`;
+    renameSync(`${root}dist/cluster-import`, `${root}${executable}`);
     run('git', ['commit', '--all', '--message', `Release ${version}`]);
     run('git', ['tag', '--annotate', `v${version}`, '--message', version]);
     console.log(
-      `Committed and tagged, and cluster-import-${version}.tgz is packed. What is left: docs/releasing.md, "Publishing".`,
+      `Committed and tagged, and cluster-import-${version}.tgz and ${executable} are made. What is left: docs/releasing.md, "Publishing".`,
     );
   }
 } catch (error) {

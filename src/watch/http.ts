@@ -6,12 +6,11 @@
  * then read what it gets: keys stand in it. So every request must use the name that we are bound to.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf, UsageError } from '../errors.js';
-import { pageFile } from '../installed.js';
+import { readPageFile } from '../installed.js';
 import { addressOf } from '../redis/endpoint.js';
 
 export interface Answer {
@@ -150,7 +149,7 @@ export function isOurs(header: string | undefined, bound: Where): boolean {
  * script and its style are allowed by their hashes, and nothing else is.
  */
 export async function readPage(): Promise<Answer> {
-  const body = await readFile(pageFile, 'utf8');
+  const body = await readPageFile();
   const policy = [
     "default-src 'none'",
     `script-src ${hashesOf(body, 'script')}`,

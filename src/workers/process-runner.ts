@@ -1,7 +1,6 @@
 /** Runs jobs in processes of this machine. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { jobProcessFile } from '../installed.js';
+import { jobProcess } from '../installed.js';
 import type { JobEnd, JobOrders } from './job-news.js';
 import type { FromJob, Lease, ToJob } from './job-process.js';
 import type { Death, HearJob, JobRunner, RunningJob } from './job-runner.js';
@@ -48,9 +47,6 @@ export function createProcessRunner(
   };
 }
 
-/** Those of the command itself: bin/cluster-import.js says what each is for. */
-const v8Flags = ['--optimize-for-size', '--no-parallel-scavenge'];
-
 export interface StartedJob extends RunningJob {
   /** Ends it at once. */
   kill(): void;
@@ -58,8 +54,8 @@ export interface StartedJob extends RunningJob {
 
 /** Starts a process for a job. */
 export function startJob({ hear, ...begin }: Start): StartedJob {
-  const child: ChildProcess = fork(fileURLToPath(jobProcessFile), [], {
-    execArgv: [...v8Flags],
+  const child: ChildProcess = fork(jobProcess.path, [], {
+    execArgv: [...jobProcess.flags],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let words = '';
