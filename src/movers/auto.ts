@@ -282,8 +282,8 @@ export function autoMover(
     if (!measured) return;
     const { rate } = measured;
     if (turnsLeft) {
-      const isBehind = measured.isHalfTelling && rate < Math.max(...rates.values()) * farBehind;
-      if (!measured.isTelling && !isBehind) return;
+      const isFarBehind = rate < Math.max(...rates.values()) * farBehind;
+      if (measured.tells === 'nothing' || (measured.tells === 'something' && !isFarBehind)) return;
       // Of a mover's turns the better one counts: what it does first warms up everything.
       rates.set(current.mover.name, Math.max(rate, rateOf(current)));
       isChanging = true;
@@ -363,16 +363,19 @@ function probeId(mover: Mover, { address }: Node): string {
 /** How long a turn lasts at least, and how much of its start does not count: in ms, and in round trips. */
 const turn = { ms: 250, roundTrips: 12, answers: 4 };
 const warmUp = { ms: 100, roundTrips: 4 };
+/** How long it must have had as much as it can take, so that a rate tells something early. */
+const early = { ms: 30, roundTrips: 3 };
 
 interface Measured {
   /** In keys a second. */
   readonly rate: number;
   /** Since the beginning, the time of nothing to do left out. */
   readonly elapsedMs: number;
-  /** It was watched for long enough to tell. */
-  readonly isTelling: boolean;
-  /** It was watched for half of what tells. */
-  readonly isHalfTelling: boolean;
+  /**
+   * How much the rate tells: `all` after a whole turn; `something` after half of one, and before its start is
+   * over, as soon as the mover has as much as it can take.
+   */
+  readonly tells: 'nothing' | 'something' | 'all';
 }
 
 class RateMeter {
@@ -382,6 +385,8 @@ class RateMeter {
   #movedKeys = 0;
   #answers = 0;
   #isAnswered = false;
+  /** Since it has as much as it had now. */
+  #steady = { fromMs: 0, keys: 0, answers: 0 };
 
   /** @param roundTripMs how far the source is. */
   constructor(readonly roundTripMs: () => number) {}
@@ -403,6 +408,7 @@ class RateMeter {
     if (this.#startMs === undefined) return;
     const nowMs = performance.now();
     const warmUpMs = this.#warmUpMs();
+    this.#steady = { fromMs: nowMs - this.#idleMs, keys: 0, answers: 0 };
     if (nowMs - this.#startMs - this.#idleMs > warmUpMs) this.#startAt(nowMs - warmUpMs);
   }
 
@@ -416,7 +422,7 @@ class RateMeter {
     this.#idleFromMs = undefined;
   }
 
-  /** @returns undefined while it warms up. */
+  /** @returns undefined before the first answer. */
   add(moved: number): Measured | undefined {
     if (this.#startMs === undefined) return undefined;
     if (!this.#isAnswered) {
@@ -425,23 +431,29 @@ class RateMeter {
       this.#isAnswered = true;
       return undefined;
     }
-    const elapsedMs = performance.now() - this.#startMs - this.#idleMs;
+    const workedMs = performance.now() - this.#idleMs;
+    const elapsedMs = workedMs - this.#startMs;
     const warmUpMs = this.#warmUpMs();
     const countedMs = elapsedMs - warmUpMs;
-    if (countedMs < 0) {
-      this.#movedKeys = 0;
-      return undefined;
-    }
+    if (countedMs < 0) return this.#early(moved, workedMs, elapsedMs);
     this.#movedKeys += moved;
     this.#answers++;
     const turnMs = Math.max(turn.ms, turn.roundTrips * this.roundTripMs());
     const isOften = this.#answers >= turn.answers;
-    return {
-      rate: (this.#movedKeys / countedMs) * 1000,
-      elapsedMs,
-      isTelling: isOften && elapsedMs >= turnMs,
-      isHalfTelling: isOften && countedMs >= (turnMs - warmUpMs) / 2,
-    };
+    const isHalf = countedMs >= (turnMs - warmUpMs) / 2;
+    const tells = elapsedMs >= turnMs ? 'all' : isHalf ? 'something' : 'nothing';
+    const rate = (this.#movedKeys / countedMs) * 1000;
+    return { rate, elapsedMs, tells: isOften ? tells : 'nothing' };
+  }
+
+  #early(moved: number, workedMs: number, elapsedMs: number): Measured {
+    this.#movedKeys = 0;
+    this.#steady.keys += moved;
+    this.#steady.answers++;
+    const steadyMs = workedMs - this.#steady.fromMs;
+    const isLong = steadyMs >= Math.max(early.ms, early.roundTrips * this.roundTripMs());
+    const tells = isLong && this.#steady.answers >= turn.answers ? 'something' : 'nothing';
+    return { rate: (this.#steady.keys / steadyMs) * 1000, elapsedMs, tells };
   }
 
   #warmUpMs(): number {
@@ -453,5 +465,6 @@ class RateMeter {
     this.#idleMs = 0;
     this.#movedKeys = 0;
     this.#answers = 0;
+    this.#steady = { fromMs: ms, keys: 0, answers: 0 };
   }
 }

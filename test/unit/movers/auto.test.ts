@@ -54,6 +54,13 @@ it.each<[MoverName, number, number]>([
   expect(auto.reason).toMatch(/^measured: (relay|migrate) [\d,]+ keys\/s, /);
 });
 
+it('ends the turn of one that is clearly behind before its start is over', async () => {
+  const slow = mockMover('migrate', 10);
+  await moveUntilChosen(autoMover([{ mover: mockMover('relay', 100) }, { mover: slow }]));
+  // Eight at a time, of 51 ms each: their first answers only begin the turn.
+  expect(slow.sizes.length).toBeLessThan(24);
+});
+
 it('gives small portions to one that may be slow, and few at once, until it is chosen', async () => {
   const slow = mockMover('migrate', 2);
   const auto = autoMover([
