@@ -8,10 +8,10 @@
  * link it under its other name into the project's own folder. The other package managers listed
  * here start nothing by themselves.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findProgram, findRedis, toolsDirectory } from './find-redis.mjs';
+import { runs } from './runs.mjs';
 
 const systemPlaces = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
 const brewPlaces = ['/opt/homebrew/bin', '/home/linuxbrew/.linuxbrew/bin'];
@@ -72,20 +72,5 @@ function linkDebianServer() {
   if (!runs([link, '--version'])) {
     rmSync(link);
     console.error('setup: redis-tools holds no server here');
-  }
-}
-
-/**
- * Whether a command succeeds. What it says goes to standard error.
- * @param {readonly string[]} command
- */
-function runs(command) {
-  const [program = '', ...words] = command;
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    execFileSync(program, words, { stdio: ['ignore', 2, 2], env });
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -6,18 +6,20 @@
  * Debian's packages of all but Chromium start services when they are installed, or bring what does, so
  * they are only unpacked, into the project's own folder, without root. Chromium starts nothing, and is installed.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolsDirectory } from './find-redis.mjs';
 import { findTool, toolNames } from './find-tools.mjs';
 import { installServers } from './install-servers.mjs';
+import { runs } from './runs.mjs';
 
 const packages = {
   promtool: 'prometheus',
   pushgateway: 'prometheus-pushgateway',
   redisearch: 'redis-redisearch',
 };
+/** What apt-get downloads lands where it is run. */
+const inTools = { cwd: toolsDirectory };
 const missing = toolNames.filter((name) => findTool(name) === undefined);
 
 if (missing.length > 0) install();
@@ -31,31 +33,16 @@ for (const name of toolNames) {
 
 function install() {
   mkdirSync(toolsDirectory, { recursive: true });
-  runs('apt-get', ['update', '-q']);
+  runs(['apt-get', 'update', '-q'], inTools);
   for (const [name, pack] of Object.entries(packages)) {
     if (!missing.some((one) => one === name)) continue;
-    if (!runs('apt-get', ['download', '-q', pack])) continue;
+    if (!runs(['apt-get', 'download', '-q', pack], inTools)) continue;
     const file = readdirSync(toolsDirectory).find((one) => one.startsWith(`${pack}_`));
     if (file === undefined) continue;
-    runs('dpkg-deb', ['-x', join(toolsDirectory, file), toolsDirectory]);
+    runs(['dpkg-deb', '-x', join(toolsDirectory, file), toolsDirectory], inTools);
     rmSync(join(toolsDirectory, file));
   }
   if (missing.includes('chromium')) {
-    runs('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'chromium']);
-  }
-}
-
-/**
- * Whether a command succeeds. What it says goes to standard error.
- * @param {string} program
- * @param {readonly string[]} words
- */
-function runs(program, words) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    execFileSync(program, words, { cwd: toolsDirectory, stdio: ['ignore', 2, 2], env });
-    return true;
-  } catch {
-    return false;
+    runs(['apt-get', 'install', '-q', '-y', '--no-install-recommends', 'chromium'], inTools);
   }
 }

@@ -158,14 +158,16 @@ function unknownVerb({ code }: CommanderError, [, , word = '']: readonly string[
   return `there is no verb "${word}", ${hint}`;
 }
 
-/** Two endpoints as they are for other tools: they may hold passwords, and are repeated only without. */
-function withoutFlags({ code }: CommanderError, [, , ...words]: readonly string[]) {
-  const [from = '', to = '', ...others] = words;
-  if (code !== 'commander.excessArguments' || others.length > 0) return undefined;
-  if (verbs.some(({ name }) => name === from)) return undefined;
-  const isPlain = [from, to].every((word) => /^[\w.-]+:\d+$/.test(word));
-  const [source, target] = isPlain ? [from, to] : ['<endpoint>', '<endpoint>'];
-  return `endpoints have flags: write --from ${source} --to ${target}`;
+/** Endpoints as they are for other tools: they may hold passwords, and are repeated only without. */
+function withoutFlags({ code }: CommanderError, [, , ...typed]: readonly string[]) {
+  const named = verbs.find(({ name }) => name === typed[0]);
+  const words = named ? typed.slice(1) : typed;
+  const flags = (named ?? verbs[0]).usage.match(/--\w+(?= <endpoint>)/g) ?? [];
+  if (code !== 'commander.excessArguments' || words.length > flags.length) return undefined;
+  const isPlain =
+    words.length === flags.length && words.every((word) => /^[\w.-]+:\d+$/.test(word));
+  const pairs = flags.map((flag, at) => `${flag} ${isPlain ? (words[at] ?? '') : '<endpoint>'}`);
+  return `endpoints have flags: write ${pairs.join(' ')}`;
 }
 
 function isDebugging(): boolean {

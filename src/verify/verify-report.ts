@@ -108,7 +108,8 @@ export function summarizeVerify(report: VerifyReport, palette: Colors = plain): 
   const lines = shown.map(
     ([word, count, note]) => `  ${word.padEnd(12)} ${formatCount(count).padStart(width)}  ${note}`,
   );
-  const took = `${formatDuration(report.durationMs)} at ${formatCount(report.keysPerSecond)} keys/s`;
+  const rate = keys.compared > 0 ? ` at ${formatCount(report.keysPerSecond)} keys/s` : '';
+  const took = `${formatDuration(report.durationMs)}${rate}`;
   const { green, yellow, red } = palette;
   const paint = { equal: green, different: red, interrupted: yellow, failed: red }[status];
   return [

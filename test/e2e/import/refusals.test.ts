@@ -49,6 +49,8 @@ describe('words', () => {
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', 'surplus'], /argument/],
     [['imprt', '--from', '127.0.0.1:1'], /no verb "imprt"/],
     [['asses', '--from', '127.0.0.1:1'], /no verb "asses", did you mean assess\?/],
+    [['check', '127.0.0.1:1'], /write --to 127\.0\.0\.1:1; see cluster-import check/],
+    [['verify', '127.0.0.1:1'], /write --from <endpoint> --to <endpoint>;/],
     [[], /pass --from <endpoint> and --to <endpoint>, or a verb; see cluster-import --help/],
     [['127.0.0.1:1', '127.0.0.1:2'], /write --from 127\.0\.0\.1:1 --to 127\.0\.0\.1:2; see/],
     [['redis://u:secret@h', '127.0.0.1:2'], /write --from <endpoint> --to <endpoint>; see/],
