@@ -47,6 +47,11 @@ export interface Report {
   readonly causes?: readonly ReportedCause[];
   readonly retries: number;
   readonly redirects: number;
+  /**
+   * Keys that stay at the source, and may be in the cluster as well, because the run gave them up between the two; only
+   * when there are some.
+   */
+  readonly onBothSides?: number;
   readonly version: string;
   /** When it began and when it ended, ISO 8601. */
   readonly startedAt: string;
@@ -223,6 +228,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     }),
     retries: snapshot.retries,
     redirects: snapshot.redirects,
+    ...(snapshot.onBothSides > 0 && { onBothSides: snapshot.onBothSides }),
     version,
     startedAt: new Date(snapshot.startedAtMs).toISOString(),
     endedAt: new Date(endedAtMs).toISOString(),

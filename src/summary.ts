@@ -306,7 +306,7 @@ function advice(report: Report): string {
   // The error says what may be lost, and the way out.
   if (status === 'failed' && evicted !== undefined) return '';
   if (status === 'interrupted' || status === 'failed') {
-    return 'Nothing is lost. To go on with what is left, run the same command again.';
+    return `Nothing is lost.${onBothSides(report)} To go on with what is left, run the same command again.`;
   }
   if (keys.conflicting > 0 && several.length > 1) {
     return "Conflicting keys: where several sources have one, keep them apart with --key-prefix '{from}/{db}:', or choose: --only-keys does just some, and --replace lets them win over what the cluster has.";
@@ -315,9 +315,15 @@ function advice(report: Report): string {
     return 'Conflicting keys: run again with --replace to let the source win (for some of them only, with --only-keys), or delete them on one side.';
   }
   if (keys.failed > 0) {
-    return 'Failed keys: they are where they were. Remove the causes above, then run the same command again.';
+    return `Failed keys: they are where they were.${onBothSides(report)} Remove the causes above, then run the same command again.`;
   }
   return '';
+}
+
+/** What was on its way when the run gave it up. */
+function onBothSides({ onBothSides: count = 0 }: Report): string {
+  if (count === 0) return '';
+  return ` Up to ${countOf(count)} may be on both sides: if clients delete such a key at the source before the next run, its copy stays in the cluster.`;
 }
 
 /** What comes next, once all is well. */

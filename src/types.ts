@@ -288,6 +288,8 @@ export interface TallySnapshot {
   readonly retries: number;
   /** Of those, because the cluster said that another node owns the slot. */
   readonly redirects: number;
+  /** Of a move: keys that stay at the source, and may be in the cluster as well, because the run gave them up midway. */
+  readonly onBothSides: number;
   readonly nodes: readonly NodeTally[];
   readonly sources: readonly SourceTally[];
   /** What was left behind and why, the most frequent first. */

@@ -228,17 +228,25 @@ export class Pipeline {
     await this.#heldBack.release();
   }
 
-  /** Settles when the batch is on its way; its life ends with the last try of the last of its keys. */
-  async #dispatch(batch: Batch): Promise<{ readonly life: Promise<void> }> {
+  /**
+   * Settles when the batch is on its way; its life ends with the last try of the last of its keys.
+   * @param mustEnd keys that go round do so also when the run stops.
+   */
+  async #dispatch(batch: Batch, mustEnd = false): Promise<{ readonly life: Promise<void> }> {
     const { source, limits } = this.#options;
+    const isFirst = batch.attempt === 0;
+    const isDropped = (): boolean => (isFirst ? this.#isDropping : this.#isStopping && !mustEnd);
     // Keys of one pass bring their values along: a node that is away must not fill memory with them.
-    if (!source.isReplayable && batch.attempt === 0) await this.#inFlight.calm();
+    if (!source.isReplayable && isFirst) await this.#inFlight.calm();
     await this.#inFlight.room(batch.node.address);
-    await limits.turn(batch.keys.count);
-    if (this.#isDropping && batch.attempt === 0) {
+    if (!isDropped()) {
+      await limits.turn(batch.keys.count);
       // Others may wait for what it weighs.
-      limits.weigh(batch.keys.count, 0);
-      source.release?.(batch.keys);
+      if (isDropped()) limits.weigh(batch.keys.count, 0);
+    }
+    if (isDropped()) {
+      if (isFirst) source.release?.(batch.keys);
+      else this.#leaveBehind(batch);
       return { life: Promise.resolve() };
     }
     const work = this.#carry(batch);
@@ -273,8 +281,12 @@ export class Pipeline {
       }
     } catch (error) {
       // Nobody waited for the source any more: these keys are as they were.
-      if (error instanceof StoppedError) this.#leaveBehind(batch.keys);
-      else source.release?.(batch.keys);
+      if (error instanceof StoppedError) this.#leaveBehind(batch);
+      else {
+        source.release?.(batch.keys);
+        // How far it came nobody says.
+        tally.mayBeOnBothSides(batch.keys.count);
+      }
       this.#endWith(error);
     } finally {
       limits.weigh(batch.keys.count, valueBytes);
@@ -283,8 +295,9 @@ export class Pipeline {
   }
 
   #goRound(retry: Retry, batch: Batch): Promise<void> | undefined {
+    const copy = retry.copy ?? batch.copy;
     if (this.#isStopping && !this.#mustBeEnded(retry)) {
-      this.#leaveBehind(retry.keys);
+      this.#leaveBehind({ keys: retry.keys, copy });
       return undefined;
     }
     const { address } = batch.node;
@@ -293,7 +306,7 @@ export class Pipeline {
       delayMs = this.#health.troubled(address, retry.class, batch.attempt, retry.message);
     } catch (error) {
       this.#endWith(error);
-      this.#leaveBehind(retry.keys);
+      this.#leaveBehind({ keys: retry.keys, copy });
       return undefined;
     }
     if (delayMs === undefined) {
@@ -312,6 +325,7 @@ export class Pipeline {
   async #again(retry: Retry, batch: Batch, delayMs: number): Promise<void> {
     const { topology, signal } = this.#options;
     if (delayMs > 0) await delay(delayMs, undefined, { signal }).catch(() => undefined);
+    const mustEnd = this.#mustBeEnded(retry);
     const next = {
       listedBefore: batch.listedBefore,
       copy: retry.copy ?? batch.copy,
@@ -321,12 +335,12 @@ export class Pipeline {
     const { redirect, keys } = retry;
     if (redirect?.kind === 'ask') {
       const node = this.#nodeNamed(redirect, batch.node);
-      const { life } = await this.#dispatch({ ...next, node, keys, asking: true });
+      const { life } = await this.#dispatch({ ...next, node, keys, asking: true }, mustEnd);
       this.#heldUp?.wentOn(batch);
       await life;
       return;
     }
-    if (retry.class !== 'changing') {
+    if (retry.class !== 'changing' && !this.#isStopping) {
       // When nobody answers, the nodes are tried all the same: their own answers decide.
       await topology.refresh().catch(() => undefined);
     }
@@ -336,7 +350,8 @@ export class Pipeline {
       // Nodes may disagree for good. The one that was taken for the owner knows better than the one that says so.
       const isDenied = redirect !== undefined && owner.address === batch.node.address;
       const node = isDenied ? this.#nodeNamed(redirect, owner) : owner;
-      lives.push((await this.#dispatch({ ...next, node, keys: some, asking: false })).life);
+      const again = { ...next, node, keys: some, asking: false };
+      lives.push((await this.#dispatch(again, mustEnd)).life);
     }
     this.#heldUp?.wentOn(batch);
     await Promise.all(lives);
@@ -362,12 +377,19 @@ export class Pipeline {
     const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries${hint}`;
     const failures = failuresOf(retry.keys, retry.class, message);
     this.#options.tally.givenUp(retry, failures, batch.node.address);
+    this.#noteCopies({ keys: retry.keys, copy: retry.copy ?? batch.copy });
   }
 
-  #leaveBehind(keys: Keys): void {
+  #leaveBehind(left: Pick<Batch, 'keys' | 'copy'>): void {
+    const { keys } = left;
     this.#leftAny = true;
     this.#options.tally.leftBehind(keys.count);
+    this.#noteCopies(left);
     this.#options.source.release?.(keys);
+  }
+
+  #noteCopies({ keys, copy }: Pick<Batch, 'keys' | 'copy'>): void {
+    if (copy.state !== 'unknown') this.#options.tally.mayBeOnBothSides(keys.count);
   }
 
   #endWith(error: unknown): void {

@@ -31,6 +31,8 @@ export interface EngineTally extends Tally {
   givenUp(retry: Retry, failures: readonly KeyFailure[], address: string): void;
   /** The run stops while these keys still had to go round: they stay at the source. */
   leftBehind(keyCount: number): void;
+  /** Their copies may be at a node, and it is not known or not done that the source deletes them. */
+  mayBeOnBothSides(keyCount: number): void;
 }
 
 interface NodeCounts {
@@ -53,6 +55,7 @@ export const nothingCounted = {
   bytes: 0,
   retries: 0,
   redirects: 0,
+  onBothSides: 0,
 } satisfies Partial<TallySnapshot>;
 
 export interface TallyOptions {
@@ -145,6 +148,10 @@ export function createTally(
     },
     leftBehind(keyCount) {
       sum.scanned -= keyCount;
+    },
+    mayBeOnBothSides(keyCount) {
+      // A source that is copied keeps all of its keys.
+      if (mode === 'move') sum.onBothSides += keyCount;
     },
     onBatch: (listener) => batchListeners.push(listener),
     onFailure: (listener) => failureListeners.push(listener),
@@ -251,6 +258,7 @@ export function joinSnapshots(
     bytes: sum((part) => part.bytes),
     retries: sum((part) => part.retries),
     redirects: sum((part) => part.redirects),
+    onBothSides: sum((part) => part.onBothSides),
     nodes: joinNodes(parts.map((part) => part.nodes)),
     sources: joinSources(parts.map((part) => part.sources)),
     causes: joinCauses(parts.flatMap((part) => part.causes)),

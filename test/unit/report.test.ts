@@ -16,6 +16,7 @@ const snapshot: TallySnapshot = {
   bytes: 64_000_000,
   retries: 5,
   redirects: 2,
+  onBothSides: 0,
   nodes: [
     {
       address: '10.0.0.1:7000',
@@ -174,6 +175,13 @@ describe('the summary', () => {
     const text = summarize(buildReport(snapshot, { ...end, cut: { error: 'The source died.' } }));
     expect(text).toContain('The source died.');
     expect(text).toContain('run the same command again');
+    expect(text).not.toContain('both sides');
+  });
+
+  it('says how many keys may be on both sides after a stop', () => {
+    const cut = 'interrupted';
+    const text = summarize(buildReport({ ...snapshot, onBothSides: 328 }, { ...end, cut }));
+    expect(text).toContain('Up to 328 keys may be on both sides');
   });
 });
 

@@ -3,12 +3,14 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillMixed } from '../../support/bulk.js';
+import { startCli } from '../../support/cli.js';
 import { type ClusterNode, isWell } from '../../support/cluster.js';
 import { type Snapshot, snapshot } from '../../support/compare.js';
 import { startHalfway, unlessEnded } from '../../support/halfway.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Reported, reportOf, runJson } from '../../support/reports.js';
 import { slotOf } from '../../support/keys.js';
+import { leftAlone } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -161,6 +163,36 @@ it('a node that hangs does not make MIGRATE block the source for each of its key
   // What MIGRATE gave up may have arrived all the same, and lives longer there.
   await expectComplete(await runJson([...stage.endpoints, '--mover', 'migrate', '--replace']));
 });
+
+it.each(['relay', 'migrate'])(
+  'says how many keys may be on both sides when it is stopped while a node hangs, by %s',
+  async (mover) => {
+    // So slowly that there is always more to come.
+    const words = ['--max-rate', '300', '--timeout', '1s', '--retry-for', '10m'];
+    const run = startCli([...stage.endpoints, '--mover', mover, ...words, '--json']);
+    const isUnderWay = async () => (await node.client.dbsize()) > 0;
+    await unlessEnded(run, waitFor('keys to arrive', isUnderWay));
+    process.kill(node.pid, 'SIGSTOP');
+    try {
+      await run.output(/left alone for now/);
+      run.signal('SIGINT');
+      const { code, report } = reportOf(await run.done);
+      expect(code).toBe(130);
+      process.kill(node.pid, 'SIGCONT');
+      await Promise.all(stage.cluster.nodes.map(isWell));
+      await leftAlone(node);
+      const left = await stage.source.client.keys('*');
+      const held = new Set(await node.client.keys('*'));
+      const onBothSides = left.filter((key) => held.has(key)).length;
+      expect(onBothSides).toBeGreaterThan(0);
+      expect(report.onBothSides).toBeGreaterThanOrEqual(onBothSides);
+    } finally {
+      process.kill(node.pid, 'SIGCONT');
+    }
+    // What MIGRATE gave up lives longer where it has arrived.
+    await expectComplete(await runJson([...stage.endpoints, '--replace']));
+  },
+);
 
 /** Of slot 0, which the first node has. */
 const ownTag = '3560';

@@ -29,6 +29,9 @@ interface Run {
   move(batch: Batch): Outcome;
   readonly remaining?: Source['remaining'];
   readonly throttle?: Pick<PipelineOptions['limits'], 'turn' | 'weigh'>;
+  readonly signal?: AbortSignal;
+  /** What counts, for a run that does not end well. */
+  readonly heard?: (tally: EngineTally) => void;
 }
 
 interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
@@ -38,7 +41,7 @@ interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
 }
 
 /** @returns what every batch looked like when it was moved, in order. */
-async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
+async function run({ passes, remaining, throttle, signal, heard, ...mover }: Run): Promise<{
   moves: Move[];
   passCount: number;
   tally: EngineTally;
@@ -54,6 +57,7 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
     },
   };
   const tally = createTally(source, 'move');
+  heard?.(tally);
   await new Pipeline({
     ...{
       source,
@@ -73,7 +77,7 @@ async function run({ passes, remaining, throttle, ...mover }: Run): Promise<{
         return mover.move(batch);
       },
     },
-    signal: new AbortController().signal,
+    signal: signal ?? new AbortController().signal,
     limits: { ...wideLimits, ...throttle },
     ...patience,
     copyWhenListed: () => ({ state: 'unknown' }),
@@ -201,6 +205,50 @@ describe('passes', () => {
       remaining: () => Promise.resolve(1),
     });
     expect(passCount).toBe(3);
+  });
+});
+
+describe('keys that may be on both sides are counted', () => {
+  const unavailable = { class: 'unavailable', message: 'it did not answer' } as const;
+
+  it('where the run stops before their copies were settled', async () => {
+    const stop = new AbortController();
+    const states = ['may-be-stored', 'stored', 'unknown'] as const;
+    const { tally } = await run({
+      passes: [[keysOf('a', 'b', 'c', 'd', 'e', 'f')]],
+      signal: stop.signal,
+      move: ({ keys }) => {
+        stop.abort();
+        const place = ['a', 'c', 'e'].indexOf(namesOf(keys)[0] ?? '');
+        const copy = { state: states[place] ?? 'unknown' };
+        return outcome({ retries: [{ ...unavailable, keys, copy }] });
+      },
+    });
+    const { onBothSides, failed, scanned } = tally.snapshot();
+    expect({ onBothSides, failed, scanned }).toEqual({ onBothSides: 4, failed: 0, scanned: 0 });
+  });
+
+  it('where they are given up after they were stored', async () => {
+    const { tally } = await run({
+      passes: [[keysOf('a', 'b')]],
+      move: ({ keys }) =>
+        outcome({ retries: [{ class: 'oom', message: '', keys, copy: { state: 'stored' } }] }),
+    });
+    expect(tally.snapshot()).toMatchObject({ onBothSides: 2, failed: 2 });
+  });
+
+  it('where the source is lost', async () => {
+    let tally: EngineTally | undefined;
+    await expect(
+      run({
+        passes: [[keysOf('a', 'b')]],
+        heard: (one) => (tally = one),
+        move: () => {
+          throw new Error('the source is away');
+        },
+      }),
+    ).rejects.toThrow('the source is away');
+    expect(tally?.snapshot().onBothSides).toBe(2);
   });
 });
 

@@ -22,6 +22,7 @@ const tally: TallySnapshot = {
   bytes: 500,
   retries: 3,
   redirects: 1,
+  onBothSides: 0,
   nodes: [
     {
       ...{ address: 'a:1', keys: 10, bytes: 500, inflightKeys: 7, retries: 3, unmoved: 1 },
