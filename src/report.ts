@@ -35,6 +35,7 @@ export interface Report {
   };
   readonly bytes: number;
   readonly durationMs: number;
+  /** While it was not paused. */
   readonly keysPerSecond: number;
   readonly nodes: readonly {
     readonly address: string;
@@ -208,6 +209,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
   // A dry run counts keys as it comes by them.
   const moved = mode === 'dry-run' ? 0 : snapshot.moved;
   const durationMs = Math.max(0, Math.round(endedAtMs - snapshot.startedAtMs));
+  const activeMs = durationMs - Math.round(extremes?.pausedMs ?? 0);
   return {
     status: statusOf(snapshot, cut),
     from,
@@ -218,7 +220,7 @@ export function buildReport(snapshot: TallySnapshot, end: RunEnd): Report {
     keys: { scanned, moved, gone, conflicting, failed },
     bytes: snapshot.bytes,
     durationMs,
-    keysPerSecond: durationMs === 0 ? 0 : Math.round((moved * 1000) / durationMs),
+    keysPerSecond: activeMs <= 0 ? 0 : Math.round((moved * 1000) / activeMs),
     nodes: snapshot.nodes
       .map(({ address, keys, bytes }) => ({ address, keys, bytes }))
       .sort((a, b) => compareNames(a.address, b.address)),

@@ -50,7 +50,9 @@ function headline(report: Report, palette: Colors): string {
   const { mark, paint } = marks(palette)[status];
   return [
     paint(`${mark} ${words[status]} (${from.join(', ')} → ${to})`),
-    ...(earlier ? [`It went on from an earlier run, which had ${had(earlier.moved, mode)}.`] : []),
+    ...(earlier
+      ? [`It went on from an earlier run, which had ${had(earlierMoved(report), mode)}.`]
+      : []),
     ...(error === undefined ? [] : [error]),
   ].join('\n');
 }
@@ -83,6 +85,11 @@ function countOf(count: number): string {
   return `${formatCount(count)} ${count === 1 ? 'key' : 'keys'}`;
 }
 
+/** By what it wrote down, or by what has left the sources since the first start, whichever is more. */
+function earlierMoved({ earlier, accounted, keys }: Report): number {
+  return Math.max(earlier?.moved ?? 0, (accounted?.keys ?? 0) - keys.scanned);
+}
+
 /** A run that was killed may have done more than it could still write down. */
 function had(count: number, mode: Report['mode']): string {
   const word = mode === 'move' ? 'moved' : 'copied';
@@ -103,9 +110,9 @@ function totals({ mode, keys, bytes, durationMs, keysPerSecond, ...rest }: Repor
     ],
   ];
   const counts = rows.filter(([, count], index) => index === 0 || count > 0);
-  const seconds = Math.max(durationMs, 1) / 1000;
   const peak = rest.peakKeysPerSecond ?? 0;
   const paused = rest.pausedMs ?? 0;
+  const seconds = Math.max(durationMs - paused, 1) / 1000;
   const latency = rest.longestSourceLatencyMs ?? null;
   const took = [
     `${formatDuration(durationMs)} at ${formatCount(keysPerSecond)} keys/s`,
@@ -162,7 +169,7 @@ function latencyOf(ms: number): string {
 }
 
 /** What both sides hold by their own count, and whether all keys are accounted for. */
-function proof({ held, accounted, keys }: Report): string {
+function proof({ held, accounted, keys, status }: Report): string {
   const rows: [string, string][] = [];
   const side = (name: string, { atStart, now }: { atStart: number | null; now: number | null }) => {
     if (now === null) return;
@@ -179,7 +186,11 @@ function proof({ held, accounted, keys }: Report): string {
     const over = runs === 1 ? '' : `, over ${formatCount(runs)} runs`;
     const left = keys.conflicting + keys.failed;
     const but = left === 0 ? '' : `; ${formatCount(left)} of them are left, for the reasons below`;
-    rows.push(['accounted', `${formatCount(count)}${all} keys${over}${but}`]);
+    const others =
+      status === 'complete' && of !== null && count < of
+        ? '; the others were gone before their turn came'
+        : '';
+    rows.push(['accounted', `${formatCount(count)}${all} keys${over}${but}${others}`]);
   }
   return rows.map(([word, words]) => `  ${word.padEnd(12)} ${words}`).join('\n');
 }
@@ -262,14 +273,14 @@ function functionWords({ libraries, masters }: NonNullable<Report['functions']>)
   return `${libraries.join(', ')} on ${formatCount(masters)} masters`;
 }
 
-function nodes({ nodes: all }: Report): string {
+function nodes({ nodes: all, mode }: Report): string {
   const used = all.filter(({ keys }) => keys > 0);
   const nameWidth = Math.max(0, ...used.map(({ address }) => address.length));
   const countWidth = Math.max(0, ...used.map(({ keys }) => formatCount(keys).length));
   return used
     .map(
       ({ address, keys, bytes }) =>
-        `  ${address.padEnd(nameWidth)}  ${formatCount(keys).padStart(countWidth)} keys  ${formatBytes(bytes)}`,
+        `  ${address.padEnd(nameWidth)}  ${formatCount(keys).padStart(countWidth)} keys${mode === 'dry-run' ? '' : `  ${formatBytes(bytes)}`}`,
     )
     .join('\n');
 }

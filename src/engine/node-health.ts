@@ -22,7 +22,8 @@ export const nodeTroubles: ReadonlySet<FailureClass> = new Set(['unavailable', '
 
 export interface NodeHealth {
   isSuspended(address: string): boolean;
-  isGivenUp(address: string): boolean;
+  /** What it was given up for; undefined: it was not. */
+  givenUpFor(address: string): Pick<Trouble, 'why' | 'message'> | undefined;
   /**
    * A batch came back with keys to retry, and with this message.
    * @returns after how many ms they go round, or undefined: no more.
@@ -80,7 +81,7 @@ export function nodeHealth(options: NodeHealthOptions): NodeHealth {
 
   return {
     isSuspended: (address) => suspended.has(address),
-    isGivenUp: (address) => givenUp.has(address),
+    givenUpFor: (address) => (givenUp.has(address) ? troubles.get(address) : undefined),
     troubled(address, why, attempt, message) {
       const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(attempt, 10));
       if (!nodeTroubles.has(why)) {
@@ -134,11 +135,15 @@ function clusterIsDown({ sinceMs, words }: { sinceMs: number; words: string }): 
 }
 
 /** What a batch for a node that was given up ends with. */
-export function refused(batch: Batch): Outcome {
-  const message = `${batch.node.address} could not be used for too long`;
-  const failures = failuresOf(batch.keys, 'unavailable', message);
+export function refused(batch: Batch, { why, message }: Pick<Trouble, 'why' | 'message'>): Outcome {
+  const failures = failuresOf(batch.keys, why, `${withoutStop(message)}; its node is given up`);
   const none = { moved: 0, gone: 0, repeated: 0, conflicting: 0, bytes: 0, retries: [] };
   return { ...none, failed: failures.length, failures };
+}
+
+/** Servers end some of their sentences with a full stop, and others not. */
+export function withoutStop(message: string): string {
+  return message.replace(/\.$/, '');
 }
 
 export function failuresOf(keys: Keys, why: KeyFailure['class'], message: string): KeyFailure[] {

@@ -29,7 +29,14 @@ import { parted, slotAt } from '../redis/keys.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
 import { HeldUpKeys } from './held-up.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
-import { failuresOf, type NodeHealth, nodeHealth, nodeTroubles, refused } from './node-health.js';
+import {
+  failuresOf,
+  type NodeHealth,
+  nodeHealth,
+  nodeTroubles,
+  refused,
+  withoutStop,
+} from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { ServerStates } from './server-states.js';
 import type { EngineTally } from './tally.js';
@@ -267,9 +274,9 @@ export class Pipeline {
     const rounds: Promise<void>[] = [];
     let valueBytes = 0;
     try {
-      const isGivenUp = this.#health.isGivenUp(address);
-      if (isGivenUp) source.release?.(batch.keys);
-      const outcome = isGivenUp ? refused(batch) : await mover.move(batch);
+      const trouble = this.#health.givenUpFor(address);
+      if (trouble) source.release?.(batch.keys);
+      const outcome = trouble ? refused(batch, trouble) : await mover.move(batch);
       valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
       if (!outcome.retries.some((retry) => nodeTroubles.has(retry.class))) {
@@ -374,7 +381,7 @@ export class Pipeline {
     this.#options.source.release?.(retry.keys);
     const isRedirected = retry.class === 'redirected';
     const hint = isRedirected ? ': `cluster-import check` tells whether the nodes agree' : '';
-    const message = `${retry.message}; given up after ${String(batch.attempt + 1)} tries${hint}`;
+    const message = `${withoutStop(retry.message)}; given up after ${String(batch.attempt + 1)} tries${hint}`;
     const failures = failuresOf(retry.keys, retry.class, message);
     this.#options.tally.givenUp(retry, failures, batch.node.address);
     this.#noteCopies({ keys: retry.keys, copy: retry.copy ?? batch.copy });

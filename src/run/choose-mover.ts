@@ -51,7 +51,7 @@ export function chooseMover(plan: SourcePlan, options: ChoiceOptions): Choice {
   }
   if (options.maxRate !== undefined || options.maxBandwidth > 0) {
     const flag = options.maxRate === undefined ? '--max-bandwidth' : '--max-rate';
-    return { name: 'relay', reason: `the run is held back (${flag}), so rates would tell nothing` };
+    return { name: 'relay', reason: `not measured, because ${flag} holds the run back` };
   }
   return { name: 'auto', reason: '' };
 }

@@ -74,6 +74,8 @@ export async function reportOf(
   );
   const snapshot = runs.tally.snapshot();
   const cut = cutOf(errors.length > 0 ? errors.join(' ') : undefined);
+  // A run that found no key that was wanted proves nothing.
+  const isTaken = snapshot.scanned > 0 || more.earlier !== undefined || options.follow;
   const sourceKeys = facts.sources.every(isServer) ? keyCountOf(facts.sources) : null;
   const whole = buildReport(snapshot, {
     ...common,
@@ -84,7 +86,7 @@ export async function reportOf(
     cut,
     held,
     accounted: accountFor(snapshot, files, sourceKeys, options),
-    next: nextCommand(statusOf(snapshot, cut), facts, options),
+    next: isTaken ? nextCommand(statusOf(snapshot, cut), facts, options) : undefined,
     found: options.dryRun ? foundBy(runs) : undefined,
     follow: runs.follow?.status,
     isEmpty: more.earlier === undefined && facts.sources.every((source) => source.isEmpty),

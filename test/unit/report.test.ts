@@ -153,6 +153,28 @@ describe('the summary', () => {
     ).toBe(true);
   });
 
+  it('counts what left before, whatever a killed run had written down', () => {
+    const accounted = { keys: 1_023_400, of: 1_023_500, runs: 2 };
+    const earlier = { runs: 1, moved: 0 };
+    const text = summarize(buildReport(snapshot, { ...end, accounted, earlier }));
+    expect(text).toContain('an earlier run, which had moved at least 23,400 keys.');
+    expect(text).toContain('1,023,400 of 1,023,500 keys, over 2 runs; the others were gone before');
+  });
+
+  it('has the rate of the time when it was not paused', () => {
+    const extremes = {
+      ...{ pausedMs: 2000, peakKeysPerSecond: null, longestSourceLatencyMs: null },
+      sparing: undefined,
+    };
+    expect(buildReport(snapshot, { ...end, extremes }).keysPerSecond).toBe(499_995);
+  });
+
+  it('knows no bytes of what a dry run only counted', () => {
+    const found = { types: { string: 999_990 }, present: 0 };
+    const text = summarize(buildReport(snapshot, { ...end, mode: 'dry-run', found }));
+    expect(text).toMatch(/^ {2}10\.0\.0\.2:7000 +990 keys$/m);
+  });
+
   it('leaves out what nobody could count', () => {
     const held = { sources: { atStart: null, now: null }, cluster: { atStart: null, now: 5 } };
     const accounted = { keys: 7, of: null, runs: 1 };

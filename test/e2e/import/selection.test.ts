@@ -76,6 +76,14 @@ it('understands patterns as servers do', async () => {
   );
 });
 
+it('sends nobody on where no key was wanted', async () => {
+  await fill();
+  const { code, report } = await runJson([...stage.endpoints, '--match', 'nobody:*']);
+  expect(code).toBe(0);
+  expect(report).toMatchObject({ status: 'complete', keys: { moved: 0 } });
+  expect(report.next).toBeUndefined();
+});
+
 it('selects by bytes, whatever they are', async () => {
   for (const key of edgeKeys) await stage.source.client.set(key, 'value');
   const names = await moved('--match', '*');

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeHealth } from '../../../src/engine/node-health.js';
+import { nodeHealth, refused } from '../../../src/engine/node-health.js';
 import type { Gone } from '../../../src/engine/server-states.js';
+import { batchOf, someKeys } from '../../support/batches.js';
 
 const logged: string[] = [];
 const keep = (address: string, { sentence }: Gone): void => {
@@ -60,8 +61,15 @@ describe('the health of nodes', () => {
     expect(health.troubled('a', 'unavailable', 0)).toBe(50);
     vi.advanceTimersByTime(60_000);
     expect(health.troubled('a', 'oom', 0)).toBeUndefined();
-    expect([health.isGivenUp('a'), health.isSuspended('a')]).toEqual([true, false]);
-    expect(health.isGivenUp('b')).toBe(false);
+    expect(health.isSuspended('a')).toBe(false);
+    expect(health.givenUpFor('b')).toBeUndefined();
+    // All that comes to it from now on stays for what it said itself.
+    expect(health.givenUpFor('a')).toMatchObject({ why: 'oom', message: 'no' });
+    const outcome = refused(batchOf(someKeys(2)), { why: 'oom', message: 'OOM, no room.' });
+    expect(outcome.failures.map((failure) => [failure.class, failure.message])).toEqual([
+      ['oom', 'OOM, no room; its node is given up'],
+      ['oom', 'OOM, no room; its node is given up'],
+    ]);
   });
 
   it('gives up at once where nothing may be waited for', () => {
@@ -72,7 +80,7 @@ describe('the health of nodes', () => {
     const health = healthOf(60_000, 3);
     const tries = [0, 1, 2, 3].map((attempt) => health.troubled('a', 'redirected', attempt));
     expect(tries).toEqual([0, 100, 200, undefined]);
-    expect([health.isSuspended('a'), health.isGivenUp('a')]).toEqual([false, false]);
+    expect([health.isSuspended('a'), health.givenUpFor('a')]).toEqual([false, undefined]);
   });
 
   it('hears nothing more of a node that it has given up, whatever comes back from there', () => {
@@ -81,7 +89,7 @@ describe('the health of nodes', () => {
     logged.length = 0;
     health.succeeded('a');
     expect(logged).toEqual([]);
-    expect(health.isGivenUp('a')).toBe(true);
+    expect(health.givenUpFor('a')).toBeDefined();
   });
 
   it('stops the run when no node that owns slots can be used', () => {
