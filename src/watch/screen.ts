@@ -75,7 +75,8 @@ function terminal(stream: NodeJS.WriteStream): Screen {
   }
 
   function draw(lines: readonly string[]): void {
-    if (stream.columns < drawnColumns) clear();
+    // Nor does it redraw equal lines at the end that move up or down because others came or went.
+    if (stream.columns < drawnColumns || lines.length !== drawn.length) clear();
     update(lines.join('\n'));
     drawn = lines;
     drawnColumns = stream.columns;
