@@ -14,7 +14,7 @@ import type {
   TallySnapshot,
 } from '../types.js';
 import type { Extremes, Sparing } from '../report.js';
-import { createWindow, type Speed, speedometer, type Window } from './speed.js';
+import { type Speed, speedometer } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
 
@@ -117,8 +117,6 @@ export interface Sampler {
 
 export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sampler {
   const meter = speedometer();
-  const nodeRates = createRates();
-  const sourceRates = createRates();
   let latencySeconds: number | undefined;
   let last: Sample | undefined;
   let pausedSinceMs: number | undefined;
@@ -138,24 +136,24 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
     pausedSinceMs = isPaused ? (pausedSinceMs ?? atMs) : undefined;
     const pace = { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs };
     const { startedAtMs, moved } = snapshot;
-    const rateOf = (rates: Rates, name: string, count: number): number => {
+    const speed = meter.read(snapshot, atMs, pace);
+    const rateOf = (name: string, count: number): number => {
       // At the end it is the rate of the whole run.
       if (status !== 'running') return (count * 1000) / Math.max(1, atMs - startedAtMs);
-      return isPaused ? 0 : rates(name, count, startedAtMs, atMs);
+      return meter.ofPart(name, count);
     };
     const nodes = snapshot.nodes
       .map((node) => ({
         ...node,
         share: moved === 0 ? 0 : node.keys / moved,
-        keysPerSecond: rateOf(nodeRates, node.address, node.keys),
+        keysPerSecond: rateOf(`node ${node.address}`, node.keys),
         load: facts.loadOf?.(node.address) ?? null,
       }))
       .sort((a, b) => compareNames(a.address, b.address));
     const sources = snapshot.sources.map((source) => ({
       ...source,
-      keysPerSecond: rateOf(sourceRates, source.name, source.moved),
+      keysPerSecond: rateOf(`source ${source.name}`, source.moved),
     }));
-    const speed = meter.read(snapshot, atMs, pace);
     pausedMs = speed.pausedMs;
     // The first moments are none of its pace.
     if (atMs - startedAtMs >= rateOverMs) {
@@ -215,22 +213,6 @@ function isUnwell({ health }: { readonly health: ServerHealth }): boolean {
 }
 
 const rateOverMs = 1500;
-
-/** The rate of each of some that have names. */
-type Rates = (name: string, count: number, startedAtMs: number, atMs: number) => number;
-
-function createRates(): Rates {
-  const windows = new Map<string, Window>();
-  return (name, count, startedAtMs, atMs) => {
-    let window = windows.get(name);
-    if (!window) {
-      windows.set(name, (window = createWindow()));
-      window.note(startedAtMs, 0);
-    }
-    window.note(atMs, count);
-    return window.rate(rateOverMs) * 1000;
-  };
-}
 
 /* For how long a run was held to what spares the source's clients, and how fast it was then and otherwise. */
 

@@ -53,6 +53,11 @@ export interface Pace {
 export interface Speedometer {
   /** @param pace a pause is no time: nothing goes on, and the rates before it say nothing of those after it. */
   read(snapshot: TallySnapshot, nowMs: number, pace?: Pace): Speed;
+  /**
+   * The keys a second of one of the servers that the keys of the latest reading went through, over the same time as
+   * those of all of them: what begins anew, does so for both.
+   */
+  ofPart(name: string, keyCount: number): number;
 }
 
 const unhindered: Pace = {
@@ -73,17 +78,36 @@ export function speedometer(): Speedometer {
   let lastMove = { atMs: 0, done: -1, bytes: -1 };
   let beganMs = 0;
   let known = { keysPerSecond: 0, bytesPerSecond: 0 };
+  /** How the latest reading was done. */
+  let isSeen = true;
+  let overMs = rateOverMs;
+  /** So much of what was known last is told as long as nothing is seen. */
+  let toldShare = 1;
+  const parts = new Map<
+    string,
+    { readonly keys: Window; beganMs: number; keysPerSecond: number }
+  >();
 
   function beginAnew(atMs: number): void {
     for (const window of [keys, bytes, shares]) window.beginAnew();
     beganMs = atMs;
   }
 
+  function partOf(name: string) {
+    let part = parts.get(name);
+    if (!part) {
+      parts.set(name, (part = { keys: createWindow(), beganMs, keysPerSecond: 0 }));
+      part.keys.note(beganMs, 0);
+    }
+    return part;
+  }
+
   return {
     read(snapshot, nowMs, pace = unhindered) {
       const { moved, startedAtMs, progress, earlierShare } = snapshot;
       const share = Math.min(1, progress);
-      if (lastReadMs === undefined) {
+      const isFirst = lastReadMs === undefined;
+      if (isFirst) {
         keys.note(startedAtMs, 0);
         bytes.note(startedAtMs, 0);
         shares.note(startedAtMs, earlierShare);
@@ -105,35 +129,39 @@ export function speedometer(): Speedometer {
       // Where keys come seldom, such a gap is nothing unusual.
       const isUsual = done > 0 && ownMs / done > usualGapMs;
       const stoodMs = isUsual ? 0 : nowMs - lastMove.atMs;
-      if (isPacedAnew || pace.isPaused || (hasMoved && stoodMs >= stalledAfterMs)) beginAnew(nowMs);
       if (hasMoved || pace.isPaused || isPacedAnew) {
         lastMove = { atMs: nowMs, done, bytes: snapshot.bytes };
       }
       keys.note(nowMs, moved);
       bytes.note(nowMs, snapshot.bytes);
       shares.note(nowMs, share);
+      // What came until now was none of the new pace.
+      const isAnew = isPacedAnew || pace.isPaused || (hasMoved && stoodMs >= stalledAfterMs);
+      if (isAnew && !isFirst) beginAnew(nowMs);
 
       const averageKeysPerSecond = (moved * 1000) / ownMs;
       if (pace.isPaused) {
         known = { keysPerSecond: 0, bytesPerSecond: 0 };
+        for (const part of parts.values()) part.keysPerSecond = 0;
+        isSeen = false;
         const none = { keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined, stalledMs: 0 };
         return { ...none, averageKeysPerSecond, pausedMs };
       }
       const isSlow = keys.grown(rateOverMs) < fewKeys && keys.grown(slowRateOverMs) < fewKeys * 10;
-      const overMs = isSlow ? slowRateOverMs : rateOverMs;
+      overMs = isSlow ? slowRateOverMs : rateOverMs;
       const stalledMs = nowMs - lastMove.atMs >= stalledAfterMs ? stoodMs : 0;
-      const isSeen = nowMs - beganMs >= rateAgainAfterMs;
+      isSeen = nowMs - beganMs >= rateAgainAfterMs;
       if (isSeen) {
         known = {
           keysPerSecond: keys.rate(overMs) * 1000,
           bytesPerSecond: bytes.rate(overMs) * 1000,
         };
       }
+      const most = isSeen ? Infinity : mostOf(pace.keysPerSecond);
+      const keysPerSecond = Math.min(known.keysPerSecond, most);
+      toldShare = known.keysPerSecond > 0 ? keysPerSecond / known.keysPerSecond : 1;
       return {
-        keysPerSecond: Math.min(
-          known.keysPerSecond,
-          isSeen ? Infinity : mostOf(pace.keysPerSecond),
-        ),
+        keysPerSecond,
         bytesPerSecond: Math.min(
           known.bytesPerSecond,
           isSeen ? Infinity : mostOf(pace.bytesPerSecond),
@@ -154,6 +182,14 @@ export function speedometer(): Speedometer {
         const left = perMs > 0 && perMs < Infinity ? (1 - share) / perMs : Infinity;
         return left < longestMs ? left : undefined;
       }
+    },
+    ofPart(name, keyCount) {
+      const part = partOf(name);
+      part.keys.note(lastReadMs ?? beganMs, keyCount);
+      if (part.beganMs !== beganMs) part.keys.beginAnew();
+      part.beganMs = beganMs;
+      if (isSeen) part.keysPerSecond = part.keys.rate(overMs) * 1000;
+      return isSeen ? part.keysPerSecond : part.keysPerSecond * toldShare;
     },
   };
 }
@@ -179,7 +215,7 @@ function isSamePace(one: Pace, other: Pace): boolean {
 }
 
 /** A count that grows, as it stood lately. */
-export interface Window {
+interface Window {
   note(atMs: number, count: number): void;
   /** How much it has grown in so many milliseconds until the latest reading. */
   grown(overMs: number): number;

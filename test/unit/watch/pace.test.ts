@@ -129,6 +129,36 @@ describe('the rate and the time left are right two seconds after', () => {
   });
 });
 
+describe('the rates of the nodes add up to that of the run', () => {
+  const expectSum = (told: readonly Told[], from: number, to: number): void => {
+    const shown = told.filter(({ at }) => at >= from && at < to);
+    expect(shown.length).toBeGreaterThan(5);
+    for (const { at, sample } of shown) {
+      const [node] = sample.nodes;
+      const rates = [node?.keysPerSecond, sample.sources[0]?.keysPerSecond];
+      for (const rate of rates) {
+        expect(rate, `the rate at ${String(at)} s`).toBeCloseTo(sample.speed.keysPerSecond);
+      }
+    }
+  };
+
+  it('after a pause', () => {
+    const isPaused = (second: number): boolean => second >= 4 && second < 12;
+    const { told } = play({ rate: (second) => (isPaused(second) ? 0 : full), isPaused });
+    expectSum(told, 3, 16);
+    expect(at(told, 13).nodes[0]?.keysPerSecond).toBeCloseTo(full, -4);
+  });
+
+  it('after another limit was set', () => {
+    const { told } = play({
+      rate: (second) => (second >= 4 ? 4000 : full),
+      limit: (second) => (second >= 4 ? 4000 : undefined),
+    });
+    expectSum(told, 3, 8);
+    expect(at(told, 4.6).nodes[0]?.keysPerSecond).toBeLessThan(4400);
+  });
+});
+
 describe('while nothing moves', () => {
   it('says so, and promises no time', () => {
     const stands = (second: number): boolean => second >= 4 && second < 20;
