@@ -200,6 +200,11 @@ function stallOf(forMs: number, { nodes, sources }: TallySnapshot): Stall {
   ];
   if (servers.length > 0) return { forMs, waitingFor: servers };
   const busy = nodes.filter(({ inflightKeys }) => inflightKeys > 0);
+  if (busy.length === 0) {
+    // Keys of theirs go round until their tries are over.
+    const givenUp = nodes.filter(({ health }) => health.state === 'given-up');
+    return { forMs, waitingFor: givenUp.map(({ address }) => address) };
+  }
   return {
     forMs,
     waitingFor: busy.map(({ address, inflightKeys }) => {

@@ -7,7 +7,7 @@
  * long as a limit holds, no promise is faster than the limit. What is not known is undefined: a wrong promise
  * is worse than none.
  */
-import type { TallySnapshot } from '../types.js';
+import type { ServerHealth, TallySnapshot } from '../types.js';
 
 /** The rate is that of so long a time; of a slow run that of a longer one. */
 const rateOverMs = 1500;
@@ -24,6 +24,8 @@ const knownAgainAfterMs = 1000;
 const rateAgainAfterMs = 400;
 const knownAfterShare = 0.005;
 const stalledAfterMs = 3000;
+/** Where a server is away, what has not come by then waits for it. */
+const stalledByLossAfterMs = 1000;
 /** A run with a key less often than that does not stall while it waits for the next one. */
 const usualGapMs = 1000;
 const longestMs = 99 * 3_600_000;
@@ -74,6 +76,7 @@ export function speedometer(): Speedometer {
   let pacedBy = unhindered;
   let pausedMs = 0;
   let lastReadMs: number | undefined;
+  let stallsAfterMs = stalledAfterMs;
   /** When something last came to its end, and what had by then. */
   let lastMove = { atMs: 0, done: -1, bytes: -1 };
   let beganMs = 0;
@@ -119,7 +122,9 @@ export function speedometer(): Speedometer {
       lastReadMs = nowMs;
       const wasPaused = pacedBy.isPaused;
       if (wasPaused || pace.isPaused) pausedMs += sinceLastMs;
-      const isPacedAnew = !isSamePace(pacedBy, pace);
+      const hasOtherRate = !isSameRate(pacedBy, pace);
+      // Such a limit may come because the source is slow, and must not hide that the run stands still.
+      const isPacedAnew = hasOtherRate || pacedBy.sourceLatencyMs !== pace.sourceLatencyMs;
       pacedBy = pace;
 
       const done = moved + snapshot.gone + snapshot.conflicting + snapshot.failed;
@@ -129,14 +134,17 @@ export function speedometer(): Speedometer {
       // Where keys come seldom, such a gap is nothing unusual.
       const isUsual = done > 0 && ownMs / done > usualGapMs;
       const stoodMs = isUsual ? 0 : nowMs - lastMove.atMs;
-      if (hasMoved || pace.isPaused || isPacedAnew) {
+      const isAnyLost = [...snapshot.nodes, ...snapshot.sources].some(isLost);
+      const stallEnds = hasMoved && stoodMs >= stallsAfterMs;
+      stallsAfterMs = isAnyLost ? stalledByLossAfterMs : stalledAfterMs;
+      if (hasMoved || pace.isPaused || hasOtherRate) {
         lastMove = { atMs: nowMs, done, bytes: snapshot.bytes };
       }
       keys.note(nowMs, moved);
       bytes.note(nowMs, snapshot.bytes);
       shares.note(nowMs, share);
       // What came until now was none of the new pace.
-      const isAnew = isPacedAnew || pace.isPaused || (hasMoved && stoodMs >= stalledAfterMs);
+      const isAnew = isPacedAnew || pace.isPaused || stallEnds;
       if (isAnew && !isFirst) beginAnew(nowMs);
 
       const averageKeysPerSecond = (moved * 1000) / ownMs;
@@ -149,7 +157,7 @@ export function speedometer(): Speedometer {
       }
       const isSlow = keys.grown(rateOverMs) < fewKeys && keys.grown(slowRateOverMs) < fewKeys * 10;
       overMs = isSlow ? slowRateOverMs : rateOverMs;
-      const stalledMs = nowMs - lastMove.atMs >= stalledAfterMs ? stoodMs : 0;
+      const stalledMs = nowMs - lastMove.atMs >= stallsAfterMs ? stoodMs : 0;
       isSeen = nowMs - beganMs >= rateAgainAfterMs;
       if (isSeen) {
         known = {
@@ -167,7 +175,8 @@ export function speedometer(): Speedometer {
           isSeen ? Infinity : mostOf(pace.bytesPerSecond),
         ),
         averageKeysPerSecond,
-        leftMs: stalledMs > 0 ? undefined : leftMs(),
+        // What is open waits then for servers of which nobody knows whether they come back.
+        leftMs: stalledMs > 0 || (isAnyLost && keysPerSecond === 0) ? undefined : leftMs(),
         stalledMs,
         pausedMs,
       };
@@ -205,13 +214,16 @@ function mostShare(pace: Pace, ownShare: number, done: number, valueBytes: numbe
   return Math.min(of(pace.keysPerSecond, done), of(pace.bytesPerSecond, valueBytes));
 }
 
-function isSamePace(one: Pace, other: Pace): boolean {
+function isSameRate(one: Pace, other: Pace): boolean {
   return (
     one.isPaused === other.isPaused &&
     one.keysPerSecond === other.keysPerSecond &&
-    one.bytesPerSecond === other.bytesPerSecond &&
-    one.sourceLatencyMs === other.sourceLatencyMs
+    one.bytesPerSecond === other.bytesPerSecond
   );
+}
+
+function isLost({ health }: { readonly health: ServerHealth }): boolean {
+  return health.state === 'away' || health.state === 'given-up';
 }
 
 /** A count that grows, as it stood lately. */
