@@ -102,7 +102,7 @@ export interface Sample {
   /** In the order of their addresses. */
   readonly nodes: readonly NodeSample[];
   readonly sources: readonly SourceSample[];
-  /** How long the source took to answer, as last heard. */
+  /** How long the source took to answer, as last heard; undefined: nothing was heard lately. */
   readonly latencySeconds: number | undefined;
 }
 
@@ -117,7 +117,7 @@ export interface Sampler {
 
 export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sampler {
   const meter = speedometer();
-  let latencySeconds: number | undefined;
+  let latency: { readonly seconds: number; readonly atMs: number } | undefined;
   let last: Sample | undefined;
   let pausedSinceMs: number | undefined;
   let pausedMs = 0;
@@ -174,14 +174,15 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
       pausedMs: pausedSinceMs === undefined ? undefined : atMs - pausedSinceMs,
       nodes,
       sources,
-      latencySeconds,
+      latencySeconds:
+        latency && atMs - latency.atMs <= latencyKnownForMs ? latency.seconds : undefined,
     };
   }
 
   return {
     read: () => last ?? measure('running'),
     noteLatency(seconds) {
-      latencySeconds = seconds;
+      latency = { seconds, atMs: now() };
       longestSourceLatencyMs = Math.max(longestSourceLatencyMs ?? 0, seconds * 1000);
     },
     get extremes() {
@@ -218,6 +219,8 @@ function isUnwell({ health }: { readonly health: ServerHealth }): boolean {
 }
 
 const rateOverMs = 1500;
+/** It is told every second or so, for as long as the source answers or is waited for. */
+const latencyKnownForMs = 5000;
 
 /* For how long a run was held to what spares the source's clients, and how fast it was then and otherwise. */
 
