@@ -195,15 +195,16 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
 }
 
 function stallOf(forMs: number, { nodes, sources }: TallySnapshot): Stall {
+  const inOrder = nodes.toSorted((one, other) => compareNames(one.address, other.address));
   const servers = [
     ...sources.filter(isUnwell).map(({ name }) => name),
-    ...nodes.filter(isUnwell).map(({ address }) => address),
+    ...inOrder.filter(isUnwell).map(({ address }) => address),
   ];
   if (servers.length > 0) return { forMs, waitingFor: servers };
-  const busy = nodes.filter(({ inflightKeys }) => inflightKeys > 0);
+  const busy = inOrder.filter(({ inflightKeys }) => inflightKeys > 0);
   if (busy.length === 0) {
     // Keys of theirs go round until their tries are over.
-    const givenUp = nodes.filter(({ health }) => health.state === 'given-up');
+    const givenUp = inOrder.filter(({ health }) => health.state === 'given-up');
     return { forMs, waitingFor: givenUp.map(({ address }) => address) };
   }
   return {

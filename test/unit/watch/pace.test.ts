@@ -232,6 +232,15 @@ describe('while nothing moves', () => {
     expect(readAt(12, givenUp).stall?.waitingFor).toEqual(['a:1']);
   });
 
+  it('names those it waits for in their order', () => {
+    const { tally, readAt } = begin();
+    for (const address of ['a:10', 'a:9']) endBatch(tally, address, 10, { moved: 10 });
+    readAt(0.2, well);
+    const away: ServerHealth = { state: 'away', sinceMs: 4000, why: 'no answer' };
+    readAt(0.4, away);
+    expect(readAt(4, away).stall?.waitingFor).toEqual(['a:9', 'a:10']);
+  });
+
   it('says so, also when a limit on the latency begins meanwhile', () => {
     const stands = (second: number): boolean => second >= 4 && second < 12;
     const { told } = play({
