@@ -101,7 +101,7 @@ export function whyWords(name: string, { why }: ServerHealth): string {
 }
 
 /** @param name of a server, or of a database of one: `host:port/db`. Errors name the server. */
-function withoutName(name: string, words: string): string {
+export function withoutName(name: string, words: string): string {
   const server = name.replace(/\/\d+$/, '');
   const own = [`${server} `, `the connection to ${server} `].find((start) =>
     words.startsWith(start),

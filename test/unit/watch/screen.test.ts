@@ -55,3 +55,10 @@ describe('a view that is drawn over and over', () => {
     expect(shown()).toEqual(['above']);
   });
 });
+
+it('says things as they fit, above the view', () => {
+  const { screen, shown } = openTerminal();
+  screen.draw(['title', 'hint']);
+  screen.write('a line for elsewhere\n', (columns) => `${String(columns)} columns\n`);
+  expect(shown()).toEqual(['40 columns', 'title', 'hint']);
+});
