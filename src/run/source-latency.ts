@@ -214,16 +214,20 @@ class SourceClients {
     this.control.close();
   }
 
-  /** @returns whether the server answers, if only by a refusal. */
+  /**
+   * @returns whether the server answers, if only by a refusal. One that does not says nothing of its clients, whom a
+   *   run that waits for it too keeps from nothing.
+   */
   async #look(): Promise<boolean> {
-    let answers = true;
-    const counting = countOthersAtWork((...words) => this.#ask(...words));
-    const count = await counting.catch((error: unknown) => {
-      answers = error instanceof RefusedError;
-      return undefined;
-    });
-    this.quiet.noteOthers(count, performance.now());
-    return answers;
+    try {
+      const count = await countOthersAtWork((...words) => this.#ask(...words));
+      this.quiet.noteOthers(count, performance.now());
+      return true;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) return false;
+      this.quiet.noteOthers(undefined, performance.now());
+      return true;
+    }
   }
 
   /** Of ours there is nothing else yet: whoever was at work just before the start may have ended with it. */

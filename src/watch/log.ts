@@ -4,14 +4,16 @@
  */
 import { type Logger as PinoLogger, pino } from 'pino';
 import { harmless } from '../format.js';
+import { wrap } from './table.js';
+import { withoutName } from './words.js';
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface LogOptions {
   readonly format: 'text' | 'json';
   readonly level: LogLevel;
-  /** Takes whole lines. */
-  readonly write: (text: string) => void;
+  /** Takes whole lines, and what a terminal of so many columns gets instead, if that is something else. */
+  readonly write: (text: string, fitted?: (columns: number) => string) => void;
 }
 
 const names = { debug: 'debug:', info: 'info:', warn: 'WARNING:', error: 'ERROR:' } as const;
@@ -30,7 +32,12 @@ export function createLogger({ format, level, write }: LogOptions): PinoLogger {
     },
     {
       write(line) {
-        write(format === 'json' ? line : `${textLine(JSON.parse(line) as LogLine)}\n`);
+        if (format === 'json') {
+          write(line);
+          return;
+        }
+        const said = JSON.parse(line) as LogLine;
+        write(`${textLine(said)}\n`, (columns) => `${terminalLines(said, columns).join('\n')}\n`);
       },
     },
   );
@@ -53,6 +60,30 @@ function textLine({ level, time, msg, ...fields }: LogLine): string {
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${textOf(value)}`);
   const said = [`${clock(time)} ${names[level]} ${msg}`, ...rest].join('  ');
   return harmless(said);
+}
+
+/** What stands before the words of a line. */
+const indent = ' '.repeat('12:01:02 '.length);
+const narrowest = 20;
+
+/**
+ * Of trouble the sentence and the reason, without the fields, which are for programs: as many lines as it takes.
+ *
+ *     12:01:02 WARNING: 10.0.0.1:7000 refuses keys: left alone for now – did not
+ *              answer within 2000 ms
+ */
+function terminalLines(said: LogLine, columns: number): string[] {
+  const { level, time, msg } = said;
+  if (level !== 'warn' && level !== 'error') return [textLine(said)];
+  const words = harmless(`${names[level]} ${msg}${reasonOf(said)}`);
+  const width = Math.max(narrowest, columns - 1 - indent.length);
+  return wrap(words, width).map((line, nth) => (nth === 0 ? `${clock(time)} ` : indent) + line);
+}
+
+function reasonOf({ msg, server, reason }: LogLine): string {
+  if (typeof reason !== 'string' || msg.includes(reason)) return '';
+  const isNamed = typeof server === 'string' && msg.includes(server);
+  return ` – ${isNamed ? withoutName(server, reason) : reason}`;
 }
 
 function textOf(value: unknown): string {

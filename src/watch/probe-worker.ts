@@ -12,6 +12,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
+import { createWaits, type Waits } from './waits.js';
 
 export interface ProbeData {
   readonly endpoints: readonly Endpoint[];
@@ -46,11 +47,27 @@ const {
 await Promise.all(endpoints.map(follow));
 
 async function follow(endpoint: Endpoint, place: number): Promise<never> {
+  const waits = createWaits();
+  let latest: string | null = null;
+
+  function tell(): void {
+    const seen: Seen = { place, longestMs: waits.take(), reply: latest };
+    latest = null;
+    if (seen.longestMs > 0) parentPort?.postMessage(seen);
+  }
+
+  // Also while there is no connection: a source that stands still answers none of those who open one.
+  setInterval(tell, tellEveryMs);
   for (;;) {
+    const triedMs = performance.now();
+    waits.connecting();
     try {
-      await watch(await connect(await located(endpoint), { timeoutMs, isNamed }), place);
+      const source = await connect(await located(endpoint), { timeoutMs, isNamed });
+      waits.connected();
+      await watch(source, waits, (reply) => (latest = reply));
     } catch {
       // The pipeline reports a lost source.
+      if (performance.now() - triedMs < timeoutMs / 2) waits.refused();
       await delay(againAfterMs);
     }
   }
@@ -64,38 +81,26 @@ async function located(endpoint: Endpoint): Promise<Endpoint> {
 }
 
 /** Until it is lost. */
-async function watch(source: Connection, place: number): Promise<void> {
-  const askedAt = new Set<number>();
-  let longestMs = 0;
-  let latest: string | null = null;
-
+async function watch(
+  source: Connection,
+  waits: Waits,
+  hear: (reply: string) => void,
+): Promise<void> {
   async function ask(): Promise<void> {
-    const sentMs = performance.now();
-    askedAt.add(sentMs);
+    const askedAtMs = waits.asked();
     const reply = await source.call(...words).catch(() => undefined);
-    if (reply !== undefined && !(reply instanceof ErrorReply)) latest = textOf(reply);
-    askedAt.delete(sentMs);
-    if (!source.lost) longestMs = Math.max(longestMs, performance.now() - sentMs);
-  }
-
-  function tell(): void {
-    // What is not answered yet has waited for so long already.
-    const [oldest] = askedAt;
-    const waitingMs = oldest === undefined ? 0 : performance.now() - oldest;
-    const seen: Seen = { place, longestMs: Math.max(longestMs, waitingMs), reply: latest };
-    longestMs = 0;
-    latest = null;
-    if (seen.longestMs > 0) parentPort?.postMessage(seen);
+    if (source.lost) return;
+    if (reply !== undefined && !(reply instanceof ErrorReply)) hear(textOf(reply));
+    waits.answered(askedAtMs);
   }
 
   void ask();
   const asking = setInterval(() => void ask(), askEveryMs);
-  const telling = setInterval(tell, tellEveryMs);
   await new Promise<void>((resolve) => {
     source.onLost(() => {
       resolve();
     });
   });
   clearInterval(asking);
-  clearInterval(telling);
+  waits.lost();
 }

@@ -72,8 +72,11 @@ export function watchNodeLoads(
         { endpoints, timeoutMs, words: ['INFO', 'memory'], askEveryMs, tellEveryMs },
         ({ place, longestMs, reply }) => {
           const address = addresses[place] ?? '';
-          const memory = reply === null ? (loads.get(address)?.memory ?? null) : memoryOf(reply);
-          loads.set(address, { memory, latencyMs: longestMs, atMs: Date.now() });
+          const known = loads.get(address);
+          const memory = reply === null ? (known?.memory ?? null) : memoryOf(reply);
+          // That it is waited for is nothing that it says.
+          const atMs = reply === null ? (known?.atMs ?? Date.now()) : Date.now();
+          loads.set(address, { memory, latencyMs: longestMs, atMs });
         },
       );
     },

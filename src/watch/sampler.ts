@@ -14,7 +14,7 @@ import type {
   TallySnapshot,
 } from '../types.js';
 import type { Extremes, Sparing } from '../report.js';
-import { createWindow, type Speed, speedometer, type Window } from './speed.js';
+import { type Speed, speedometer } from './speed.js';
 
 export type RunStatus = 'running' | 'complete' | 'incomplete' | 'interrupted' | 'failed';
 
@@ -102,7 +102,7 @@ export interface Sample {
   /** In the order of their addresses. */
   readonly nodes: readonly NodeSample[];
   readonly sources: readonly SourceSample[];
-  /** How long the source took to answer, as last heard. */
+  /** How long the source took to answer, as last heard; undefined: nothing was heard lately. */
   readonly latencySeconds: number | undefined;
 }
 
@@ -117,9 +117,7 @@ export interface Sampler {
 
 export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sampler {
   const meter = speedometer();
-  const nodeRates = createRates();
-  const sourceRates = createRates();
-  let latencySeconds: number | undefined;
+  let latency: { readonly seconds: number; readonly atMs: number } | undefined;
   let last: Sample | undefined;
   let pausedSinceMs: number | undefined;
   let pausedMs = 0;
@@ -138,24 +136,24 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
     pausedSinceMs = isPaused ? (pausedSinceMs ?? atMs) : undefined;
     const pace = { isPaused, keysPerSecond, bytesPerSecond, sourceLatencyMs };
     const { startedAtMs, moved } = snapshot;
-    const rateOf = (rates: Rates, name: string, count: number): number => {
+    const speed = meter.read(snapshot, atMs, pace);
+    const rateOf = (name: string, count: number): number => {
       // At the end it is the rate of the whole run.
       if (status !== 'running') return (count * 1000) / Math.max(1, atMs - startedAtMs);
-      return isPaused ? 0 : rates(name, count, startedAtMs, atMs);
+      return meter.ofPart(name, count);
     };
     const nodes = snapshot.nodes
       .map((node) => ({
         ...node,
         share: moved === 0 ? 0 : node.keys / moved,
-        keysPerSecond: rateOf(nodeRates, node.address, node.keys),
+        keysPerSecond: rateOf(`node ${node.address}`, node.keys),
         load: facts.loadOf?.(node.address) ?? null,
       }))
       .sort((a, b) => compareNames(a.address, b.address));
     const sources = snapshot.sources.map((source) => ({
       ...source,
-      keysPerSecond: rateOf(sourceRates, source.name, source.moved),
+      keysPerSecond: rateOf(`source ${source.name}`, source.moved),
     }));
-    const speed = meter.read(snapshot, atMs, pace);
     pausedMs = speed.pausedMs;
     // The first moments are none of its pace.
     if (atMs - startedAtMs >= rateOverMs) {
@@ -176,14 +174,15 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
       pausedMs: pausedSinceMs === undefined ? undefined : atMs - pausedSinceMs,
       nodes,
       sources,
-      latencySeconds,
+      latencySeconds:
+        latency && atMs - latency.atMs <= latencyKnownForMs ? latency.seconds : undefined,
     };
   }
 
   return {
     read: () => last ?? measure('running'),
     noteLatency(seconds) {
-      latencySeconds = seconds;
+      latency = { seconds, atMs: now() };
       longestSourceLatencyMs = Math.max(longestSourceLatencyMs ?? 0, seconds * 1000);
     },
     get extremes() {
@@ -196,12 +195,18 @@ export function createSampler(tally: Tally, facts: RunFacts, now = Date.now): Sa
 }
 
 function stallOf(forMs: number, { nodes, sources }: TallySnapshot): Stall {
+  const inOrder = nodes.toSorted((one, other) => compareNames(one.address, other.address));
   const servers = [
     ...sources.filter(isUnwell).map(({ name }) => name),
-    ...nodes.filter(isUnwell).map(({ address }) => address),
+    ...inOrder.filter(isUnwell).map(({ address }) => address),
   ];
   if (servers.length > 0) return { forMs, waitingFor: servers };
-  const busy = nodes.filter(({ inflightKeys }) => inflightKeys > 0);
+  const busy = inOrder.filter(({ inflightKeys }) => inflightKeys > 0);
+  if (busy.length === 0) {
+    // Keys of theirs go round until their tries are over.
+    const givenUp = inOrder.filter(({ health }) => health.state === 'given-up');
+    return { forMs, waitingFor: givenUp.map(({ address }) => address) };
+  }
   return {
     forMs,
     waitingFor: busy.map(({ address, inflightKeys }) => {
@@ -215,22 +220,8 @@ function isUnwell({ health }: { readonly health: ServerHealth }): boolean {
 }
 
 const rateOverMs = 1500;
-
-/** The rate of each of some that have names. */
-type Rates = (name: string, count: number, startedAtMs: number, atMs: number) => number;
-
-function createRates(): Rates {
-  const windows = new Map<string, Window>();
-  return (name, count, startedAtMs, atMs) => {
-    let window = windows.get(name);
-    if (!window) {
-      windows.set(name, (window = createWindow()));
-      window.note(startedAtMs, 0);
-    }
-    window.note(atMs, count);
-    return window.rate(rateOverMs) * 1000;
-  };
-}
+/** It is told every second or so, for as long as the source answers or is waited for. */
+const latencyKnownForMs = 5000;
 
 /* For how long a run was held to what spares the source's clients, and how fast it was then and otherwise. */
 

@@ -16,8 +16,8 @@ export interface Screen {
   readonly palette: Colors;
   readonly columns: number;
   readonly rows: number;
-  /** Says something that stays; whole lines. */
-  readonly write: (text: string) => void;
+  /** Says something that stays; whole lines. @param fitted what a terminal of so many columns gets instead. */
+  readonly write: (text: string, fitted?: (columns: number) => string) => void;
   /** Puts these lines in the place of those that were drawn before. */
   draw(lines: readonly string[]): void;
   /** Takes the view away. */
@@ -75,7 +75,8 @@ function terminal(stream: NodeJS.WriteStream): Screen {
   }
 
   function draw(lines: readonly string[]): void {
-    if (stream.columns < drawnColumns) clear();
+    // Nor does it redraw equal lines at the end that move up or down because others came or went.
+    if (stream.columns < drawnColumns || lines.length !== drawn.length) clear();
     update(lines.join('\n'));
     drawn = lines;
     drawnColumns = stream.columns;
@@ -90,10 +91,10 @@ function terminal(stream: NodeJS.WriteStream): Screen {
     get rows() {
       return stream.rows;
     },
-    write(text) {
+    write(text, fitted) {
       const view = drawn;
       clear();
-      stream.write(text);
+      stream.write(fitted ? fitted(stream.columns) : text);
       if (view.length > 0) draw(view);
     },
     draw,

@@ -7,7 +7,7 @@
  * long as a limit holds, no promise is faster than the limit. What is not known is undefined: a wrong promise
  * is worse than none.
  */
-import type { TallySnapshot } from '../types.js';
+import type { ServerHealth, TallySnapshot } from '../types.js';
 
 /** The rate is that of so long a time; of a slow run that of a longer one. */
 const rateOverMs = 1500;
@@ -24,6 +24,8 @@ const knownAgainAfterMs = 1000;
 const rateAgainAfterMs = 400;
 const knownAfterShare = 0.005;
 const stalledAfterMs = 3000;
+/** Where a server is away, what has not come by then waits for it. */
+const stalledByLossAfterMs = 1000;
 /** A run with a key less often than that does not stall while it waits for the next one. */
 const usualGapMs = 1000;
 const longestMs = 99 * 3_600_000;
@@ -53,6 +55,11 @@ export interface Pace {
 export interface Speedometer {
   /** @param pace a pause is no time: nothing goes on, and the rates before it say nothing of those after it. */
   read(snapshot: TallySnapshot, nowMs: number, pace?: Pace): Speed;
+  /**
+   * The keys a second of one of the servers that the keys of the latest reading went through, over the same time as
+   * those of all of them: what begins anew, does so for both.
+   */
+  ofPart(name: string, keyCount: number): number;
 }
 
 const unhindered: Pace = {
@@ -69,21 +76,41 @@ export function speedometer(): Speedometer {
   let pacedBy = unhindered;
   let pausedMs = 0;
   let lastReadMs: number | undefined;
+  let stallsAfterMs = stalledAfterMs;
   /** When something last came to its end, and what had by then. */
   let lastMove = { atMs: 0, done: -1, bytes: -1 };
   let beganMs = 0;
   let known = { keysPerSecond: 0, bytesPerSecond: 0 };
+  /** How the latest reading was done. */
+  let isSeen = true;
+  let overMs = rateOverMs;
+  /** So much of what was known last is told as long as nothing is seen. */
+  let toldShare = 1;
+  const parts = new Map<
+    string,
+    { readonly keys: Window; beganMs: number; keysPerSecond: number }
+  >();
 
   function beginAnew(atMs: number): void {
     for (const window of [keys, bytes, shares]) window.beginAnew();
     beganMs = atMs;
   }
 
+  function partOf(name: string) {
+    let part = parts.get(name);
+    if (!part) {
+      parts.set(name, (part = { keys: createWindow(), beganMs, keysPerSecond: 0 }));
+      part.keys.note(beganMs, 0);
+    }
+    return part;
+  }
+
   return {
     read(snapshot, nowMs, pace = unhindered) {
       const { moved, startedAtMs, progress, earlierShare } = snapshot;
       const share = Math.min(1, progress);
-      if (lastReadMs === undefined) {
+      const isFirst = lastReadMs === undefined;
+      if (isFirst) {
         keys.note(startedAtMs, 0);
         bytes.note(startedAtMs, 0);
         shares.note(startedAtMs, earlierShare);
@@ -95,7 +122,9 @@ export function speedometer(): Speedometer {
       lastReadMs = nowMs;
       const wasPaused = pacedBy.isPaused;
       if (wasPaused || pace.isPaused) pausedMs += sinceLastMs;
-      const isPacedAnew = !isSamePace(pacedBy, pace);
+      const hasOtherRate = !isSameRate(pacedBy, pace);
+      // Such a limit may come because the source is slow, and must not hide that the run stands still.
+      const isPacedAnew = hasOtherRate || pacedBy.sourceLatencyMs !== pace.sourceLatencyMs;
       pacedBy = pace;
 
       const done = moved + snapshot.gone + snapshot.conflicting + snapshot.failed;
@@ -105,41 +134,49 @@ export function speedometer(): Speedometer {
       // Where keys come seldom, such a gap is nothing unusual.
       const isUsual = done > 0 && ownMs / done > usualGapMs;
       const stoodMs = isUsual ? 0 : nowMs - lastMove.atMs;
-      if (isPacedAnew || pace.isPaused || (hasMoved && stoodMs >= stalledAfterMs)) beginAnew(nowMs);
-      if (hasMoved || pace.isPaused || isPacedAnew) {
+      const isAnyLost = [...snapshot.nodes, ...snapshot.sources].some(isLost);
+      const stallEnds = hasMoved && stoodMs >= stallsAfterMs;
+      stallsAfterMs = isAnyLost ? stalledByLossAfterMs : stalledAfterMs;
+      if (hasMoved || pace.isPaused || hasOtherRate) {
         lastMove = { atMs: nowMs, done, bytes: snapshot.bytes };
       }
       keys.note(nowMs, moved);
       bytes.note(nowMs, snapshot.bytes);
       shares.note(nowMs, share);
+      // What came until now was none of the new pace.
+      const isAnew = isPacedAnew || pace.isPaused || stallEnds;
+      if (isAnew && !isFirst) beginAnew(nowMs);
 
       const averageKeysPerSecond = (moved * 1000) / ownMs;
       if (pace.isPaused) {
         known = { keysPerSecond: 0, bytesPerSecond: 0 };
+        for (const part of parts.values()) part.keysPerSecond = 0;
+        isSeen = false;
         const none = { keysPerSecond: 0, bytesPerSecond: 0, leftMs: undefined, stalledMs: 0 };
         return { ...none, averageKeysPerSecond, pausedMs };
       }
       const isSlow = keys.grown(rateOverMs) < fewKeys && keys.grown(slowRateOverMs) < fewKeys * 10;
-      const overMs = isSlow ? slowRateOverMs : rateOverMs;
-      const stalledMs = nowMs - lastMove.atMs >= stalledAfterMs ? stoodMs : 0;
-      const isSeen = nowMs - beganMs >= rateAgainAfterMs;
+      overMs = isSlow ? slowRateOverMs : rateOverMs;
+      const stalledMs = nowMs - lastMove.atMs >= stallsAfterMs ? stoodMs : 0;
+      isSeen = nowMs - beganMs >= rateAgainAfterMs;
       if (isSeen) {
         known = {
           keysPerSecond: keys.rate(overMs) * 1000,
           bytesPerSecond: bytes.rate(overMs) * 1000,
         };
       }
+      const most = isSeen ? Infinity : mostOf(pace.keysPerSecond);
+      const keysPerSecond = Math.min(known.keysPerSecond, most);
+      toldShare = known.keysPerSecond > 0 ? keysPerSecond / known.keysPerSecond : 1;
       return {
-        keysPerSecond: Math.min(
-          known.keysPerSecond,
-          isSeen ? Infinity : mostOf(pace.keysPerSecond),
-        ),
+        keysPerSecond,
         bytesPerSecond: Math.min(
           known.bytesPerSecond,
           isSeen ? Infinity : mostOf(pace.bytesPerSecond),
         ),
         averageKeysPerSecond,
-        leftMs: stalledMs > 0 ? undefined : leftMs(),
+        // What is open waits then for servers of which nobody knows whether they come back.
+        leftMs: stalledMs > 0 || (isAnyLost && keysPerSecond === 0) ? undefined : leftMs(),
         stalledMs,
         pausedMs,
       };
@@ -155,6 +192,14 @@ export function speedometer(): Speedometer {
         return left < longestMs ? left : undefined;
       }
     },
+    ofPart(name, keyCount) {
+      const part = partOf(name);
+      part.keys.note(lastReadMs ?? beganMs, keyCount);
+      if (part.beganMs !== beganMs) part.keys.beginAnew();
+      part.beganMs = beganMs;
+      if (isSeen) part.keysPerSecond = part.keys.rate(overMs) * 1000;
+      return isSeen ? part.keysPerSecond : part.keysPerSecond * toldShare;
+    },
   };
 }
 
@@ -169,17 +214,20 @@ function mostShare(pace: Pace, ownShare: number, done: number, valueBytes: numbe
   return Math.min(of(pace.keysPerSecond, done), of(pace.bytesPerSecond, valueBytes));
 }
 
-function isSamePace(one: Pace, other: Pace): boolean {
+function isSameRate(one: Pace, other: Pace): boolean {
   return (
     one.isPaused === other.isPaused &&
     one.keysPerSecond === other.keysPerSecond &&
-    one.bytesPerSecond === other.bytesPerSecond &&
-    one.sourceLatencyMs === other.sourceLatencyMs
+    one.bytesPerSecond === other.bytesPerSecond
   );
 }
 
+function isLost({ health }: { readonly health: ServerHealth }): boolean {
+  return health.state === 'away' || health.state === 'given-up';
+}
+
 /** A count that grows, as it stood lately. */
-export interface Window {
+interface Window {
   note(atMs: number, count: number): void;
   /** How much it has grown in so many milliseconds until the latest reading. */
   grown(overMs: number): number;

@@ -145,6 +145,20 @@ export function fit(text: string, width: number): string {
   return width > 0 ? `${kept}…` : '';
 }
 
+/** Breaks at spaces; a word that is wider stands on a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line: string | undefined;
+  for (const word of text.split(' ')) {
+    if (line !== undefined && widthOf(line) + 1 + widthOf(word) > width) {
+      lines.push(line);
+      line = undefined;
+    }
+    line = line === undefined ? word : `${line} ${word}`;
+  }
+  return [...lines, line ?? ''];
+}
+
 /** Puts pieces side by side, and begins a new line where the next one does not fit. */
 export function flow(pieces: readonly Piece[], width: number): string[] {
   const lines: string[] = [];

@@ -71,7 +71,7 @@ export function rateWords({ report, keysPerSecond, averageKeysPerSecond }: Stand
 export function timeWords(standing: Standing): Said | undefined {
   const { report, paused, pausedMs, stalled, leftMs, follow } = standing;
   if (report.status !== 'running') return undefined;
-  if (paused) return { text: `PAUSED for ${formatDuration(pausedMs ?? 0)}`, mood: 'held' };
+  if (paused) return { text: pausedWords(pausedMs ?? 0), mood: 'held' };
   if (!hasEnd(follow)) return undefined;
   if (stalled) {
     const { forMs, waitingFor } = stalled;
@@ -80,6 +80,11 @@ export function timeWords(standing: Standing): Said | undefined {
   }
   if (leftMs === null) return { text: 'estimating …', mood: 'well' };
   return { text: `${formatDuration(leftMs)} left`, mood: 'well' };
+}
+
+/** Whoever has just paused it need not be told since when. */
+function pausedWords(lastedMs: number): string {
+  return lastedMs < 1000 ? 'PAUSED' : `PAUSED for ${formatDuration(lastedMs)}`;
 }
 
 /** `ok`, `slow for 3.1 s`, `away for 12 s`, `given up` */
@@ -92,9 +97,16 @@ export function healthWords({ state, sinceMs }: ServerHealth, atMs: number): Sai
 
 /** Why a server is not well, without its own name, which stands beside it. */
 export function whyWords(name: string, { why }: ServerHealth): string {
-  const words = why ?? '';
-  const own = [`${name} `, `the connection to ${name} `].find((start) => words.startsWith(start));
-  return harmless(own === undefined ? words : words.slice(own.length).replace(/^broke: /, ''));
+  return harmless(withoutName(name, why ?? ''));
+}
+
+/** @param name of a server, or of a database of one: `host:port/db`. Errors name the server. */
+export function withoutName(name: string, words: string): string {
+  const server = name.replace(/\/\d+$/, '');
+  const own = [`${server} `, `the connection to ${server} `].find((start) =>
+    words.startsWith(start),
+  );
+  return own === undefined ? words : words.slice(own.length).replace(/^broke: /, '');
 }
 
 /** A server is slow for its clients, too, from here on, where nobody has said otherwise. */

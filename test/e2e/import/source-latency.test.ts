@@ -27,11 +27,11 @@ describe('the probe', () => {
   });
 
   /** Waits of the source as they are told. */
-  async function probing(): Promise<number[]> {
+  async function probing(timeoutMs = 10_000): Promise<number[]> {
     const seen: number[] = [];
     const endpoint = parseEndpoint(stage.source.address, '--from');
     const pace = { askEveryMs: 5, tellEveryMs: 100 };
-    const data = { endpoints: [endpoint], timeoutMs: 10_000, words: ['PING'], ...pace };
+    const data = { endpoints: [endpoint], timeoutMs, words: ['PING'], ...pace };
     probe = startProbe(data, ({ longestMs }) => seen.push(longestMs));
     await waitFor('the first word', () => seen.length > 0);
     return seen;
@@ -46,6 +46,19 @@ describe('the probe', () => {
     } finally {
       process.kill(pid, 'SIGCONT');
     }
+  });
+
+  it('goes on telling when its questions, and those who ask again, get no answer in time', async () => {
+    const timeoutMs = 1000;
+    const seen = await probing(timeoutMs);
+    const { pid } = stage.source;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await waitFor('a long wait', () => Math.max(...seen) > timeoutMs * 4);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await waitFor('an answer', () => (seen.at(-1) ?? Infinity) < timeoutMs);
   });
 
   it('does not take its own process being busy for a slow source', async () => {

@@ -39,6 +39,29 @@ describe('a log line', () => {
     );
   });
 
+  it('says of trouble on a terminal what it is and why, broken between words', () => {
+    let text = '';
+    const write = (_: string, fitted?: (columns: number) => string): void => {
+      text += fitted?.(80) ?? '';
+    };
+    const logger = createLogger({ format: 'text', level: 'info', write });
+    const server = '127.0.0.1:7902';
+    logger.warn(
+      { server, reason: `${server} did not answer within 2000 ms`, class: 'unavailable' },
+      `${server} refuses keys: left alone for now`,
+    );
+    logger.warn({ server, reason: `${server} closed the connection` }, 'lost the source');
+    logger.error({ reason: 'no\u001b[2J way' }, 'it ended: no way');
+    logger.info({ node: 'a:1' }, 'a node is back');
+    expect(text.replace(/^\d\d:\d\d:\d\d/gm, 'now')).toBe(
+      'now WARNING: 127.0.0.1:7902 refuses keys: left alone for now – did not\n' +
+        '         answer within 2000 ms\n' +
+        'now WARNING: lost the source – 127.0.0.1:7902 closed the connection\n' +
+        'now ERROR: it ended: no way – no\\u001b[2J way\n' +
+        'now info: a node is back  node=a:1\n',
+    );
+  });
+
   it('is not written below its level', () => {
     const text = logged('text', (logger) => {
       logger.debug({ key: 'k' }, 'a key');

@@ -5,8 +5,9 @@
 import { describe, expect, it } from 'vitest';
 import { createTally } from '../../../src/engine/tally.js';
 import { createSampler, type Sample } from '../../../src/watch/sampler.js';
+import type { ServerHealth } from '../../../src/types.js';
 import { sourceOf } from '../../support/batches.js';
-import { endBatch, facts, unsteered } from '../../support/tallies.js';
+import { endBatch, facts, unsteered, well } from '../../support/tallies.js';
 
 const keyCount = 600_000;
 const full = 60_000;
@@ -20,6 +21,10 @@ interface Course {
   isPaused?(second: number): boolean;
   /** Keys that were under way when the limit changed, and come all at once. */
   burst?(second: number): number;
+  /** How the node does. */
+  health?(second: number): ServerHealth;
+  /** The limit on the source's latency. */
+  latencyLimit?(second: number): number | undefined;
 }
 
 interface Told {
@@ -28,12 +33,29 @@ interface Told {
   readonly sample: Sample;
 }
 
+/** A run whose clock the test moves. */
+function begin() {
+  let health = well;
+  let nowMs = 0;
+  const source = { ...sourceOf(keyCount), expectedKeys: keyCount, progress: 1 };
+  const tally = createTally(source, 'move', { states: { of: () => health } });
+  const { startedAtMs } = tally.snapshot();
+  const sampler = createSampler(tally, facts, () => nowMs);
+  const readAt = (second: number, next: ServerHealth): Sample => {
+    health = next;
+    nowMs = startedAtMs + Math.round(second * 1000);
+    return sampler.read();
+  };
+  return { tally, readAt };
+}
+
 /** @returns what was shown five times a second, and when the last key had come. */
 function play(course: Course): { told: readonly Told[]; endedAt: number } {
   const source = { ...sourceOf(keyCount), expectedKeys: keyCount, progress: 1 };
-  const tally = createTally(source, 'move');
-  const { startedAtMs } = tally.snapshot();
+  const states = { of: () => course.health?.(second) ?? well };
+  const tally = createTally(source, 'move', { states });
   let second = 0;
+  const { startedAtMs } = tally.snapshot();
   const steering = {
     ...unsteered,
     get isPaused() {
@@ -41,6 +63,9 @@ function play(course: Course): { told: readonly Told[]; endedAt: number } {
     },
     get keysPerSecond() {
       return course.limit?.(second);
+    },
+    get sourceLatencyMs() {
+      return course.latencyLimit?.(second);
     },
   };
   const sampler = createSampler(
@@ -129,6 +154,36 @@ describe('the rate and the time left are right two seconds after', () => {
   });
 });
 
+describe('the rates of the nodes add up to that of the run', () => {
+  const expectSum = (told: readonly Told[], from: number, to: number): void => {
+    const shown = told.filter(({ at }) => at >= from && at < to);
+    expect(shown.length).toBeGreaterThan(5);
+    for (const { at, sample } of shown) {
+      const [node] = sample.nodes;
+      const rates = [node?.keysPerSecond, sample.sources[0]?.keysPerSecond];
+      for (const rate of rates) {
+        expect(rate, `the rate at ${String(at)} s`).toBeCloseTo(sample.speed.keysPerSecond);
+      }
+    }
+  };
+
+  it('after a pause', () => {
+    const isPaused = (second: number): boolean => second >= 4 && second < 12;
+    const { told } = play({ rate: (second) => (isPaused(second) ? 0 : full), isPaused });
+    expectSum(told, 3, 16);
+    expect(at(told, 13).nodes[0]?.keysPerSecond).toBeCloseTo(full, -4);
+  });
+
+  it('after another limit was set', () => {
+    const { told } = play({
+      rate: (second) => (second >= 4 ? 4000 : full),
+      limit: (second) => (second >= 4 ? 4000 : undefined),
+    });
+    expectSum(told, 3, 8);
+    expect(at(told, 4.6).nodes[0]?.keysPerSecond).toBeLessThan(4400);
+  });
+});
+
 describe('while nothing moves', () => {
   it('says so, and promises no time', () => {
     const stands = (second: number): boolean => second >= 4 && second < 20;
@@ -139,6 +194,61 @@ describe('while nothing moves', () => {
     expect(late.stall?.forMs).toBeGreaterThan(5800);
     expect(late.stall?.forMs).toBeLessThan(6200);
     expect(at(told, 22).stall).toBeUndefined();
+  });
+
+  it('because a node is away, promises no time as soon as that is seen, and names it', () => {
+    const stands = (second: number): boolean => second >= 4 && second < 20;
+    const away = { state: 'away', sinceMs: 4000, why: 'no answer' } as const;
+    const { told } = play({
+      rate: (second) => (stands(second) ? 0 : full),
+      health: (second) => (stands(second) ? away : well),
+    });
+    for (const { sample } of told.filter(({ at }) => at > 5.2 && at < 20)) {
+      expect(sample.speed.leftMs).toBeUndefined();
+      expect(sample.stall?.waitingFor).toEqual(['a:1']);
+    }
+    expect(at(told, 5.2).stall?.forMs).toBeCloseTo(1200, -3);
+    expect(at(told, 20.4).stall).toBeUndefined();
+    expect(at(told, 21.6).speed.leftMs).toBeGreaterThan(0);
+  });
+
+  it('but fails, because its node is given up, promises no time', () => {
+    const { tally, readAt } = begin();
+    const givenUp: ServerHealth = { state: 'given-up', sinceMs: 4000, why: 'no answer' };
+    for (let second = 0.2; second < 4; second += 0.2) {
+      endBatch(tally, 'a:1', 10_000, { moved: 10_000 });
+      readAt(second, well);
+    }
+    const told: Sample[] = [];
+    for (let second = 4; second < 10; second += 0.2) {
+      endBatch(tally, 'a:1', 100, { failed: 100 });
+      const sample = readAt(second, givenUp);
+      if (second > 5.8) told.push(sample);
+    }
+    expect(told.map(({ speed }) => speed.leftMs).filter((leftMs) => leftMs !== undefined)).toEqual(
+      [],
+    );
+    // It waits for it still, where nothing comes to its end.
+    expect(readAt(12, givenUp).stall?.waitingFor).toEqual(['a:1']);
+  });
+
+  it('names those it waits for in their order', () => {
+    const { tally, readAt } = begin();
+    for (const address of ['a:10', 'a:9']) endBatch(tally, address, 10, { moved: 10 });
+    readAt(0.2, well);
+    const away: ServerHealth = { state: 'away', sinceMs: 4000, why: 'no answer' };
+    readAt(0.4, away);
+    expect(readAt(4, away).stall?.waitingFor).toEqual(['a:9', 'a:10']);
+  });
+
+  it('says so, also when a limit on the latency begins meanwhile', () => {
+    const stands = (second: number): boolean => second >= 4 && second < 12;
+    const { told } = play({
+      rate: (second) => (stands(second) ? 0 : full),
+      latencyLimit: (second) => (second >= 6 ? 2 : undefined),
+    });
+    expect(at(told, 8).stall?.forMs).toBeGreaterThan(3800);
+    expect(at(told, 8).speed.leftMs).toBeUndefined();
   });
 
   it('by order, tells for how long, and that it is no stall', () => {

@@ -100,6 +100,17 @@ describe('a sample', () => {
     expect(nodes.map(({ keysPerSecond }) => keysPerSecond)).toEqual([1, 3]);
   });
 
+  it('tells no latency that was heard long ago', () => {
+    const tally = newTally();
+    let nowMs = 100_000;
+    const sampler = createSampler(tally, facts, () => nowMs);
+    sampler.noteLatency(1.9);
+    nowMs += 2000;
+    expect(sampler.read().latencySeconds).toBe(1.9);
+    nowMs += 4000;
+    expect(sampler.read().latencySeconds).toBeUndefined();
+  });
+
   it('stays as it is once the run has ended', () => {
     const tally = newTally();
     const sampler = createSampler(tally, facts);

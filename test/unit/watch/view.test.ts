@@ -65,6 +65,20 @@ describe('the view', () => {
     expect(viewLines(paused, size, bright)[1]).toContain('\u001b[33m━');
   });
 
+  it('says no time of a pause that has just begun', () => {
+    const steering = { ...unsteered, isPaused: true };
+    const text = viewOf({ snapshot: at(30), facts: { ...facts, steering }, pausedMs: 20 });
+    expect(text).toMatch(/ · PAUSED · /);
+  });
+
+  it('names a source that is away once, though its reason names the server', () => {
+    const why = '10.0.0.5:6379 did not answer within 2000 ms';
+    const health: ServerHealth = { state: 'away', sinceMs: 18_000, why };
+    const from = { moved: 0, conflicting: 0, failed: 0, keysLeft: 10, progress: 0.5, health };
+    const text = viewOf({ snapshot: at(30, { sources: [{ name: '10.0.0.5:6379/0', ...from }] }) });
+    expect(text).toContain('✗ 10.0.0.5:6379/0: did not answer within 2000 ms');
+  });
+
   it('names what a run that stalls waits for', () => {
     const stall = { forMs: 6000, waitingFor: ['10.0.1.2:7000'] };
     const stalled = standingAt({ snapshot: at(30), stall });
