@@ -108,6 +108,16 @@ function ofCounts({ commandStats, watch, importedFrom }: Known): Finding[] {
       ),
     );
   }
+  const imports = commandStats.filter(
+    (one) => isDecisive(one) && one.own === true && one.concern !== 'script',
+  );
+  if (imports.length > 0) {
+    findings.push(
+      note(
+        `Commands that may have several keys were counted (${named(imports)}), and nothing besides that an import does not do as well: they are taken for an import's.`,
+      ),
+    );
+  }
   const between = commandStats.filter(
     ({ command, watched }) => ['move', 'swapdb'].includes(command) && !watched,
   );
