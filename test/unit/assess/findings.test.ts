@@ -57,6 +57,7 @@ it.each([
   ['psubscribe', 'pub/sub', /subscribed to at every master/],
   ['select', 'database', /a cluster takes SELECT 0 only/],
   ['replicaof', 'refused', /CLUSTER REPLICATE/],
+  ['flushall', 'per-node', /flushall answers for one node only/],
 ] as const)('tells what %s means in a cluster, and lets it move', (command, concern, words) => {
   const { status, findings } = verdict({ commandStats: [count(command, concern)] });
   expect(status).toBe('can-move');
