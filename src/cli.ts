@@ -47,7 +47,7 @@ async function parse(argv: readonly string[]): Promise<number> {
   main.version(version);
   // The first verb's help is the program's, with the others' names on top.
   program.helpInformation = () => {
-    main.description(`${first.description}\n\n${listed(others)}`);
+    main.description(`${first.description}\n\n${listed(others, main)}`);
     return main.helpInformation() + first.afterHelp;
   };
   await program.parseAsync([...argv]);
@@ -74,8 +74,14 @@ function addVerb(program: Command, verb: Verb, ended: (exitCode: number) => void
   });
 }
 
-function listed(others: readonly Verb[]): string {
-  const lines = others.map(({ name, description }) => `  ${name.padEnd(12)}${description}`);
+function listed(others: readonly Verb[], main: Command): string {
+  const help = main.createHelp();
+  // As wide as what commander makes of the flags.
+  if (process.stdout.isTTY) help.prepareContext({ helpWidth: process.stdout.columns });
+  const nameWidth = Math.max(...others.map(({ name }) => name.length));
+  const lines = others.map(({ name, description }) =>
+    help.formatItem(name, nameWidth, description, help),
+  );
   return `Other verbs, each with a --help of its own:\n${lines.join('\n')}`;
 }
 
@@ -135,7 +141,12 @@ function sentenceOf(error: unknown, argv: readonly string[]): string {
     return 'pass --from <endpoint> and --to <endpoint>, or a verb; see cluster-import --help';
   }
   if (error instanceof CommanderError) {
-    const sentence = (unknownVerb(error, argv) ?? withoutFlags(error, argv) ?? words)
+    const sentence = (
+      unknownVerb(error, argv) ??
+      withoutFlags(error, argv) ??
+      versionMeant(error) ??
+      words
+    )
       .replace(/^error: /, '')
       // What was meant for a flag that is not there may be a secret.
       .replace(/^(unknown option '[^'=]*)=.*'/s, "$1'")
@@ -156,6 +167,12 @@ function unknownVerb({ code }: CommanderError, [, , word = '']: readonly string[
   const meant = nearest(word, names);
   const hint = meant === undefined ? `only ${names.join(', ')}` : `did you mean ${meant}?`;
   return `there is no verb "${word}", ${hint}`;
+}
+
+/** Other programs tell their version, or more, by it. */
+function versionMeant({ code, message }: CommanderError): string | undefined {
+  if (code !== 'commander.unknownOption' || !message.includes("'-v'")) return undefined;
+  return "unknown option '-v': cluster-import -V, or --version, tells the version";
 }
 
 /** Endpoints as they are for other tools: they may hold passwords, and are repeated only without. */

@@ -34,10 +34,15 @@ const blocking = (message: string): Finding => ({ blocking: true, message });
 const open = (message: string): Finding => ({ blocking: false, open: true, message });
 const note = (message: string): Finding => ({ blocking: false, message });
 
+/** Patterns that a cluster refuses for their keys. */
+export function troubledPatterns(patterns: WatchReport['patterns']): WatchReport['patterns'] {
+  return patterns.filter(({ trouble }) => trouble !== undefined && trouble !== 'database');
+}
+
 function ofWatch(watch: WatchReport): Finding[] {
   const { patterns, databases, cut, leftOut, endedBy, error, commands } = watch;
   const findings: Finding[] = [];
-  const count = patterns.filter(({ trouble }) => trouble && trouble !== 'database').length;
+  const count = troubledPatterns(patterns).length;
   if (count > 0) {
     findings.push(
       blocking(
@@ -108,6 +113,16 @@ function ofCounts({ commandStats, watch, importedFrom }: Known): Finding[] {
       ),
     );
   }
+  const imports = commandStats.filter(
+    (one) => isDecisive(one) && one.own === true && one.concern !== 'script',
+  );
+  if (imports.length > 0) {
+    findings.push(
+      note(
+        `Commands that may have several keys were counted (${named(imports)}), and nothing besides that an import does not do as well: they are taken for an import's.`,
+      ),
+    );
+  }
   const between = commandStats.filter(
     ({ command, watched }) => ['move', 'swapdb'].includes(command) && !watched,
   );
@@ -161,7 +176,7 @@ function ofCounts({ commandStats, watch, importedFrom }: Known): Finding[] {
   if (perNode.length > 0) {
     findings.push(
       note(
-        `${perNode.join(', ')} answer for one node only: the application has to ask every master.`,
+        `${perNode.join(', ')} ${perNode.length === 1 ? 'answers' : 'answer'} for one node only: the application has to ask every master.`,
       ),
     );
   }

@@ -7,8 +7,15 @@ import { messageOf, UsageError } from '../errors.js';
 import { formatBytes, formatCount } from '../format.js';
 import { nameOf } from '../redis/server.js';
 import type { AssessReport } from './assess-report.js';
-import { percent } from './findings.js';
-import { patternsTitle, type Section, sectionsOf, subject, timeWords } from './sections.js';
+import { percent, troubledPatterns } from './findings.js';
+import {
+  isNumber,
+  patternsTitle,
+  type Section,
+  sectionsOf,
+  subject,
+  timeWords,
+} from './sections.js';
 
 const style = `
   :root { --paper: #f6f7f9; --card: #fff; --ink: #16202c; --faint: #5d6b7c; --rule: #dfe4ea; --bar: #0b6bcb; --good: #177245; --warn: #9a5b00; --bad: #c0262d }
@@ -25,7 +32,8 @@ const style = `
   .bar { height: .7rem; border-radius: .35rem; background: var(--bar); min-width: 2px }
   .scroll { overflow-x: auto; margin-top: .5rem } table { border-collapse: collapse; width: 100% }
   td { border-top: 1px solid var(--rule); padding: .3rem .8rem .3rem 0; vertical-align: top } td:first-child:not(.long) { white-space: nowrap } td.long { overflow-wrap: anywhere; min-width: 16rem }
-  td.number { text-align: right; white-space: nowrap }
+  th { padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: bottom; font-weight: 400; font-size: .85rem; color: var(--faint) }
+  .number { text-align: right; white-space: nowrap }
 `;
 
 const titles = {
@@ -67,9 +75,12 @@ ${others.map((section) => folded(section, false)).join('\n')}
 }
 
 /** What somebody who has to decide asks first. */
-function figures({ data, plan, findings }: AssessReport): string {
+function figures({ data, plan, findings, watch }: AssessReport): string {
   const keys = data.databases.reduce((sum, database) => sum + database.keys, 0);
   const blocking = findings.filter((finding) => finding.blocking).length;
+  // One finding tells of all of them, and each is a change of its own.
+  const patterns = troubledPatterns(watch?.patterns ?? []).length;
+  const changes = patterns > 0 ? blocking - 1 + patterns : blocking;
   const time = plan?.estimate && timeWords(plan.estimate);
   return [
     ['keys', formatCount(keys)],
@@ -77,7 +88,7 @@ function figures({ data, plan, findings }: AssessReport): string {
     time === undefined
       ? ['databases', formatCount(data.databases.length)]
       : ['time of an import', time],
-    ['to be changed first', formatCount(blocking)],
+    ['to be changed first', formatCount(changes)],
   ]
     .map(
       ([term = '', value = '']) => `<div><dt>${escaped(term)}</dt><dd>${escaped(value)}</dd></div>`,
@@ -140,16 +151,23 @@ function chart(title: string, bars: readonly ChartBar[]): string {
   return `<section>\n<h2>${escaped(title)}</h2>\n<div class="chart">\n${rows.join('\n')}\n</div>\n</section>`;
 }
 
-function folded({ title, rows }: Section, isOpen: boolean): string {
+function folded({ title, heads, rows, more }: Section, isOpen: boolean): string {
+  const head = heads
+    ?.map((text, at) => {
+      const kind = rows.every((row) => isNumber(row[at])) ? ' class="number"' : '';
+      return `<th scope="col"${kind}>${escaped(text)}</th>`;
+    })
+    .join('');
+  const ahead = head === undefined ? '' : `<thead><tr>${head}</tr></thead>\n`;
+  const behind = more === undefined ? '' : `<p><small>${escaped(more)}</small></p>\n`;
   const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
   const label = escaped(title);
-  return `<details${isOpen ? ' open' : ''}>\n<summary>${label}</summary>\n<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>\n${lines.join('\n')}\n</table></div>\n</details>`;
+  return `<details${isOpen ? ' open' : ''}>\n<summary>${label}</summary>\n<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>\n${ahead}${lines.join('\n')}\n</table></div>\n${behind}</details>`;
 }
 
 /** Only long text may break within words: what is short stays legible. Numbers stand below one another. */
 function cellOf(text: string): string {
-  const kind =
-    text.length > 24 ? 'long' : /^[\d,.]+(?:×| [kKMG]?B| %)?$/.test(text) ? 'number' : '';
+  const kind = text.length > 24 ? 'long' : text !== '' && isNumber(text) ? 'number' : '';
   return `<td${kind === '' ? '' : ` class="${kind}"`}>${escaped(text)}</td>`;
 }
 

@@ -10,9 +10,13 @@ import type { AssessReport, Estimate, Plan, WatchReport } from './assess-report.
 
 export interface Section {
   readonly title: string;
+  /** What stands in each column; none where the first cell says what the others are. */
+  readonly heads?: readonly string[];
   readonly rows: readonly (readonly string[])[];
   /** Cells from this one on are long: in text they stand below the others. */
   readonly below?: number;
+  /** Stands behind the rows. */
+  readonly more?: string;
 }
 
 const verdicts = {
@@ -50,19 +54,23 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
     ...(watch ? watchSections(watch) : []),
     {
       title: 'Commands since the start of the server',
-      rows: commandStats.map(({ command, calls, concern, own, duringWatch, watched }) => [
-        concern,
-        command,
-        `${formatCount(calls)}×`,
-        ...(own ? ['by an import'] : []),
-        ...(duringWatch === undefined
-          ? []
-          : [`${formatCount(duringWatch)} during the watch, ${formatCount(watched ?? 0)} seen`]),
-      ]),
+      ...withoutEmpty(
+        ['kind', 'command', 'calls', 'by', 'during the watch', 'seen in it'],
+        commandStats.map(({ command, calls, concern, own, duringWatch = 0, watched = 0 }) => [
+          concern,
+          command,
+          `${formatCount(calls)}×`,
+          own ? 'an import' : '',
+          ...[duringWatch, watched].map((count) =>
+            duringWatch + watched === 0 ? '' : `${formatCount(count)}×`,
+          ),
+        ]),
+      ),
     },
     ...dataSections(report),
     {
       title: 'Where the keys would go',
+      heads: ['node', 'version', 'share', 'would come', 'room', 'keys there'],
       rows: nodes.map((node) => [
         node.address,
         nameOf(node),
@@ -71,12 +79,22 @@ export function sectionsOf(report: AssessReport): readonly Section[] {
         node.freeBytes === undefined
           ? 'no maxmemory'
           : `${formatBytes(node.freeBytes)} free, ${node.evictionPolicy}`,
-        node.keys === 0 ? 'empty' : `holds ${formatCount(node.keys)} already`,
+        formatCount(node.keys),
       ]),
     },
     { title: 'How an import would go', rows: plan ? planRows(plan) : [] },
   ];
   return sections.filter(({ rows }) => rows.length > 0);
+}
+
+/** Leaves out the columns in which no row has anything. */
+function withoutEmpty(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+): Required<Pick<Section, 'heads' | 'rows'>> {
+  const isUsed = heads.map((_, at) => rows.some((row) => (row[at] ?? '') !== ''));
+  const used = (row: readonly string[]): readonly string[] => row.filter((_, at) => isUsed[at]);
+  return { heads: used(heads), rows: rows.map(used) };
 }
 
 export const patternsTitle = 'Commands, transactions and scripts with several keys';
@@ -107,18 +125,17 @@ function watchSections(watch: WatchReport): readonly Section[] {
     },
     {
       title: patternsTitle,
+      heads: ['verdict', 'kind', 'seen', 'pattern', 'what would repair it', 'clients'],
       below: 4,
-      rows: [
-        ...told.map(({ pattern, kind, trouble, count, clients, repair }) => [
-          trouble ?? 'one slot',
-          kind,
-          `${formatCount(count)}×`,
-          pattern,
-          repair ?? '',
-          `by ${clientWords(clients)}`,
-        ]),
-        ...(more > 0 ? [[`and ${formatCount(more)} more, which --json tells`]] : []),
-      ],
+      rows: told.map(({ pattern, kind, trouble, count, clients, repair }) => [
+        trouble ?? 'one slot',
+        kind,
+        `${formatCount(count)}×`,
+        pattern,
+        repair ?? '',
+        `by ${clientWords(clients)}`,
+      ]),
+      ...(more > 0 && { more: `and ${formatCount(more)} more: assess --json lists them all` }),
     },
   ];
 }
@@ -129,18 +146,22 @@ function dataSections({ data }: AssessReport): readonly Section[] {
   return [
     {
       title: 'Databases',
-      rows: data.databases.map(({ db, keys, expiring }) => {
-        const compared = data.compared.find((one) => one.db === db);
-        return [
-          `db${String(db)}`,
-          `${formatCount(keys)} keys`,
-          `${percent(keys === 0 ? 0 : expiring / keys)} expire`,
-          compared ? `${formatCount(compared.names)} names looked for in larger databases` : '',
-        ];
-      }),
+      ...withoutEmpty(
+        ['database', 'keys', 'of these expire', 'looked for in larger databases'],
+        data.databases.map(({ db, keys, expiring }) => {
+          const compared = data.compared.find((one) => one.db === db);
+          return [
+            `db${String(db)}`,
+            formatCount(keys),
+            percent(keys === 0 ? 0 : expiring / keys),
+            compared ? formatCount(compared.names) : '',
+          ];
+        }),
+      ),
     },
     {
       title: 'Names in several databases',
+      heads: ['key', 'databases'],
       rows: data.collisions.map((one) => [
         quoteKey(one, 80),
         one.databases.map((db) => `db${String(db)}`).join(', '),
@@ -148,6 +169,7 @@ function dataSections({ data }: AssessReport): readonly Section[] {
     },
     {
       title: `Types, of ${formatCount(data.sampled)} keys at random (± ${percent(data.shareError)})`,
+      heads: ['type', 'share', 'size of a key'],
       rows: data.types.map(({ type, share, meanBytes: mean }) => [
         type,
         percent(share),
@@ -156,6 +178,7 @@ function dataSections({ data }: AssessReport): readonly Section[] {
     },
     {
       title: `Largest of these by type; a key has ${formatBytes(meanBytes)}${error}`,
+      heads: ['type', 'key', 'size'],
       rows: data.largest.map((one) => [one.type, quoteKey(one, 80), formatBytes(one.bytes)]),
     },
     {
@@ -224,34 +247,46 @@ export function summarizeAssess(
 }
 
 const indent = '  ';
-const number = /^(?:about )?[\d,.]+(?:×| [kKMGTP]?B| %| keys?)?$/;
 
-function tableLines({ rows, below = Infinity }: Section, palette: Colors, width: number): string[] {
-  const heads = rows.map((row) => row.slice(0, below));
-  const widths = columnWidths(heads, width - indent.length);
-  const isNumber = widths.map((_, at) => heads.every((row) => number.test(row[at] ?? '0')));
-  return rows.flatMap((row, place) => {
-    const cells = (heads[place] ?? []).map((text, at) => wrapped(text, widths[at] ?? Infinity));
-    const lines = Array.from({ length: Math.max(...cells.map(({ length }) => length)) }, (_, nth) =>
+/** What stands at the right of its column; a cell without anything does not keep the others from it. */
+export function isNumber(text = ''): boolean {
+  return text === '' || /^(?:about )?[\d,.]+(?:×| [kKMGTP]?B| %)?$/.test(text);
+}
+
+function tableLines(section: Section, palette: Colors, width: number): string[] {
+  const { heads, rows, below = Infinity, more } = section;
+  const above = rows.map((row) => row.slice(0, below));
+  const head = heads?.slice(0, below);
+  const widths = columnWidths(head ? [head, ...above] : above, width - indent.length);
+  const isRight = widths.map((_, at) => above.every((row) => isNumber(row[at])));
+  const linesOf = (row: readonly string[], paint: (word: string) => string): readonly string[] => {
+    const cells = row.map((text, at) => wrapped(text, widths[at] ?? Infinity));
+    return Array.from({ length: Math.max(...cells.map(({ length }) => length)) }, (_, nth) =>
       cells
         .map((cell, at) => {
           const text = cell[nth] ?? '';
           const cellWidth = widths[at] ?? 0;
-          const padded = isNumber[at] ? text.padStart(cellWidth) : text.padEnd(cellWidth);
-          return at === 0 ? paintedWord(padded, palette) : padded;
+          const padded = isRight[at] ? text.padStart(cellWidth) : text.padEnd(cellWidth);
+          return at === 0 ? paint(padded) : padded;
         })
         .join('  ')
         .trimEnd(),
-    );
-    const more = row.slice(below).filter((text) => text !== '');
-    const deeper = `${indent}${indent}`;
-    return [
-      ...lines.map((line) => `${indent}${line}`),
-      ...more.flatMap((text) =>
-        wrapped(text, width - deeper.length).map((line) => palette.dim(`${deeper}${line}`)),
-      ),
-    ];
-  });
+    ).map((line) => `${indent}${line}`);
+  };
+  const deeper = `${indent}${indent}`;
+  return [
+    ...(head ? linesOf(head, (word) => word).map((line) => palette.dim(line)) : []),
+    ...rows.flatMap((row, place) => [
+      ...linesOf(above[place] ?? [], (word) => paintedWord(word, palette)),
+      ...row
+        .slice(below)
+        .filter((text) => text !== '')
+        .flatMap((text) =>
+          wrapped(text, width - deeper.length).map((line) => palette.dim(`${deeper}${line}`)),
+        ),
+    ]),
+    ...(more === undefined ? [] : [`${indent}${more}`]),
+  ];
 }
 
 /** As wide as their cells, and where that is too much, the widest ones narrower. */

@@ -73,6 +73,44 @@ export function readCommandStats(info: ReadonlyMap<string, string>): readonly Co
   return counts.sort((a, b) => b.calls - a.calls);
 }
 
+/**
+ * What an import, or an assessment, may ask of a source. What applications read or write most by is not among it,
+ * though an import may use some of that too: where that was counted, whose it was is not known.
+ */
+const importsOwn: ReadonlySet<string> = new Set(
+  (
+    'acl auth client command config dbsize del discard dump echo evalsha exec exists function hello info memory ' +
+    'mget migrate module monitor multi ping pttl psync randomkey replconf scan script select strlen time type ' +
+    'unlink unwatch watch'
+  ).split(' '),
+);
+
+/**
+ * Whether nothing was counted but what an import does, and an import was there: its scripts tell, and so does DUMP,
+ * which is no application's way to read. Applications that only read, and by nothing but such commands, can't be told from it.
+ * @param info INFO commandstats.
+ * @param scripts whether imports have called scripts, and whether nobody else has.
+ */
+export function isImportAlone(
+  info: ReadonlyMap<string, string>,
+  scripts: { readonly some: boolean; readonly all: boolean },
+): boolean {
+  const names = [...info.keys()]
+    .filter((field) => field.startsWith('cmdstat_'))
+    // `cmdstat_config|get`; before Redis 7.0 `cmdstat_config`.
+    .map((field) => field.replace(/^cmdstat_/, '').replace(/\|.*/, ''));
+  return (
+    (scripts.some || names.includes('dump')) &&
+    names.every((name) => importsOwn.has(name)) &&
+    (scripts.all || !names.includes('evalsha'))
+  );
+}
+
+/** The same counts, all of them told to be those of imports. */
+export function allOwn(counts: readonly CommandCount[]): readonly CommandCount[] {
+  return counts.map((one) => (isDecisive(one) ? { ...one, own: true } : one));
+}
+
 /** The same, with all calls of scripts told to be those of imports. */
 export function withOwnScripts(counts: readonly CommandCount[]): readonly CommandCount[] {
   return counts.map((one) =>

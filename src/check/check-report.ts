@@ -6,7 +6,7 @@ import { reportedKey, type ReportedKey } from '../report.js';
 import type { FixedKeys } from './fix-keys.js';
 import { mere, type Problem, type ProblemKind, problemsOf } from './problems.js';
 import { slotCount } from '../redis/keys.js';
-import type { Survey, SurveyedNode } from './survey.js';
+import { claimsOf, slotsWhere, type Survey, type SurveyedNode } from './survey.js';
 
 const plain = colours.createColors(false);
 
@@ -15,6 +15,12 @@ export interface CheckReport {
   readonly to: string;
   /** In the order of their addresses. */
   readonly nodes: readonly CheckedNode[];
+  /** Slots that no master owns of those that answered. */
+  readonly ownerless: {
+    readonly count: number;
+    /** `0-99, 500`, the first ten ranges. */
+    readonly slots: string;
+  };
   readonly problems: readonly Problem[];
   /** What `--fix-keys` did; only when it was asked for. */
   readonly fixed?: {
@@ -67,6 +73,7 @@ export function buildCheckReport(
     nodes: nodes
       .map((node) => checkedNode(node, { nodes, lines }))
       .sort((one, other) => compareNames(one.address, other.address)),
+    ownerless: ownerlessOf(nodes),
     problems,
     ...(fix && { fixed: fixedPart(fix) }),
     version,
@@ -94,6 +101,13 @@ function checkedNode(
   };
 }
 
+/** By each master's own account: what others say of a node that is down is that it owns them still. */
+function ownerlessOf(nodes: readonly SurveyedNode[]): CheckReport['ownerless'] {
+  const claims = claimsOf(nodes.flatMap(({ own }) => (own ? [own] : [])));
+  const { count, text } = slotsWhere((slot) => claims[slot]?.length === 0);
+  return { count, slots: text };
+}
+
 function fixedPart({ keys, error }: Fix): NonNullable<CheckReport['fixed']> {
   const { moved, deleted, conflict } = keys;
   return {
@@ -108,10 +122,6 @@ export function summarizeCheck(report: CheckReport, palette: Colors = plain): st
   const { status, to, nodes, problems, fixed } = report;
   const { green, yellow, red } = palette;
   const isSound = status === 'sound';
-  const owned = nodes.reduce((sum, { role, slots }) => sum + (role === 'master' ? slots : 0), 0);
-  const isCovered = !problems.some(
-    ({ kind }) => kind.startsWith('slots-un') || kind === 'slots-disputed',
-  );
   const masters = nodes.filter(({ role }) => role === 'master').length;
   const keys = nodes.reduce((sum, one) => sum + (one.role === 'master' ? (one.keys ?? 0) : 0), 0);
   const told = oneLineEach(problems).map(({ kind, message }) => {
@@ -122,15 +132,24 @@ export function summarizeCheck(report: CheckReport, palette: Colors = plain): st
     (isSound ? green : red)(
       `${isSound ? '✓ Sound' : '✗ Unsound'}: the cluster of ${to}, ${counted(masters, 'master')}, ${counted(keys, 'key')}`,
     ),
-    (isCovered ? green : red)(
-      `${isCovered ? '✓' : '✗'} ${formatCount(Math.min(owned, slotCount))} of ${formatCount(slotCount)} slots have ${isCovered ? 'one owner each' : 'an owner'}`,
-    ),
+    ownersLine(report, palette),
     '',
     ...nodeLines(report, palette),
     ...(told.length > 0 ? ['', ...told] : []),
     ...(fixed ? ['', ...fixedLines(fixed)] : []),
     '',
   ].join('\n');
+}
+
+function ownersLine({ ownerless, problems }: CheckReport, { green, red }: Colors): string {
+  const owned = `${formatCount(slotCount - ownerless.count)} of ${formatCount(slotCount)} slots have`;
+  if (ownerless.count > 0) {
+    return red(`✗ ${owned} an owner that answers: none has ${ownerless.slots}`);
+  }
+  const isCertain = !problems.some(
+    ({ kind }) => kind === 'slots-uncovered' || kind === 'slots-disputed',
+  );
+  return isCertain ? green(`✓ ${owned} one owner each`) : red(`✗ ${owned} an owner`);
 }
 
 /** What several nodes say or lack is one line for people. */

@@ -120,7 +120,7 @@ async function ask(
     if (!(error instanceof ImportError)) throw error;
     const hint =
       error instanceof ConnectionError && endpoint.host === place.host
-        ? ` (if it is reached elsewhere from here, pass --nat ${node.address}=host:port)`
+        ? ` If it is reached elsewhere from here, pass --nat ${node.address}=host:port.`
         : '';
     return {
       ...node,

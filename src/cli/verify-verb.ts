@@ -76,11 +76,13 @@ async function run(typed: Readonly<Record<string, unknown>>, shell: Shell): Prom
       path === undefined ? '--differences <file> writes all of them' : `all of them are in ${path}`;
     print(`… and ${formatCount(differences - listedAtMost)} more: ${all}\n`);
   }
-  if (!asJson && options.repair && report.differences.length > 0) {
+  // Stopped or failed before the end, it has not repaired all that is listed.
+  const isRepaired = options.repair && report.status === 'different';
+  if (!asJson && isRepaired) {
     print('After the repair there still differ:\n');
     for (const difference of report.differences) print(`${differenceLine(difference)}\n`);
   }
-  print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report, palette));
+  print(asJson ? `${JSON.stringify(report)}\n` : summarizeVerify(report, palette, isRepaired));
   if (report.status === 'interrupted') return stop.exitCode ?? interruptedCode;
   return exitCodes[report.status];
 }

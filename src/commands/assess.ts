@@ -3,7 +3,7 @@ import { functionLibraries, readData } from '../assess/data.js';
 import type { AssessReport, Finding } from '../assess/assess-report.js';
 import type { Sample } from '../assess/key-sample.js';
 import { formatCount } from '../format.js';
-import { readCommandStats, withOwnScripts } from '../assess/stats.js';
+import { allOwn, isImportAlone, readCommandStats, withOwnScripts } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../plan/endpoints.js';
@@ -72,7 +72,8 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
     const stats = await control.info('commandstats');
     const scripts = await readOwnScripts(control, stats);
     const counts = readCommandStats(stats);
-    const counted = scripts.all ? withOwnScripts(counts) : counts;
+    const isAlone = isImportAlone(stats, scripts);
+    const counted = isAlone ? allOwn(counts) : scripts.all ? withOwnScripts(counts) : counts;
     const facts = await readServerFacts(control);
     const { data, sample } = await readData(control, options);
     const modules = await modulesOf(control);
@@ -90,7 +91,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
         takenAt,
         source: { product: facts.product, version: facts.version },
         commandStats: seen?.commandStats ?? counted,
-        ...(scripts.some && { importedFrom: true }),
+        ...((scripts.some || isAlone) && { importedFrom: true }),
         data: { ...data, modules: [...modules], functions },
         ...(seen && { watch: seen.watch }),
         ...(meeting && { to: meeting.to, nodes: meeting.nodes, plan: meeting.plan }),

@@ -1,6 +1,7 @@
 /** `cluster-import worker`: takes jobs from a queue until it is stopped. */
 import { readRows } from '../options/rows.js';
 import { readQueueEndpoint } from '../plan/endpoints.js';
+import { asPreflightError } from '../plan/preflight.js';
 import { serve } from '../watch/http.js';
 import { createWorkerMetrics, type WorkerMetrics } from '../watch/metrics.js';
 import { checkQueue } from '../workers/queue/bullmq.js';
@@ -19,7 +20,7 @@ export interface WorkerContext {
 
 /**
  * Resolves once it was stopped, and what it was at is with the queue again.
- * @throws UsageError when the queue can't be used, ConnectionError when it can't be reached.
+ * @throws UsageError or PreflightError when the queue can't be used.
  */
 export async function runWorker(
   given: Readonly<Record<string, unknown>>,
@@ -28,7 +29,9 @@ export async function runWorker(
   const options = readRows(workerRows, given);
   const { queue: text, concurrency, metrics: where, timeoutMs, ...access } = options;
   const queue = await readQueueEndpoint(text, access);
-  await checkQueue(queue, timeoutMs);
+  await checkQueue(queue, timeoutMs).catch((error: unknown) => {
+    throw asPreflightError(error);
+  });
   const metrics = createWorkerMetrics();
   const server =
     where === undefined

@@ -166,10 +166,8 @@ export function choice<const Word extends string>(
       const found = choices.find((word) => word === value);
       if (found !== undefined) return found;
       const meant = nearest(String(value), choices);
-      const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
-      throw new UsageError(
-        `${flagName(words)} must be one of ${choices.join(', ')}${hint === '' ? '.' : hint}`,
-      );
+      const hint = meant === undefined ? `, and not ${quoted(value)}.` : `: did you mean ${meant}?`;
+      throw new UsageError(`${flagName(words)} must be one of ${choices.join(', ')}${hint}`);
     },
   };
 }
@@ -228,11 +226,13 @@ export function longDuration(words: Words, bounds: Bounds): Row<number, Duration
   return {
     ...row,
     read(value) {
-      const read = row.read(value);
-      if (read === 0 || read >= shortestMs || !/^\d+$/.test(String(value))) return read;
-      if (typeof value === 'number') return read;
+      const bare = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : 0;
+      // Ahead of the bounds: somebody who meant seconds would not see why they are not kept.
+      if (bare === 0 || bare >= shortestMs) return row.read(value);
+      const typed = String(bare);
+      const ways = bare < bounds.min ? `${typed}s` : `${typed}s or ${typed}ms`;
       throw new UsageError(
-        `${flagName(words)} ${String(read)} is ${String(read)} ms: give its unit, as in ${String(read)}s or ${String(read)}ms.`,
+        `${flagName(words)} ${typed} is ${typed} ms: give its unit, as in ${ways}.`,
       );
     },
   };
@@ -245,7 +245,7 @@ export function bytes(words: Words, bounds: Bounds): Row<number, Bytes> {
   return measure(words, bounds, byteUnits, '64kb, 16mb or 1gb', ' bytes');
 }
 
-const wholeNumber = 'a whole number, as in 60000';
+const wholeNumber = 'a whole number';
 
 /** A whole number. */
 export function count(words: Words, bounds: Bounds): Row<number> {

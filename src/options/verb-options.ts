@@ -61,7 +61,7 @@ export const verifyRows = {
     },
     false,
   ),
-  ttlToleranceMs: duration(
+  ttlToleranceMs: longDuration(
     { flag: '--ttl-tolerance <ms>', help: 'how far deadlines may be apart' },
     { fallback: 1000, min: 0, max: 86_400_000 },
   ),

@@ -17,6 +17,7 @@ import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './op
 import { openFiles } from './files.js';
 import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump, tryPayloads } from './payloads.js';
+import { checkReplicaCount } from './replica-count.js';
 import { checkRoom } from './room.js';
 import {
   checkNodeElements,
@@ -172,6 +173,8 @@ async function findOut(
     const servers: ServerSourceFacts[] = [];
     for (const source of checked) servers.push(await meet(source, target, options, warn));
     const sources: readonly SourceFacts[] = [...dumps, ...servers];
+    // Of a job later on, a node that has just taken over may lack them for a while. From files nothing is deleted.
+    if (!origins && sources.some(({ isFile }) => !isFile)) await checkReplicaCount(seed, options);
     if (!origins) await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, settled: () => files.settled(), close };

@@ -6,6 +6,7 @@ import {
   type DifferenceKind,
   differenceKinds,
   type Findings,
+  repairable,
   type ReportedDifference,
 } from './differences.js';
 
@@ -89,7 +90,12 @@ const meanings: Readonly<Record<DifferenceKind, string>> = {
   misplaced: 'on a node that does not own their slot',
 };
 
-export function summarizeVerify(report: VerifyReport, palette: Colors = plain): string {
+/** @param isRepaired what differs is what a repair has left. */
+export function summarizeVerify(
+  report: VerifyReport,
+  palette: Colors = plain,
+  isRepaired = false,
+): string {
   const { keys, from, to, sample, fast, status } = report;
   const part = sample === undefined ? '' : `, a sample of ${(sample * 100).toPrecision(3)} %`;
   const rows: [string, number, string][] = [
@@ -98,7 +104,7 @@ export function summarizeVerify(report: VerifyReport, palette: Colors = plain): 
       keys.compared,
       `keys of ${from.join(', ')}${part}${fast ? ', without values' : ''}`,
     ],
-    ['looked back', keys.lookedBack, 'keys of the cluster'],
+    ['looked up', keys.lookedBack, 'keys of the cluster, at the source'],
     ['gone', keys.gone, 'expired or deleted at the source meanwhile'],
     ['repaired', keys.repaired, 'copied again, and equal now'],
     ...differenceKinds.map((kind): [string, number, string] => [kind, keys[kind], meanings[kind]]),
@@ -120,6 +126,7 @@ export function summarizeVerify(report: VerifyReport, palette: Colors = plain): 
     ...lines,
     `  ${'took'.padEnd(12)} ${took}`,
     '',
+    ...(status === 'different' && !isEmptied(keys) ? wayOut(keys, isRepaired) : []),
   ].join('\n');
 }
 
@@ -128,4 +135,23 @@ const emptied =
 
 function isEmptied({ compared, gone, extra }: VerifyReport['keys']): boolean {
   return compared + gone === 0 && extra > 0;
+}
+
+/** What to do about differences, a sentence for each way. */
+function wayOut(keys: VerifyReport['keys'], isRepaired: boolean): string[] {
+  const mends = !isRepaired && [...repairable].some((kind) => keys[kind] > 0);
+  const sentences = [
+    ...(mends
+      ? ['The same command with --repair copies what is missing or differs again, from servers.']
+      : []),
+    ...(keys.extra > 0
+      ? [
+          '--repair deletes no extra keys, which may be what a move brought: delete with redis-cli those that nobody needs.',
+        ]
+      : []),
+    ...(keys.misplaced > 0
+      ? ["cluster-import check --fix-keys takes misplaced keys to their slots' owners."]
+      : []),
+  ];
+  return sentences.length > 0 ? [...sentences, ''] : [];
 }

@@ -262,7 +262,14 @@ it('knows calls of scripts that were those of an import, and only these', async 
   const scripts = async (): Promise<unknown> =>
     (await assess()).report.commandStats.filter(({ concern }) => concern === 'script');
   expect(await scripts()).toMatchObject([{ command: 'evalsha', own: true }]);
-  // What the import asked for besides can't be told from what an application asks for.
+  // Nothing was counted that an import does not do.
+  const alone = (await assess('--watch', '1s', ...patient)).report;
+  expect(alone).toMatchObject({ status: 'can-move', case: 1 });
+  expect(alone.findings.map(({ message }) => message).join(' ')).toMatch(
+    /counted \(.*unlink \d+×.*\).* taken for an import's/,
+  );
+  // Beside an application's own what the import asked for can't be told from what that asks for.
+  await client.get('a');
   const { report } = await assess();
   expect(report.findings.map(({ message }) => message).join(' ')).toMatch(
     /used \(.*unlink \d+×.*\).* An import has worked here/,

@@ -244,9 +244,10 @@ it('tells of slots that nobody owns or that are open, and of nodes that are away
   expect(found.report.fixed?.error).toMatch(/repair the cluster first/);
   await three?.crash();
   const { report } = await check();
-  expect(report.problems.find(({ kind }) => kind === 'node-unreachable')?.node).toBe(
-    three?.address,
-  );
+  const unreachable = report.problems.find(({ kind }) => kind === 'node-unreachable');
+  expect(unreachable?.node).toBe(three?.address);
+  expect(unreachable?.message).toMatch(/: start the server\. If it is reached elsewhere/);
+  expect(report.ownerless.slots).toMatch(/^5-7, 9, \d+-16383$/);
 });
 
 it('leaves a resharding that is under way alone', async () => {

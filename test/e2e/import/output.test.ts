@@ -114,4 +114,6 @@ it('tells its version and its flags', async () => {
     expect(stdout).toContain(flag);
   }
   for (const flag of ['--report', '--metrics', '--quiet']) expect(stdout).toContain(flag);
+  // What is said of the verbs goes on below itself.
+  expect(stdout).toMatch(/^ {2}check {7}Tells .*\n {14}owners\.$/m);
 });

@@ -48,6 +48,7 @@ describe('words', () => {
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', '--mover', 'teleport'], /--mover/],
     [['--from', '127.0.0.1:1', '--to', '127.0.0.1:1', 'surplus'], /argument/],
     [['imprt', '--from', '127.0.0.1:1'], /no verb "imprt"/],
+    [['-v'], /'-v': cluster-import -V, or --version, tells/],
     [['asses', '--from', '127.0.0.1:1'], /no verb "asses", did you mean assess\?/],
     [['check', '127.0.0.1:1'], /write --to 127\.0\.0\.1:1; see cluster-import check/],
     [['verify', '127.0.0.1:1'], /write --from <endpoint> --to <endpoint>;/],

@@ -6,6 +6,7 @@ import { runJson } from '../../support/reports.js';
 import { runCli } from '../../support/cli.js';
 import { keysAt } from '../../support/servers.js';
 import { setStage } from '../../support/stage.js';
+import { waitFor } from '../../support/wait.js';
 
 const stage = setStage({ cluster: { replicasPerMaster: 1 } });
 /** Many batches side by side, whose answers must not be taken for each other's. */
@@ -39,6 +40,13 @@ it('is found out beforehand to be forbidden, or not to be had', async () => {
   expect(forbidden.stderr).toMatch(/user ann run WAIT: allow it with ACL SETUSER ann \+wait\./);
   const absent = await runCli([...stage.endpoints, '--wait-fsync']);
   expect(absent.stderr).toMatch(/no command WAITAOF .*--wait-fsync/);
-  expect([forbidden.code, absent.code]).toEqual([2, 2]);
+  const [seed] = stage.cluster.masters;
+  await waitFor('the seed to hear of all replicas', async () => {
+    const lines = String(await seed?.client.call('CLUSTER', 'NODES')).match(/ slave /g);
+    return lines?.length === stage.cluster.replicas.flat().length;
+  });
+  const tooMany = await runCli([...stage.endpoints, '--wait-replicas', '2']);
+  expect(tooMany.stderr).toMatch(/--wait-replicas 2 can't be kept, as [\d.:]+ has 1 replica: /);
+  expect([forbidden.code, absent.code, tooMany.code]).toEqual([2, 2, 2]);
   expect(await stage.source.client.get('key')).toBe('value');
 });

@@ -311,11 +311,12 @@ it('refuses what it cannot begin with, and stops when it is told to', async () =
     // A way so long that all of it takes many seconds.
     proxy.faults.delayMs = { up: 15, down: 15 };
     const endpoints = ['--from', proxy.address, '--to', stage.cluster.seed, '--timeout', '10m'];
-    const run = startCli(['verify', ...endpoints, '--quiet']);
+    const run = startCli(['verify', ...endpoints, '--quiet', '--repair']);
     await run.output(/missing/);
     run.signal('SIGTERM');
     const { code, stdout } = await run.done;
     expect(code).toBe(143);
     expect(stdout).toContain('Interrupted');
+    expect(stdout).not.toContain('After the repair');
   });
 });

@@ -225,6 +225,12 @@ it.each([
   expect(code).toBe(2);
 });
 
+it('refuses to be a worker of a queue that is not there', async () => {
+  const { code, stderr } = await runCli(['worker', '--queue', '127.0.0.1:1']);
+  expect(stderr).toContain('start the server, or correct --queue.');
+  expect(code).toBe(2);
+});
+
 it('refuses a password that would have to travel', async () => {
   const from = `redis://:secret@${stage.source.address}`;
   const words = ['--to', stage.cluster.seed, '--queue', queue.address];

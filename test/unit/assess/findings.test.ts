@@ -3,7 +3,12 @@ import { expect, it } from 'vitest';
 import type { DataFacts } from '../../../src/assess/data.js';
 import { summarizeAssess } from '../../../src/assess/sections.js';
 import type { Known, WatchReport } from '../../../src/assess/assess-report.js';
-import { countsAround, type CommandCount } from '../../../src/assess/stats.js';
+import {
+  allOwn,
+  countsAround,
+  type CommandCount,
+  isImportAlone,
+} from '../../../src/assess/stats.js';
 import { buildAssessReport } from '../../../src/assess/findings.js';
 
 const data: DataFacts = {
@@ -52,6 +57,7 @@ it.each([
   ['psubscribe', 'pub/sub', /subscribed to at every master/],
   ['select', 'database', /a cluster takes SELECT 0 only/],
   ['replicaof', 'refused', /CLUSTER REPLICATE/],
+  ['flushall', 'per-node', /flushall answers for one node only/],
 ] as const)('tells what %s means in a cluster, and lets it move', (command, concern, words) => {
   const { status, findings } = verdict({ commandStats: [count(command, concern)] });
   expect(status).toBe('can-move');
@@ -100,4 +106,31 @@ it('takes what was counted between its first look and the watch for its own', ()
     { command: 'mget', concern: 'multi-key', calls: 7, duringWatch: 2, watched: 2 },
     { command: 'keys', concern: 'per-node', calls: 1, duringWatch: 1, watched: 0 },
   ]);
+});
+
+const statsOf = (...names: string[]): ReadonlyMap<string, string> =>
+  new Map(names.map((name) => [`cmdstat_${name}`, 'calls=5,usec=1']));
+/** What a copy asks a source for. */
+const byCopy = ['multi', 'exec', 'mget', 'exists', 'dump', 'pttl', 'scan', 'config|get', 'ping'];
+
+const none = { some: false, all: false };
+const mixed = { some: true, all: false };
+const ours = { some: true, all: true };
+
+it.each([
+  ['a copy alone', byCopy, none, true],
+  ['a move, with scripts of its own', [...byCopy, 'evalsha', 'unlink'], ours, true],
+  ['a move of nothing', ['exists', 'scan'], ours, true],
+  ['scripts that may be anybody’s', [...byCopy, 'evalsha'], mixed, false],
+  ['an application that writes', [...byCopy, 'set'], ours, false],
+  ['an application that reads', [...byCopy, 'hgetall'], ours, false],
+  ['an application, and no import', ['mget', 'ping'], none, false],
+] as const)('knows of %s', (_, names, scripts, isAlone) => {
+  expect(isImportAlone(statsOf(...names), scripts)).toBe(isAlone);
+});
+
+it('notes what counts as an import’s, and lets it move', () => {
+  const report = verdict({ commandStats: allOwn([count('mget', 'multi-key')]) });
+  expect(report).toMatchObject({ status: 'can-move', case: 1 });
+  expect(report.findings.map(({ message }) => message).join()).toMatch(/\(mget 5×\), and nothing/);
 });

@@ -86,3 +86,32 @@ it('has the colour of its verdict', () => {
   expect(text).toMatch(/^\u001b\[31m✗/);
   expect(text).toContain('\u001b[31mblocking\u001b[39m  word');
 });
+
+it('says above each table what its columns are, and has none where there is nothing', () => {
+  const commandStats = [
+    { command: 'mget', calls: 12, concern: 'multi-key', duringWatch: 0, watched: 0 },
+    { command: 'del', calls: 3, concern: 'multi-key', duringWatch: 2, watched: 1 },
+  ] as const;
+  const databases = [{ db: 3, keys: 1, expiring: 0 }];
+  const known = { ...report, commandStats, data: { ...report.data, databases } };
+  const lines = summarizeAssess(known).split('\n');
+  const at = lines.indexOf('Commands since the start of the server');
+  expect(lines.slice(at + 1, at + 4)).toEqual([
+    '  kind       command  calls  during the watch  seen in it',
+    '  multi-key  mget       12×',
+    '  multi-key  del         3×                2×          1×',
+  ]);
+  const below = lines.indexOf('Databases');
+  expect(lines.slice(below + 1, below + 3)).toEqual([
+    '  database  keys  of these expire',
+    '  db3          1            0.0 %',
+  ]);
+});
+
+it('names how many patterns it leaves to the JSON, below the others', () => {
+  const [first] = watch.patterns;
+  const patterns = Array.from({ length: 103 }, () => first as (typeof watch.patterns)[number]);
+  const text = summarizeAssess({ ...report, watch: { ...watch, patterns } });
+  expect(text).toContain('\n  and 3 more: assess --json lists them all\n');
+  expect(text).toMatch(/\n {2}verdict {5}kind {5}/);
+});

@@ -25,6 +25,7 @@ const sound: CheckReport = {
       lagBytes: 2048,
     },
   ],
+  ownerless: { count: 0, slots: '' },
   problems: [{ kind: 'no-replicas', node: 'a:2', message: 'a:2 has no replica.' }],
   version: '1.2.3',
 };
@@ -57,6 +58,18 @@ describe('the report of a check', () => {
     );
     expect(unsound).toMatch(/^\u001b\[31m✗ Unsound/);
     expect(unsound).toContain(`\u001b[31m  ✗ slots-uncovered   ${message}`);
+  });
+
+  it('names the slots whose owner does not answer, and is not green there', () => {
+    const bright = colours.createColors(true);
+    const text = summarizeCheck(
+      { ...sound, status: 'unsound', ownerless: { count: 5461, slots: '0-5460' } },
+      bright,
+    );
+    expect(text).toContain(
+      '\u001b[31m✗ 10,923 of 16,384 slots have an owner that answers: none has 0-5460\u001b[39m',
+    );
+    expect(text).not.toContain('one owner each');
   });
 
   it('says once what several nodes lack, or say', () => {

@@ -1,5 +1,6 @@
 /** What is wrong with a cluster is seen in what its nodes say of themselves and of each other. */
 import { expect, it } from 'vitest';
+import { buildCheckReport } from '../../../src/check/check-report.js';
 import { problemsOf } from '../../../src/check/problems.js';
 import type { Survey } from '../../../src/check/survey.js';
 import { ownLine, parseNodes } from '../../../src/redis/topology.js';
@@ -80,4 +81,11 @@ it('finds epochs that collide, and nodes that others have given up', () => {
   const kinds = problemsOf(survey).map(({ kind }) => kind);
   expect(kinds).toContain('epochs-collide');
   expect(kinds).toContain('node-failing');
+});
+
+it('counts no slots to a node that is down, though the others still do', () => {
+  const { nodes, ...rest } = surveyOf(`${soundA}\n${soundB}`, '');
+  const down = nodes.map((node) => ({ ...node, ...(node.id === b && { own: undefined }) }));
+  const { ownerless } = buildCheckReport({ ...rest, nodes: down }, undefined, '1');
+  expect(ownerless).toEqual({ count: 8192, slots: '8192-16383' });
 });

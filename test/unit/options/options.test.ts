@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
 import { readCliOptions, readOptions } from '../../../src/options/options.js';
+import { readVerifyOptions } from '../../../src/options/verb-options.js';
 
 const pair = { from: 'a:1', to: 'b:2' };
 
@@ -49,6 +50,17 @@ describe('a time without a unit', () => {
     );
   });
 
+  it('is asked back where it is below what is allowed, and of the tolerance of verify', () => {
+    expect(() => readOptions({ ...pair, maxHoldMs: '5' })).toThrow(
+      '--max-hold 5 is 5 ms: give its unit, as in 5s.',
+    );
+    expect(() => readOptions({ ...pair, maxHoldMs: '5ms' })).toThrow(/must be from 10 to/);
+    expect(() => readVerifyOptions({ ...pair, ttlToleranceMs: '5' })).toThrow(
+      '--ttl-tolerance 5 is 5 ms: give its unit, as in 5s or 5ms.',
+    );
+    expect(readVerifyOptions({ ...pair, ttlToleranceMs: '0' }).ttlToleranceMs).toBe(0);
+  });
+
   it('is taken as it is where it says what it is, from programs, and where it is short by nature', () => {
     expect(readOptions({ ...pair, timeoutMs: '5ms' }).timeoutMs).toBe(5);
     expect(readOptions({ ...pair, timeoutMs: 5 }).timeoutMs).toBe(5);
@@ -59,9 +71,16 @@ describe('a time without a unit', () => {
 
 describe('what it refuses, naming the flag', () => {
   it.each([
+    [
+      { ...pair, metricsLingerSeconds: 'foo' },
+      /^--metrics-linger must be from 0 to 86400, written as a whole number, and not "foo"\.$/,
+    ],
     [{ from: 'a:1' }, /^--to is missing/],
     [{ from: '', to: 'b:2' }, /^--from is empty/],
-    [{ ...pair, mover: 'carrier-pigeon' }, /^--mover must be one of auto, relay, migrate\.$/],
+    [
+      { ...pair, mover: 'carrier-pigeon' },
+      /^--mover must be one of auto, relay, migrate, and not "carrier-pigeon"\.$/,
+    ],
     [
       { ...pair, mover: 'rely' },
       /^--mover must be one of auto, relay, migrate: did you mean relay\?$/,
