@@ -26,6 +26,11 @@ const code = await runCommand(['--from', source.address, '--to', cluster.seed]).
 say('');
 const faults = await verdict();
 await Promise.all([source.stop(), cluster.stop()]);
+if (faults.length === 0 && !wasInterrupted()) {
+  say(
+    'Next: npm run demo:live moves a live application; docs/getting-started.md begins with your own servers.',
+  );
+}
 endWith(code, faults);
 
 async function verdict(): Promise<readonly string[]> {

@@ -21,8 +21,8 @@ Examples:
   $ cluster-import check --to 10.0.1.1:7000
   $ cluster-import check --to 10.0.1.1:7000 --fix-keys --json
 
-Exit codes: 0 sound; 1 not, or keys could not be taken home; 2 wrong usage, or the cluster can't be
-asked; 129, 130, 143 stopped by a signal.
+Exit codes: 0 sound; 1 not, or keys could not be moved to their owners; 2 wrong usage, or the cluster
+can't be asked; 129, 130, 143 stopped by a signal.
 `;
 
 const groups = [

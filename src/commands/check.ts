@@ -1,4 +1,4 @@
-/** Whether a cluster is sound: from options to a report, and stray keys taken home on request. */
+/** Whether a cluster is sound: from options to a report, and stray keys moved to their owners on request. */
 import { clusterAccessRows, sourceAccessRows } from '../options/access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
@@ -49,7 +49,7 @@ const hinderFixing: ReadonlySet<ProblemKind> = new Set([
 ]);
 
 /**
- * Tells whether a cluster is sound, and takes stray keys home if that is asked for.
+ * Tells whether a cluster is sound, and moves stray keys to their owners if that is asked for.
  * @throws UsageError or PreflightError when the cluster can't be asked at all.
  */
 export async function checkCluster(
@@ -118,7 +118,7 @@ function showFixing(
   const strays = nodes.flatMap((node) => node.strays).reduce((sum, stray) => sum + stray.keys, 0);
   return showPassingLine(
     () =>
-      `${formatCount(keys.moved + keys.deleted)} of ${formatCount(strays)} stray keys taken home`,
+      `${formatCount(keys.moved + keys.deleted)} of ${formatCount(strays)} stray keys moved to their owners`,
     stream,
   );
 }
