@@ -1,5 +1,5 @@
 /**
- * Takes stray keys home: to the node that owns their slot. No slot changes hands.
+ * Moves stray keys to the node that owns their slot. No slot changes hands.
  *
  * A node serves keys of a slot that is not its own only while it is importing that slot, to clients
  * that say ASKING. So the slot is opened there (which no other node hears of), each key is restored at

@@ -122,7 +122,7 @@ function nodeProblems(node: SurveyedNode, { nodes, lines }: Survey): Problem[] {
   }
   const keys = strays.reduce((sum, stray) => sum + stray.keys, 0);
   if (keys > 0) {
-    const message = `${address} holds ${counted(keys, 'key')} of ${counted(strays.length, 'slot')} that ${strays.length === 1 ? 'is' : 'are'} not its own: clients don't find ${keys === 1 ? 'it' : 'them'} there; --fix-keys takes ${keys === 1 ? 'it' : 'them'} home.`;
+    const message = `${address} holds ${counted(keys, 'key')} of ${counted(strays.length, 'slot')} that ${strays.length === 1 ? 'is' : 'are'} not its own: clients don't find ${keys === 1 ? 'it' : 'them'} there; --fix-keys moves ${keys === 1 ? 'it to its owner' : 'them to their owners'}.`;
     problems.push({ kind: 'stray-keys', node: address, count: keys, message });
   }
   return problems;
@@ -132,7 +132,7 @@ function nodeProblems(node: SurveyedNode, { nodes, lines }: Survey): Problem[] {
 function wayOut(address: string, open: number, left: number): string {
   const close = `if no resharding is under way, close each at ${address} with CLUSTER SETSLOT <slot> STABLE.`;
   if (left === 0) return `it gives them away or takes them; ${close}`;
-  const found = `it found keys of theirs when it started; --fix-keys takes these home and closes them`;
+  const found = `it found keys of theirs when it started; --fix-keys moves these to their owners and closes the slots`;
   if (left === open) return `${found}.`;
   return `of ${formatCount(left)} ${found}; it gives the others away or takes them; ${close}`;
 }

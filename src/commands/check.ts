@@ -34,7 +34,7 @@ export type GivenCheckOptions = Given<typeof checkRows, 'to'>;
 export interface CheckContext {
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
-  /** Where is shown how far taking keys home has come; without it, nowhere. */
+  /** Where is shown how far moving keys to their owners has come; without it, nowhere. */
   readonly stderr?: NodeJS.WritableStream | undefined;
 }
 
@@ -109,7 +109,7 @@ async function fixed(
   }
 }
 
-/** How many of the stray keys are home. */
+/** How many of the stray keys are at their owners. */
 function showFixing(
   { nodes }: Survey,
   keys: FixedKeys,

@@ -186,7 +186,7 @@ async function misplaced(
 ): Promise<Finding | 'gone' | undefined> {
   const slot = slotOf(key, 0, key.length);
   const where = `it lies on ${connection.address}, but its slot ${String(slot)} is ${owner}'s`;
-  const mend = `"cluster-import check --to ${owner} --fix-keys" takes it home`;
+  const mend = `"cluster-import check --to ${owner} --fix-keys" moves it to its owner`;
   try {
     const found = await look(key, name, by, sideOf(connection, { where: atSource, asking: true }));
     if (typeof found !== 'object') return found;

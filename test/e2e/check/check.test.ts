@@ -1,4 +1,4 @@
-/** Checking a cluster, and taking keys home that came by append-only files put under its nodes. */
+/** Checking a cluster, and moving keys to their owners that came by append-only files put under its nodes. */
 import { execFile } from 'node:child_process';
 import { appendFileSync, cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ it('finds a sound cluster sound', async () => {
   expect(stdout).toMatch(/^✓ Sound: [^]*✓ 16,384 of 16,384 slots have one owner each/);
 });
 
-it('takes the keys of append-only files home, and leaves the layout as it is', async () => {
+it('moves the keys of append-only files to their owners, and leaves the layout as it is', async () => {
   const before = await layout();
   const all = new Map() as Map<string, Snapshot extends ReadonlyMap<string, infer C> ? C : never>;
   await using(startServer(withFile), (one) =>
@@ -198,7 +198,7 @@ it('closes slots whose keys have expired since the node found them', async () =>
   const open = found.report.problems.find(
     ({ kind, node }) => kind === 'slots-open' && node === first?.address,
   );
-  expect(open?.message).toMatch(/--fix-keys takes these home and closes them/);
+  expect(open?.message).toMatch(/--fix-keys moves these to their owners and closes the slots/);
   expect(found.report.problems.map(({ kind }) => kind)).not.toContain('stray-keys');
   const { report } = await check('--fix-keys');
   const left = report.problems.filter(({ kind }) => kind === 'slots-open');
@@ -211,7 +211,7 @@ it('closes slots whose keys have expired since the node found them', async () =>
   for (const { message } of left) expect(message).toMatch(/has 1 slot open/);
 });
 
-it('takes keys home to an owner with a replica, which has them before they are deleted', async () => {
+it('moves keys to an owner with a replica, which has them before they are deleted', async () => {
   await using(startCluster({ masters: 2, replicasPerMaster: 1 }), async (pairs) => {
     const [owner, other] = pairs.masters;
     const key = 'b';
