@@ -18,6 +18,12 @@ import { dumpsIn } from './endpoints.js';
 const ownTypes = ['string', 'list', 'set', 'zset', 'hash', 'stream'];
 /** Modules name theirs as they like, with capitals and dashes mostly. */
 const ofModules = /[^a-z]|^vectorset$/;
+/** All names of modules' types have so many characters (moduleTypeEncodeId in Redis's module.c). */
+const moduleTypeLength = 9;
+
+function isOfModule(type: string): boolean {
+  return type.length === moduleTypeLength && ofModules.test(type);
+}
 
 /**
  * Whether `--type` names what servers know: a slip selects nothing, and looks like a success.
@@ -25,12 +31,17 @@ const ofModules = /[^a-z]|^vectorset$/;
  * @throws UsageError where it is plain what was meant.
  */
 export function unknownTypes(types: readonly string[]): string | undefined {
-  const unknown = types.filter((type) => !ownTypes.includes(type) && !ofModules.test(type));
+  const unknown = types.filter((type) => !ownTypes.includes(type) && !isOfModule(type));
   if (unknown.length === 0) return undefined;
   for (const type of unknown) {
     const meant = nearest(type, ownTypes);
     if (meant !== undefined) {
       throw new UsageError(`--type ${type} is no type of Redis: did you mean ${meant}?`);
+    }
+    if (type.length !== moduleTypeLength) {
+      throw new UsageError(
+        `--type ${type} is no type of Redis: they are ${ownTypes.join(', ')}, and those of modules, whose names have ${String(moduleTypeLength)} characters.`,
+      );
     }
   }
   return `--type ${unknown.join(', ')}: no Redis has such a type; they are ${ownTypes.join(', ')}, and those of modules.`;

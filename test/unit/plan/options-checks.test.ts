@@ -35,4 +35,10 @@ describe('a type', () => {
       '--type sting is no type of Redis: did you mean string?',
     );
   });
+
+  it.each(['nosuch', 'ReJSON', 'a-long-one'])('that no server can have is refused: %s', (type) => {
+    expect(() => unknownTypes([type])).toThrow(
+      `--type ${type} is no type of Redis: they are string, list, set, zset, hash, stream, and those of modules, whose names have 9 characters.`,
+    );
+  });
 });
