@@ -375,7 +375,7 @@ describe('what is missing is named, with what would allow it', () => {
     const split = ['--split-above', '64mb'];
     await setUsers(without(all, '+hscan', '+xrange'), allOfNode);
     await expectRefusal(line('joe', '\\+hscan \\+xrange'), split);
-    await expectRefusal(line('joe', '\\+hscan \\+xrange'), ['--max-source-latency', '5']);
+    await expectRefusal(line('joe', '\\+hscan \\+xrange'), ['--max-source-latency', '500']);
     await setUsers(without(all, '+memory|usage', '+llen'), allOfNode);
     await expectRefusal(line('joe', '\\+memory\\|usage'), split);
     await setUsers(all, without(allOfNode, '+rename', '+append'));
