@@ -1,5 +1,5 @@
 /** Writers, each of which counts at one server, so that it is known what the server has acknowledged. */
-import { expect } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import type { Server } from './servers.js';
 import type { Stage } from './stage.js';
 import { waitFor } from './wait.js';
@@ -21,6 +21,14 @@ export interface Counter {
   stop(): Promise<void>;
 }
 
+/** Those that a test has left, which must not count on under the next one. */
+const running = new Set<Counter>();
+
+afterEach(async () => {
+  await Promise.all([...running].map((counter) => counter.stop()));
+  running.clear();
+});
+
 export function counterAt(server: Server): Counter {
   const key = `count:${String(server.port)}`;
   let acknowledged = 0;
@@ -36,7 +44,7 @@ export function counterAt(server: Server): Counter {
     }
   }
   const ended = work();
-  return {
+  const counter: Counter = {
     server,
     key,
     ended,
@@ -48,6 +56,8 @@ export function counterAt(server: Server): Counter {
       return ended;
     },
   };
+  running.add(counter);
+  return counter;
 }
 
 /** All were refused, and each acknowledged write is in the cluster, once. */
