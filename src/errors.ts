@@ -37,6 +37,11 @@ export function messageOf(error: unknown): string {
   return systemWords.get(code ?? '') ?? error.message;
 }
 
+/** Servers end some of their sentences with a full stop, and others not. */
+export function withoutStop(message: string): string {
+  return message.replace(/\.$/, '');
+}
+
 /** What the system says of files and ports; of connections `redis/sentences.ts` knows more. */
 const systemWords: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'permission denied'],

@@ -10,7 +10,7 @@
  * up key by key: the run stops.
  */
 import { keyAt } from '../redis/keys.js';
-import { TargetError } from '../errors.js';
+import { TargetError, withoutStop } from '../errors.js';
 import type { Batch, FailureClass, KeyFailure, Keys, Outcome } from '../types.js';
 import type { ServerStates } from './server-states.js';
 
@@ -139,11 +139,6 @@ export function refused(batch: Batch, { why, message }: Pick<Trouble, 'why' | 'm
   const failures = failuresOf(batch.keys, why, `${withoutStop(message)}; its node is given up`);
   const none = { moved: 0, gone: 0, repeated: 0, conflicting: 0, bytes: 0, retries: [] };
   return { ...none, failed: failures.length, failures };
-}
-
-/** Servers end some of their sentences with a full stop, and others not. */
-export function withoutStop(message: string): string {
-  return message.replace(/\.$/, '');
 }
 
 export function failuresOf(keys: Keys, why: KeyFailure['class'], message: string): KeyFailure[] {

@@ -11,7 +11,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDoneWithin } from '../async.js';
-import { errorOf, StoppedError } from '../errors.js';
+import { errorOf, StoppedError, withoutStop } from '../errors.js';
 import type {
   Batch,
   Keys,
@@ -29,14 +29,7 @@ import { parted, slotAt } from '../redis/keys.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
 import { HeldUpKeys } from './held-up.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
-import {
-  failuresOf,
-  type NodeHealth,
-  nodeHealth,
-  nodeTroubles,
-  refused,
-  withoutStop,
-} from './node-health.js';
+import { failuresOf, type NodeHealth, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { ServerStates } from './server-states.js';
 import type { EngineTally } from './tally.js';
@@ -275,7 +268,10 @@ export class Pipeline {
     let valueBytes = 0;
     try {
       const trouble = this.#health.givenUpFor(address);
-      if (trouble) source.release?.(batch.keys);
+      if (trouble) {
+        source.release?.(batch.keys);
+        this.#noteCopies(batch);
+      }
       const outcome = trouble ? refused(batch, trouble) : await mover.move(batch);
       valueBytes = outcome.bytes;
       tally.ended(batch, mover.name, outcome, performance.now() - startedMs);
@@ -302,9 +298,9 @@ export class Pipeline {
   }
 
   #goRound(retry: Retry, batch: Batch): Promise<void> | undefined {
-    const copy = retry.copy ?? batch.copy;
+    const left = leftOf(retry, batch);
     if (this.#isStopping && !this.#mustBeEnded(retry)) {
-      this.#leaveBehind({ keys: retry.keys, copy });
+      this.#leaveBehind(left);
       return undefined;
     }
     const { address } = batch.node;
@@ -313,7 +309,7 @@ export class Pipeline {
       delayMs = this.#health.troubled(address, retry.class, batch.attempt, retry.message);
     } catch (error) {
       this.#endWith(error);
-      this.#leaveBehind({ keys: retry.keys, copy });
+      this.#leaveBehind(left);
       return undefined;
     }
     if (delayMs === undefined) {
@@ -335,7 +331,7 @@ export class Pipeline {
     const mustEnd = this.#mustBeEnded(retry);
     const next = {
       listedBefore: batch.listedBefore,
-      copy: retry.copy ?? batch.copy,
+      copy: leftOf(retry, batch).copy,
       attempt: retry.refusal === undefined ? batch.attempt + 1 : Math.max(1, batch.attempt),
       changes: batch.changes + (retry.class === 'changing' ? 1 : 0),
     };
@@ -384,10 +380,10 @@ export class Pipeline {
     const message = `${withoutStop(retry.message)}; given up after ${String(batch.attempt + 1)} tries${hint}`;
     const failures = failuresOf(retry.keys, retry.class, message);
     this.#options.tally.givenUp(retry, failures, batch.node.address);
-    this.#noteCopies({ keys: retry.keys, copy: retry.copy ?? batch.copy });
+    this.#noteCopies(leftOf(retry, batch));
   }
 
-  #leaveBehind(left: Pick<Batch, 'keys' | 'copy'>): void {
+  #leaveBehind(left: Left): void {
     const { keys } = left;
     this.#leftAny = true;
     this.#options.tally.leftBehind(keys.count);
@@ -395,7 +391,7 @@ export class Pipeline {
     this.#options.source.release?.(keys);
   }
 
-  #noteCopies({ keys, copy }: Pick<Batch, 'keys' | 'copy'>): void {
+  #noteCopies({ keys, copy }: Left): void {
     if (copy.state !== 'unknown') this.#options.tally.mayBeOnBothSides(keys.count);
   }
 
@@ -423,6 +419,13 @@ export class Pipeline {
     // Keys that stay may be deleted by clients, and others take their place in the count.
     return conflicting + failed > 0 || (await source.remaining()) > 0;
   }
+}
+
+/** Keys that stay, and what is known of their copies. */
+type Left = Pick<Batch, 'keys' | 'copy'>;
+
+function leftOf({ keys, copy }: Retry, batch: Batch): Left {
+  return { keys, copy: copy ?? batch.copy };
 }
 
 /** In keys: values that were brought along count as one for each kilobyte, if that is more. */

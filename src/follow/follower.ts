@@ -13,7 +13,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
-import { ImportError, messageOf } from '../errors.js';
+import { ImportError, messageOf, withoutStop } from '../errors.js';
 import type { FollowOptions } from '../options/options.js';
 import { sum } from './sum.js';
 import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
@@ -219,7 +219,7 @@ export class Follower {
       const reason: unknown = signal.aborted ? signal.reason : error;
       await Promise.all(participants.map((one) => this.#letGo(one)));
       this.#isHolding = false;
-      this.#refused = `No cutover: ${messageOf(reason).replace(/\.$/, '')}. Writes go on at the source, and it is followed.`;
+      this.#refused = `No cutover: ${withoutStop(messageOf(reason))}. Writes go on at the source, and it is followed.`;
       warn(this.#refused);
       if (this.#isAutomatic) this.#tryAgainLater();
       throw new ImportError(this.#refused, { cause: reason });

@@ -30,6 +30,7 @@ interface Run {
   readonly remaining?: Source['remaining'];
   readonly throttle?: Pick<PipelineOptions['limits'], 'turn' | 'weigh'>;
   readonly signal?: AbortSignal;
+  readonly copyWhenListed?: PipelineOptions['copyWhenListed'];
   /** What counts, for a run that does not end well. */
   readonly heard?: (tally: EngineTally) => void;
 }
@@ -41,7 +42,15 @@ interface Move extends Pick<Batch, 'listedBefore' | 'attempt'> {
 }
 
 /** @returns what every batch looked like when it was moved, in order. */
-async function run({ passes, remaining, throttle, signal, heard, ...mover }: Run): Promise<{
+async function run({
+  passes,
+  remaining,
+  throttle,
+  signal,
+  copyWhenListed,
+  heard,
+  ...mover
+}: Run): Promise<{
   moves: Move[];
   passCount: number;
   tally: EngineTally;
@@ -80,7 +89,7 @@ async function run({ passes, remaining, throttle, signal, heard, ...mover }: Run
     signal: signal ?? new AbortController().signal,
     limits: { ...wideLimits, ...throttle },
     ...patience,
-    copyWhenListed: () => ({ state: 'unknown' }),
+    copyWhenListed: copyWhenListed ?? (() => ({ state: 'unknown' })),
   }).run();
   return { moves, passCount, tally };
 }
@@ -235,6 +244,18 @@ describe('keys that may be on both sides are counted', () => {
         outcome({ retries: [{ class: 'oom', message: '', keys, copy: { state: 'stored' } }] }),
     });
     expect(tally.snapshot()).toMatchObject({ onBothSides: 2, failed: 2 });
+  });
+
+  it('where their node was given up before they came to it', async () => {
+    const { moves, tally } = await run({
+      // The second pass begins when nothing of the first is left to be tried.
+      passes: [[keysOf('a', 'b')], [keysOf('c', 'd')]],
+      remaining: () => Promise.resolve(2),
+      copyWhenListed: () => ({ state: 'may-be-stored' }),
+      move: ({ keys }) => outcome({ retries: [{ class: 'oom', message: '', keys }] }),
+    });
+    expect(moves.flatMap(({ names }) => names)).not.toContain('c');
+    expect(tally.snapshot()).toMatchObject({ onBothSides: 4, failed: 4 });
   });
 
   it('where the source is lost', async () => {
