@@ -7,18 +7,16 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { rollup } from 'rollup';
 import { dts } from 'rollup-plugin-dts';
+import { bundling, withRequire } from './bundling.mjs';
 import { replaceFile } from './replace-file.mjs';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 
 /** @type {import('esbuild').BuildOptions & { readonly write: false }} */
 const common = {
-  bundle: true,
+  ...bundling,
   write: false,
-  platform: 'node',
   format: 'esm',
-  target: 'node20',
-  legalComments: 'inline',
   // Who puts jobs into a queue has it installed.
   external: ['bullmq'],
 };
@@ -29,10 +27,7 @@ const common = {
  */
 const whole = {
   ...common,
-  // Packages of the older kind ask for Node's own modules by `require`.
-  banner: {
-    js: "import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);",
-  },
+  banner: withRequire('import.meta.url'),
 };
 
 /**

@@ -4,35 +4,20 @@
  * runs this, so it fits machines of the same kind.
  */
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { inject } from 'postject';
+import { bundling, withRequire } from './bundling.mjs';
+import { replaceFile } from './replace-file.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 /** Where Node looks for what is in the file with it, and the mark by which it knows that there is something. */
 const resource = 'NODE_SEA_BLOB';
 const sentinelFuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
-
-/** @type {import('esbuild').BuildOptions} */
-const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  legalComments: 'inline',
-  logLevel: 'error',
-};
 
 /** @type {import('esbuild').Plugin} */
 const embedded = {
@@ -49,19 +34,20 @@ try {
   if (process.platform !== 'linux') throw new Error('it can be made on Linux only');
   const main = join(work, 'main.js');
   const probeWorker = join(work, 'probe-worker.js');
-  // The thread has no file of its own: what it asks for by `require` is Node's.
-  const banner = {
-    js: "import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom('/');",
-  };
   await build({
-    ...common,
-    ...{ entryPoints: [join(dist, 'executable/main.js')], outfile: main },
-    ...{ format: 'cjs', plugins: [embedded] },
+    ...bundling,
+    entryPoints: [join(dist, 'executable/main.js')],
+    outfile: main,
+    format: 'cjs',
+    plugins: [embedded],
   });
   await build({
-    ...common,
-    ...{ entryPoints: [join(dist, 'watch/probe-worker.js')], outfile: probeWorker },
-    ...{ format: 'esm', banner },
+    ...bundling,
+    entryPoints: [join(dist, 'watch/probe-worker.js')],
+    outfile: probeWorker,
+    format: 'esm',
+    // The thread has no file of its own: what it asks for is Node's.
+    banner: withRequire("'/'"),
   });
   const blob = join(work, 'blob');
   const config = join(work, 'sea.json');
@@ -86,9 +72,7 @@ try {
   copyFileSync(process.execPath, executable);
   chmodSync(executable, 0o755);
   await inject(executable, resource, readFileSync(blob), { sentinelFuse });
-  const unfinished = join(dist, `cluster-import.${String(process.pid)}`);
-  copyFileSync(executable, unfinished);
-  renameSync(unfinished, join(dist, 'cluster-import'));
+  replaceFile(join(dist, 'cluster-import'), readFileSync(executable), { mode: 0o755 });
   console.log('dist/cluster-import');
 } catch (error) {
   console.error(`executable: ${error instanceof Error ? error.message : String(error)}`);

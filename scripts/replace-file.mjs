@@ -4,9 +4,10 @@ import { renameSync, writeFileSync } from 'node:fs';
 /**
  * @param {string} path
  * @param {string | Uint8Array} contents
+ * @param {{ readonly mode?: number }} [options]
  */
-export function replaceFile(path, contents) {
+export function replaceFile(path, contents, options = {}) {
   const unfinished = `${path}.${String(process.pid)}`;
-  writeFileSync(unfinished, contents);
+  writeFileSync(unfinished, contents, options);
   renameSync(unfinished, path);
 }

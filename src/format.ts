@@ -90,3 +90,30 @@ export function parseObject(text: string): Partial<Record<string, unknown>> | un
     return undefined;
   }
 }
+
+/** How many columns it takes: East Asian characters and emoji take two. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const char of text) width += (char.codePointAt(0) ?? 0) >= 0x1100 && isWide(char) ? 2 : 1;
+  return width;
+}
+
+function isWide(char: string): boolean {
+  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uff00-\uff60]/u.test(
+    char,
+  );
+}
+
+/** Breaks at spaces; a word that is wider stands on a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line: string | undefined;
+  for (const word of text.split(' ')) {
+    if (line !== undefined && widthOf(line) + 1 + widthOf(word) > width) {
+      lines.push(line);
+      line = undefined;
+    }
+    line = line === undefined ? word : `${line} ${word}`;
+  }
+  return [...lines, line ?? ''];
+}

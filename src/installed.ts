@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { v8Flags } from './v8-flags.js';
 
 const manifest = createRequire(import.meta.url)('../package.json') as { readonly version: string };
 
@@ -20,11 +21,11 @@ export function readPageFile(): Promise<string> {
 /** What a process runs that is forked for a job of `--workers` or `cluster-import worker`. */
 export const jobProcess: {
   readonly path: string;
-  /** For V8: those of the command itself, of which bin/cluster-import.js says what each is for. */
+  /** For V8. */
   readonly flags: readonly string[];
 } = {
   path: fileURLToPath(new URL('../dist/job-process.bundle.js', import.meta.url)),
-  flags: ['--optimize-for-size', '--no-parallel-scavenge'],
+  flags: v8Flags,
 };
 
 /** What runs on the thread that measures what a client of the source feels. */

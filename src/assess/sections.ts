@@ -1,7 +1,7 @@
 /** An assessment in sections of rows, which its text and its page both show. */
 import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
-import { formatBytes, formatCount, formatDuration, quoteKey } from '../format.js';
+import { formatBytes, formatCount, formatDuration, quoteKey, wrap } from '../format.js';
 import { nameOf } from '../redis/server.js';
 import { clientWords } from './clients.js';
 import { percent } from './findings.js';
@@ -324,15 +324,8 @@ function paintedWord(text: string, { red, yellow, dim, green }: Colors): string 
 
 /** Breaks at words, and within one only where it is longer than a line. */
 function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ').flatMap((long) => cut(long, width))) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
+  const words = text.split(' ').flatMap((word) => cut(word, width));
+  return wrap(words.join(' '), width);
 }
 
 function cut(word: string, width: number): readonly string[] {

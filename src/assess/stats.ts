@@ -106,16 +106,15 @@ export function isImportAlone(
   );
 }
 
-/** The same counts, all of them told to be those of imports. */
-export function allOwn(counts: readonly CommandCount[]): readonly CommandCount[] {
-  return counts.map((one) => (isDecisive(one) ? { ...one, own: true } : one));
-}
-
-/** The same, with all calls of scripts told to be those of imports. */
-export function withOwnScripts(counts: readonly CommandCount[]): readonly CommandCount[] {
-  return counts.map((one) =>
-    one.concern === 'script' && !one.command.startsWith('fcall') ? { ...one, own: true } : one,
-  );
+/** The same counts, with those told to be imports' that can be no others': all where an import was alone there, else scripts. */
+export function withOwn(
+  counts: readonly CommandCount[],
+  { isAlone, ownScripts }: { readonly isAlone: boolean; readonly ownScripts: boolean },
+): readonly CommandCount[] {
+  const isOwn = (one: CommandCount): boolean =>
+    (isAlone && isDecisive(one)) ||
+    (ownScripts && one.concern === 'script' && !one.command.startsWith('fcall'));
+  return counts.map((one) => (isOwn(one) ? { ...one, own: true } : one));
 }
 
 /** What was counted around a watch. */

@@ -3,7 +3,7 @@ import { functionLibraries, readData } from '../assess/data.js';
 import type { AssessReport, Finding } from '../assess/assess-report.js';
 import type { Sample } from '../assess/key-sample.js';
 import { formatCount } from '../format.js';
-import { allOwn, isImportAlone, readCommandStats, withOwnScripts } from '../assess/stats.js';
+import { isImportAlone, readCommandStats, withOwn } from '../assess/stats.js';
 import { buildAssessReport } from '../assess/findings.js';
 import { ImportError, PreflightError } from '../errors.js';
 import { insecurity, readEndpoint } from '../plan/endpoints.js';
@@ -73,7 +73,7 @@ async function look(options: AssessOptions, context: AssessContext): Promise<Ass
     const scripts = await readOwnScripts(control, stats);
     const counts = readCommandStats(stats);
     const isAlone = isImportAlone(stats, scripts);
-    const counted = isAlone ? allOwn(counts) : scripts.all ? withOwnScripts(counts) : counts;
+    const counted = withOwn(counts, { isAlone, ownScripts: scripts.all });
     const facts = await readServerFacts(control);
     const { data, sample } = await readData(control, options);
     const modules = await modulesOf(control);

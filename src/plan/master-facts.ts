@@ -3,7 +3,7 @@ import { ConnectionError, messageOf, PreflightError } from '../errors.js';
 import { type Control, withControl } from '../redis/control.js';
 import { type MemoryFacts, readMemory } from '../redis/memory.js';
 import { readServerFacts, type ServerFacts } from '../redis/server.js';
-import type { ClusterTopology } from '../redis/topology.js';
+import { type ClusterTopology, type NodeLine, parseNodes } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import { modulesOf } from './payloads.js';
 import { checkNodeRights, type RightsOptions } from './rights.js';
@@ -62,14 +62,8 @@ export async function readLargestBytes(control: Control): Promise<number> {
   return bytes > 0 ? Math.min(bytes, usualLargestBytes) : usualLargestBytes;
 }
 
-/** The ids of all of a cluster's nodes; undefined where they may not be asked for. */
-export async function readNodeIds(control: Control): Promise<ReadonlySet<string> | undefined> {
-  const text = await control.call('CLUSTER', 'NODES').catch(() => undefined);
-  if (typeof text !== 'string') return undefined;
-  return new Set(
-    text
-      .split('\n')
-      .flatMap((line) => line.split(' ', 1))
-      .filter(Boolean),
-  );
+/** What the seed says of all nodes of the cluster; undefined where it may not be asked. */
+export async function readNodes(seed: Control): Promise<readonly NodeLine[] | undefined> {
+  const text = await seed.call('CLUSTER', 'NODES').catch(() => undefined);
+  return typeof text === 'string' ? parseNodes(text, seed.endpoint.host) : undefined;
 }

@@ -15,7 +15,7 @@ import { dumpsIn, insecurity, readEndpoint } from './endpoints.js';
 import { openDump, foreignValues } from './dump.js';
 import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
 import { openFiles } from './files.js';
-import { type MasterFacts, readMaster, readNodeIds } from './master-facts.js';
+import { type MasterFacts, readMaster, readNodes } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump, tryPayloads } from './payloads.js';
 import { checkReplicaCount } from './replica-count.js';
 import { checkRoom } from './room.js';
@@ -154,7 +154,8 @@ async function findOut(
     if (risk !== undefined) warn(risk);
     const seed = opened(await openControl(to, { side: 'to', timeoutMs }));
     const { runId } = await readServerFacts(seed);
-    const known = await readNodeIds(seed);
+    const nodes = await readNodes(seed);
+    const known = nodes && new Set(nodes.map(({ id }) => id));
     const asked = { address: seed.address, runId, nodeIds: known ?? new Set<string>() };
     const checked: FoundServer[] = [];
     for (const source of found) checked.push(await checkSource(source, asked, options));
@@ -174,7 +175,7 @@ async function findOut(
     for (const source of checked) servers.push(await meet(source, target, options, warn));
     const sources: readonly SourceFacts[] = [...dumps, ...servers];
     // Of a job later on, a node that has just taken over may lack them for a while. From files nothing is deleted.
-    if (!origins && sources.some(({ isFile }) => !isFile)) await checkReplicaCount(seed, options);
+    if (!origins && sources.some(({ isFile }) => !isFile)) checkReplicaCount(nodes ?? [], options);
     if (!origins) await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, settled: () => files.settled(), close };

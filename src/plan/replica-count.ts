@@ -3,18 +3,17 @@
  * ever be confirmed, and the run would try again until it gives up.
  */
 import { PreflightError } from '../errors.js';
-import type { Control } from '../redis/control.js';
 import { addressOf } from '../redis/endpoint.js';
-import { type NodeLine, parseNodes } from '../redis/topology.js';
+import type { NodeLine } from '../redis/topology.js';
 import { replicasToWaitFor, type WaitOptions } from './options-checks.js';
 
-/** @throws PreflightError where a node has too few, by what the seed says. */
-export async function checkReplicaCount(seed: Control, options: WaitOptions): Promise<void> {
+/**
+ * @param nodes by what the seed says.
+ * @throws PreflightError where one has too few.
+ */
+export function checkReplicaCount(nodes: readonly NodeLine[], options: WaitOptions): void {
   const wanted = replicasToWaitFor(0, options);
-  if (wanted === 0) return;
-  const text = await seed.call('CLUSTER', 'NODES').catch(() => undefined);
-  if (typeof text !== 'string') return;
-  const found = tooFewReplicas(parseNodes(text, seed.endpoint.host), wanted);
+  const found = wanted === 0 ? undefined : tooFewReplicas(nodes, wanted);
   if (found === undefined) return;
   const { address, replicas } = found;
   const has = `${replicas === 0 ? 'no' : String(replicas)} replica${replicas > 1 ? 's' : ''}`;

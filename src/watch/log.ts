@@ -3,8 +3,7 @@
  * its JSON, because a few lines in a run are not worth another library.
  */
 import { type Logger as PinoLogger, pino } from 'pino';
-import { harmless } from '../format.js';
-import { wrap } from './table.js';
+import { harmless, wrap } from '../format.js';
 import { withoutName } from './words.js';
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';

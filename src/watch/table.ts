@@ -3,7 +3,7 @@
  * first, and so are rows that there is no room for. A column that is empty everywhere is left out as well.
  */
 import type { Formatter } from 'picocolors/types.js';
-import { formatCount } from '../format.js';
+import { formatCount, widthOf } from '../format.js';
 import type { Mood } from './words.js';
 
 const gap = '  ';
@@ -119,19 +119,6 @@ export interface Piece {
 
 const separator = ' · ';
 
-/** How many columns it takes: East Asian characters and emoji take two. */
-export function widthOf(text: string): number {
-  let width = 0;
-  for (const char of text) width += (char.codePointAt(0) ?? 0) >= 0x1100 && isWide(char) ? 2 : 1;
-  return width;
-}
-
-function isWide(char: string): boolean {
-  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uff00-\uff60]/u.test(
-    char,
-  );
-}
-
 /** Cut to a width, the last column being an ellipsis. */
 export function fit(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
@@ -143,20 +130,6 @@ export function fit(text: string, width: number): string {
     kept += char;
   }
   return width > 0 ? `${kept}…` : '';
-}
-
-/** Breaks at spaces; a word that is wider stands on a line of its own. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line: string | undefined;
-  for (const word of text.split(' ')) {
-    if (line !== undefined && widthOf(line) + 1 + widthOf(word) > width) {
-      lines.push(line);
-      line = undefined;
-    }
-    line = line === undefined ? word : `${line} ${word}`;
-  }
-  return [...lines, line ?? ''];
 }
 
 /** Puts pieces side by side, and begins a new line where the next one does not fit. */

@@ -9,10 +9,10 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { version } from '../../src/installed.js';
 import { fillMixed } from '../support/bulk.js';
 import { snapshot } from '../support/compare.js';
-import { freePort } from '../support/ports.js';
 import { startServer, using } from '../support/servers.js';
 import { setStage } from '../support/stage.js';
 import { waitFor } from '../support/wait.js';
+import { expectWatchedMove } from '../support/watched-move.js';
 
 const stage = setStage();
 const run = promisify(execFile);
@@ -45,38 +45,17 @@ it('says its version', async () => {
   expect(await start('--version')).toEqual({ stdout: `${version}\n`, stderr: '' });
 });
 
-it('moves data, sees what clients of the source feel, and serves the page meanwhile', async () => {
-  await fillMixed(stage.source, 600);
-  const before = await snapshot(stage.source.client);
-  const port = await freePort();
-  const at = `http://127.0.0.1:${String(port)}`;
-  const moving = start(
-    ...[
-      ...stage.endpoints,
-      '--metrics',
-      String(port),
-      '--metrics-linger',
-      '60',
-      '--max-rate',
-      '300',
-    ],
-  );
-  const ended = moving.catch((error: unknown) => error as { readonly stdout: string });
-  const page = await waitFor('the page', () => fetch(at));
-  expect(await page.text()).toContain('<title>');
-  await waitFor('the source to have been asked', async () => {
-    const metrics = await (await fetch(`${at}/metrics`)).text();
-    return /^cluster_import_source_latency_seconds [\d.e-]+$/m.test(metrics);
-  });
-  await waitFor('the end of the move', async () => {
-    const report = await fetch(`${at}/report.json`);
-    return ((await report.json()) as { readonly status: string }).status === 'complete';
-  });
-  moving.child.kill('SIGINT');
-  expect((await ended).stdout).toContain('Complete');
-  expect(await stage.missingIn(before)).toEqual([]);
-  expect(await stage.source.client.dbsize()).toBe(0);
-});
+it('moves data, sees what clients of the source feel, and serves the page meanwhile', () =>
+  expectWatchedMove(
+    stage,
+    (words) => start(...words, '--max-rate', '300'),
+    async (at) => {
+      await waitFor('the source to have been asked', async () => {
+        const metrics = await (await fetch(`${at}/metrics`)).text();
+        return /^cluster_import_source_latency_seconds [\d.e-]+$/m.test(metrics);
+      });
+    },
+  ));
 
 it('runs jobs in processes of their own', async () => {
   await fillMixed(stage.source, 200);

@@ -14,11 +14,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { fillMixed } from '../support/bulk.js';
-import { snapshot } from '../support/compare.js';
-import { freePort } from '../support/ports.js';
 import { setStage } from '../support/stage.js';
-import { waitFor } from '../support/wait.js';
+import { expectWatchedMove } from '../support/watched-move.js';
 import { proseOf } from '../unit/docs/pages.js';
 
 const stage = setStage();
@@ -66,23 +63,8 @@ it('holds what runs and what is read, and nothing else', () => {
 });
 
 it('moves data, and serves the page meanwhile', async () => {
-  await fillMixed(stage.source, 600);
-  const before = await snapshot(stage.source.client);
-  const port = await freePort();
   const program = join(folder, 'node_modules/.bin/cluster-import');
-  const lingering = ['--metrics', String(port), '--metrics-linger', '60'];
-  const moving = run(program, [...stage.endpoints, ...lingering], { cwd: folder });
-  const ended = moving.catch((error: unknown) => error as { readonly stdout: string });
-  const page = await waitFor('the page', () => fetch(`http://127.0.0.1:${String(port)}/`));
-  expect(await page.text()).toContain('<title>');
-  await waitFor('the end of the move', async () => {
-    const report = await fetch(`http://127.0.0.1:${String(port)}/report.json`);
-    return ((await report.json()) as { readonly status: string }).status === 'complete';
-  });
-  moving.child.kill('SIGINT');
-  expect((await ended).stdout).toContain('Complete');
-  expect(await stage.missingIn(before)).toEqual([]);
-  expect(await stage.source.client.dbsize()).toBe(0);
+  await expectWatchedMove(stage, (words) => run(program, [...words], { cwd: folder }));
 });
 
 it('is a library', async () => {

@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import colours from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { fit, flow, widthOf } from '../../../src/watch/table.js';
+import { widthOf } from '../../../src/format.js';
+import { fit, flow } from '../../../src/watch/table.js';
 import { busyFirst, viewLines } from '../../../src/watch/view.js';
 import { progressLine } from '../../../src/watch/progress.js';
 import type { FollowStatus, NodeTally, ServerHealth, SourceTally } from '../../../src/types.js';
