@@ -38,7 +38,7 @@ export type { GivenOptions as ImportOptions } from './options/options.js';
 export type { Found, Report, ReportedFailure, ReportedKey, ReportedSource } from './report.js';
 export type { Bytes, Duration } from './options/rows.js';
 export { RdbError } from './sources/rdb/rdb-errors.js';
-export type { ImportLimits } from './watch/orders.js';
+export type { ImportLimits } from './watch/run-sockets.js';
 export { summarize } from './summary.js';
 export type {
   Cutover,

@@ -1,6 +1,6 @@
 /** This tool, following its source. */
 import { join } from 'node:path';
-import type { State } from '../../src/watch/orders.js';
+import type { State } from '../../src/watch/run-sockets.js';
 import { program, runCli } from '../../test/support/cli.js';
 import { waitFor } from '../../test/support/wait.js';
 import { startService } from '../lab/service.js';

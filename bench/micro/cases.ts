@@ -5,7 +5,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Topology } from '../../src/types.js';
 import { encode } from '../lab/feed.js';
-import { shipped } from './shipped.js';
+import * as shipped from './shipped.js';
 import { blindConnection, bulks, deliver, keysOf } from './wire.js';
 
 const pageKeys = 1000;

@@ -4,7 +4,7 @@ import type { Connection } from '../../src/redis/connection.js';
 import type { Reader } from '../../src/redis/reply.js';
 import type { Keys } from '../../src/types.js';
 import { encode } from '../lab/feed.js';
-import { shipped } from './shipped.js';
+import * as shipped from './shipped.js';
 
 /** What one read of a busy socket brings. */
 const chunkBytes = 64 * 1024;

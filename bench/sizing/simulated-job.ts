@@ -1,6 +1,6 @@
 /**
  * A job that moves nothing and says what a real one says: counts that grow, the batches that ended, five times
- * a second. It stands in the place of the job's process (src/workers/process-runner.ts).
+ * a second. It stands in the place of the job's process (src/workers/job-runner.ts).
  */
 import { createTally } from '../../src/engine/tally.js';
 import type { BatchEvent } from '../../src/types.js';
@@ -10,7 +10,7 @@ import {
   type JobNews,
   tallyOnWire,
 } from '../../src/workers/job-news.js';
-import type { Start, StartedJob } from '../../src/workers/process-runner.js';
+import type { Start, StartedJob } from '../../src/workers/job-runner.js';
 import { batchOf, outcome, someKeys, sourceOf } from '../../test/support/batches.js';
 
 /** As run-job.ts. */

@@ -1,10 +1,9 @@
 /** What an assessment found: for scripts as JSON, for people as text. The names are public. */
 import type { MoverChoice, Product } from '../types.js';
-import type { ClientGroup } from './clients.js';
+import type { ClientGroup, Watched } from './monitor.js';
 import type { DataFacts } from './data.js';
 import type { Pattern, Patterns } from './patterns.js';
 import type { CommandCount } from './stats.js';
-import type { Watched } from './monitor.js';
 
 /** 1: no command has several keys. 2: they have, always of one slot. 3: of several: that must change first. */
 export type Case = 1 | 2 | 3;

@@ -11,7 +11,7 @@ import type {
   TargetNode,
   WatchReport,
 } from './assess-report.js';
-import { clientWords } from './clients.js';
+import { clientWords } from './monitor.js';
 import { type CommandCount, isDecisive } from './stats.js';
 
 /** Commands that may have several keys, were counted, and none of them was seen in the watch. */

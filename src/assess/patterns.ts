@@ -2,7 +2,7 @@
  * The patterns of what was seen, within bounds: names are folded when there are many, and what finds
  * no place is counted. What is in trouble has a table of its own, which nothing else can fill.
  */
-import { type ClientGroup, type ClientIdentity, connectionsKept, groupClients } from './clients.js';
+import { type ClientGroup, type ClientIdentity, connectionsKept, groupClients } from './monitor.js';
 import { foldNames, type Nameable } from './key-shapes.js';
 import { repairOf, type Trouble } from './refusals.js';
 

@@ -3,7 +3,7 @@ import colours from 'picocolors';
 import type { Colors } from 'picocolors/types.js';
 import { formatBytes, formatCount, formatDuration, quoteKey, wrap } from '../format.js';
 import { nameOf } from '../redis/server.js';
-import { clientWords } from './clients.js';
+import { clientWords } from './monitor.js';
 import { percent } from './findings.js';
 import { isTrouble } from './refusals.js';
 import type { AssessReport, Estimate, Plan, WatchReport } from './assess-report.js';

@@ -6,7 +6,7 @@
 import { BulksReader } from '../redis/reply.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { command } from '../redis/frames.js';
+import { command } from '../redis/keys.js';
 import type { Estimate } from './assess-report.js';
 import type { SampledKey } from './key-sample.js';
 

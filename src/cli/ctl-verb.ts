@@ -2,10 +2,9 @@
 import { UsageError } from '../errors.js';
 import { followWords } from '../format.js';
 import { flag, optionalCount, readRows, type Rows, text } from '../options/rows.js';
-import { limitRows, type Orders, type State } from '../watch/orders.js';
 import { causeWords } from '../watch/view.js';
 import { numbersLine } from '../watch/progress.js';
-import { findRuns, tell } from '../watch/run-sockets.js';
+import { findRuns, limitRows, type Orders, type State, tell } from '../watch/run-sockets.js';
 import { healthWords, limitWords, routeWords, whyWords } from '../watch/words.js';
 import type { Standing } from '../watch/live.js';
 import type { Shell, Verb } from './verb.js';

@@ -9,7 +9,7 @@ import { UsageError, errorOf } from '../errors.js';
 import type { Standing } from '../watch/live.js';
 import { type GivenOptions, readOptions } from '../options/options.js';
 import type { Report, ReportedFailure } from '../report.js';
-import { type ImportLimits, type Orders, readLimits } from '../watch/orders.js';
+import { type ImportLimits, type Orders, readLimits } from '../watch/run-sockets.js';
 import { type ImportContext, runImport, type StartedRun } from './import.js';
 
 /** What a timer can wait. */

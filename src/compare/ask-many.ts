@@ -6,11 +6,11 @@ import {
   command,
   commandHead,
   keyCommandHead,
+  noKeys,
   payloadTrailerBytes,
   PLUS,
-} from '../redis/frames.js';
+} from '../redis/keys.js';
 import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
-import { noKeys } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 import { type DatedValues, datedReader, type Values, valuesReader } from './held-values.js';
 import { type RawReplies, rawReader } from './raw-replies.js';

@@ -4,11 +4,10 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { BulksReader, type FrameSink, lineText, type Reader } from '../redis/reply.js';
-import { keysBuilder } from '../redis/keys.js';
+import { DOLLAR, headerEnd, headerLength, keysBuilder, MINUS } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 import { ProtocolError } from '../errors.js';
 import { NumbersReader } from '../redis/ask.js';
-import { DOLLAR, headerEnd, headerLength, MINUS } from '../redis/frames.js';
 
 /** Frames up to this are held; hashing something so small would cost more than comparing it. */
 const heldBytes = 1024;

@@ -12,7 +12,7 @@
  *
  * Deadlines come with the values, because to find a key costs a server more than to answer.
  */
-import { deadlineToleranceMs } from '../redis/deadline.js';
+import { deadlineToleranceMs } from './pair.js';
 import { chosen, namesOf } from '../redis/keys.js';
 import { createSizes } from '../redis/sizes.js';
 import type { Keys } from '../types.js';

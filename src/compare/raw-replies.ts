@@ -3,9 +3,17 @@
  * not be looked into, and only what they say in different ones is taken apart.
  */
 import { ProtocolError } from '../errors.js';
-import { COLON, DOLLAR, headerEnd, headerLength, MINUS, PLUS, STAR } from '../redis/frames.js';
+import {
+  COLON,
+  DOLLAR,
+  headerEnd,
+  headerLength,
+  keysBuilder,
+  MINUS,
+  PLUS,
+  STAR,
+} from '../redis/keys.js';
 import { checkLineEnd, lineText, type Reader, type Reply, ReplyReader } from '../redis/reply.js';
-import { keysBuilder } from '../redis/keys.js';
 import type { Keys } from '../types.js';
 
 /** What is held of all replies to one question. What comes behind it is read, and not looked at. */

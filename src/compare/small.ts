@@ -8,10 +8,9 @@ import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { askRaw, type Ends, wordsAround } from './ask-many.js';
-import { scoreOf, isUnknownCommand } from './plain-types.js';
+import { isUnknownCommand, scoreOf, standAlike } from './contents.js';
 import { itemsOf } from './pair.js';
 import { areAlike, haveSameRows, isFull, type RawReplies, replyAt } from './raw-replies.js';
-import { standAlike } from './streams.js';
 
 /** What is asked of each key of a type, and when answers in unequal bytes are equal. */
 interface Kind {

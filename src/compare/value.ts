@@ -11,16 +11,20 @@ import { formatDuration } from '../format.js';
 import { askAt } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import {
+  alike,
+  askBoth,
+  type ContentsComparison,
+  type Copy,
+  copyAt,
   type DeadlineSpan,
   deadlineSpan,
   deadlineToleranceMs,
   msApart,
-} from '../redis/deadline.js';
-import { payloadTrailerBytes } from '../redis/frames.js';
+  type Side,
+} from './pair.js';
+import { payloadTrailerBytes } from '../redis/keys.js';
 import { type Reply, textOf } from '../redis/reply.js';
-import { lists, sortedSets, strings, hashes, sets } from './plain-types.js';
-import { alike, askBoth, type ContentsComparison, type Copy, copyAt, type Side } from './pair.js';
-import { streams } from './streams.js';
+import { hashes, lists, sets, sortedSets, streams, strings } from './contents.js';
 
 export type { Side } from './pair.js';
 

@@ -27,9 +27,15 @@ import type {
 import type { Limits } from '../limits/limits.js';
 import { parted, slotAt } from '../redis/keys.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
-import { HeldUpKeys } from './held-up.js';
+import {
+  failuresOf,
+  HeldUpKeys,
+  type NodeHealth,
+  nodeHealth,
+  nodeTroubles,
+  refused,
+} from './node-health.js';
 import { createHeldBack, createInFlight, type HeldBack, type InFlight } from './in-flight.js';
-import { failuresOf, type NodeHealth, nodeHealth, nodeTroubles, refused } from './node-health.js';
 import { type ListingRecord, unmovedKeys } from './seen-keys.js';
 import type { ServerStates } from './server-states.js';
 import type { EngineTally } from './tally.js';

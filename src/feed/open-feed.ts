@@ -3,8 +3,7 @@ import { ConnectionError, PreflightError } from '../errors.js';
 import { addressOf } from '../redis/endpoint.js';
 import type { FeedName } from '../types.js';
 import type { Feed, ChangeListener } from './feed.js';
-import { openPushFeed } from './push-feed.js';
-import { notifications, type PushKind, tracking } from './push-kinds.js';
+import { notifications, openPushFeed, type PushKind, tracking } from './push-feed.js';
 import { openReplicationFeed, type ReplicationFeedOptions } from './replication.js';
 
 export interface OpenFeedOptions extends ReplicationFeedOptions {

@@ -19,11 +19,10 @@ import {
   SourceError,
 } from '../errors.js';
 import { placesByCommand } from '../redis/command-keys.js';
-import type { Control } from '../redis/control.js';
+import { type Control, locate } from '../redis/control.js';
 import { addressOf } from '../redis/endpoint.js';
-import { locate } from '../redis/sentinel.js';
 import { makeBacklog, openReplicaLink, type ReplicaLink } from './replica-link.js';
-import { Changes } from './changes.js';
+import { Changes, type FrameWords, StreamReader } from './changes.js';
 import { type AskSource, type Feed, FeedLife, type FeedOptions, opened } from './feed.js';
 import type { FeedPosition } from '../types.js';
 import {
@@ -34,7 +33,6 @@ import {
   type SourceConnection,
   type StreamState,
 } from './source-commands.js';
-import { type FrameWords, StreamReader } from './stream-reader.js';
 
 export interface ReplicationFeedOptions extends FeedOptions {
   /** Readies the source, each time before it is joined: what was set there is forgotten when it is started again. */

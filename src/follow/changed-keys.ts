@@ -2,7 +2,7 @@
  * The keys that were changed at the source and not copied since: a set, however often each one was
  * written to, and bounded, however many there are.
  *
- * Those that a sick node holds up (engine/held-up.ts) wait beside the others, by slot, and count as they do. A round
+ * Those that a sick node holds up (engine/node-health.ts) wait beside the others, by slot, and count as they do. A round
  * takes them once their slot is free again: to look through all of them each time would cost too much.
  */
 import { Gate } from '../async.js';

@@ -9,16 +9,21 @@ import type { Feed } from '../feed/feed.js';
 import { NoFeed, openFeed } from '../feed/open-feed.js';
 import { effectsOnlySince, passOnEffects, type ScriptEffects } from '../feed/script-effects.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
-import { type Control, openControl } from '../redis/control.js';
+import { type Control, locate, openControl } from '../redis/control.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import { masterOf } from '../redis/server.js';
-import { locate } from '../redis/sentinel.js';
 import type { FeedName, FeedPosition, Logger } from '../types.js';
-import { canPause, fenceFor, type SourceFence } from './fence.js';
+import {
+  canPause,
+  fenceFor,
+  leftBefore,
+  letWrite,
+  mayRefuseWrites,
+  type SourceFence,
+} from './fence.js';
 import type { FollowedDatabase } from './followed-database.js';
 import { hasTakenOver } from './half-done.js';
 import { openSideDoor, type SideDoor } from './side-door.js';
-import { leftBefore, letWrite, mayRefuseWrites } from './write-refusal.js';
 
 /** What is known of a server before it is followed. */
 export interface ServerToFollow {

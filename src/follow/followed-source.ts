@@ -10,7 +10,7 @@
  * - What the source does not have any more is deleted at its node (policy.ts).
  *
  * A node that is sick holds up its own keys alone: behind the first copy a round begins at a lull, at which what does
- * not come to rest is set aside, and takes only keys of which nothing is under way (engine/held-up.ts). What is held up
+ * not come to rest is set aside, and takes only keys of which nothing is under way (engine/node-health.ts). What is held up
  * is given back, and waits for a later round. So such a round is not whole: what has waited when it began may not be
  * in the cluster at its end. The first copy, and what needs all nodes (a look at all keys, a search for strays), wait
  * until nothing is under way at all.

@@ -11,16 +11,15 @@
  * The cluster takes over from all sources at one moment: all of them hold their writes before the last change of
  * any is looked for, and all of them let go if one of them fails.
  */
+import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../async.js';
 import { ImportError, messageOf, withoutStop } from '../errors.js';
 import type { FollowOptions } from '../options/options.js';
-import { sum } from './sum.js';
 import type { Cutover, FollowStatus, Logger, Phase } from '../types.js';
 import type { Round } from './followed-source.js';
-import { Lag } from './lag.js';
-import { runOnCutover } from './on-cutover.js';
 import type { Participant, Unmoved } from './participant.js';
+import { sum } from './sum.js';
 
 export interface FollowerOptions {
   /** They have been joined. */
@@ -368,4 +367,87 @@ function replicasOf(
     return count === null ? [] : [[address, count] as const];
   });
   return known.length === 0 ? null : Object.fromEntries(known);
+}
+
+/** How long changes had to wait until they were copied: shares of all, in bounded memory. */
+
+/** Each bucket is a tenth wider than the one before. */
+const growth = Math.log(1.1);
+
+class Lag {
+  readonly #buckets: number[] = [];
+  #count = 0;
+  #maxMs = 0;
+
+  /** @param keys how many keys waited that long, at most. */
+  note(lagMs: number, keys: number): void {
+    const bucket = Math.max(0, Math.ceil(Math.log(Math.max(1, lagMs)) / growth));
+    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + keys;
+    this.#count += keys;
+    this.#maxMs = Math.max(this.#maxMs, lagMs);
+  }
+
+  /** The lag that this share of the changes did not exceed, to a tenth, in ms. */
+  quantileMs(share: number): number {
+    let left = share * this.#count;
+    for (const [bucket, keys = 0] of this.#buckets.entries()) {
+      left -= keys;
+      if (keys > 0 && left <= 0) return Math.min(this.#maxMs, Math.exp(bucket * growth));
+    }
+    return this.#maxMs;
+  }
+
+  get maxMs(): number {
+    return this.#maxMs;
+  }
+}
+
+/** Runs the command of `--on-cutover`, which switches the clients over. */
+
+/**
+ * Runs it in a shell, with its output on our standard error.
+ * @param signal ends it.
+ * @throws ImportError when it can't be run, fails, or is ended.
+ */
+async function runOnCutover(command: string, signal: AbortSignal): Promise<void> {
+  const child = spawn(command, {
+    shell: true,
+    stdio: ['ignore', process.stderr, process.stderr],
+    env: withoutSecrets(process.env),
+    // With whatever it has started.
+    detached: true,
+  });
+  const kill = (): void => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // It has just ended by itself.
+    }
+  };
+  signal.addEventListener('abort', kill);
+  try {
+    const words = await new Promise<string | undefined>((resolve) => {
+      child.once('error', (error) => {
+        resolve(`could not be run: ${messageOf(error)}`);
+      });
+      child.once('exit', (code, killedBy) => {
+        if (code === 0) resolve(undefined);
+        else
+          resolve(
+            code === null ? `was ended by ${String(killedBy)}` : `ended with ${String(code)}`,
+          );
+      });
+    });
+    if (signal.aborted) throw new ImportError('--on-cutover took too long, and was ended');
+    if (words !== undefined) throw new ImportError(`--on-cutover ${words}`);
+  } finally {
+    signal.removeEventListener('abort', kill);
+  }
+}
+
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^CLUSTER_IMPORT_.*PASSWORD$/.test(name)),
+  );
 }

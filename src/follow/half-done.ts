@@ -6,7 +6,7 @@
 import { PreflightError } from '../errors.js';
 import type { Control } from '../redis/control.js';
 import { SourceLine } from './source-line.js';
-import { leftBefore, letWrite, writeRefusal } from './write-refusal.js';
+import { leftBefore, letWrite, writeRefusal } from './fence.js';
 
 /** @returns where the server's writes are held. */
 export type OpenWrites = () => Promise<Control>;

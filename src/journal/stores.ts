@@ -8,7 +8,7 @@ import { type ImportError, PreflightError } from '../errors.js';
 import { movedFiles, type MovedKeys, movedKeys } from './moved.js';
 import { makeFolder, replaceFile } from './state-folder.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
-import { reopenedControl } from '../redis/reopened-control.js';
+import { reopenedControl } from '../redis/control.js';
 
 export interface JournalStore {
   /** As it is named in errors: a path, or a server and a key. */

@@ -19,7 +19,7 @@ import {
   withPassword,
 } from '../redis/endpoint.js';
 import type { Side } from '../redis/sentences.js';
-import { parseSentinels } from '../redis/sentinel.js';
+import { parseSentinels } from '../redis/control.js';
 
 /** What the options say of one side's access, whatever the side. */
 type Access = ReturnType<typeof accessTo>;

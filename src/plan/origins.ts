@@ -8,11 +8,10 @@
 import type { AccessOptions } from '../options/access.js';
 import { UsageError } from '../errors.js';
 import type { ImportOptions } from '../options/options.js';
-import { type Control, withControl } from '../redis/control.js';
+import { type Control, locate, withControl } from '../redis/control.js';
 import { addressOf, type Endpoint, parseNat, printable } from '../redis/endpoint.js';
 import { databasesIn } from '../redis/server.js';
 import { openTopology } from '../redis/topology.js';
-import { locate } from '../redis/sentinel.js';
 import { insecurity, isDump, namesFile, readEndpoint } from './endpoints.js';
 
 /** One database of one server. */

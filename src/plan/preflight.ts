@@ -13,11 +13,16 @@ import { readServerFacts } from '../redis/server.js';
 import { leftOut, type Origin, readOrigins } from './origins.js';
 import { dumpsIn, insecurity, readEndpoint } from './endpoints.js';
 import { openDump, foreignValues } from './dump.js';
-import { checkFollow, checkPrefix, limitBelowDistance, unknownTypes } from './options-checks.js';
+import {
+  checkFollow,
+  checkPrefix,
+  checkReplicaCount,
+  limitBelowDistance,
+  unknownTypes,
+} from './options-checks.js';
 import { openFiles } from './files.js';
 import { type MasterFacts, readMaster, readNodes } from './master-facts.js';
 import { lackingModules, modulesOf, readsFile, versionOfDump, tryPayloads } from './payloads.js';
-import { checkReplicaCount } from './replica-count.js';
 import { checkRoom } from './room.js';
 import {
   checkNodeElements,

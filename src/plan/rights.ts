@@ -17,7 +17,7 @@ import { addressOf, type Endpoint } from '../redis/endpoint.js';
 import type { Features } from '../redis/server.js';
 import { nameOfCommand, ruleFor, type Side } from '../redis/sentences.js';
 import { type Trial, type Verdict, withTrial, type Words } from '../redis/trial.js';
-import { temporaryPrefix } from '../movers/elements/temporary.js';
+import { temporaryPrefix } from '../movers/elements/writer.js';
 import { trialName, trialNames } from '../sources/glob.js';
 import { replicasToWaitFor, type WaitOptions, waitsForDisks } from './options-checks.js';
 
@@ -209,7 +209,7 @@ export async function checkNodeElements(
   endpoint: Endpoint,
   options: Pick<PatienceOptions, 'timeoutMs'> & NameOptions,
 ): Promise<void> {
-  // Large values are put together under temporary names (movers/elements/temporary.ts).
+  // Large values are put together under temporary names (movers/elements/writer.ts).
   const place = withTemporary(nodePlace(endpoint, options));
   await withTrial(endpoint, { side: 'to', timeoutMs: options.timeoutMs }, async (trial) => {
     await need(trial, place, [['EXEC'], ['MULTI']]);

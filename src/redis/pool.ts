@@ -10,7 +10,7 @@ import { ConnectionError, ImportError, SourceError, StoppedError } from '../erro
 import { type Endpoint, printable } from './endpoint.js';
 import { ErrorReply, textOf } from './reply.js';
 import { measureRoundTrip } from './ask.js';
-import { locate } from './sentinel.js';
+import { locate } from './control.js';
 
 /** Gives a connection to a node. @throws ConnectionError naming the node. */
 export type ConnectNode = (node: Node) => Promise<Connection>;

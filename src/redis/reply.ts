@@ -21,7 +21,7 @@ import {
   PLUS,
   PUSH,
   STAR,
-} from './frames.js';
+} from './keys.js';
 
 /** An error reply; a value, because in a pipeline it belongs to one command only. */
 export class ErrorReply {

@@ -6,8 +6,7 @@
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from './connection.js';
-import { keyCommandHead, command } from './frames.js';
-import { keyAt } from './keys.js';
+import { command, keyAt, keyCommandHead } from './keys.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
 import { askNumbers, ask } from './ask.js';

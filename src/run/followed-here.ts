@@ -6,7 +6,7 @@ import { FollowedServer, type ServerToFollow } from '../follow/followed-server.j
 import { LocalParticipant } from '../follow/local-participant.js';
 import { strays } from '../follow/strays.js';
 import type { Limits } from '../limits/limits.js';
-import { temporaryPrefix } from '../movers/elements/temporary.js';
+import { temporaryPrefix } from '../movers/elements/writer.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';

@@ -4,16 +4,14 @@
  */
 import { messageOf, PreflightError } from '../errors.js';
 import { type ListingRecord, listingRecord } from '../engine/seen-keys.js';
-import type { AllSources } from '../follow/all-sources.js';
+import { type AllSources, OwnKeys } from '../follow/all-sources.js';
 import { openWriteControl } from '../follow/followed-server.js';
 import { Follower } from '../follow/follower.js';
 import type { OpenWrites } from '../follow/half-done.js';
 import { NodeWatch } from '../follow/node-watch.js';
-import { OwnKeys } from '../follow/own-keys.js';
 import type { Participant } from '../follow/participant.js';
-import { SourceSlots } from '../follow/source-slots.js';
+import { type SlotSearch, SourceSlots } from '../follow/source-slots.js';
 import { absentAt } from '../follow/strays.js';
-import type { SlotSearch } from '../follow/unsearched-slots.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { connect, type Connection } from '../redis/connection.js';

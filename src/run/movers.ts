@@ -6,7 +6,7 @@ import type { SideChannel } from '../movers/side-channel.js';
 import { autoMover } from '../movers/auto.js';
 import { Elements } from '../movers/elements/elements.js';
 import { migrate, type MigrateMover } from '../movers/migrate/migrate.js';
-import { durability } from '../movers/relay/acks.js';
+import { durability, storeCommands, type StoreCommands } from '../movers/relay/splice.js';
 import { Expiry, readClock } from '../movers/relay/deadlines.js';
 import { type JobPolicy, mayOverwrite } from '../movers/policy.js';
 import { relay } from '../movers/relay/relay.js';
@@ -15,7 +15,6 @@ import { plainRemoval, type Removal } from '../movers/relay/removal.js';
 import type { Confirmation, Difference } from '../movers/relay/verify-before-delete.js';
 import { AskWindow, ValueShapes } from '../movers/relay/store.js';
 import { watchedRemoval } from '../movers/relay/guard-by-watch.js';
-import { storeCommands, type StoreCommands } from '../movers/relay/splice.js';
 import type {
   ImportOptions,
   JobOptions,
@@ -39,11 +38,10 @@ import { createSizes, giantBytes, type Sizes } from '../redis/sizes.js';
 import { oldestPayloadVersion, payloadVersionFor } from '../plan/payloads.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { createFirstPass } from '../compare/many.js';
-import { deadlineToleranceMs } from '../redis/deadline.js';
+import { deadlineToleranceMs } from '../compare/pair.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { createServer, openCluster } from '../verify/servers.js';
-import { examine } from '../verify/look.js';
-import { forEach } from '../verify/sweep.js';
+import { examine, forEach } from '../verify/look.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;

@@ -8,11 +8,10 @@ import { unlessAborted } from '../async.js';
 import type { Allowance } from '../limits/limits.js';
 import { createQuiet, type LatencyBound, leastMs, type Quiet } from '../limits/quiet.js';
 import type { LimitOptions, PatienceOptions } from '../options/options.js';
-import { reopenedControl, type ReopenedControl } from '../redis/reopened-control.js';
+import { parseInfo, reopenedControl, type ReopenedControl } from '../redis/control.js';
 import { type Probe, startProbe } from '../watch/probe.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { RefusedError } from '../errors.js';
-import { parseInfo } from '../redis/control.js';
 import { countOthersAtWork } from '../redis/other-clients.js';
 
 /** Often enough for a run to follow; and for people, who are told the longest wait of a second. */

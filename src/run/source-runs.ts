@@ -20,7 +20,14 @@ import type { AccessOptions } from '../options/access.js';
 import type { LimitOptions, SelectionOptions } from '../options/options.js';
 import { parseNat } from '../redis/endpoint.js';
 import type { Logger, ScanPosition, Tally } from '../types.js';
-import { createServerRun, keyPrefix, type SourceRunOptions } from './server-run.js';
+import {
+  createServerRun,
+  keyPrefix,
+  type SourceEnd,
+  type SourceRun,
+  type SourceRunOptions,
+  type SourceView,
+} from './source-run.js';
 import type { KeysFile } from '../sources/keys-file.js';
 import type { MovedKeys } from '../journal/moved.js';
 import { createDumpRun } from './dump-run.js';
@@ -41,7 +48,6 @@ import {
 import { RdbError } from '../sources/rdb/rdb-errors.js';
 import { type ProbedServer, probeServers, type SourceLatency } from './source-latency.js';
 import type { SteeredThrottle } from './steer.js';
-import type { SourceEnd, SourceRun, SourceView } from './source-run.js';
 
 /** How many servers are read at one time: more keep the client no busier, and take memory. */
 const serversAtOnce = 4;

@@ -6,7 +6,7 @@ import type { Throttle } from '../limits/limits.js';
 import type { Steered } from '../watch/sampler.js';
 import { UsageError } from '../errors.js';
 import type { SourceLatency } from './source-latency.js';
-import type { Orders } from '../watch/orders.js';
+import type { Orders } from '../watch/run-sockets.js';
 
 export interface Steering {
   readonly steered: Steered;

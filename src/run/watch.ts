@@ -11,7 +11,7 @@ import { liveState, reportSoFar, type Standing, standing } from '../watch/live.j
 import { createMetrics } from '../watch/metrics.js';
 import { showProgress } from '../watch/progress.js';
 import { watchNodeLoads } from '../watch/probe.js';
-import { logRun } from '../watch/run-log.js';
+import { logRun } from '../watch/log.js';
 import { createSampler } from '../watch/sampler.js';
 import { screenOf } from '../watch/screen.js';
 import type { JobOptions, PatienceOptions, WatchingOptions } from '../options/options.js';

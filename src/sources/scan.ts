@@ -8,8 +8,18 @@
 import { ProtocolError, RefusedError, SourceError } from '../errors.js';
 import { BulksReader, ErrorReply, type FrameSink, lineText, type Reader } from '../redis/reply.js';
 import type { Connection } from '../redis/connection.js';
-import { command, CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
-import { type KeysBuilder, keysBuilder } from '../redis/keys.js';
+import {
+  command,
+  CR,
+  DOLLAR,
+  headerEnd,
+  headerLength,
+  type KeysBuilder,
+  keysBuilder,
+  LF,
+  MINUS,
+  STAR,
+} from '../redis/keys.js';
 import type { Link, Linked } from '../redis/pool.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';

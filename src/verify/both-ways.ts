@@ -5,8 +5,14 @@
 import { chosen, keyAt, keyStart, namesOf, slotOf } from '../redis/keys.js';
 import type { Keys, Node } from '../types.js';
 import { type Cluster, persist, type Server } from './servers.js';
-import { examineAll, type Listed, type ListedSource, type VerifyParts } from './look.js';
-import { sampler, sweep } from './sweep.js';
+import {
+  examineAll,
+  type Listed,
+  type ListedSource,
+  sampler,
+  sweep,
+  type VerifyParts,
+} from './look.js';
 import { askHowMany, askNumbers } from '../compare/ask-many.js';
 import { askAt } from '../redis/ask.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/topology.js';

@@ -10,7 +10,7 @@ import type { Endpoint } from '../redis/endpoint.js';
 import { ConnectionPool, reopening } from '../redis/pool.js';
 import { ErrorReply, type Reply } from '../redis/reply.js';
 import type { Side } from '../redis/sentences.js';
-import { locate } from '../redis/sentinel.js';
+import { locate } from '../redis/control.js';
 import { slotOf } from '../redis/keys.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';

@@ -76,7 +76,7 @@ async function follow(endpoint: Endpoint, place: number): Promise<never> {
 /** What asks Sentinels takes several times as long to load as all the rest. */
 async function located(endpoint: Endpoint): Promise<Endpoint> {
   if (!endpoint.sentinels) return endpoint;
-  const { locate } = await import('../redis/sentinel.js');
+  const { locate } = await import('../redis/control.js');
   return locate(endpoint, timeoutMs);
 }
 

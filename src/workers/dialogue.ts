@@ -3,6 +3,9 @@
  * ImportError with what the other one has thrown, or with why there is nobody to answer any more.
  */
 import { ImportError, messageOf } from '../errors.js';
+import type { Round } from '../follow/followed-source.js';
+import type { LateWrites, ParticipantState, Standstill, Unmoved } from '../follow/participant.js';
+import type { FeedPosition, Keys } from '../types.js';
 
 export type Said =
   | { readonly id: number; readonly ask: string; readonly words: readonly unknown[] }
@@ -72,4 +75,93 @@ export class Dialogue<Theirs extends Answers<Theirs>> {
       this.#send({ id, refusal: messageOf(error) });
     }
   }
+}
+
+/**
+ * What the process that follows sources and the one that began the run ask of each other, besides orders and news.
+ * Keys travel as base64 of their frames.
+ */
+
+export interface PageOnWire {
+  readonly bytes: string;
+  readonly starts: readonly number[];
+}
+
+export function pageOnWire({ bytes, starts, count }: Keys): PageOnWire {
+  const used = starts.subarray(0, count + 1);
+  return {
+    bytes: bytes.toString('base64', 0, used[count]),
+    starts: [...used],
+  };
+}
+
+export function pageOf({ bytes, starts }: PageOnWire): Keys {
+  return {
+    bytes: Buffer.from(bytes, 'base64'),
+    starts: Uint32Array.from(starts),
+    count: starts.length - 1,
+  };
+}
+
+/** `keys` is null where all were copied. */
+export type RoundOnWire = Omit<Round, 'keys'> & { readonly keys: number | null };
+
+export function roundOnWire({ keys, ...times }: Round): RoundOnWire {
+  return { ...times, keys: keys === Infinity ? null : keys };
+}
+
+export function roundOf({ keys, ...times }: RoundOnWire): Round {
+  return { ...times, keys: keys ?? Infinity };
+}
+
+/** By address. */
+export type States = Readonly<Record<string, ParticipantState>>;
+
+/** Of a job that has joined, by database. */
+export interface JoinedDatabase {
+  /** What has changed since its position is heard of. */
+  readonly goesOn: boolean;
+  /** All that has to be copied is known by its feed. */
+  readonly isOfFeed: boolean;
+}
+
+/** What a process that follows is asked for. Servers go by address, databases by the name of their job. */
+export interface AskedOfJob {
+  /** Begin to copy. */
+  begin(): void;
+  /** The one that decides is there. */
+  stay(): void;
+  hurry(address: string, isHurried: boolean): void;
+  prepare(address: string): Promise<void>;
+  approach(address: string): Promise<void>;
+  hold(address: string): Promise<void>;
+  copyTheRest(address: string): Promise<Unmoved | null>;
+  settle(address: string): Promise<boolean>;
+  look(address: string): Promise<Standstill>;
+  goOn(address: string): void;
+  letGo(address: string): Promise<string | null>;
+  shut(address: string): Promise<number | null>;
+  unpause(address: string): Promise<void>;
+  lateWrites(address: string): Promise<LateWrites>;
+  end(address: string): void;
+  /** @param name in base64. */
+  note(database: string, name: string): void;
+  /** @param order its number among those of the database. */
+  noteEverything(database: string, why: string, order: number): void;
+  noteStrays(database: string, order: number): void;
+}
+
+/** What the process that began the run is asked for. */
+export interface AskedOfLead {
+  joined(states: States, databases: Readonly<Record<string, JoinedDatabase>>): void;
+  stands(states: States): void;
+  claim(database: string, page: PageOnWire): readonly number[];
+  /** @returns false: nobody who is followed has the key. @param name in base64. */
+  passOn(database: string, name: string): Promise<boolean>;
+  beginSearch(database: string): Promise<readonly number[] | null>;
+  endSearch(database: string): Promise<void>;
+  absentElsewhere(database: string, page: PageOnWire): Promise<PageOnWire>;
+  /** @param order the number of the last order to copy something that was heard. */
+  reached(database: string, position: FeedPosition, order: number): void;
+  roundEnded(database: string, round: RoundOnWire, isCopied: boolean, states: States): void;
 }

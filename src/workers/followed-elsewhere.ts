@@ -17,17 +17,18 @@ import {
 } from '../plan/source-facts.js';
 import { connect } from '../redis/connection.js';
 import { addressOf } from '../redis/endpoint.js';
-import { locate } from '../redis/sentinel.js';
-import { Dialogue, type Said } from './dialogue.js';
+import { locate } from '../redis/control.js';
 import {
   type AskedOfJob,
   type AskedOfLead,
+  Dialogue,
   type JoinedDatabase,
   pageOf,
   pageOnWire,
   roundOf,
+  type Said,
   type States,
-} from './follow-words.js';
+} from './dialogue.js';
 import { RemoteParticipant } from './remote-participant.js';
 import type { SourceJob } from './source-job.js';
 

@@ -10,16 +10,16 @@ import type { LocalParticipant } from '../follow/local-participant.js';
 import { keyStart } from '../redis/keys.js';
 import type { FollowedHere, FollowLead, KnownDatabase } from '../run/followed-here.js';
 import type { FollowCheckpoint, Keys, Phase } from '../types.js';
-import type { Dialogue } from './dialogue.js';
 import {
   type AskedOfJob,
   type AskedOfLead,
+  type Dialogue,
   type JoinedDatabase,
   pageOf,
   pageOnWire,
   roundOnWire,
   type States,
-} from './follow-words.js';
+} from './dialogue.js';
 import type { SourceJob } from './source-job.js';
 
 /** So often it is looked whether the one that decides has been heard; after so many times without, it is silent. */

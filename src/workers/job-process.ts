@@ -1,5 +1,5 @@
 /**
- * A process that runs one job for its parent (process-runner.ts), and ends with it. A process of its own for
+ * A process that runs one job for its parent (job-runner.ts), and ends with it. A process of its own for
  * each job, so that none can take another one down with it, and what is left of it ends with it.
  */
 import { randomUUID } from 'node:crypto';
@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionError, messageOf } from '../errors.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { identifyAs, type Identity } from '../redis/identity.js';
-import { reopenedControl } from '../redis/reopened-control.js';
+import { reopenedControl } from '../redis/control.js';
 import type { Said } from './dialogue.js';
 import type { JobEnd, JobNews, JobOrders } from './job-news.js';
 import { runJob } from './run-job.js';

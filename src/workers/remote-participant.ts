@@ -12,8 +12,7 @@ import type {
   Standstill,
   Unmoved,
 } from '../follow/participant.js';
-import type { Dialogue } from './dialogue.js';
-import type { AskedOfJob } from './follow-words.js';
+import type { AskedOfJob, Dialogue } from './dialogue.js';
 
 /** So often a process is told during a cutover that we are here, and has to have been heard of. */
 const lookEveryMs = 250;

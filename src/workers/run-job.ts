@@ -29,8 +29,7 @@ import {
   type SourceProgress,
   tallyOnWire,
 } from './job-news.js';
-import { Dialogue, type Said } from './dialogue.js';
-import type { AskedOfLead } from './follow-words.js';
+import { type AskedOfLead, Dialogue, type Said } from './dialogue.js';
 import { createFollowedJob, type FollowedJob } from './followed-job.js';
 import { endWithNothing, type JobSecrets, type SourceJob } from './source-job.js';
 import { closeOthersEverywhere } from './takeover.js';

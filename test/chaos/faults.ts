@@ -8,7 +8,7 @@ import type { Proxy } from '../support/proxy.js';
 import { beginSlotMove, failOver } from '../support/reshard.js';
 import type { Server } from '../support/servers.js';
 import { waitFor } from '../support/wait.js';
-import type { State } from '../../src/watch/orders.js';
+import type { State } from '../../src/watch/run-sockets.js';
 import type { CurrentRun } from './importer.js';
 import { type FaultKind, longestStopMs, type PlannedFault } from './plan.js';
 import { everyMs, type Servers } from './servers.js';

@@ -5,8 +5,7 @@
 import * as replies from './replies.js';
 import { datedReader } from '../../src/compare/held-values.js';
 import { rawReader } from '../../src/compare/raw-replies.js';
-import { AckReader } from '../../src/movers/relay/acks.js';
-import { Splice, storeCommands } from '../../src/movers/relay/splice.js';
+import { AckReader, Splice, storeCommands } from '../../src/movers/relay/splice.js';
 import { BulksReader, type Reader, ReplyReader } from '../../src/redis/reply.js';
 import { PageReader } from '../../src/sources/scan.js';
 import { keysOf } from '../support/keys.js';

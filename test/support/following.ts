@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import type { State } from '../../src/watch/orders.js';
+import type { State } from '../../src/watch/run-sockets.js';
 import { type CliResult, type CliRun, runCli, startCli } from './cli.js';
 import { unlessEnded } from './halfway.js';
 import { waitFor } from './wait.js';

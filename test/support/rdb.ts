@@ -2,9 +2,9 @@
 import { copyFileSync, cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Crc64 } from '../../src/redis/crc64.js';
-import type { RdbSink } from '../../src/sources/rdb/entry.js';
+import type { RdbSink } from '../../src/sources/rdb/value-types.js';
 import { type RdbPosition, RdbReader } from '../../src/sources/rdb/rdb-reader.js';
-import type { ByteInput } from '../../src/sources/rdb/byte-window.js';
+import type { ByteInput } from '../../src/sources/rdb/lengths.js';
 import type { Server } from './servers.js';
 import { waitFor } from './wait.js';
 

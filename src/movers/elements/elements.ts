@@ -4,7 +4,7 @@
  * that needs nothing of the two servers but ordinary commands.
  *
  * In slices, so that neither side blocks for long; each value is put together under a temporary
- * name (temporary.ts). Only sources before 4.0, which free memory at once, stand still at the end
+ * name (writer.ts). Only sources before 4.0, which free memory at once, stand still at the end
  * for as long as DEL takes: half a second for a million elements, say. A scan of a value is no snapshot: that nobody touched the key meanwhile is
  * what the guard under which it is read makes sure of (relay/guard-by-counter.ts, relay/guard-by-watch.ts).
  */
@@ -13,14 +13,12 @@ import { chosen, keyAt, namesOf } from '../../redis/keys.js';
 import { type ConnectNode, lanes } from '../../redis/pool.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node } from '../../types.js';
-import { type Durability, shortfallOver } from '../relay/acks.js';
+import { type Durability, shortfallOver, type StoreCommands } from '../relay/splice.js';
 import type { Passed, StoredPayload, Unmovable } from '../relay/relay-connection.js';
 import type { Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
-import type { StoreCommands } from '../relay/splice.js';
-import type { Abilities } from './writer.js';
+import { type Abilities, temporaryNameFor } from './writer.js';
 import { type SmallTransfers, transferSmall } from './small-values.js';
-import { temporaryNameFor } from './temporary.js';
 import { type Trace, transfer, type Transferred } from './transfer.js';
 
 export interface ElementsPassage {

@@ -19,7 +19,7 @@ import {
   MINUS,
   payloadTrailerBytes,
   STAR,
-} from '../../redis/frames.js';
+} from '../../redis/keys.js';
 import { lineText, type Reader } from '../../redis/reply.js';
 import { Crc64 } from '../../redis/crc64.js';
 

@@ -16,8 +16,16 @@ import {
   type Reply,
 } from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead, headerEnd, headerLength, MINUS, STAR } from '../../redis/frames.js';
-import { keyAt, keysBuilder } from '../../redis/keys.js';
+import {
+  command,
+  commandHead,
+  headerEnd,
+  headerLength,
+  keyAt,
+  keysBuilder,
+  MINUS,
+  STAR,
+} from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 
 /** An answer that is looked into; frames may stand behind the question's words. */

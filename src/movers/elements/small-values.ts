@@ -1,7 +1,7 @@
 /**
  * Small values, many at a time: what one page of a scan holds whole is read with one question, and stored with
  * one command, as a payload that is made here of its elements (plain-payloads.ts). So it never stands under a
- * temporary name that anybody could see, and needs no lease (temporary.ts).
+ * temporary name that anybody could see, and needs no lease (writer.ts).
  *
  * Whatever is not as usual goes the long way (transfer.ts) afterwards, which tells why: values of more elements,
  * streams, strings, hashes that may have fields with deadlines, and what a server refuses.
@@ -11,10 +11,9 @@ import type { Connection } from '../../redis/connection.js';
 import { slice } from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
 import { verdictOf } from '../refused-keys.js';
-import { AckReader } from '../relay/acks.js';
+import { AckReader, Splice, type StoreCommands } from '../relay/splice.js';
 import { askDeadlines, type Expiry } from '../relay/deadlines.js';
 import type { SentValues } from '../relay/sent-values.js';
-import { Splice, type StoreCommands } from '../relay/splice.js';
 import { negativeZero } from './copiers.js';
 import type { Abilities } from './writer.js';
 import {

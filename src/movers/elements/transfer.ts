@@ -8,9 +8,8 @@ import { type Reply, textOf } from '../../redis/reply.js';
 import type { FailureClass } from '../../types.js';
 import { clockOf, latestDeadlineMs } from '../relay/deadlines.js';
 import { copyHash, copyList, copySet, copySortedSet, copyStream, copyString } from './copiers.js';
-import { type Abilities, type Copier, Writer } from './writer.js';
+import { type Abilities, type Copier, Temporary, Writer } from './writer.js';
 import { askReply, SliceSize } from './reading.js';
-import { Temporary } from './temporary.js';
 
 export interface Transfer {
   readonly source: Connection;

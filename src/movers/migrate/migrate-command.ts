@@ -2,12 +2,11 @@
  * How MIGRATE is spoken to this source: which of its arguments the version has
  * (https://redis.io/docs/latest/commands/migrate/, "History"), and the nodes' credentials.
  */
-import { command, commandHead, frame } from '../../redis/frames.js';
+import { chosen, command, commandHead, frame, keyAt } from '../../redis/keys.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import { nextReply, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, keyAt } from '../../redis/keys.js';
 import { isPassing } from '../refused-keys.js';
 
 export interface MigrateArguments {

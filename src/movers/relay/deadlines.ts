@@ -12,8 +12,8 @@ import {
   headerNumber,
   keyCommandHead,
   MINUS,
-} from '../../redis/frames.js';
-import { deadlineToleranceMs } from '../../redis/deadline.js';
+} from '../../redis/keys.js';
+import { deadlineToleranceMs } from '../../compare/pair.js';
 import {
   ErrorReply,
   lineText,

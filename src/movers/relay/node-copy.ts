@@ -12,7 +12,7 @@ import { RefusedError } from '../../errors.js';
 import { askAt, type Word } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
-import { leaseMs, temporaryNameFor } from '../elements/temporary.js';
+import { leaseMs, temporaryNameFor } from '../elements/writer.js';
 import { deadlineIn, isNear } from './deadlines.js';
 import { fingerprintScript, ifUnchangedScript } from './guard-by-watch.js';
 import type { SentValue } from './sent-values.js';

@@ -15,15 +15,21 @@ import {
 } from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
 import type { ConnectNode } from '../../redis/pool.js';
-import { commandHead, keyCommandHead } from '../../redis/frames.js';
-import { chosen } from '../../redis/keys.js';
+import { chosen, commandHead, keyCommandHead } from '../../redis/keys.js';
 import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
-import { leaseMs } from '../elements/temporary.js';
-import { AckReader, type Refusal, type Durability } from './acks.js';
+import { leaseMs } from '../elements/writer.js';
+import {
+  AckReader,
+  type Durability,
+  type Form,
+  type Refusal,
+  Splice,
+  type Spliced,
+  type StoreCommands,
+} from './splice.js';
 import { type PayloadRewrite, RewritingSink } from './payload-rewrite.js';
 import type { Removal } from './removal.js';
 import type { SentValues } from './sent-values.js';
-import { Splice, type Spliced, type Form, type StoreCommands } from './splice.js';
 
 export interface ValuesToPass {
   readonly keys: Keys;

@@ -8,7 +8,7 @@
  *   begin    later writes to the source will be noticed (guard-by-counter.ts)
  *   ask      TTLs where any key has one, then the values: MGET, and DUMP for what is no string
  *   splice   each value is stored at the node as it arrives (splice.ts)
- *   acks     the node's answers, its replicas' among them (acks.ts)
+ *   acks     the node's answers, its replicas' among them (splice.ts)
  *   remove   what was acknowledged is deleted at the source, if nobody wrote there meanwhile
  *
  * Where somebody did, the keys are moved again, few at a time and under WATCH (guard-by-watch.ts), at last

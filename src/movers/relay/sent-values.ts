@@ -8,11 +8,17 @@
  * value beside it (`Keys.values`, as redis/value-record.ts writes them), with which it goes round again.
  */
 import { deadlineOf, formOf, forms, frameStart, writeHead } from '../../redis/value-record.js';
-import { headerEnd, headerLength, STAR } from '../../redis/frames.js';
-import { keyAt, keysBuilder, keyStart, noKeys } from '../../redis/keys.js';
+import {
+  headerEnd,
+  headerLength,
+  keyAt,
+  keysBuilder,
+  keyStart,
+  noKeys,
+  STAR,
+} from '../../redis/keys.js';
 import type { Keys } from '../../types.js';
-import type { AckReader } from './acks.js';
-import type { SentCommands, Form } from './splice.js';
+import type { AckReader, Form, SentCommands } from './splice.js';
 
 /** Commands for some keys of a part, and what has to be known to take them apart. */
 interface SentPart extends SentCommands {

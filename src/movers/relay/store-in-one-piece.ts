@@ -10,9 +10,8 @@ import type { Keys } from '../../types.js';
 import { isVersionRefusal } from '../refused-keys.js';
 import type { Attempt } from './attempt.js';
 import { askDeadlines } from './deadlines.js';
-import type { Durability } from './acks.js';
+import type { Durability, Form, StoreCommands } from './splice.js';
 import type { Passed } from './relay-connection.js';
-import type { Form, StoreCommands } from './splice.js';
 import type { Stage } from './verify-before-delete.js';
 import { type Stored, type StoreOptions, Storing } from './store.js';
 

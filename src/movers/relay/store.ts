@@ -4,8 +4,7 @@
  * answers mean is the same for both.
  */
 import type { Connection } from '../../redis/connection.js';
-import { frame } from '../../redis/frames.js';
-import { chosen, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
+import { chosen, frame, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node, Outcome } from '../../types.js';
@@ -24,11 +23,10 @@ import {
 import { type ExistingOptions, settleAbsent, settleExisting } from '../settle.js';
 import type { Attempt } from './attempt.js';
 import type { Expiry } from './deadlines.js';
-import type { Durability } from './acks.js';
+import type { Durability, Form, StoreCommands } from './splice.js';
 import type { PayloadRewrite } from './payload-rewrite.js';
 import { type Passed, storedOf } from './relay-connection.js';
 import { valueRecord } from './sent-values.js';
-import type { Form, StoreCommands } from './splice.js';
 import type { Stage } from './verify-before-delete.js';
 
 export interface StoreOptions extends ExistingOptions {

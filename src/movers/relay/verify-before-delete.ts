@@ -14,15 +14,14 @@ import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis
 import type { ConnectNode } from '../../redis/pool.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Node } from '../../types.js';
-import { temporaryNameFor } from '../elements/temporary.js';
+import { temporaryNameFor } from '../elements/writer.js';
 import { mayOverwrite } from '../policy.js';
 import { type Refused, settleRefused } from '../refused-keys.js';
 import { type ExistingOptions, settleExisting } from '../settle.js';
 import type { AskedNode } from '../side-channel.js';
 import { deadlineIn, isNear } from './deadlines.js';
-import { type Durability, shortfallOver } from './acks.js';
+import { type Durability, shortfallOver, type StoreCommands } from './splice.js';
 import { type Attempt, takeBack } from './attempt.js';
-import type { StoreCommands } from './splice.js';
 
 /** A key whose copy is not what the source has. */
 export interface Difference {

@@ -11,12 +11,11 @@ import { RefusedError } from '../../errors.js';
 import { askAt } from '../../redis/ask.js';
 import { deadlineOf, formOf, forms, frameStart } from '../../redis/value-record.js';
 import type { Connection } from '../../redis/connection.js';
-import { deadlineToleranceMs } from '../../redis/deadline.js';
-import { frame, payloadTrailerBytes } from '../../redis/frames.js';
-import { keyAt, keyStart, namesOf } from '../../redis/keys.js';
+import { deadlineToleranceMs } from '../../compare/pair.js';
+import { frame, keyAt, keyStart, namesOf, payloadTrailerBytes } from '../../redis/keys.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch } from '../../types.js';
-import { temporaryNameFor } from '../elements/temporary.js';
+import { temporaryNameFor } from '../elements/writer.js';
 import { isPassing, type Refused } from '../refused-keys.js';
 
 export interface Examined {

@@ -18,17 +18,15 @@ import {
 } from '../../redis/value-record.js';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, keyStart, namesOf } from '../../redis/keys.js';
+import { chosen, frame, keyStart, namesOf } from '../../redis/keys.js';
 import { type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';
 import { type JobPolicy, mayOverwrite } from '../policy.js';
 import { retryRefused, verdictOf } from '../refused-keys.js';
-import { AckReader, type Refusal } from '../relay/acks.js';
-import { type StoreCommands, commandFrames } from '../relay/splice.js';
+import { AckReader, commandFrames, type Refusal, type StoreCommands } from '../relay/splice.js';
 import { examine, suspectIndexes } from './existing.js';
-import { frame } from '../../redis/frames.js';
 
 export interface RestoreOptions {
   readonly large: LargeValues;

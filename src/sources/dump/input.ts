@@ -8,7 +8,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { Readable, pipeline } from 'node:stream';
 import { Decompress } from 'fzstd';
 import { messageOf, SourceError, UsageError } from '../../errors.js';
-import type { ByteInput } from '../rdb/byte-window.js';
+import type { ByteInput } from '../rdb/lengths.js';
 
 export interface DumpInput extends ByteInput {
   /** How much of it was read, 0 to 1; undefined: its length is not known. */

@@ -7,11 +7,18 @@
  * The format is that of rdbSaveRio and rdbLoadRio in Redis' rdb.c.
  */
 import { Crc64 } from '../../redis/crc64.js';
-import { type Entry, newEntry, type RdbSink } from './entry.js';
-import { Extent, type ValueType, valueTypesOf } from './value-types.js';
+import {
+  type Entry,
+  Extent,
+  newEntry,
+  type RdbSink,
+  type ValueType,
+  valueTypesOf,
+} from './value-types.js';
 import { type FileVersion, headBytes, headerBytes, versionIn, writtenBy } from './file-version.js';
 import { cutOff, damage, goesOn, type RdbError, unknownPart, wrongSum } from './rdb-errors.js';
 import {
+  type ByteInput,
   expectedString,
   length,
   longestString,
@@ -19,8 +26,8 @@ import {
   takeCount,
   takeString,
   text,
+  Window,
 } from './lengths.js';
-import { type ByteInput, Window } from './byte-window.js';
 import { moduleTypeAt } from '../../redis/value-record.js';
 import type { Product } from '../../types.js';
 

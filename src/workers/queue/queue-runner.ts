@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDoneWithin } from '../../async.js';
 import { addressOf, type Endpoint } from '../../redis/endpoint.js';
-import { reopenedControl } from '../../redis/reopened-control.js';
+import { reopenedControl } from '../../redis/control.js';
 import type { JobEnd, JobNews, JobOrders } from '../job-news.js';
 import type { Death, HearJob, JobRunner } from '../job-runner.js';
 import { endWithNothing, type SourceJob } from '../source-job.js';

@@ -5,11 +5,10 @@
  */
 import { isDoneWithin } from '../../async.js';
 import type { Endpoint } from '../../redis/endpoint.js';
-import { reopenedControl } from '../../redis/reopened-control.js';
+import { reopenedControl } from '../../redis/control.js';
 import type { Logger } from '../../types.js';
 import { batchesOf, batchesOnWire, type JobEnd, type JobNews } from '../job-news.js';
-import type { RunningJob } from '../job-runner.js';
-import { startJob } from '../process-runner.js';
+import { type RunningJob, startJob } from '../job-runner.js';
 import { endWithNothing, type JobSecrets } from '../source-job.js';
 import {
   closedWithinMs,

@@ -1,6 +1,6 @@
 /** The cluster changes while keys come: slots move, masters change, nodes join. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { temporaryPrefix } from '../../../src/movers/elements/temporary.js';
+import { temporaryPrefix } from '../../../src/movers/elements/writer.js';
 import { fillMixed } from '../../support/bulk.js';
 import { type ClusterNode, isWell, mastersNow, startNode } from '../../support/cluster.js';
 import { differences, type Snapshot, snapshot, snapshotOfAll } from '../../support/compare.js';

@@ -3,8 +3,7 @@
  * limit sets the rate, so that it is the same on any machine; each condition is waited for.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { State } from '../../../src/watch/orders.js';
-import { tell } from '../../../src/watch/run-sockets.js';
+import { type State, tell } from '../../../src/watch/run-sockets.js';
 import { fillStrings } from '../../support/bulk.js';
 import { type CliRun, runCli, startCli } from '../../support/cli.js';
 import { setFolder } from '../../support/folder.js';

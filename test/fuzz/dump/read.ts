@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formOf, forms, frameStart, largeOf } from '../../../src/redis/value-record.js';
 import { keyAt } from '../../../src/redis/keys.js';
-import { largeKeeper } from '../../../src/sources/dump/large.js';
+import { dumpSource, largeKeeper } from '../../../src/sources/dump/source.js';
 import { type DumpInput, openInput } from '../../../src/sources/dump/input.js';
-import { dumpSource } from '../../../src/sources/dump/source.js';
 import type { Keys } from '../../../src/types.js';
 import { inPieces } from '../../support/rdb.js';
 

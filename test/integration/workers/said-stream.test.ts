@@ -1,7 +1,7 @@
 /** What coordinator and processes that follow say to each other, through a Redis that loses connections. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
-import { readStream, streamWriter, type ToLead } from '../../../src/workers/queue/said-stream.js';
+import { readStream, streamWriter, type ToLead } from '../../../src/workers/queue/queue-follow.js';
 import { type Server, startServer } from '../../support/servers.js';
 import { waitFor } from '../../support/wait.js';
 

@@ -1,6 +1,6 @@
 /** Connections are told together by who they say they are. */
 import { expect, it } from 'vitest';
-import { clientWords, groupClients, readClientList } from '../../../src/assess/clients.js';
+import { clientWords, groupClients, readClientList } from '../../../src/assess/monitor.js';
 
 const known = readClientList(
   [

@@ -1,6 +1,6 @@
 /** What a sick node holds up: its own keys, until nothing of theirs is under way. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HeldUpKeys } from '../../../src/engine/held-up.js';
+import { HeldUpKeys } from '../../../src/engine/node-health.js';
 import type { Batch, Node } from '../../../src/types.js';
 import { batchOf, namesOf, nodes, topologyWith } from '../../support/batches.js';
 import { keysOf, slotOf } from '../../support/keys.js';

@@ -1,6 +1,6 @@
 /** News comes unasked between answers, in pieces of any length. */
 import { expect, it } from 'vitest';
-import { PushReader } from '../../../src/feed/push-kinds.js';
+import { PushReader } from '../../../src/feed/push-feed.js';
 import { type Connection } from '../../../src/redis/connection.js';
 import type { Reply } from '../../../src/redis/reply.js';
 

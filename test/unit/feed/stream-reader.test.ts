@@ -1,12 +1,8 @@
 /** The stream of changes is read whole, whatever pieces it comes in, and every byte of it is counted. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import {
-  type FrameWords,
-  longestKeptBytes,
-  StreamReader,
-} from '../../../src/feed/stream-reader.js';
-import { command } from '../../../src/redis/frames.js';
+import { type FrameWords, longestKeptBytes, StreamReader } from '../../../src/feed/changes.js';
+import { command } from '../../../src/redis/keys.js';
 import { bytesOfAllKinds } from '../../support/keys.js';
 import { feed } from '../../support/feed.js';
 

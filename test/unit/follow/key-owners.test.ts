@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { listingRecord } from '../../../src/engine/seen-keys.js';
-import { OwnKeys } from '../../../src/follow/own-keys.js';
+import { OwnKeys } from '../../../src/follow/all-sources.js';
 
 function sources(): readonly [(key: string) => boolean, (key: string) => boolean] {
   const all = listingRecord(1000, 'sparse');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { UnsearchedSlots } from '../../../src/follow/unsearched-slots.js';
+import { UnsearchedSlots } from '../../../src/follow/source-slots.js';
 
 /** Slots 0 and 1 are a's, 2 and 3 are b's. */
 function searched() {

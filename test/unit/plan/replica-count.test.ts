@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { tooFewReplicas } from '../../../src/plan/replica-count.js';
+import { tooFewReplicas } from '../../../src/plan/options-checks.js';
 import { parseNodes } from '../../../src/redis/topology.js';
 
 const [a, b, c] = ['a', 'b', 'c'].map((letter) => letter.repeat(40)) as [string, string, string];

@@ -7,7 +7,7 @@ import {
   reach,
   withPassword,
 } from '../../../src/redis/endpoint.js';
-import { parseSentinels } from '../../../src/redis/sentinel.js';
+import { parseSentinels } from '../../../src/redis/control.js';
 
 const parse = (text: string) => parseEndpoint(text, '--from');
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { ImportError } from '../../../src/errors.js';
-import { AckReader } from '../../../src/movers/relay/acks.js';
+import { AckReader } from '../../../src/movers/relay/splice.js';
 import { BulksReader, type FrameSink } from '../../../src/redis/reply.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { answering, mockServer } from '../../support/mock-server.js';

@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import calculate from 'cluster-key-slot';
-import { frame } from '../../../src/redis/frames.js';
-import { chosen, joined, keyAt, keysBuilder, slice, slotOf } from '../../../src/redis/keys.js';
+import {
+  chosen,
+  frame,
+  joined,
+  keyAt,
+  keysBuilder,
+  slice,
+  slotOf,
+} from '../../../src/redis/keys.js';
 import type { Keys } from '../../../src/types.js';
 import { slotOf as specified } from '../../support/keys.js';
 

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createServerStates } from '../../../src/engine/server-states.js';
 import { connectionLog } from '../../../src/run/connections.js';
-import { createLogger } from '../../../src/watch/log.js';
-import { logRun } from '../../../src/watch/run-log.js';
+import { createLogger, logRun } from '../../../src/watch/log.js';
 import { createSampler, type RunFacts } from '../../../src/watch/sampler.js';
 import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import { keptLog } from '../../support/kept-log.js';

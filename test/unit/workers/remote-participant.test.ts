@@ -2,8 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ConnectionError, type ImportError } from '../../../src/errors.js';
 import type { ParticipantState } from '../../../src/follow/participant.js';
-import { Dialogue, type Said } from '../../../src/workers/dialogue.js';
-import type { AskedOfJob } from '../../../src/workers/follow-words.js';
+import { type AskedOfJob, Dialogue, type Said } from '../../../src/workers/dialogue.js';
 import { type HandOver, RemoteParticipant } from '../../../src/workers/remote-participant.js';
 
 const state: ParticipantState = {

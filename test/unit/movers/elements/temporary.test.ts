@@ -4,7 +4,7 @@ import {
   tagOf,
   temporaryNameFor,
   temporaryPrefix,
-} from '../../../../src/movers/elements/temporary.js';
+} from '../../../../src/movers/elements/writer.js';
 import { edgeKeys, slotOf } from '../../../support/keys.js';
 
 /** Bytes among which braces are frequent. */

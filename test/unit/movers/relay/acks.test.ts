@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AckReader } from '../../../../src/movers/relay/acks.js';
+import { AckReader } from '../../../../src/movers/relay/splice.js';
 import { type Reply, ReplyReader } from '../../../../src/redis/reply.js';
 import { feed } from '../../../support/feed.js';
 

@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { AckReader } from '../../../../src/movers/relay/acks.js';
+import { AckReader, Splice, storeCommands } from '../../../../src/movers/relay/splice.js';
 import {
   isRewritable,
   type PayloadRewrite,
   rewritten,
   RewritingSink,
 } from '../../../../src/movers/relay/payload-rewrite.js';
-import { Splice, storeCommands } from '../../../../src/movers/relay/splice.js';
 import { maskOf, payloadOf } from '../../../../src/plan/payloads.js';
 import { BulksReader } from '../../../../src/redis/reply.js';
-import { command, frame } from '../../../../src/redis/frames.js';
+import { command, frame } from '../../../../src/redis/keys.js';
 import { feed } from '../../../support/feed.js';
 import { keysOf } from '../../../support/keys.js';
 import { mockConnection } from '../../../support/mock-connection.js';

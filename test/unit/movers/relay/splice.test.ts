@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { AckReader } from '../../../../src/movers/relay/acks.js';
-import { Splice, type SpliceOptions, storeCommands } from '../../../../src/movers/relay/splice.js';
+import {
+  AckReader,
+  Splice,
+  type SpliceOptions,
+  storeCommands,
+} from '../../../../src/movers/relay/splice.js';
 import { BulksReader } from '../../../../src/redis/reply.js';
-import { command } from '../../../../src/redis/frames.js';
+import { command } from '../../../../src/redis/keys.js';
 import { feed } from '../../../support/feed.js';
 import { mockConnection } from '../../../support/mock-connection.js';
 import { keysOf } from '../../../support/keys.js';

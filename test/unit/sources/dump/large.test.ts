@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it, vi } from 'vitest';
-import { largeKeeper } from '../../../../src/sources/dump/large.js';
+import { largeKeeper } from '../../../../src/sources/dump/source.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'cluster-import-large-'));
 afterAll(() => {
