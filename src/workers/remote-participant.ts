@@ -18,7 +18,7 @@ import type { AskedOfJob, Dialogue } from './dialogue.js';
 const lookEveryMs = 250;
 /** In looks, not in time: who was stopped has to read first what has come meanwhile. Far less than a pause lasts. */
 const mostSilentLooks = 6;
-/** How long letting go may take where the source has to be reached first, and where its process says nothing. */
+/** How long letting go may take where the source has to be reached first, and from when on its process says nothing. */
 const letGoWithinMs = 12_000;
 const letGoSilentlyMs = 1000;
 /** Then it is done from here: well before a process that does not hear of us lets writes go on. */
@@ -56,6 +56,7 @@ export class RemoteParticipant implements Participant {
   #isHeld = false;
   #mayBeShut = false;
   #silentLooks = 0;
+  #hearSilence: () => void = () => undefined;
   #heardAtMs = performance.now();
   #looking: NodeJS.Timeout | undefined;
 
@@ -140,14 +141,18 @@ export class RemoteParticipant implements Participant {
   }
 
   async letGo(): Promise<string | null> {
-    const isSilent = this.#silentLooks >= mostSilentLooks;
     const isHeld = this.#isHeld;
     const mayBeShut = this.#mayBeShut;
     this.#isHeld = this.#mayBeShut = false;
+    // Another one may have been found silent first, and this one be about to be.
+    const silence = this.#isSilent
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => (this.#hearSilence = resolve));
+    const letting = this.#ask('letGo').catch(() => undefined);
+    const unheard = silence.then(() => within(letGoSilentlyMs, letting, undefined));
+    const answer = await within(letGoWithinMs, Promise.race([letting, unheard]), undefined);
     clearInterval(this.#looking);
     this.#looking = undefined;
-    const letting = this.#ask('letGo').catch(() => undefined);
-    const answer = await within(isSilent ? letGoSilentlyMs : letGoWithinMs, letting, undefined);
     const trouble = answer === undefined && isHeld ? await this.#letGoFromHere(mayBeShut) : answer;
     this.#onHandOver('given up');
     return trouble ?? null;
@@ -192,6 +197,10 @@ export class RemoteParticipant implements Participant {
     this.#ask('end').catch(() => undefined);
   }
 
+  get #isSilent(): boolean {
+    return this.#silentLooks >= mostSilentLooks;
+  }
+
   /** Heard counts only as an answer: a process that does not hear of us lets writes go on. */
   #look(): void {
     this.#dialogue?.ask('stay').then(
@@ -199,6 +208,7 @@ export class RemoteParticipant implements Participant {
       () => undefined,
     );
     if (++this.#silentLooks !== mostSilentLooks) return;
+    this.#hearSilence();
     this.#hearLoss(new ImportError(`the process that follows ${this.address} says nothing`));
   }
 

@@ -17,8 +17,15 @@ export interface FollowingRuns {
   ctl: (...words: string[]) => ReturnType<typeof runCli>;
   status: () => Promise<State | undefined>;
   until: (phase: string) => Promise<void>;
+  /** Asks for the cutover until writes are held, as on a busy machine an attempt may be given up before. */
+  hold: () => Promise<Held>;
   /** Asks for the cutover until it has come. @returns how the run has ended. */
   cutOver: (run: CliRun) => Promise<CliResult>;
+}
+
+interface Held {
+  /** What becomes of the cutover. */
+  readonly ended: Promise<CliResult>;
 }
 
 /** To be called at the top of a test file. */
@@ -39,6 +46,7 @@ export function followingRuns(): FollowingRuns {
     const { code, stdout } = await ctl('status', '--json');
     return code === 0 ? (JSON.parse(stdout) as State) : undefined;
   }
+  const isIn = async (phase: string): Promise<boolean> => (await status())?.follow?.phase === phase;
   return {
     get folder() {
       return folder;
@@ -52,12 +60,19 @@ export function followingRuns(): FollowingRuns {
     ctl,
     status,
     async until(phase) {
-      const reached = waitFor(
-        `the phase ${phase}`,
-        async () => (await status())?.follow?.phase === phase,
-      );
+      const reached = waitFor(`the phase ${phase}`, () => isIn(phase));
       const [last] = runs.slice(-1);
       await (last ? unlessEnded(last, reached) : reached);
+    },
+    async hold() {
+      for (;;) {
+        let isOver = false;
+        const ended = ctl('cutover').finally(() => (isOver = true));
+        const what = await waitFor('writes to be held', async () =>
+          (await isIn('holding')) ? 'held' : isOver && 'given up',
+        );
+        if (what === 'held') return { ended };
+      }
     },
     async cutOver(run) {
       let hasEnded = false;

@@ -109,8 +109,7 @@ describe('a run with --follow', () => {
     application = startApplication(stage.source);
     follow('--on-cutover', 'sleep 60', '--max-hold', '1m');
     await until('following');
-    const cutover = ctl('cutover');
-    await until('holding');
+    const { ended: cutover } = await runs.hold();
     expect((await ctl('release')).code).toBe(0);
     expect((await cutover).stderr).toContain('`ctl release` has let writes go on');
     const before = application.acknowledged;
@@ -122,8 +121,7 @@ describe('a run with --follow', () => {
     application = startApplication(stage.source);
     const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--max-hold', '1m');
     await until('following');
-    void ctl('cutover');
-    await until('holding');
+    await runs.hold();
     killed.signal('SIGKILL');
     await killed.done;
     const before = application.acknowledged;
@@ -146,9 +144,8 @@ describe('a run with --follow', () => {
     const asFound = await rule();
     const killed = follow('--on-cutover', 'exec sleep 60 > /dev/null 2>&1', '--fence', 'refuse');
     await until('following');
-    void ctl('cutover');
     // The phase is told ahead of the hold itself.
-    await until('holding');
+    await runs.hold();
     const refused = async () =>
       (await client.set('refused', 'x').catch(String)).includes('NOREPLICAS');
     await waitFor('writes to be refused', refused);

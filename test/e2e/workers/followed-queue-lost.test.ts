@@ -39,8 +39,7 @@ it.each(['pause', 'refuse'])(
     await startWorker(3);
     const run = start('--fence', fence, ...command.words);
     await until('following');
-    const trying = ctl('cutover');
-    await until('holding');
+    const { ended: trying } = await runs.hold();
     await queue().crash();
     const { code, stderr } = await trying;
     expect(code).toBe(2);
@@ -61,20 +60,21 @@ it('lets writes go on, and refuses none, when it is lost while one source of sev
   const counters = all().map(counterAt);
   const run = start();
   await until('following');
-  const reached = new Promise<void>((resolve) => {
-    proxy.faults.corrupt = (chunk, direction) => {
-      if (direction === 'up' && chunk.includes('"shut"')) {
-        proxy.faults.corrupt = undefined;
-        // This one passes, and nothing behind it.
-        proxy.stall();
-        resolve();
-      }
-      return chunk;
-    };
+  let isReached = false;
+  proxy.faults.corrupt = (chunk, direction) => {
+    if (direction === 'up' && chunk.includes('"shut"')) {
+      proxy.faults.corrupt = undefined;
+      // This one passes, and nothing behind it.
+      proxy.stall();
+      isReached = true;
+    }
+    return chunk;
+  };
+  // On a busy machine an attempt may be given up before.
+  const { code, stderr } = await waitFor('one to have handed over', async () => {
+    const attempt = await ctl('cutover');
+    return isReached && attempt;
   });
-  const trying = ctl('cutover');
-  await reached;
-  const { code, stderr } = await trying;
   expect(code).toBe(2);
   expect(stderr).toContain('says nothing');
   await expectWrites(counters);

@@ -11,7 +11,7 @@ import { setStage } from '../../support/stage.js';
 const stage = setStage();
 const { all, endpoints } = setShards(stage);
 const runs = followingRuns();
-const { ctl, until } = runs;
+const { until } = runs;
 const { queue, startWorker } = setQueue();
 
 afterEach(async () => {
@@ -42,8 +42,7 @@ it('goes on with another worker when one dies, in the hold as well', async () =>
   await startWorker(2);
   const run = start(...command.words);
   await until('following');
-  const trying = ctl('cutover');
-  await until('holding');
+  const { ended: trying } = await runs.hold();
   expect(jobsOf(first.pid)).toHaveLength(1);
   first.signal('SIGKILL');
   const { code, stderr } = await trying;

@@ -76,8 +76,7 @@ it.each(['pause', 'refuse'])(
     const command = waitingCommand(runs.folder);
     const run = runs.start(endpoints(), ...workers, '--fence', fence, ...command.words);
     await until('following');
-    const trying = ctl('cutover');
-    await until('holding');
+    const { ended: trying } = await runs.hold();
     process.kill(processesOf(run)[0] as number, 'SIGKILL');
     const { code, stderr } = await trying;
     expect(code).toBe(2);
@@ -101,8 +100,7 @@ it('lets all go on writing when a process falls silent in the hold', async () =>
   const run = runs.start(endpoints(), ...workers, ...command.words);
   await until('following');
   const counters = all().map(counterAt);
-  const trying = ctl('cutover');
-  await until('holding');
+  const { ended: trying } = await runs.hold();
   const [silent] = processesOf(run) as [number];
   process.kill(silent, 'SIGSTOP');
   const { code, stderr } = await trying;
@@ -119,8 +117,7 @@ it('lets all go on writing when the run itself falls silent in the hold, or dies
   const command = waitingCommand(runs.folder);
   const run = runs.start(endpoints(), ...workers, '--fence', 'refuse', ...command.words);
   await until('following');
-  const trying = ctl('cutover');
-  await until('holding');
+  const { ended: trying } = await runs.hold();
   const processes = processesOf(run);
   run.signal('SIGSTOP');
   for (const server of all()) await waitFor('writes to go on', () => takesWrites(server));
@@ -135,8 +132,7 @@ it('lets writes go on by ctl release', async () => {
   const run = runs.start(endpoints(), ...workers, ...command.words);
   await until('following');
   const counters = all().map(counterAt);
-  const trying = ctl('cutover');
-  await until('holding');
+  const { ended: trying } = await runs.hold();
   expect((await ctl('release')).code).toBe(0);
   const { code, stderr } = await trying;
   expect(code).toBe(2);

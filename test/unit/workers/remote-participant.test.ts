@@ -65,6 +65,19 @@ it('is lost where its process says nothing while its writes are held', async () 
   expect(await letting).toContain('they go on within 3 s');
 });
 
+it('does not wait long for a process that is found silent only while it is to let go', async () => {
+  const { one, lost, answer } = joined();
+  one.prepare().catch(() => undefined);
+  one.hold().catch(() => undefined);
+  await vi.advanceTimersByTimeAsync(300);
+  answer();
+  // Another one is lost, with the way to both.
+  const letting = one.letGo();
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(lost).toEqual(['the process that follows 10.0.0.5:6379 says nothing']);
+  expect(await letting).toContain('they go on within 3 s');
+});
+
 it('is lost where its process dies, and is followed by none until another one joins', async () => {
   const { one, lost } = joined();
   one.detach();
