@@ -1,6 +1,6 @@
 /** A run of the command line that stands still halfway, for as long as a test needs to act. */
 import { type CliRun, startCli } from './cli.js';
-import { stallAtRemoval } from './hold.js';
+import { stallAtRemoval, stallAtSecondPage } from './hold.js';
 import type { Proxy } from './proxy.js';
 import type { Server } from './servers.js';
 import { waitFor } from './wait.js';
@@ -18,14 +18,29 @@ export interface Halfway {
  * Begins a run; resolves when some keys have left the source and others, of which there must be
  * enough, have not, however fast it is. It goes on with `proxy.resume()`.
  */
-export async function startHalfway({ source, proxy, to, words }: Halfway): Promise<CliRun> {
+export async function startHalfway({ source, ...to }: Halfway): Promise<CliRun> {
   const count = await source.client.dbsize();
-  const leaving = stallAtRemoval(proxy);
-  const endpoints = ['--from', proxy.address, '--to', to];
-  const run = startCli([...endpoints, ...words, '--json', '--quiet']);
-  await unlessEnded(run, leaving);
+  const run = await startUntil(stallAtRemoval(to.proxy), to);
   const haveLeft = async () => (await source.client.dbsize()) < count;
   await unlessEnded(run, waitFor('keys to leave', haveLeft));
+  return run;
+}
+
+/**
+ * Begins a run; resolves when it has listed no more than its first page of keys, of which there must be several. It
+ * goes on with `proxy.resume()`.
+ */
+export function startListing(to: Omit<Halfway, 'source'>): Promise<CliRun> {
+  return startUntil(stallAtSecondPage(to.proxy), to);
+}
+
+async function startUntil(
+  moment: Promise<void>,
+  { proxy, to, words }: Omit<Halfway, 'source'>,
+): Promise<CliRun> {
+  const endpoints = ['--from', proxy.address, '--to', to];
+  const run = startCli([...endpoints, ...words, '--json', '--quiet']);
+  await unlessEnded(run, moment);
   return run;
 }
 

@@ -51,6 +51,25 @@ export function stallAtRemoval(proxy: Proxy, times = 1): Promise<void> {
   });
 }
 
+/**
+ * Nothing passes any more once the source is asked for another page of keys; resolves then. What the page before has
+ * was listed, and nothing else is before the proxy goes on, however slow the machine is.
+ */
+export function stallAtSecondPage(proxy: Proxy): Promise<void> {
+  return new Promise((resolve) => {
+    let pages = 0;
+    proxy.faults.corrupt = (chunk, direction) => {
+      if (direction === 'up' && manyKeys.test(chunk.toString('latin1'))) pages++;
+      if (pages === 2) {
+        proxy.faults.corrupt = undefined;
+        proxy.stall();
+        resolve();
+      }
+      return chunk;
+    };
+  });
+}
+
 const removing = new Set(['EVALSHA', 'UNLINK', 'DEL', 'MIGRATE']);
 
 /** @returns counts the commands that end in a chunk of a connection, and by which keys leave. */

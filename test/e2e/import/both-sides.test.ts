@@ -102,7 +102,10 @@ describe('a key that comes back at the source after it was moved', () => {
         const there = await Promise.all(names.map((name) => stage.source.client.exists(name)));
         return names[there.indexOf(0)];
       });
+      // It must not be over before.
+      run.signal('SIGSTOP');
       for (let count = 0; count < Number(value); count++) await stage.source.client.incr(back);
+      run.signal('SIGCONT');
       const { code, report } = reportOf(await run.done);
       expect(report.failures.map(({ key, class: why }) => [key, why])).toEqual([
         [back, 'recreated'],

@@ -7,7 +7,7 @@ import { fillMixed, fillStrings } from '../../support/bulk.js';
 import { type Snapshot, snapshot } from '../../support/compare.js';
 import { type ClusterNode, startCluster } from '../../support/cluster.js';
 import { startCli } from '../../support/cli.js';
-import { startHalfway, unlessEnded } from '../../support/halfway.js';
+import { startHalfway, startListing, unlessEnded } from '../../support/halfway.js';
 import { stallAfter, stallAtRemoval } from '../../support/hold.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Reported, reportOf, runJson } from '../../support/reports.js';
@@ -58,8 +58,8 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
 
   it("it is busy with somebody's script, until that is ended", async () => {
     const { client } = stage.source;
-    // So slow that most keys are not listed yet.
-    const run = await halfway('--mover', mover, '--max-rate', '3000');
+    const words = ['--mover', mover];
+    const run = await startListing({ proxy, to: stage.cluster.seed, words });
     await client.config('SET', 'lua-time-limit', '1');
     const other = client.duplicate();
     try {

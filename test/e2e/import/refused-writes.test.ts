@@ -108,11 +108,12 @@ afterEach(async () => {
 
 const expectComplete = (run: Reported) => stage.expectComplete(before, run);
 
-/** A run that has moved some keys, and will take some seconds for the others. */
+/** A run that has moved some keys, and does nothing until it is told to go on: there is time for trouble to begin. */
 async function begun(...words: string[]): Promise<CliRun> {
   run = startCli([...stage.endpoints, '--max-rate', '3000', '--json', '--quiet', ...words]);
   const hasBegun = async () => (await stage.source.client.dbsize()) < count * 0.9;
   await unlessEnded(run, waitFor('keys to leave', hasBegun));
+  run.signal('SIGSTOP');
   return run;
 }
 
@@ -148,6 +149,7 @@ describe.each([
   it('is waited for', async () => {
     const running = await begun(...words);
     await trouble.begin();
+    running.signal('SIGCONT');
     const [said] = await running.output(/.*refuses commands.*/);
     expect(said).toContain(word);
     await trouble.end();
@@ -159,6 +161,7 @@ describe.each([
   it('ends the run once that has taken too long, in its own words, and nothing is lost', async () => {
     const running = await begun('--retry-for', '1s', ...words);
     await trouble.begin();
+    running.signal('SIGCONT');
     const { code, report } = reportOf(await running.done);
     expect({ code, status: report.status }).toEqual({ code: 3, status: 'failed' });
     expect(report.error).toContain(word);
@@ -172,6 +175,7 @@ describe.each([
 it('nothing is copied while it refuses', async () => {
   const running = await begun('--mover', 'relay');
   await tooFewReplicas.begin();
+  running.signal('SIGCONT');
   await running.output(/refuses commands/);
   const { client } = stage.source;
   const trials = async () =>
@@ -205,6 +209,7 @@ it('while clients write, so that keys are moved under WATCH', async () => {
   try {
     const running = await begun('--mover', 'relay');
     await tooFewReplicas.begin();
+    running.signal('SIGCONT');
     const [said] = await running.output(/.*refuses commands.*/);
     expect(said).toContain('NOREPLICAS');
     await tooFewReplicas.end();
@@ -226,6 +231,7 @@ it('a source that was made a replica is waited for', async () => {
   const { client } = stage.source;
   // A master that it never reaches: it keeps its keys.
   await client.replicaof('127.0.0.1', '1');
+  running.signal('SIGCONT');
   await running.output(/refuses commands.*READONLY/);
   await client.replicaof('NO', 'ONE');
   await expectComplete(reportOf(await running.done));
@@ -235,6 +241,7 @@ it('a source whose memory is full lets its keys go all the same', async () => {
   const { client } = stage.source;
   const running = await begun('--mover', 'relay', '--retry-for', '5s');
   await config('maxmemory', 1);
+  running.signal('SIGCONT');
   try {
     await expectComplete(reportOf(await running.done));
   } finally {
@@ -249,6 +256,7 @@ it('keys are not left out because a busy source does not tell their types', asyn
   ]);
   const running = await begun('--mover', 'relay', ...types);
   await busy.begin();
+  running.signal('SIGCONT');
   await running.output(/refuses commands/);
   await busy.end();
   await expectComplete(reportOf(await running.done));
@@ -262,7 +270,9 @@ it('a dry run goes on once a source can be read again, though it takes no writes
   run = startCli([...stage.endpoints, ...words]);
   const hasBegun = async () => /cmdstat_type:calls=\d{4}/.test(await client.info('commandstats'));
   await unlessEnded(run, waitFor('keys to be counted', hasBegun));
+  run.signal('SIGSTOP');
   await busy.begin();
+  run.signal('SIGCONT');
   await run.output(/refuses commands/);
   await busy.end();
   const { stdout } = await run.done;
