@@ -13,7 +13,7 @@ import {
 } from '../sources/rdb/file-version.js';
 import { readDatabases } from './origins.js';
 import { jobOfFile } from './endpoints.js';
-import type { Loading } from './scratch.js';
+import type { Loading } from './files.js';
 import type { DumpFacts } from './source-facts.js';
 import type { Entry, ValueType } from '../sources/rdb/value-types.js';
 import { RdbReader } from '../sources/rdb/rdb-reader.js';

@@ -3,9 +3,8 @@
  * cluster lacks, which mover a run would take, and how long that might take.
  */
 import { functionLibraries } from '../../assess/data.js';
-import { estimateTime } from '../../assess/time-estimate.js';
+import { estimateTime, ownTypes, type SampledType, waysOf } from '../../assess/value-sample.js';
 import type { Finding, Plan, TargetNode } from '../../assess/assess-report.js';
-import { ownTypes, type SampledType, waysOf } from '../../assess/value-ways.js';
 import type { SampledKey } from '../../assess/key-sample.js';
 import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options/options.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type NodeFacts, waysOf } from '../../../src/assess/value-ways.js';
+import { type NodeFacts, waysOf } from '../../../src/assess/value-sample.js';
 
 const alike: NodeFacts = {
   refusal: undefined,
