@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 
-// Ahead of all else, and for processes of jobs as well (src/workers/process-runner.ts): V8 then lets
+// Ahead of all else, and for processes of jobs as well (src/workers/job-runner.ts): V8 then lets
 // go sooner of what passing data leaves behind. A third less memory at the same speed
 // (npm run bench -- memory).
 setFlagsFromString('--optimize-for-size');

@@ -17,7 +17,7 @@ try {
   process.exitCode = 1;
 }
 
-/** tsc leaves what it has made of files that are gone by now, and who loads that would never notice. */
+/** tsc leaves what it has made of files that are gone by now, and whoever loads that would never notice. */
 function removeLeftovers() {
   for (const name of readdirSync(`${root}dist`, { recursive: true, encoding: 'utf8' })) {
     // Only what tsc has made has a map beside it.

@@ -203,7 +203,7 @@ export function linesReader(
   };
 }
 
-/**
+/*
  * Who sent commands. MONITOR has the address of a connection, and its port means nothing to anybody: so connections
  * are told together by their host, and by what CLIENT LIST says of them, a name, a user or a library.
  */

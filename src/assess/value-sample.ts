@@ -121,7 +121,7 @@ function readBatch(connection: Connection, { commands, count }: Batch): Promise<
   });
 }
 
-/**
+/*
  * Which way the source's values would take to the cluster's nodes, and what would stay behind: told by the
  * sample, type by type, before anything moves. Strings travel as themselves, all others as payloads (DUMP), which
  * nodes may refuse for their version, or for the type of the value (plan/payloads.ts).

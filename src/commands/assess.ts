@@ -127,7 +127,7 @@ function hiddenKeys({ address }: Control, { keys, hidden }: Sample): readonly Fi
   return [{ blocking: false, open: true, message }];
 }
 
-/** Watching, from options to its part of the report, with what the server counted meanwhile. */
+/* Watching, from options to its part of the report, with what the server counted meanwhile. */
 
 /** The live things that watching needs. */
 interface WatchContext {

@@ -1,10 +1,10 @@
 /** Whether a cluster is sound: from options to a report, and stray keys moved to their owners on request. */
-import { clusterAccessRows, sourceAccessRows } from '../options/access.js';
+import { clusterAccessRows } from '../options/access.js';
 import { type FixedKeys, fixKeys } from '../check/fix-keys.js';
 import { mere, type ProblemKind, problemsOf } from '../check/problems.js';
 import { buildCheckReport, type CheckReport, type Fix } from '../check/check-report.js';
 import { type Survey, survey } from '../check/survey.js';
-import { ImportError, PreflightError, UsageError } from '../errors.js';
+import { ImportError, PreflightError } from '../errors.js';
 import { formatCount } from '../format.js';
 import { showPassingLine } from '../watch/screen.js';
 import { importRows } from '../options/options.js';
@@ -12,7 +12,7 @@ import { parseNat } from '../redis/endpoint.js';
 import { flag, type Given, given, readRows, type Rows, type Values } from '../options/rows.js';
 import type { Logger } from '../types.js';
 import { version } from '../installed.js';
-import { insecurity, readEndpoint } from '../plan/endpoints.js';
+import { insecurity, readSeed } from '../plan/endpoints.js';
 
 export const checkRows = {
   /** Any node of the cluster. */
@@ -66,11 +66,7 @@ export function readCheckOptions(options: Readonly<Record<string, unknown>>): Ch
 
 /** The same with options that have been read. */
 export async function runCheck(options: CheckOptions, context: CheckContext): Promise<CheckReport> {
-  const access = { ...readRows(sourceAccessRows, {}), ...options };
-  const to = await readEndpoint(options.to, 'to', access);
-  if (to.db !== 0) {
-    throw new UsageError('A cluster has only database 0: take the database out of --to.');
-  }
+  const to = await readSeed(options.to, options);
   const risk = insecurity(to, 'to');
   if (risk !== undefined) context.logger?.warn({}, risk);
   const look = () => survey(to, { timeoutMs: options.timeoutMs, nat: options.nat.map(parseNat) });

@@ -2,7 +2,7 @@
  * The library's way to run an import: a handle on it, events and snapshots, all of them plain JSON.
  *
  * What a program does not ask for does not happen: no journal, no control socket, no thread. The
- * command line asks for them (`cli/import.ts`).
+ * command line asks for them (`cli/import-verb.ts`).
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { UsageError, errorOf } from '../errors.js';

@@ -1,5 +1,5 @@
 /**
- * Contents of every type, in slices; those of streams at the end. What has an order on the server is compared along it: strings by
+ * Contents of every type, in slices. What has an order on the server is compared along it: strings by
  * their bytes, lists by index, sorted sets by rank. Hashes and sets have none.
  */
 import { RefusedError } from '../errors.js';
@@ -181,7 +181,7 @@ export function isUnknownCommand(text: string): boolean {
   return /unknown command/i.test(text);
 }
 
-/**
+/*
  * Streams: their entries in order, their position, and each group with its consumers and what is
  * pending to them. When an entry was last delivered, and a consumer last seen, is no part of it: no
  * command sets these to the millisecond, and they go by while we look.

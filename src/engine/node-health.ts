@@ -150,7 +150,7 @@ export function failuresOf(keys: Keys, why: KeyFailure['class'], message: string
   }));
 }
 
-/**
+/*
  * What a node that is sick holds up while a source is followed: its own keys, and no others.
  *
  * A changed key may be copied only when no batch that has it is under way: an older value, read before the change,

@@ -233,7 +233,7 @@ function harmless(name: string): string {
   return name === '' ? '(too long)' : name.slice(0, 40).replace(/[^\w.|-]/g, '?');
 }
 
-/**
+/*
  * Reads the stream that a server sends its replicas: commands, one behind the other, without an end.
  *
  * Every byte counts in the stream's offset, by which a lost link goes on: so the reader counts what it

@@ -255,7 +255,7 @@ export function carriedOut(
   return commands.filter((name) => (after.get(name) ?? 0) > (before.get(name) ?? 0));
 }
 
-/**
+/*
  * What a source tells of its changes to those who are no replicas, and what it keeps to itself (tried on
  * Redis 2.8 to 8.0 and Valkey 8 and 9).
  *

@@ -39,7 +39,7 @@ export type ToldOfChanges = Pick<
   'note' | 'noteEverything' | 'noteStrays' | 'isOfFeed'
 >;
 
-/**
+/*
  * Which of several sources a key of the cluster is from. The cluster has one key of a name, so the first source that
  * has it keeps it: what the others have under that name is never copied, nor is it deleted when they delete theirs.
  */

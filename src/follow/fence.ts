@@ -168,7 +168,7 @@ function unheld(line: SourceLine): Fence {
   };
 }
 
-/**
+/*
  * Makes a source refuse writes: min-replicas-to-write asks for more replicas than there are. It outlives this
  * process, so the number itself tells the next one what it is there for.
  */

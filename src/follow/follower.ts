@@ -369,7 +369,7 @@ function replicasOf(
   return known.length === 0 ? null : Object.fromEntries(known);
 }
 
-/** How long changes had to wait until they were copied: shares of all, in bounded memory. */
+/* How long changes had to wait until they were copied: shares of all, in bounded memory. */
 
 /** Each bucket is a tenth wider than the one before. */
 const growth = Math.log(1.1);
@@ -402,7 +402,7 @@ class Lag {
   }
 }
 
-/** Runs the command of `--on-cutover`, which switches the clients over. */
+/* Runs the command of `--on-cutover`, which switches the clients over. */
 
 /**
  * Runs it in a shell, with its output on our standard error.

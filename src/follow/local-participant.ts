@@ -281,7 +281,7 @@ export class LocalParticipant implements Participant {
   }
 }
 
-/** What a cutover does at one server: its writes are held and let go over connections of its own. */
+/* What a cutover does at one server: its writes are held and let go over connections of its own. */
 
 /** Of what came late, no more are looked for. */
 const mostLateKeys = 1000;

@@ -126,7 +126,7 @@ export class SourceSlots {
   }
 }
 
-/**
+/*
  * Slots of a source cluster in which the target may have keys whose deletion nobody has told of. Each is searched where
  * it belongs at that time. So one that moves to another master while these search theirs would be searched by none:
  * it is remembered until it was.

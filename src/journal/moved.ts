@@ -10,7 +10,7 @@
  * the cluster's, are not overwritten.
  *
  * Keys are appended as they are to a log, those that come together in one go. When it gets long, a
- * record of all (record.ts) replaces it. Two logs take turns, so that one is whole at every moment:
+ * record of all (engine/seen-keys.ts) replaces it. Two logs take turns, so that one is whole at every moment:
  * log A, then log B is begun, then the record is written, then log A is removed.
  */
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises';

@@ -5,7 +5,7 @@
 import { flag, list, type Rows, secret, text, type Values } from './rows.js';
 
 /** For the sources. */
-export const sourceAccessRows = {
+const sourceAccessRows = {
   /** For a source whose endpoint holds no password. */
   fromPassword: secret({ env: 'CLUSTER_IMPORT_FROM_PASSWORD', help: "the source's password" }),
   /** Goes before the environment's. */

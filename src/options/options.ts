@@ -35,6 +35,7 @@ import {
   url,
   type Values,
 } from './rows.js';
+import type { MoverChoice } from '../types.js';
 
 /** Where the keys are, and where they go. */
 const endpointRows = {
@@ -182,7 +183,7 @@ export type SelectionOptions = Values<typeof selectionRows>;
 const transferRows = {
   mover: choice(
     { flag: '--mover <name>', help: 'how values travel' },
-    ['auto', 'relay', 'migrate'],
+    ['auto', 'relay', 'migrate'] satisfies readonly MoverChoice[],
     'auto',
   ),
   /** From which size on a value travels in slices; undefined: only what no command can carry. */

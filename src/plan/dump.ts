@@ -58,6 +58,7 @@ export async function openDump(
     isEmpty,
     bytes,
     input,
+    file,
     databases,
     warn,
   };
@@ -183,12 +184,11 @@ async function lookThrough(
 type Readers = readonly Pick<MasterFacts, 'product' | 'rdbVersion'>[];
 
 /**
- * @param name of the file, as it was given. @param file what is read; of a pipe nothing can be said.
+ * Of a pipe nothing can be said.
  * @returns one sentence; undefined: there is nothing to say.
  */
 export async function foreignValues(
-  { name, file }: { readonly name: string; readonly file: string },
-  databases: readonly number[] | 'all',
+  { name, file, databases }: Pick<DumpFacts, 'name' | 'file' | 'databases'>,
   masters: Readers,
   signal: AbortSignal,
 ): Promise<string | undefined> {

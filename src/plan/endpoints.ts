@@ -44,6 +44,16 @@ export async function readEndpoint(
 }
 
 /**
+ * The node of the cluster that --to names, by which the others are found.
+ * @throws UsageError as `readEndpoint`, and when it names another database than 0.
+ */
+export async function readSeed(text: string, options: Partial<AccessOptions>): Promise<Endpoint> {
+  const seed = await withAccess(parseEndpoint(text, '--to'), 'to', options);
+  if (seed.db === 0) return seed;
+  throw new UsageError('A cluster has only database 0: take the database out of --to.');
+}
+
+/**
  * The endpoint with what the options say of passwords and certificates.
  * @throws UsageError when a file that belongs to it can't be used.
  */

@@ -1,5 +1,5 @@
 /**
- * The files among the sources: dumps are read as they are, append-only files by a redis-server for the time of
+ * The files among the sources: dumps are read as they are where they can be, append-only files by a redis-server for the time of
  * the run. What their commands did (they may be transactions, or span slots) only a server can say. It listens on a
  * socket in a temporary folder and nowhere else, and works on a copy, so that the file stays as it is.
  * It is gone when the run is, however that comes.
@@ -44,7 +44,7 @@ export interface Loading {
 }
 
 /**
- * Starts it, and waits until it has loaded the file.
+ * Starts a server for a file, and waits until it has loaded it.
  * @param program the redis-server; undefined: the one on PATH.
  * @throws UsageError or PreflightError when that can't be done.
  */
@@ -283,9 +283,9 @@ export interface OpenedFiles {
   /** What is read as it is: as it was given, and the file to read. */
   readonly read: readonly { readonly path: string; readonly file: string }[];
   readonly servers: readonly NamedServer[];
-  /** Ends the servers. */
   /** Waits until it has been told which of the servers are gone, if any are. */
   settled(): Promise<void>;
+  /** Ends the servers. */
   stop(): void;
 }
 

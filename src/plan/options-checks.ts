@@ -168,9 +168,6 @@ export function waitsForDisks(options: WaitOptions): boolean {
 /**
  * Whether each node can have as many replicas as `--wait-replicas` asks for. Where one has too few, no batch would
  * ever be confirmed, and the run would try again until it gives up.
- */
-
-/**
  * @param nodes by what the seed says.
  * @throws PreflightError where one has too few.
  */

@@ -11,7 +11,7 @@ import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import { type Endpoint, parseNat } from '../redis/endpoint.js';
 import { readServerFacts } from '../redis/server.js';
 import { leftOut, type Origin, readOrigins } from './origins.js';
-import { dumpsIn, insecurity, readEndpoint } from './endpoints.js';
+import { dumpsIn, insecurity, readSeed } from './endpoints.js';
 import { openDump, foreignValues } from './dump.js';
 import {
   checkFollow,
@@ -130,10 +130,7 @@ async function findOut(
   checkFollow(options);
   const types = unknownTypes(options.type);
   if (types !== undefined) warn(types);
-  const to = await readEndpoint(options.to, 'to', options);
-  if (to.db !== 0) {
-    throw new UsageError('A cluster has only database 0: take the database out of --to.');
-  }
+  const to = await readSeed(options.to, options);
   const open: Control[] = [];
   const opened = (control: Control): Control => {
     open.push(control);
@@ -145,6 +142,11 @@ async function findOut(
     throw asPreflightError(error);
   });
   const files = await openFiles(options, loading, isLoaded);
+  const close = (): void => {
+    for (const control of open) control.close();
+    for (const { input } of dumps) void input.close();
+    files.stop();
+  };
   try {
     for (const file of files.read) dumps.push(await openDump(file, options, { warn, signal }));
     const asServers = { servers: files.servers, dumps: files.read.length };
@@ -165,9 +167,8 @@ async function findOut(
     const checked: FoundServer[] = [];
     for (const source of found) checked.push(await checkSource(source, asked, options));
     const target = await readTarget(seed, known, options);
-    for (const [at, { name, databases }] of dumps.entries()) {
-      const file = { name, file: files.read[at]?.file ?? '-' };
-      const sentence = await foreignValues(file, databases, target.masters, signal);
+    for (const dump of dumps) {
+      const sentence = await foreignValues(dump, target.masters, signal);
       if (sentence !== undefined) warn(sentence);
     }
     const [first] = target.masters;
@@ -184,16 +185,8 @@ async function findOut(
     if (!origins) await checkRoom(sources, target, options, warn);
     seed.close();
     return { sources, target, settled: () => files.settled(), close };
-
-    function close(): void {
-      for (const { control } of servers) control.close();
-      for (const { input } of dumps) void input.close();
-      files.stop();
-    }
   } catch (error) {
-    for (const control of open) control.close();
-    for (const { input } of dumps) void input.close();
-    files.stop();
+    close();
     throw asPreflightError(error);
   }
 }

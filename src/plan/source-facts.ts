@@ -46,6 +46,8 @@ interface AnySourceFacts {
 export interface DumpFacts extends AnySourceFacts {
   readonly kind: 'dump';
   readonly input: DumpInput;
+  /** The path of what is read; `-`: standard input. */
+  readonly file: string;
   /** Of the databases in it, those that are wanted. */
   readonly databases: readonly number[] | 'all';
   /** Reports what should be known, also in the report. */

@@ -173,7 +173,7 @@ export function parseInfo(reply: string): ReadonlyMap<string, string> {
   );
 }
 
-/**
+/*
  * A source that is known by a name: Sentinels say which server is its master, and are asked again
  * for each connection, because after a failover it is another one
  * (https://redis.io/docs/latest/develop/reference/sentinel-clients/).
@@ -248,7 +248,7 @@ async function ask(
   });
 }
 
-/**
+/*
  * A control connection that is opened when it is first asked for something, and again after it was lost: for what
  * asks now and then for as long as a run lasts.
  */

@@ -259,7 +259,7 @@ function slotOfTagged(bytes: Buffer, start: number, end: number, open: number): 
   return crc & (slotCount - 1);
 }
 
-/**
+/*
  * RESP on the byte level: how a command is put together and where a reply's parts end.
  * Only what the data plane needs, and only on offsets, so that nothing is allocated per key.
  * The wire format is that of https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).

@@ -69,12 +69,28 @@ export interface MoverParts {
   readonly confirmation: Confirmation | undefined;
 }
 
-export function moverOf(choice: Choice, parts: MoverParts): Mover & { readonly reason: string } {
-  const { name, reason } = choice;
+export function moverOf(
+  { name, reason }: Choice,
+  parts: MoverParts,
+): Mover & { readonly reason: string } {
   const byRelay = relayOf(parts);
-  if (name === 'relay') return { ...byRelay, reason };
-  const byMigrate = migrateOf(parts, migrateTimeoutMs(parts), byRelay);
-  if (name === 'migrate') return { ...byMigrate, reason };
+  const byMigrate = (): Mover => migrateOf(parts, migrateTimeoutMs(parts), byRelay);
+  switch (name) {
+    case 'relay':
+      return { ...byRelay, reason };
+    case 'migrate':
+      return { ...byMigrate(), reason };
+    case 'auto':
+      return measuredOf(parts, byRelay, byMigrate());
+  }
+}
+
+/** Whichever of both is faster, as it turns out. */
+function measuredOf(
+  parts: MoverParts,
+  byRelay: Mover,
+  byMigrate: Mover,
+): ReturnType<typeof autoMover> {
   const { distance, limits } = parts;
   const aside: SideChannel = {
     ...parts.aside,

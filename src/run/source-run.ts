@@ -104,7 +104,7 @@ function settledAt(position: ScanPosition | undefined, tally: TallySnapshot): Se
   return position && { position, tally };
 }
 
-/**
+/*
  * Puts the import of one database of a server together: connections, the source, the mover
  * (movers.ts), the pipeline. The only place where they all meet; what each one needs of the servers
  * was found out before.
@@ -197,7 +197,7 @@ export function createServerRun(plan: SourcePlan, parts: ServerRunParts): Source
     },
     trial: trialOf(plan.source.has, {
       copy,
-      mover: choice && choice.name !== 'relay' ? 'migrate' : 'relay',
+      mover: choice?.name === 'auto' ? 'migrate' : (choice?.name ?? 'relay'),
     }),
     trialName: () => trialNameLike(options.match),
   });

@@ -205,7 +205,7 @@ function redirectionIn(error: unknown): { code: string; address: string } | unde
   return code === 'MOVED' || code === 'ASK' ? { code, address } : undefined;
 }
 
-/** Goes through pages of keys with a few of them under way at a time: memory has a bound, and so has waiting. */
+/* Goes through pages of keys with a few of them under way at a time: memory has a bound, and so has waiting. */
 
 /** So many keys are asked for at one time; SCAN's pages are about as large. */
 const pagesAtOnce = 12;

@@ -99,7 +99,7 @@ function clock(time: string): string {
   return new Date(time).toTimeString().slice(0, 8);
 }
 
-/**
+/*
  * The run's course as log lines: few, whatever the number of keys. Keys stand in them only at the
  * level debug; everywhere else it is counts and classes.
  */

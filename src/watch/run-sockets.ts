@@ -243,7 +243,7 @@ async function answerTo(line: string, obey: (orders: Orders) => Promise<State>):
   }
 }
 
-/** The orders that a run takes while it lasts, and what it answers. */
+/* The orders that a run takes while it lasts, and what it answers. */
 
 const mostKeys = { min: 1, max: 1_000_000_000 };
 const mostBytes = { min: 1, max: Number.MAX_SAFE_INTEGER };

@@ -77,7 +77,7 @@ export class Dialogue<Theirs extends Answers<Theirs>> {
   }
 }
 
-/**
+/*
  * What the process that follows sources and the one that began the run ask of each other, besides orders and news.
  * Keys travel as base64 of their frames.
  */

@@ -49,7 +49,7 @@ export interface Death {
   readonly died: string;
 }
 
-/** Runs jobs in processes of this machine. */
+/* Runs jobs in processes of this machine. */
 
 /** What a process that ends unexpectedly said last; more is of no use in a sentence. */
 const longestWords = 300;

@@ -18,7 +18,7 @@ import type { AskedOfJob, Dialogue } from './dialogue.js';
 const lookEveryMs = 250;
 /** In looks, not in time: who was stopped has to read first what has come meanwhile. Far less than a pause lasts. */
 const mostSilentLooks = 6;
-/** How long letting go may take where the source has to be reached first, and from when on its process says nothing. */
+/** How long letting go may take: its source may have to be reached first. And how long once its process says nothing. */
 const letGoWithinMs = 12_000;
 const letGoSilentlyMs = 1000;
 /** Then it is done from here: well before a process that does not hear of us lets writes go on. */
@@ -144,7 +144,8 @@ export class RemoteParticipant implements Participant {
     const isHeld = this.#isHeld;
     const mayBeShut = this.#mayBeShut;
     this.#isHeld = this.#mayBeShut = false;
-    // Another one may have been found silent first, and this one be about to be.
+    // Its process may be found silent only now: another one was found so first, and this one is next. Until then it is
+    // told that we are here, or else it would stand alone in the midst of letting go.
     const silence = this.#isSilent
       ? Promise.resolve()
       : new Promise<void>((resolve) => (this.#hearSilence = resolve));

@@ -22,7 +22,10 @@ let program = '';
 const children: ChildProcess[] = [];
 
 function start(...words: readonly string[]) {
-  const env = { PATH: folder, HOME: folder, XDG_STATE_HOME: join(folder, 'state') };
+  const env = {
+    ...{ PATH: folder, HOME: folder, XDG_RUNTIME_DIR: folder },
+    XDG_STATE_HOME: join(folder, 'state'),
+  };
   const running = run(program, [...words], { cwd: folder, env });
   children.push(running.child);
   return running;
@@ -48,12 +51,14 @@ it('says its version', async () => {
 it('moves data, sees what clients of the source feel, and serves the page meanwhile', () =>
   expectWatchedMove(
     stage,
-    (words) => start(...words, '--max-rate', '300'),
+    // So slow that it is not over before it is told to hurry.
+    (words) => start(...words, '--max-rate', '1'),
     async (at) => {
       await waitFor('the source to have been asked', async () => {
         const metrics = await (await fetch(`${at}/metrics`)).text();
         return /^cluster_import_source_latency_seconds [\d.e-]+$/m.test(metrics);
       });
+      await start('ctl', '--rate', 'none');
     },
   ));
 

@@ -17,15 +17,19 @@ export interface FollowingRuns {
   ctl: (...words: string[]) => ReturnType<typeof runCli>;
   status: () => Promise<State | undefined>;
   until: (phase: string) => Promise<void>;
-  /** Asks for the cutover until writes are held, as on a busy machine an attempt may be given up before. */
-  hold: () => Promise<Held>;
+  /**
+   * Asks for the cutover until the run says that it holds writes; its fence may come a moment later. On a busy machine
+   * an attempt may be given up before.
+   */
+  hold: () => Promise<Attempt>;
   /** Asks for the cutover until it has come. @returns how the run has ended. */
   cutOver: (run: CliRun) => Promise<CliResult>;
 }
 
-interface Held {
+interface Attempt {
   /** What becomes of the cutover. */
   readonly ended: Promise<CliResult>;
+  readonly isOver: boolean;
 }
 
 /** To be called at the top of a test file. */
@@ -47,6 +51,13 @@ export function followingRuns(): FollowingRuns {
     return code === 0 ? (JSON.parse(stdout) as State) : undefined;
   }
   const isIn = async (phase: string): Promise<boolean> => (await status())?.follow?.phase === phase;
+  function begun(): Attempt {
+    const attempt = {
+      isOver: false,
+      ended: ctl('cutover').finally(() => (attempt.isOver = true)),
+    };
+    return attempt;
+  }
   return {
     get folder() {
       return folder;
@@ -64,15 +75,15 @@ export function followingRuns(): FollowingRuns {
       const [last] = runs.slice(-1);
       await (last ? unlessEnded(last, reached) : reached);
     },
-    async hold() {
-      for (;;) {
-        let isOver = false;
-        const ended = ctl('cutover').finally(() => (isOver = true));
-        const what = await waitFor('writes to be held', async () =>
-          (await isIn('holding')) ? 'held' : isOver && 'given up',
-        );
-        if (what === 'held') return { ended };
-      }
+    hold() {
+      let attempt = begun();
+      const held = waitFor('writes to be held', async () => {
+        if (await isIn('holding')) return attempt;
+        if (attempt.isOver) attempt = begun();
+        return false;
+      });
+      const [last] = runs.slice(-1);
+      return last ? unlessEnded(last, held) : held;
     },
     async cutOver(run) {
       let hasEnded = false;

@@ -1,6 +1,6 @@
-/** A run of the command line that stands still halfway, for as long as a test needs to act. */
+/** A run of the command line that stands still, at its listing or halfway, for as long as a test needs to act. */
 import { type CliRun, startCli } from './cli.js';
-import { stallAtRemoval, stallAtSecondPage } from './hold.js';
+import { stallAtRemoval, stallAtListing } from './hold.js';
 import type { Proxy } from './proxy.js';
 import type { Server } from './servers.js';
 import { waitFor } from './wait.js';
@@ -18,20 +18,17 @@ export interface Halfway {
  * Begins a run; resolves when some keys have left the source and others, of which there must be
  * enough, have not, however fast it is. It goes on with `proxy.resume()`.
  */
-export async function startHalfway({ source, ...to }: Halfway): Promise<CliRun> {
+export async function startHalfway({ source, ...rest }: Halfway): Promise<CliRun> {
   const count = await source.client.dbsize();
-  const run = await startUntil(stallAtRemoval(to.proxy), to);
+  const run = await startUntil(stallAtRemoval(rest.proxy), rest);
   const haveLeft = async () => (await source.client.dbsize()) < count;
   await unlessEnded(run, waitFor('keys to leave', haveLeft));
   return run;
 }
 
-/**
- * Begins a run; resolves when it has listed no more than its first page of keys, of which there must be several. It
- * goes on with `proxy.resume()`.
- */
-export function startListing(to: Omit<Halfway, 'source'>): Promise<CliRun> {
-  return startUntil(stallAtSecondPage(to.proxy), to);
+/** Begins a run; resolves when it is about to list keys, and has listed none. It goes on with `proxy.resume()`. */
+export function startListing(rest: Omit<Halfway, 'source'>): Promise<CliRun> {
+  return startUntil(stallAtListing(rest.proxy), rest);
 }
 
 async function startUntil(

@@ -52,15 +52,13 @@ export function stallAtRemoval(proxy: Proxy, times = 1): Promise<void> {
 }
 
 /**
- * Nothing passes any more once the source is asked for another page of keys; resolves then. What the page before has
- * was listed, and nothing else is before the proxy goes on, however slow the machine is.
+ * Nothing passes any more once the source is asked for its first page of keys; resolves then. What it answers waits, so
+ * nothing is listed before the proxy goes on.
  */
-export function stallAtSecondPage(proxy: Proxy): Promise<void> {
+export function stallAtListing(proxy: Proxy): Promise<void> {
   return new Promise((resolve) => {
-    let pages = 0;
     proxy.faults.corrupt = (chunk, direction) => {
-      if (direction === 'up' && manyKeys.test(chunk.toString('latin1'))) pages++;
-      if (pages === 2) {
+      if (direction === 'up' && manyKeys.test(chunk.toString('latin1'))) {
         proxy.faults.corrupt = undefined;
         proxy.stall();
         resolve();

@@ -8,7 +8,7 @@ import type { Finding, Plan, TargetNode } from '../../assess/assess-report.js';
 import type { SampledKey } from '../../assess/key-sample.js';
 import { PreflightError } from '../../errors.js';
 import { readOptions } from '../../options/options.js';
-import { readEndpoint } from '../../plan/endpoints.js';
+import { readSeed } from '../../plan/endpoints.js';
 import { type MasterFacts, readLargestBytes } from '../../plan/master-facts.js';
 import {
   lackingModules,
@@ -56,7 +56,7 @@ interface Master extends MasterFacts {
 /** @throws another ImportError when a node can't be asked. */
 export async function meetTarget(source: SourceSide, options: AssessOptions): Promise<Meeting> {
   const { timeoutMs } = options;
-  const to = await readEndpoint(options.to ?? '', 'to', options);
+  const to = await readSeed(options.to ?? '', options);
   return withControl(to, { side: 'to', timeoutMs }, async (seed) => {
     const topology = await openTopology(seed, { timeoutMs, nat: options.nat.map(parseNat) });
     const masters: Master[] = [];

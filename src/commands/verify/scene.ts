@@ -14,7 +14,7 @@ import { createServer, openCluster } from '../../verify/servers.js';
 import type { VerifyParts } from '../../verify/look.js';
 import { createScope } from '../../verify/scope.js';
 import { type Origin, readOrigins } from '../../plan/origins.js';
-import { insecurity, isDump, readEndpoint } from '../../plan/endpoints.js';
+import { insecurity, isDump, readSeed } from '../../plan/endpoints.js';
 import { openFiles } from '../../plan/files.js';
 import { checkPrefix, filledPrefix } from '../../plan/options-checks.js';
 import { databaseIn } from '../../plan/source-facts.js';
@@ -44,10 +44,7 @@ export async function openVerify(
 ): Promise<VerifyScene> {
   const { timeoutMs, retryForMs, ttlToleranceMs: toleranceMs, fast } = options;
   const patience = { timeoutMs, retryForMs };
-  const to = await readEndpoint(options.to, 'to', options);
-  if (to.db !== 0) {
-    throw new UsageError('A cluster has only database 0: take the database out of --to.');
-  }
+  const to = await readSeed(options.to, options);
   const risk = insecurity(to, 'to');
   if (risk !== undefined) warn(risk);
   checkPrefix(options.keyPrefix);

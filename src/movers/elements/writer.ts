@@ -192,7 +192,7 @@ export interface Passage {
  */
 export type Copier = (passage: Passage) => Promise<string | undefined>;
 
-/**
+/*
  * Where a value stands until it is whole: under a name of its own in the slot of the key, so that
  * renaming it is all that is left to do, and nobody ever sees half a value.
  *

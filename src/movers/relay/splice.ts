@@ -348,7 +348,7 @@ export class Splice implements FrameSink {
 /** Nodes for whose sake a source is not read at present. */
 const held = new Set<Connection>();
 
-/**
+/*
  * Reads a node's answers to the SETs and RESTOREs of one part of a batch, and remembers only the
  * answers that are not `+OK`. What is asked behind them it reads too: the readers of
  * later parts are lined up before anybody knows whether that will be asked at all.

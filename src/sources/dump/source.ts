@@ -289,7 +289,7 @@ function dumpPages({ large, wants, prefixFor, payloadVersion }: PagesOptions): D
   };
 }
 
-/**
+/*
  * Values that are too large to be held: read again from the file when they are sent, or, where that
  * is standard input or compressed, from a temporary file each.
  */

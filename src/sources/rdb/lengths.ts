@@ -160,7 +160,7 @@ function unfold(bytes: Buffer, from: number, end: number, size: number): Buffer 
   return out;
 }
 
-/**
+/*
  * The part of a file that is being looked at: bytes are read behind those that are still needed,
  * and everything that was taken is summed up for the file's checksum.
  */

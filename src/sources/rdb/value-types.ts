@@ -224,7 +224,7 @@ export class Extent {
   }
 }
 
-/** What an RDB reader finds, and the sink that it is given to. */
+/* What an RDB reader finds, and the sink that it is given to. */
 
 /** A key and its value. One object is used for all of a file: it is valid during the call only. */
 export interface Entry {

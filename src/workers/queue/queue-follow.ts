@@ -146,7 +146,7 @@ export async function meetLead(
   }
 }
 
-/**
+/*
  * What the coordinator and a process that follows say to each other, by way of the queue's Redis: in order, none lost,
  * and none twice, also where connections to it are. A stream for each direction has one reader, who takes out what has
  * been read.

@@ -87,6 +87,7 @@ describe.each([['relay'], ['migrate'], ['relay --verify']])('by %s', (words) => 
 
 describe('a key that comes back at the source after it was moved', () => {
   let proxy: Proxy;
+  let run: CliRun | undefined;
 
   it.each([
     ['the value that its copy has', '1'],
@@ -96,13 +97,13 @@ describe('a key that comes back at the source after it was moved', () => {
     proxy = await startProxy(stage.source);
     try {
       const args = ['--from', proxy.address, '--to', stage.cluster.seed, '--json', '--quiet'];
-      const run = startCli([...args, '--mover', 'relay', '--max-rate', '2000']);
+      run = startCli([...args, '--mover', 'relay', '--max-rate', '2000']);
       // The first that has left the source is counted up anew there.
       const back = await waitFor('a counter to leave the source', async () => {
         const there = await Promise.all(names.map((name) => stage.source.client.exists(name)));
         return names[there.indexOf(0)];
       });
-      // It must not be over before.
+      // It should not be over before.
       run.signal('SIGSTOP');
       for (let count = 0; count < Number(value); count++) await stage.source.client.incr(back);
       run.signal('SIGCONT');
@@ -114,6 +115,7 @@ describe('a key that comes back at the source after it was moved', () => {
       expect(await stage.source.client.get(back)).toBe(value);
       expect(await at(back).get(back)).toBe('1');
     } finally {
+      run?.signal('SIGKILL');
       await proxy.stop();
     }
   });

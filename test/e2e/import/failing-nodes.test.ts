@@ -88,7 +88,7 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
   it.each(troubles)(
     'a node that answers %s for a while gets its keys later',
     async (_, trouble) => {
-      // Hardly any key is on its way when the trouble begins.
+      // No key is on its way when the trouble begins.
       const run = await startListing({
         ...{ proxy, to: stage.cluster.seed },
         words: ['--mover', mover, '--retry-for', '10m'],

@@ -58,6 +58,9 @@ describe.each(['relay', 'migrate'])('with %s', (mover) => {
 
   it("it is busy with somebody's script, until that is ended", async () => {
     const { client } = stage.source;
+    // More than a page, however far away the source seems to be.
+    await fillStrings(stage.source, { count: 30_000, valueBytes: 20 });
+    before = await snapshot(client);
     const words = ['--mover', mover];
     const run = await startListing({ proxy, to: stage.cluster.seed, words });
     await client.config('SET', 'lua-time-limit', '1');

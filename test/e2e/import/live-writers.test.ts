@@ -1,6 +1,6 @@
 /**
  * Clients go on writing to the source while its keys leave it. Each writer keeps a book of what was
- * acknowledged (../chaos/ledger.ts), and afterwards all of it must be found, once.
+ * acknowledged (../../chaos/ledger.ts), and afterwards all of it must be found, once.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Run } from '../../chaos/importer.js';

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { CliRun } from '../../support/cli.js';
 import { counterAt, expectAll, expectWrites, takesWrites } from '../../support/counters.js';
+import { unlessEnded } from '../../support/halfway.js';
 import { followingRuns, waitingCommand } from '../../support/following.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { setQueue } from '../../support/queue-workers.js';
@@ -71,10 +72,11 @@ it('lets writes go on, and refuses none, when it is lost while one source of sev
     return chunk;
   };
   // On a busy machine an attempt may be given up before.
-  const { code, stderr } = await waitFor('one to have handed over', async () => {
+  const handedOver = waitFor('one to have handed over', async () => {
     const attempt = await ctl('cutover');
     return isReached && attempt;
   });
+  const { code, stderr } = await unlessEnded(run, handedOver);
   expect(code).toBe(2);
   expect(stderr).toContain('says nothing');
   await expectWrites(counters);
