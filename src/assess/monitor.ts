@@ -1,6 +1,6 @@
 /**
  * Watches a server by MONITOR, which costs it a good part of its speed: so it is done for a while
- * only, for so many commands at most, and no longer when the server becomes slow.
+ * only, for so many commands at most, and no longer when the server becomes slow. Who sent a command is told at the end.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';

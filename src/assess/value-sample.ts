@@ -1,5 +1,7 @@
 /**
- * How fast the source gives its values: a sample of them is read as the relay reads, many at a time
+ * What a sample of the source's values tells: how fast it gives them, and, further down, which way they would take.
+ *
+ * How fast: a sample of them is read as the relay reads, many at a time
  * and nothing kept, for a moment; and nothing is deleted. (By GET and DUMP: MGET would be counted as
  * a command of the application's with several keys.)
  */

@@ -9,7 +9,8 @@
  * wrong then, writes go on at the sources, which have everything: nothing is lost, and following goes on.
  *
  * The cluster takes over from all sources at one moment: all of them hold their writes before the last change of
- * any is looked for, and all of them let go if one of them fails.
+ * any is looked for, and all of them let go if one of them fails. How long changes waited, and the command of
+ * `--on-cutover`, stand at the end.
  */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -4,7 +4,7 @@
  *
  * A master may have been replaced for a while, and be one again. Meanwhile it could not be read, its keys were
  * nobody's who is followed, and it may have got all its data from the other one without a word: so all of them are
- * compared once more.
+ * compared once more. Which slots are still to be searched for deletions stands at the end.
  */
 import { ImportError } from '../errors.js';
 import { readDataset } from '../redis/ask.js';

@@ -1,4 +1,7 @@
-/** The import of one source: what those see of it who watch it, wherever it runs, and what it can do. */
+/**
+ * The import of one source: what those see of it who watch it, wherever it runs, what it can do, and how that of a
+ * server's database is put together.
+ */
 import { type Checkpoint, Pipeline } from '../engine/pipeline.js';
 import type { ListingRecord } from '../engine/seen-keys.js';
 import type { ServerStates } from '../engine/server-states.js';

@@ -1,6 +1,7 @@
 /**
  * Close looks at the keys that are in doubt: whether the copy in the cluster differs, and in what. Some
- * at a time, because each takes many questions, and few, because each may hold slices of values.
+ * at a time, because each takes many questions, and few, because each may hold slices of values. How many pages
+ * and keys are under way at a time stands at the end.
  */
 import type { FirstPass } from '../compare/many.js';
 import { atSource, compareValue, inCluster, type Side, sideOf } from '../compare/value.js';

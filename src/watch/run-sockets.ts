@@ -1,6 +1,7 @@
 /**
  * The sockets by which runs can be steered, one for each run in a folder that only its user can look
  * into, named after the run: speaks to them, and clears away what those that were killed left.
+ * The orders that a run takes stand at the end.
  */
 import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';

@@ -1,6 +1,7 @@
 /**
  * Commands to a node, many under way at a time, of which only the first refusal is remembered:
- * what a key is built with is worth nothing once one of them failed.
+ * what a key is built with is worth nothing once one of them failed. The temporary name under which it is built
+ * stands further down.
  */
 import { randomBytes } from 'node:crypto';
 import { Gate } from '../../async.js';

@@ -1,5 +1,7 @@
 /**
- * Lengths and strings as RDB files write them. All functions work on offsets: they take from `at`,
+ * The part of a file that is looked at (`Window`), and in it lengths and strings as RDB files write them.
+ *
+ * All functions work on offsets: they take from `at`,
  * and return where what they took ends, or -1 while `end` comes before that.
  */
 import { Crc64 } from '../../redis/crc64.js';

@@ -4,6 +4,8 @@
  *
  * RDB versions: 6 came with Redis 2.6, 7 with 3.2, 8 with 4.0, 9 with 5.0, 10 with 7.0, 11 with
  * 7.2, 12 with Redis 7.4, 80 with Valkey 9.0.
+ *
+ * At the end: an entry of a file, and the sink that a reader gives entries to.
  */
 import type { Product } from '../../types.js';
 import { length, Malformed, takeCount, takeLength, takeStringHead } from './lengths.js';
