@@ -24,6 +24,9 @@ import { parseSentinels } from '../redis/control.js';
 /** What the options say of one side's access, whatever the side. */
 type Access = ReturnType<typeof accessTo>;
 
+/** What reading an endpoint takes of the options; a verb need not have those of both sides. */
+type EndpointAccess = Partial<AccessOptions> & Pick<AccessOptions, 'nat'>;
+
 /**
  * @param text the endpoint as given.
  * @param flag where it was given.
@@ -32,7 +35,7 @@ type Access = ReturnType<typeof accessTo>;
 export async function readEndpoint(
   text: string,
   side: Side,
-  options: AccessOptions & {
+  options: EndpointAccess & {
     readonly from?: string | readonly string[];
     readonly fromCluster?: string | undefined;
   },
@@ -47,8 +50,8 @@ export async function readEndpoint(
  * The node of the cluster that --to names, by which the others are found.
  * @throws UsageError as `readEndpoint`, and when it names another database than 0.
  */
-export async function readSeed(text: string, options: Partial<AccessOptions>): Promise<Endpoint> {
-  const seed = await withAccess(parseEndpoint(text, '--to'), 'to', options);
+export async function readSeed(text: string, options: EndpointAccess): Promise<Endpoint> {
+  const seed = await readEndpoint(text, 'to', options);
   if (seed.db === 0) return seed;
   throw new UsageError('A cluster has only database 0: take the database out of --to.');
 }
