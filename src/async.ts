@@ -72,3 +72,27 @@ export function isDoneWithin(ms: number, work: Promise<unknown>): Promise<boolea
   );
   return within(ms, isDone, false);
 }
+
+/** Works on each of some, so many at a time, and begins no other once the signal is aborted. */
+export async function forEach<T>(
+  some: readonly T[],
+  signal: AbortSignal,
+  atOnce: number,
+  work: (one: T, at: number) => Promise<void>,
+): Promise<void> {
+  const entries = some.entries();
+  let failed = false;
+  const workers = Array.from({ length: Math.min(atOnce, some.length) }, async () => {
+    for (const [at, one] of entries) {
+      if (failed || signal.aborted) return;
+      try {
+        await work(one, at);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  });
+  const ended = await Promise.allSettled(workers);
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}

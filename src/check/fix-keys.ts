@@ -12,7 +12,7 @@ import { connect, type Connection } from '../redis/connection.js';
 import { ConnectionPool, lanes } from '../redis/pool.js';
 import { ownLine, parseNodes } from '../redis/topology.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
-import { forEach } from '../verify/look.js';
+import { forEach } from '../async.js';
 import { claimsOf, openWithoutGiver, type Survey, type SurveyedNode } from './survey.js';
 
 /** Keys of one slot that are under way at one time; their payloads are held meanwhile. */

@@ -129,12 +129,6 @@ function hiddenKeys({ address }: Control, { keys, hidden }: Sample): readonly Fi
 
 /* Watching, from options to its part of the report, with what the server counted meanwhile. */
 
-/** The live things that watching needs. */
-interface WatchContext {
-  readonly signal?: AbortSignal | undefined;
-  readonly onWatch?: ((sentence: string) => void) | undefined;
-}
-
 interface WatchedCounts {
   readonly watch: WatchReport;
   readonly commandStats: readonly CommandCount[];
@@ -145,7 +139,7 @@ async function watched(
   control: Control,
   first: readonly CommandCount[],
   options: AssessOptions,
-  { signal = new AbortController().signal, onWatch }: WatchContext,
+  { signal = new AbortController().signal, onWatch }: AssessContext,
 ): Promise<WatchedCounts> {
   const { watchMs, watchLimit, watchLatencyMs: slowMs, timeoutMs } = options;
   const { endpoint } = control;

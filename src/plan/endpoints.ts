@@ -24,8 +24,12 @@ import { parseSentinels } from '../redis/control.js';
 /** What the options say of one side's access, whatever the side. */
 type Access = ReturnType<typeof accessTo>;
 
-/** What reading an endpoint takes of the options; a verb need not have those of both sides. */
-type EndpointAccess = Partial<AccessOptions> & Pick<AccessOptions, 'nat'>;
+/** What reading an endpoint takes of the options; a verb need not have those of all sides. */
+type GivenAccess = Partial<AccessOptions & QueueAccessOptions> & {
+  readonly from?: string | readonly string[];
+  readonly fromCluster?: string | undefined;
+};
+type EndpointAccess = GivenAccess & Pick<AccessOptions, 'nat'>;
 
 /**
  * @param text the endpoint as given.
@@ -35,10 +39,7 @@ type EndpointAccess = Partial<AccessOptions> & Pick<AccessOptions, 'nat'>;
 export async function readEndpoint(
   text: string,
   side: Side,
-  options: EndpointAccess & {
-    readonly from?: string | readonly string[];
-    readonly fromCluster?: string | undefined;
-  },
+  options: EndpointAccess,
   flag = `--${side}`,
 ): Promise<Endpoint> {
   const nat = options.nat.map(parseNat);
@@ -63,10 +64,7 @@ export async function readSeed(text: string, options: EndpointAccess): Promise<E
 export async function withAccess(
   endpoint: Endpoint,
   side: Side,
-  options: Partial<AccessOptions & QueueAccessOptions> & {
-    readonly from?: string | readonly string[];
-    readonly fromCluster?: string | undefined;
-  },
+  options: GivenAccess,
   flag = `--${side}`,
 ): Promise<Endpoint> {
   const access = accessTo(side, options);

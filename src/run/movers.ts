@@ -41,7 +41,8 @@ import { createFirstPass } from '../compare/many.js';
 import { deadlineToleranceMs } from '../compare/pair.js';
 import { chosen, keyAt, namesOf } from '../redis/keys.js';
 import { createServer, openCluster } from '../verify/servers.js';
-import { examine, forEach } from '../verify/look.js';
+import { examine } from '../verify/look.js';
+import { forEach } from '../async.js';
 
 /** How long the first key that MIGRATE moves to a node may block the source. */
 const probeTimeoutMs = 500;

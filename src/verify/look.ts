@@ -1,10 +1,11 @@
 /**
  * Close looks at the keys that are in doubt: whether the copy in the cluster differs, and in what. Some
  * at a time, because each takes many questions, and few, because each may hold slices of values. How many pages
- * and keys are under way at a time stands at the end.
+ * are under way at a time stands at the end.
  */
 import type { FirstPass } from '../compare/many.js';
 import { atSource, compareValue, inCluster, type Side, sideOf } from '../compare/value.js';
+import { forEach } from '../async.js';
 import { RefusedError } from '../errors.js';
 import { askAt } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
@@ -229,30 +230,6 @@ export async function sweep(
   }
   await Promise.all(underWay);
   if (failures.length > 0) throw failures[0];
-}
-
-/** Works on each of some, so many at a time, and begins no other once the signal is aborted. */
-export async function forEach<T>(
-  some: readonly T[],
-  signal: AbortSignal,
-  atOnce: number,
-  work: (one: T, at: number) => Promise<void>,
-): Promise<void> {
-  const entries = some.entries();
-  let failed = false;
-  const workers = Array.from({ length: Math.min(atOnce, some.length) }, async () => {
-    for (const [at, one] of entries) {
-      if (failed || signal.aborted) return;
-      try {
-        await work(one, at);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  });
-  const ended = await Promise.allSettled(workers);
-  for (const one of ended) if (one.status === 'rejected') throw one.reason;
 }
 
 /**

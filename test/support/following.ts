@@ -51,6 +51,10 @@ export function followingRuns(): FollowingRuns {
     return code === 0 ? (JSON.parse(stdout) as State) : undefined;
   }
   const isIn = async (phase: string): Promise<boolean> => (await status())?.follow?.phase === phase;
+  function unlessLastEnded<T>(moment: Promise<T>): Promise<T> {
+    const [last] = runs.slice(-1);
+    return last ? unlessEnded(last, moment) : moment;
+  }
   function begun(): Attempt {
     const attempt = {
       isOver: false,
@@ -71,9 +75,7 @@ export function followingRuns(): FollowingRuns {
     ctl,
     status,
     async until(phase) {
-      const reached = waitFor(`the phase ${phase}`, () => isIn(phase));
-      const [last] = runs.slice(-1);
-      await (last ? unlessEnded(last, reached) : reached);
+      await unlessLastEnded(waitFor(`the phase ${phase}`, () => isIn(phase)));
     },
     hold() {
       let attempt = begun();
@@ -82,8 +84,7 @@ export function followingRuns(): FollowingRuns {
         if (attempt.isOver) attempt = begun();
         return false;
       });
-      const [last] = runs.slice(-1);
-      return last ? unlessEnded(last, held) : held;
+      return unlessLastEnded(held);
     },
     async cutOver(run) {
       let hasEnded = false;

@@ -4,22 +4,34 @@ import type { Proxy } from './proxy.js';
 /** A SCAN for a hundred keys or more. */
 const manyKeys = /SCAN\r\n[^*]*COUNT\r\n\$[3-6]\r\n/;
 
+type Passes = NonNullable<Proxy['faults']['corrupt']>;
+
+/** Nothing passes any more behind the first chunk of which that is true; resolves then. */
+function stallBehind(
+  proxy: Proxy,
+  isLast: (...passing: Parameters<Passes>) => boolean,
+): Promise<void> {
+  return new Promise((resolve) => {
+    proxy.faults.corrupt = (...passing) => {
+      if (isLast(...passing)) {
+        proxy.faults.corrupt = undefined;
+        proxy.stall();
+        resolve();
+      }
+      return passing[0];
+    };
+  });
+}
+
 /**
  * Nothing passes any more once so many bytes have come from the source; resolves then. The run is
  * halfway for as long as the test wants, without any guess at its speed.
  */
 export function stallAfter(proxy: Proxy, bytes: number): Promise<void> {
-  return new Promise((resolve) => {
-    let passed = 0;
-    proxy.faults.corrupt = (chunk, direction) => {
-      if (direction === 'down') passed += chunk.length;
-      if (passed >= bytes) {
-        proxy.faults.corrupt = undefined;
-        proxy.stall();
-        resolve();
-      }
-      return chunk;
-    };
+  let passed = 0;
+  return stallBehind(proxy, (chunk, direction) => {
+    if (direction === 'down') passed += chunk.length;
+    return passed >= bytes;
   });
 }
 
@@ -29,25 +41,18 @@ export function stallAfter(proxy: Proxy, bytes: number): Promise<void> {
  * next one only when it has the answer to the one before.
  */
 export function stallAtRemoval(proxy: Proxy, times = 1): Promise<void> {
-  return new Promise((resolve) => {
-    const readers = new Map<object, (chunk: Buffer) => number>();
-    let removals = 0;
-    let isListing = false;
-    proxy.faults.corrupt = (chunk, direction, connection) => {
-      if (direction === 'down') return chunk;
-      // What the checks before the start try does not count.
-      isListing ||= manyKeys.test(chunk.toString('latin1'));
-      const read = readers.get(connection) ?? removalReader();
-      readers.set(connection, read);
-      const found = read(chunk);
-      if (isListing) removals += found;
-      if (removals >= times) {
-        proxy.faults.corrupt = undefined;
-        proxy.stall();
-        resolve();
-      }
-      return chunk;
-    };
+  const readers = new Map<object, (chunk: Buffer) => number>();
+  let removals = 0;
+  let isListing = false;
+  return stallBehind(proxy, (chunk, direction, connection) => {
+    if (direction === 'down') return false;
+    // What the checks before the start try does not count.
+    isListing ||= manyKeys.test(chunk.toString('latin1'));
+    const read = readers.get(connection) ?? removalReader();
+    readers.set(connection, read);
+    const found = read(chunk);
+    if (isListing) removals += found;
+    return removals >= times;
   });
 }
 
@@ -56,16 +61,10 @@ export function stallAtRemoval(proxy: Proxy, times = 1): Promise<void> {
  * nothing is listed before the proxy goes on.
  */
 export function stallAtListing(proxy: Proxy): Promise<void> {
-  return new Promise((resolve) => {
-    proxy.faults.corrupt = (chunk, direction) => {
-      if (direction === 'up' && manyKeys.test(chunk.toString('latin1'))) {
-        proxy.faults.corrupt = undefined;
-        proxy.stall();
-        resolve();
-      }
-      return chunk;
-    };
-  });
+  return stallBehind(
+    proxy,
+    (chunk, direction) => direction === 'up' && manyKeys.test(chunk.toString('latin1')),
+  );
 }
 
 const removing = new Set(['EVALSHA', 'UNLINK', 'DEL', 'MIGRATE']);

@@ -22,8 +22,8 @@ let run: CliRun | undefined;
 interface Trouble {
   /** How its words begin. */
   readonly word: string;
-  begin(): Promise<unknown>;
-  end(): Promise<unknown>;
+  readonly begin: () => Promise<unknown>;
+  readonly end: () => Promise<unknown>;
 }
 
 const config = (name: string, value: string | number) =>
@@ -108,13 +108,20 @@ afterEach(async () => {
 
 const expectComplete = (run: Reported) => stage.expectComplete(before, run);
 
-/** A run that has moved some keys, and does nothing until it is told to go on: there is time for trouble to begin. */
-async function begun(...words: string[]): Promise<CliRun> {
+/** A run that has moved some keys when trouble begins. It does nothing meanwhile, so it is not over before. */
+async function amid(begin: () => Promise<unknown>, ...words: string[]): Promise<CliRun> {
   run = startCli([...stage.endpoints, '--max-rate', '3000', '--json', '--quiet', ...words]);
   const hasBegun = async () => (await stage.source.client.dbsize()) < count * 0.9;
   await unlessEnded(run, waitFor('keys to leave', hasBegun));
-  run.signal('SIGSTOP');
+  await during(run, begin);
   return run;
+}
+
+/** The run stands still until that is done. */
+async function during(standing: CliRun, work: () => Promise<unknown>): Promise<void> {
+  standing.signal('SIGSTOP');
+  await work();
+  standing.signal('SIGCONT');
 }
 
 describe('from the start', () => {
@@ -147,9 +154,7 @@ describe.each([
 ])('midway: $trouble.word ($words)', ({ trouble, words }) => {
   const { word } = trouble;
   it('is waited for', async () => {
-    const running = await begun(...words);
-    await trouble.begin();
-    running.signal('SIGCONT');
+    const running = await amid(trouble.begin, ...words);
     const [said] = await running.output(/.*refuses commands.*/);
     expect(said).toContain(word);
     await trouble.end();
@@ -159,9 +164,7 @@ describe.each([
   });
 
   it('ends the run once that has taken too long, in its own words, and nothing is lost', async () => {
-    const running = await begun('--retry-for', '1s', ...words);
-    await trouble.begin();
-    running.signal('SIGCONT');
+    const running = await amid(trouble.begin, '--retry-for', '1s', ...words);
     const { code, report } = reportOf(await running.done);
     expect({ code, status: report.status }).toEqual({ code: 3, status: 'failed' });
     expect(report.error).toContain(word);
@@ -173,9 +176,7 @@ describe.each([
 });
 
 it('nothing is copied while it refuses', async () => {
-  const running = await begun('--mover', 'relay');
-  await tooFewReplicas.begin();
-  running.signal('SIGCONT');
+  const running = await amid(tooFewReplicas.begin, '--mover', 'relay');
   await running.output(/refuses commands/);
   const { client } = stage.source;
   const trials = async () =>
@@ -207,9 +208,7 @@ it('while clients write, so that keys are moved under WATCH', async () => {
       await writer.set('written again and again', '1').catch(() => undefined);
   })();
   try {
-    const running = await begun('--mover', 'relay');
-    await tooFewReplicas.begin();
-    running.signal('SIGCONT');
+    const running = await amid(tooFewReplicas.begin, '--mover', 'relay');
     const [said] = await running.output(/.*refuses commands.*/);
     expect(said).toContain('NOREPLICAS');
     await tooFewReplicas.end();
@@ -227,11 +226,9 @@ it('while clients write, so that keys are moved under WATCH', async () => {
 });
 
 it('a source that was made a replica is waited for', async () => {
-  const running = await begun('--mover', 'relay');
   const { client } = stage.source;
   // A master that it never reaches: it keeps its keys.
-  await client.replicaof('127.0.0.1', '1');
-  running.signal('SIGCONT');
+  const running = await amid(() => client.replicaof('127.0.0.1', '1'), '--mover', 'relay');
   await running.output(/refuses commands.*READONLY/);
   await client.replicaof('NO', 'ONE');
   await expectComplete(reportOf(await running.done));
@@ -239,9 +236,8 @@ it('a source that was made a replica is waited for', async () => {
 
 it('a source whose memory is full lets its keys go all the same', async () => {
   const { client } = stage.source;
-  const running = await begun('--mover', 'relay', '--retry-for', '5s');
-  await config('maxmemory', 1);
-  running.signal('SIGCONT');
+  const words = ['--mover', 'relay', '--retry-for', '5s'];
+  const running = await amid(() => config('maxmemory', 1), ...words);
   try {
     await expectComplete(reportOf(await running.done));
   } finally {
@@ -254,9 +250,7 @@ it('keys are not left out because a busy source does not tell their types', asyn
     '--type',
     one,
   ]);
-  const running = await begun('--mover', 'relay', ...types);
-  await busy.begin();
-  running.signal('SIGCONT');
+  const running = await amid(busy.begin, '--mover', 'relay', ...types);
   await running.output(/refuses commands/);
   await busy.end();
   await expectComplete(reportOf(await running.done));
@@ -270,9 +264,7 @@ it('a dry run goes on once a source can be read again, though it takes no writes
   run = startCli([...stage.endpoints, ...words]);
   const hasBegun = async () => /cmdstat_type:calls=\d{4}/.test(await client.info('commandstats'));
   await unlessEnded(run, waitFor('keys to be counted', hasBegun));
-  run.signal('SIGSTOP');
-  await busy.begin();
-  run.signal('SIGCONT');
+  await during(run, busy.begin);
   await run.output(/refuses commands/);
   await busy.end();
   const { stdout } = await run.done;
