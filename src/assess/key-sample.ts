@@ -3,7 +3,7 @@ import { RefusedError } from '../errors.js';
 import { type Control, withControl } from '../redis/control.js';
 import type { Endpoint } from '../redis/endpoint.js';
 import { isKeyRefusal } from '../redis/trial.js';
-import { slotOf } from '../redis/keys.js';
+import { slotOf } from '../redis/frames.js';
 import { nameFilter } from '../sources/glob.js';
 
 export interface SampledKey {

@@ -8,7 +8,7 @@ import { ImportError, SourceError } from '../errors.js';
 import { formatCount, harmless } from '../format.js';
 import { connect } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { command } from '../redis/keys.js';
+import { command } from '../redis/frames.js';
 import { clientsIn } from '../redis/other-clients.js';
 import type { Reader } from '../redis/reply.js';
 import { shapeOf } from './key-shapes.js';

@@ -7,7 +7,7 @@
  */
 import { connect, type Connection } from '../redis/connection.js';
 import type { Endpoint } from '../redis/endpoint.js';
-import { command } from '../redis/keys.js';
+import { command } from '../redis/frames.js';
 import { BulksReader } from '../redis/reply.js';
 import type { Estimate, Plan } from './assess-report.js';
 import type { SampledKey } from './key-sample.js';

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { harmless } from '../format.js';
-import { slotOf } from '../redis/keys.js';
+import { slotOf } from '../redis/frames.js';
 import type { KeyFinder } from '../redis/command-keys.js';
 import { type ClientIdentity, connectionsKept, type Seen } from './monitor.js';
 import { createPatterns, type Pattern, type Patterns } from './patterns.js';

@@ -5,7 +5,7 @@ import { compareNames, formatBytes, formatCount, quoteKey } from '../format.js';
 import { reportedKey, type ReportedKey } from '../report.js';
 import type { FixedKeys } from './fix-keys.js';
 import { mere, type Problem, type ProblemKind, problemsOf } from './problems.js';
-import { slotCount } from '../redis/keys.js';
+import { slotCount } from '../redis/frames.js';
 import { claimsOf, slotsWhere, type Survey, type SurveyedNode } from './survey.js';
 
 const plain = colours.createColors(false);

@@ -7,7 +7,7 @@ import { ConnectionError, ImportError, RefusedError, TargetError } from '../erro
 import { connect } from '../redis/connection.js';
 import { type Control, openControl, withControl } from '../redis/control.js';
 import { addressOf, type Endpoint, type NatRule, type Place, reach } from '../redis/endpoint.js';
-import { command, slotCount } from '../redis/keys.js';
+import { command, slotCount } from '../redis/frames.js';
 import { type NodeLine, ownLine, parseNodes } from '../redis/topology.js';
 import { NumbersReader } from '../redis/ask.js';
 

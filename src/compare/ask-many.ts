@@ -9,7 +9,7 @@ import {
   noKeys,
   payloadTrailerBytes,
   PLUS,
-} from '../redis/keys.js';
+} from '../redis/frames.js';
 import { ErrorReply, lineText, type Reader, ReplyReader, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { type DatedValues, datedReader, type Values, valuesReader } from './held-values.js';

@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { BulksReader, type FrameSink, lineText, type Reader } from '../redis/reply.js';
-import { DOLLAR, headerEnd, headerLength, keysBuilder, MINUS } from '../redis/keys.js';
+import { DOLLAR, headerEnd, headerLength, keysBuilder, MINUS } from '../redis/frames.js';
 import type { Keys } from '../types.js';
 import { ProtocolError } from '../errors.js';
 import { NumbersReader } from '../redis/ask.js';

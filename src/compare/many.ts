@@ -13,7 +13,7 @@
  * Deadlines come with the values, because to find a key costs a server more than to answer.
  */
 import { deadlineToleranceMs } from './pair.js';
-import { chosen, namesOf } from '../redis/keys.js';
+import { chosen, namesOf } from '../redis/frames.js';
 import { createSizes } from '../redis/sizes.js';
 import type { Keys } from '../types.js';
 import { areSame, isSame, isThere } from './held-values.js';

@@ -12,7 +12,7 @@ import {
   MINUS,
   PLUS,
   STAR,
-} from '../redis/keys.js';
+} from '../redis/frames.js';
 import { checkLineEnd, lineText, type Reader, type Reply, ReplyReader } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 

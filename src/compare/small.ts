@@ -4,7 +4,7 @@
  * what differs.
  */
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt, namesOf } from '../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../redis/frames.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import type { Keys } from '../types.js';
 import { askRaw, type Ends, wordsAround } from './ask-many.js';

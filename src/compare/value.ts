@@ -22,7 +22,7 @@ import {
   msApart,
   type Side,
 } from './pair.js';
-import { payloadTrailerBytes } from '../redis/keys.js';
+import { payloadTrailerBytes } from '../redis/frames.js';
 import { type Reply, textOf } from '../redis/reply.js';
 import { hashes, lists, sets, sortedSets, streams, strings } from './contents.js';
 

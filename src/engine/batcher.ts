@@ -12,7 +12,7 @@ import {
   namesOf,
   slotAt,
   slotOf,
-} from '../redis/keys.js';
+} from '../redis/frames.js';
 import type { Batch, Copy, Keys, Listing, Page, Topology } from '../types.js';
 import type { ListingRecord } from './seen-keys.js';
 

@@ -8,7 +8,7 @@
  */
 import { Gate } from '../async.js';
 import type { Limits } from '../limits/limits.js';
-import { keyStart, namesOf, parted } from '../redis/keys.js';
+import { keyStart, namesOf, parted } from '../redis/frames.js';
 import type { Batch, Keys } from '../types.js';
 import type { BatcherOptions } from './batcher.js';
 

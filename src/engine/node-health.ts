@@ -11,7 +11,7 @@
  */
 import { Gate } from '../async.js';
 import { TargetError, withoutStop } from '../errors.js';
-import { keyAt, slotAt } from '../redis/keys.js';
+import { keyAt, slotAt } from '../redis/frames.js';
 import type { Batch, FailureClass, HeldUp, KeyFailure, Keys, Outcome, Topology } from '../types.js';
 import type { ServerStates } from './server-states.js';
 

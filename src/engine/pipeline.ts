@@ -25,7 +25,7 @@ import type {
   Topology,
 } from '../types.js';
 import type { Limits } from '../limits/limits.js';
-import { parted, slotAt } from '../redis/keys.js';
+import { parted, slotAt } from '../redis/frames.js';
 import { type Batcher, batcher, type BatcherOptions, regroup } from './batcher.js';
 import {
   failuresOf,

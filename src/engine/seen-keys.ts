@@ -2,7 +2,7 @@
  * Which keys the run has met before: those that it has listed, and those that it leaves at the source.
  * Both answer for every key that is listed, so both are hashes in memory that has a bound.
  */
-import { keyStart } from '../redis/keys.js';
+import { keyStart } from '../redis/frames.js';
 import type { Keys } from '../types.js';
 
 const blockWords = 16;

@@ -8,7 +8,7 @@
  */
 import { ProtocolError } from '../errors.js';
 import type { Places } from '../redis/command-keys.js';
-import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/keys.js';
+import { CR, DOLLAR, headerEnd, headerLength, LF, MINUS, STAR } from '../redis/frames.js';
 import { lineText, type Reader } from '../redis/reply.js';
 import type { ChangeListener } from './feed.js';
 

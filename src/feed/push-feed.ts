@@ -15,7 +15,7 @@ import { listNames, type Word } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
 import { type Control, locate } from '../redis/control.js';
 import { addressOf } from '../redis/endpoint.js';
-import { command } from '../redis/keys.js';
+import { command } from '../redis/frames.js';
 import { ErrorReply, type Reader, type Reply, ReplyReader, textOf } from '../redis/reply.js';
 import { parseVersion } from '../redis/server.js';
 import type { Logger } from '../types.js';

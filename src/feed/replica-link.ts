@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PreflightError, ProtocolError, RefusedError, ConnectionError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
 import { type Endpoint, addressOf } from '../redis/endpoint.js';
-import { command, DOLLAR, LF, MINUS, PLUS } from '../redis/keys.js';
+import { command, DOLLAR, LF, MINUS, PLUS } from '../redis/frames.js';
 import { lineText, type Reader, textOf } from '../redis/reply.js';
 import {
   ask,

@@ -2,7 +2,7 @@
  * What a followed database asks of whoever knows of all sources: of its own process, or of the one that began the run
  * (workers/). And what that one tells it.
  */
-import { keyStart } from '../redis/keys.js';
+import { keyStart } from '../redis/frames.js';
 import type { FeedPosition, Keys } from '../types.js';
 import type { ChangedKeys } from './changed-keys.js';
 import type { Round } from './followed-source.js';

@@ -4,7 +4,7 @@
  */
 import { askNumbers } from '../compare/ask-many.js';
 import type { Connection } from '../redis/connection.js';
-import { parted, keyAt } from '../redis/keys.js';
+import { parted, keyAt } from '../redis/frames.js';
 import type { FeedPosition, KeyFailure, Keys, Mover, Source } from '../types.js';
 import type { AllSources } from './all-sources.js';
 import { ChangedKeys, UnmovedKeys } from './changed-keys.js';

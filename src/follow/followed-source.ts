@@ -21,7 +21,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Gate } from '../async.js';
 import { ImportError } from '../errors.js';
-import { keyAt, keysBuilder, noKeys, slotAt } from '../redis/keys.js';
+import { keyAt, keysBuilder, noKeys, slotAt } from '../redis/frames.js';
 import type { HeldUp, Keys, Page, Source } from '../types.js';
 import { type ChangedKeys, type Changes, nothingHeldUp, oldestOf } from './changed-keys.js';
 

@@ -11,7 +11,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Endpoint } from '../redis/endpoint.js';
-import { command, LF, DOLLAR, PLUS } from '../redis/keys.js';
+import { command, LF, DOLLAR, PLUS } from '../redis/frames.js';
 import { locate } from '../redis/control.js';
 import { openSocket } from '../redis/connection.js';
 

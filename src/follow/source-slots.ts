@@ -10,7 +10,7 @@ import { ImportError } from '../errors.js';
 import { readDataset } from '../redis/ask.js';
 import { connect } from '../redis/connection.js';
 import { addressOf, type Endpoint } from '../redis/endpoint.js';
-import { slotOf } from '../redis/keys.js';
+import { slotOf } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 import type { ToldOfChanges } from './all-sources.js';

@@ -5,7 +5,7 @@
 import { askNumbers } from '../compare/ask-many.js';
 import { listNames } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keysBuilder } from '../redis/keys.js';
+import { chosen, keysBuilder } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Keys, Node } from '../types.js';
 

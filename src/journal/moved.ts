@@ -17,7 +17,7 @@ import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import { messageOf, SourceError } from '../errors.js';
-import { keyStart } from '../redis/keys.js';
+import { keyStart } from '../redis/frames.js';
 import type { Keys } from '../types.js';
 import { replaceFile, syncFolder } from './state-folder.js';
 

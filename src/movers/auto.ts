@@ -7,7 +7,7 @@
  * gets its keys in small portions, so that its turn ends soon all the same.
  */
 import { Gate } from '../async.js';
-import { slice } from '../redis/keys.js';
+import { slice } from '../redis/frames.js';
 import type { Batch, Copy, Mover, MoverName, Node, Outcome } from '../types.js';
 import { type OutcomeBuilder, outcomeBuilder } from './outcome.js';
 

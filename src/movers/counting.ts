@@ -2,7 +2,7 @@
 import { ImportError } from '../errors.js';
 import { largeIds, typeOf } from '../redis/value-record.js';
 import type { Connection } from '../redis/connection.js';
-import { keyAt, namesOf } from '../redis/keys.js';
+import { keyAt, namesOf } from '../redis/frames.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Outcome } from '../types.js';
 import { outcomeBuilder } from './outcome.js';

@@ -1,5 +1,5 @@
 /** Gathers what became of a batch's keys while a mover works on it. */
-import { chosen, keyAt } from '../redis/keys.js';
+import { chosen, keyAt } from '../redis/frames.js';
 import type { FailureClass, KeyFailure, Keys, Outcome, Retry } from '../types.js';
 
 export interface OutcomeBuilder {

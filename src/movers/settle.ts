@@ -2,7 +2,7 @@
  * What becomes of keys that the source does not have any more, and of keys that their node has already.
  * policy.ts decides what that means; here the servers are asked where that is the question.
  */
-import { chosen, noKeys } from '../redis/keys.js';
+import { chosen, noKeys } from '../redis/frames.js';
 import type { Batch, Copy, Keys } from '../types.js';
 import type { OutcomeBuilder } from './outcome.js';
 import { type JobPolicy, onAbsent, onDifferent, onEqual } from './policy.js';

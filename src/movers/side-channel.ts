@@ -7,7 +7,7 @@ import { createFirstPass, type FirstPass } from '../compare/many.js';
 import { compareValue, type Comparison, sideOf } from '../compare/value.js';
 import { RefusedError } from '../errors.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt, namesOf } from '../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../redis/frames.js';
 import { type ConnectNode, lanes, reopening } from '../redis/pool.js';
 import { ErrorReply, textOf } from '../redis/reply.js';
 import type { Batch, Keys, Node } from '../types.js';

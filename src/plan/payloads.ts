@@ -13,7 +13,7 @@ import { RefusedError } from '../errors.js';
 import { temporaryNameIn } from '../movers/elements/writer.js';
 import { isVersionRefusal } from '../movers/refused-keys.js';
 import type { PayloadRewrite } from '../movers/relay/payload-rewrite.js';
-import { payloadTrailerBytes, slotOf } from '../redis/keys.js';
+import { payloadTrailerBytes, slotOf } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import { Crc64 } from '../redis/crc64.js';
 import { nameFilter, nameLike } from '../sources/glob.js';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { ProtocolError, RefusedError } from '../errors.js';
 import type { Keys } from '../types.js';
 import type { Connection } from './connection.js';
-import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './keys.js';
+import { COLON, command, DOLLAR, headerEnd, headerNumber, MINUS } from './frames.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader, textOf } from './reply.js';
 
 /**

@@ -12,7 +12,7 @@ import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ConnectionError, type ImportError, messageOf, ProtocolError } from '../errors.js';
 import { addressOf, type Endpoint, tlsOptions } from './endpoint.js';
-import { command, MINUS } from './keys.js';
+import { command, MINUS } from './frames.js';
 import { connectionName, type Identity, ownIdentity, ownName } from './identity.js';
 import { createOutput, type Output } from './output.js';
 import { ErrorReply, lineText, type Reader, type Reply, ReplyReader } from './reply.js';

@@ -3,7 +3,7 @@
  * an import asks before its start and while it lasts, and what `assess` reports.
  */
 import type { Control } from './control.js';
-import { slotOf } from './keys.js';
+import { slotOf } from './frames.js';
 import type { ClusterTopology } from './topology.js';
 
 export interface MemoryFacts {

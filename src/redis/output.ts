@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Keys } from '../types.js';
-import { copyShort, shortBytes, slackBytes, viewFrom } from './keys.js';
+import { copyShort, shortBytes, slackBytes, viewFrom } from './frames.js';
 
 const blockBytes = 64 * 1024;
 /**

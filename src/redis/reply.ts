@@ -21,7 +21,7 @@ import {
   PLUS,
   PUSH,
   STAR,
-} from './keys.js';
+} from './frames.js';
 
 /** An error reply; a value, because in a pipeline it belongs to one command only. */
 export class ErrorReply {

@@ -6,7 +6,7 @@
  * a GET; elsewhere the number of elements has to do.
  */
 import type { Connection } from './connection.js';
-import { command, keyAt, keyCommandHead } from './keys.js';
+import { command, keyAt, keyCommandHead } from './frames.js';
 import { ErrorReply, type Reply, textOf } from './reply.js';
 import type { Keys } from '../types.js';
 import { askNumbers, ask } from './ask.js';

@@ -8,7 +8,7 @@ import { messageOf, RefusedError, TargetError } from '../errors.js';
 import type { Node, Topology } from '../types.js';
 import { type Control, type ControlOptions, type ControlReply, withControl } from './control.js';
 import { addressOf, type Endpoint, type NatRule, type Place, reach } from './endpoint.js';
-import { slotCount } from './keys.js';
+import { slotCount } from './frames.js';
 
 export interface ClusterTopology extends Topology {
   /** The masters that own slots, and the replicas, as last heard. */

@@ -20,7 +20,7 @@ import { mayExpire } from '../plan/source-facts.js';
 import type { Report } from '../report.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { parseInfo } from '../redis/control.js';
-import { keyAt, namesOf, noKeys } from '../redis/keys.js';
+import { keyAt, namesOf, noKeys } from '../redis/frames.js';
 import {
   evictsKeys,
   type MemoryFacts,

@@ -10,7 +10,7 @@ import { temporaryPrefix } from '../movers/elements/writer.js';
 import type { FollowOptions, PatienceOptions } from '../options/options.js';
 import { connect, type Connection } from '../redis/connection.js';
 import { type Endpoint, printable } from '../redis/endpoint.js';
-import { slotOf } from '../redis/keys.js';
+import { slotOf } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { FollowCheckpoint, Keys, Logger, Phase, Source } from '../types.js';
 

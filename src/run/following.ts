@@ -17,7 +17,7 @@ import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { connect, type Connection } from '../redis/connection.js';
 import type { NatRule } from '../redis/endpoint.js';
 import { withControl } from '../redis/control.js';
-import { keyAt } from '../redis/keys.js';
+import { keyAt } from '../redis/frames.js';
 import { ConnectionPool, reopening } from '../redis/pool.js';
 import { type ClusterTopology, openTopology } from '../redis/topology.js';
 import type {

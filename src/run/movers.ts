@@ -39,7 +39,7 @@ import { oldestPayloadVersion, payloadVersionFor } from '../plan/payloads.js';
 import type { ServerSourceFacts } from '../plan/source-facts.js';
 import { createFirstPass } from '../compare/many.js';
 import { deadlineToleranceMs } from '../compare/pair.js';
-import { chosen, keyAt, namesOf } from '../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../redis/frames.js';
 import { createServer, openCluster } from '../verify/servers.js';
 import { examine } from '../verify/look.js';
 import { forEach } from '../async.js';

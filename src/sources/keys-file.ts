@@ -12,7 +12,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { messageOf, UsageError } from '../errors.js';
 import { parseObject } from '../format.js';
-import { keysBuilder } from '../redis/keys.js';
+import { keysBuilder } from '../redis/frames.js';
 import type { Keys, Source } from '../types.js';
 
 const pageKeys = 1000;

@@ -19,7 +19,7 @@ import {
   LF,
   MINUS,
   STAR,
-} from '../redis/keys.js';
+} from '../redis/frames.js';
 import type { Link, Linked } from '../redis/pool.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';
 import type { Keys, ScanPosition, Source } from '../types.js';

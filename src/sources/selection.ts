@@ -6,7 +6,7 @@
 import { SourceError } from '../errors.js';
 import type { SelectionOptions } from '../options/options.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
+import { chosen, keyAt, keysBuilder } from '../redis/frames.js';
 import type { Link } from '../redis/pool.js';
 import { ErrorReply, type Reply, textOf } from '../redis/reply.js';
 import { refusalIn, type SourceHealth } from '../redis/source-health.js';

@@ -2,7 +2,7 @@
  * Both directions at the same time: each source's keys are looked for in the cluster, each master's
  * at the sources. What is suspect is looked at one by one (look.ts), which describes the difference.
  */
-import { chosen, keyAt, keyStart, namesOf, slotOf } from '../redis/keys.js';
+import { chosen, keyAt, keyStart, namesOf, slotOf } from '../redis/frames.js';
 import type { Keys, Node } from '../types.js';
 import { type Cluster, persist, type Server } from './servers.js';
 import {

@@ -9,7 +9,7 @@ import { forEach } from '../async.js';
 import { RefusedError } from '../errors.js';
 import { askAt } from '../redis/ask.js';
 import type { Connection } from '../redis/connection.js';
-import { chosen, slotOf } from '../redis/keys.js';
+import { chosen, slotOf } from '../redis/frames.js';
 import { ErrorReply } from '../redis/reply.js';
 import type { Keys, Node, Source } from '../types.js';
 import type { Difference, Findings } from './differences.js';

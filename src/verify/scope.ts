@@ -3,7 +3,7 @@
  * some keys, and may have put a prefix ahead of their names. What no source answers for is nobody's
  * business here, and no difference.
  */
-import { chosen, keyAt, keysBuilder } from '../redis/keys.js';
+import { chosen, keyAt, keysBuilder } from '../redis/frames.js';
 import { nameFilter } from '../sources/glob.js';
 import type { Selection } from '../sources/selection.js';
 import type { Keys } from '../types.js';

@@ -11,7 +11,7 @@ import { ConnectionPool, reopening } from '../redis/pool.js';
 import { ErrorReply, type Reply } from '../redis/reply.js';
 import type { Side } from '../redis/sentences.js';
 import { locate } from '../redis/control.js';
-import { slotOf } from '../redis/keys.js';
+import { slotOf } from '../redis/frames.js';
 import type { ClusterTopology } from '../redis/topology.js';
 import type { Node } from '../types.js';
 

@@ -7,7 +7,7 @@
 import { listingRecord } from '../engine/seen-keys.js';
 import type { AllSources } from '../follow/all-sources.js';
 import type { LocalParticipant } from '../follow/local-participant.js';
-import { keyStart } from '../redis/keys.js';
+import { keyStart } from '../redis/frames.js';
 import type { FollowedHere, FollowLead, KnownDatabase } from '../run/followed-here.js';
 import type { FollowCheckpoint, Keys, Phase } from '../types.js';
 import {

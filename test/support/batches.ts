@@ -1,7 +1,7 @@
 /** What the engine's tests begin with: nodes, a topology in which every slot has an owner, batches. */
 import type { Batch, Keys, Node, Outcome, Source, Topology } from '../../src/types.js';
 import { keysOf } from './keys.js';
-import { keyAt } from '../../src/redis/keys.js';
+import { keyAt } from '../../src/redis/frames.js';
 
 export const nodes: readonly Node[] = [7001, 7002].map((port) => ({
   host: 'node',

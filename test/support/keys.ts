@@ -1,5 +1,5 @@
 /** Keys as the readers hand them on, made of names in latin1. */
-import { keysBuilder } from '../../src/redis/keys.js';
+import { keysBuilder } from '../../src/redis/frames.js';
 import type { Keys } from '../../src/types.js';
 
 export function keysOf(...names: readonly string[]): Keys {

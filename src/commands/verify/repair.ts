@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { accessRows } from '../../options/access.js';
 import { readOptions } from '../../options/options.js';
-import { keyAt } from '../../redis/keys.js';
+import { keyAt } from '../../redis/frames.js';
 import { checkKeysFile, keysFileSource } from '../../sources/keys-file.js';
 import type { Keys } from '../../types.js';
 import {

@@ -2,7 +2,7 @@
  * How a value of each type is copied element by element. Of every type but streams, what is read is sent as it came.
  * Hashes may have fields with deadlines (since 7.4).
  */
-import { chosen, keyAt, keysBuilder } from '../../redis/keys.js';
+import { chosen, keyAt, keysBuilder } from '../../redis/frames.js';
 import type { Keys } from '../../types.js';
 import { type Copier, type Passage, sendElements } from './writer.js';
 import { askFrames, askReply, pages, sliceBytes } from './reading.js';

@@ -9,7 +9,7 @@
  * what the guard under which it is read makes sure of (relay/guard-by-counter.ts, relay/guard-by-watch.ts).
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, keyAt, namesOf } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf } from '../../redis/frames.js';
 import { type ConnectNode, lanes } from '../../redis/pool.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node } from '../../types.js';

@@ -19,7 +19,7 @@ import {
   MINUS,
   payloadTrailerBytes,
   STAR,
-} from '../../redis/keys.js';
+} from '../../redis/frames.js';
 import { lineText, type Reader } from '../../redis/reply.js';
 import { Crc64 } from '../../redis/crc64.js';
 

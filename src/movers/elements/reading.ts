@@ -25,7 +25,7 @@ import {
   keysBuilder,
   MINUS,
   STAR,
-} from '../../redis/keys.js';
+} from '../../redis/frames.js';
 import type { Keys } from '../../types.js';
 
 /** An answer that is looked into; frames may stand behind the question's words. */

@@ -8,7 +8,7 @@
  */
 import { type Around, askTypes, wordsAround, writeOne } from '../../compare/ask-many.js';
 import type { Connection } from '../../redis/connection.js';
-import { slice } from '../../redis/keys.js';
+import { slice } from '../../redis/frames.js';
 import type { Keys } from '../../types.js';
 import { verdictOf } from '../refused-keys.js';
 import { AckReader, Splice, type StoreCommands } from '../relay/splice.js';

@@ -8,7 +8,7 @@ import { Gate } from '../../async.js';
 import { RefusedError } from '../../errors.js';
 import type { Word } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead, keyAt, slice, slotCount, slotOf } from '../../redis/keys.js';
+import { command, commandHead, keyAt, slice, slotCount, slotOf } from '../../redis/frames.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import { sliceElements, type SliceSize } from './reading.js';

@@ -2,7 +2,7 @@
  * How MIGRATE is spoken to this source: which of its arguments the version has
  * (https://redis.io/docs/latest/commands/migrate/, "History"), and the nodes' credentials.
  */
-import { chosen, command, commandHead, frame, keyAt } from '../../redis/keys.js';
+import { chosen, command, commandHead, frame, keyAt } from '../../redis/frames.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';
 import { nextReply, shaOf } from '../../redis/ask.js';

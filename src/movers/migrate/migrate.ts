@@ -8,7 +8,7 @@
  */
 import { ImportError, StoppedError } from '../../errors.js';
 import { nextReply } from '../../redis/ask.js';
-import { chosen, slice } from '../../redis/keys.js';
+import { chosen, slice } from '../../redis/frames.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, Keys, Mover, Node, Outcome, Retry } from '../../types.js';
 import { byReason, outcomeBuilder, type OutcomeBuilder } from '../outcome.js';

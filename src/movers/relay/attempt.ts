@@ -5,7 +5,7 @@
  */
 import { importErrorOf } from '../../errors.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, keyAt, namesOf, slice } from '../../redis/keys.js';
+import { chosen, keyAt, namesOf, slice } from '../../redis/frames.js';
 import type { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Copy, FailureClass, Keys, Node, Outcome } from '../../types.js';
 import { outcomeBuilder } from '../outcome.js';

@@ -12,7 +12,7 @@ import {
   headerNumber,
   keyCommandHead,
   MINUS,
-} from '../../redis/keys.js';
+} from '../../redis/frames.js';
 import { deadlineToleranceMs } from '../../compare/pair.js';
 import {
   ErrorReply,

@@ -15,7 +15,7 @@
  */
 import { ask, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { command, commandHead, frame } from '../../redis/keys.js';
+import { command, commandHead, frame } from '../../redis/frames.js';
 import { ErrorReply, type Reply, ReplyReader, textOf } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 import {

@@ -13,7 +13,7 @@
  */
 import { ask as askPieces, isForgotten, shaOf } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, commandHead, frame, keyAt } from '../../redis/keys.js';
+import { chosen, commandHead, frame, keyAt } from '../../redis/frames.js';
 import { ConnectionPool, type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, textOf } from '../../redis/reply.js';
 import type { Keys, Node } from '../../types.js';

@@ -10,7 +10,7 @@
  * trailer by XOR. And a body that was damaged before it came here is still found out by the node.
  */
 import type { FrameSink } from '../../redis/reply.js';
-import { bulkHead, payloadTrailerBytes } from '../../redis/keys.js';
+import { bulkHead, payloadTrailerBytes } from '../../redis/frames.js';
 import type { Splice } from './splice.js';
 
 export interface PayloadRewrite {

@@ -15,7 +15,7 @@ import {
 } from '../../redis/reply.js';
 import type { Connection } from '../../redis/connection.js';
 import type { ConnectNode } from '../../redis/pool.js';
-import { chosen, commandHead, keyCommandHead } from '../../redis/keys.js';
+import { chosen, commandHead, keyCommandHead } from '../../redis/frames.js';
 import type { Batch, Copy, FailureClass, Keys, Node } from '../../types.js';
 import { leaseMs } from '../elements/writer.js';
 import {

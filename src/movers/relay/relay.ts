@@ -15,7 +15,7 @@
  * one by one.
  */
 import { ImportError, importErrorOf, StoppedError } from '../../errors.js';
-import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
+import { chosen, joined, noKeys, slice } from '../../redis/frames.js';
 import { type ConnectNode, lanes, reopening } from '../../redis/pool.js';
 import type { Batch, Keys, Mover, Node, Outcome } from '../../types.js';
 import { outcomeBuilder, type OutcomeBuilder } from '../outcome.js';

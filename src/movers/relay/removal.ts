@@ -6,7 +6,7 @@
  */
 import { ask } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { commandHead, slice } from '../../redis/keys.js';
+import { commandHead, slice } from '../../redis/frames.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Keys } from '../../types.js';
 

@@ -16,7 +16,7 @@ import { compareValue, sideOf } from '../../compare/value.js';
 import { importErrorOf } from '../../errors.js';
 import { askAt } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, frame, keyAt, namesOf } from '../../redis/keys.js';
+import { chosen, frame, keyAt, namesOf } from '../../redis/frames.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Copy, Keys, Node, Retry } from '../../types.js';
 import { temporaryNameFor } from '../elements/writer.js';

@@ -16,7 +16,7 @@ import {
   keyStart,
   noKeys,
   STAR,
-} from '../../redis/keys.js';
+} from '../../redis/frames.js';
 import type { Keys } from '../../types.js';
 import type { AckReader, Form, SentCommands } from './splice.js';
 

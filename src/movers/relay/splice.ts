@@ -21,7 +21,7 @@ import {
   namesOf,
   PLUS,
   withSlack,
-} from '../../redis/keys.js';
+} from '../../redis/frames.js';
 import type { Held, Output } from '../../redis/output.js';
 import {
   ErrorReply,

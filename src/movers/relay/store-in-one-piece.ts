@@ -5,7 +5,7 @@
  * strings is learned from MGET, which answers nil for all others at hardly any cost; where strings
  * are rare it is not asked.
  */
-import { chosen, joined, noKeys, slice } from '../../redis/keys.js';
+import { chosen, joined, noKeys, slice } from '../../redis/frames.js';
 import type { Keys } from '../../types.js';
 import { isVersionRefusal } from '../refused-keys.js';
 import type { Attempt } from './attempt.js';

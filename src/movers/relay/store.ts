@@ -4,7 +4,7 @@
  * answers mean is the same for both.
  */
 import type { Connection } from '../../redis/connection.js';
-import { chosen, frame, joined, keyAt, noKeys, slice } from '../../redis/keys.js';
+import { chosen, frame, joined, keyAt, noKeys, slice } from '../../redis/frames.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Sizes } from '../../redis/sizes.js';
 import type { Keys, Node, Outcome } from '../../types.js';

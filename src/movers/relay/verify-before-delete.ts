@@ -10,7 +10,7 @@
  */
 import { sideOf } from '../../compare/value.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/keys.js';
+import { chosen, joined, keyAt, keysBuilder, namesOf, noKeys } from '../../redis/frames.js';
 import type { ConnectNode } from '../../redis/pool.js';
 import { ErrorReply } from '../../redis/reply.js';
 import type { Batch, Keys, Node } from '../../types.js';

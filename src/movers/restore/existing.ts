@@ -12,7 +12,7 @@ import { askAt } from '../../redis/ask.js';
 import { deadlineOf, formOf, forms, frameStart } from '../../redis/value-record.js';
 import type { Connection } from '../../redis/connection.js';
 import { deadlineToleranceMs } from '../../compare/pair.js';
-import { frame, keyAt, keyStart, namesOf, payloadTrailerBytes } from '../../redis/keys.js';
+import { frame, keyAt, keyStart, namesOf, payloadTrailerBytes } from '../../redis/frames.js';
 import { ErrorReply, type Reply } from '../../redis/reply.js';
 import type { Batch } from '../../types.js';
 import { temporaryNameFor } from '../elements/writer.js';

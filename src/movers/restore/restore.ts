@@ -18,7 +18,7 @@ import {
 } from '../../redis/value-record.js';
 import { nextReply } from '../../redis/ask.js';
 import type { Connection } from '../../redis/connection.js';
-import { chosen, frame, keyStart, namesOf } from '../../redis/keys.js';
+import { chosen, frame, keyStart, namesOf } from '../../redis/frames.js';
 import { type ConnectNode, lanes } from '../../redis/pool.js';
 import { ErrorReply, type Reply, ReplyReader } from '../../redis/reply.js';
 import type { Batch, Keys, LargeValues, Mover, Node, Outcome } from '../../types.js';

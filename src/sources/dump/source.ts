@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { Gate } from '../../async.js';
 import { ImportError } from '../../errors.js';
 import { Crc64 } from '../../redis/crc64.js';
-import { bulkHead, keysBuilder, type KeysBuilder } from '../../redis/keys.js';
+import { bulkHead, keysBuilder, type KeysBuilder } from '../../redis/frames.js';
 import { forms, largeEntry, largeIds, writeHead } from '../../redis/value-record.js';
 import type { LargeValues, Page, ScanPosition, Source } from '../../types.js';
 import {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formOf, forms, frameStart, largeOf } from '../../../src/redis/value-record.js';
-import { keyAt } from '../../../src/redis/keys.js';
+import { keyAt } from '../../../src/redis/frames.js';
 import { dumpSource, largeKeeper } from '../../../src/sources/dump/source.js';
 import { type DumpInput, openInput } from '../../../src/sources/dump/input.js';
 import type { Keys } from '../../../src/types.js';

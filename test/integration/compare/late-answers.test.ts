@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compareValue, sideOf } from '../../../src/compare/value.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
-import { frame, keyAt, keysBuilder } from '../../../src/redis/keys.js';
+import { frame, keyAt, keysBuilder } from '../../../src/redis/frames.js';
 import type { Keys, Node } from '../../../src/types.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';
 import { type Server, startServer } from '../../support/servers.js';

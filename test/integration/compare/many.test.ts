@@ -7,7 +7,7 @@ import type { Redis } from 'ioredis';
 import type { Ends } from '../../../src/compare/ask-many.js';
 import { createFirstPass } from '../../../src/compare/many.js';
 import { connect } from '../../../src/redis/connection.js';
-import { frame, keysBuilder } from '../../../src/redis/keys.js';
+import { frame, keysBuilder } from '../../../src/redis/frames.js';
 import { otherEncodings } from '../../support/encodings.js';
 import { type Server, startServer } from '../../support/servers.js';
 

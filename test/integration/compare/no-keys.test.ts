@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { askNumbers, askRaw, askTypes, wordsAround } from '../../../src/compare/ask-many.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
-import { noKeys } from '../../../src/redis/keys.js';
+import { noKeys } from '../../../src/redis/frames.js';
 import { type Server, startServer } from '../../support/servers.js';
 
 let server: Server;

@@ -13,7 +13,7 @@ import {
   sideOf,
 } from '../../../src/compare/value.js';
 import { createSideChannel } from '../../../src/movers/side-channel.js';
-import { frame, keysBuilder } from '../../../src/redis/keys.js';
+import { frame, keysBuilder } from '../../../src/redis/frames.js';
 import { waitFor } from '../../support/wait.js';
 import { type Change, countOf, run, type Size, type ValueType, valueTypes } from './rows.js';
 import { findKinds, type Kind, startTwo, type TwoServers } from './servers.js';

@@ -4,7 +4,7 @@ import { guardedRemoval } from '../../../src/movers/relay/guard-by-counter.js';
 import { watchedRemoval } from '../../../src/movers/relay/guard-by-watch.js';
 import { plainRemoval, type Removal } from '../../../src/movers/relay/removal.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
-import { frame, keysBuilder } from '../../../src/redis/keys.js';
+import { frame, keysBuilder } from '../../../src/redis/frames.js';
 import type { Keys } from '../../../src/types.js';
 import { startCluster } from '../../support/cluster.js';
 import { type Server, startServer } from '../../support/servers.js';

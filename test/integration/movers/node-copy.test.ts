@@ -9,7 +9,7 @@ import type { SentValue } from '../../../src/movers/relay/sent-values.js';
 import { storeCommands } from '../../../src/movers/relay/splice.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
 import { parseEndpoint } from '../../../src/redis/endpoint.js';
-import { frame } from '../../../src/redis/keys.js';
+import { frame } from '../../../src/redis/frames.js';
 import { setStage } from '../../support/stage.js';
 
 const stage = setStage();

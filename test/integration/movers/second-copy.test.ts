@@ -14,7 +14,7 @@ import { storeCommands } from '../../../src/movers/relay/splice.js';
 import { ValueShapes } from '../../../src/movers/relay/store.js';
 import { readDataset } from '../../../src/redis/ask.js';
 import { connect, type Connection } from '../../../src/redis/connection.js';
-import { chosen, frame, keyAt, noKeys } from '../../../src/redis/keys.js';
+import { chosen, frame, keyAt, noKeys } from '../../../src/redis/frames.js';
 import type { Batch, Copy, Keys, Node } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
 import { type Proxy, startProxy } from '../../support/proxy.js';

@@ -1,6 +1,6 @@
 /** Values are compared rightly however their bytes arrive. */
 import { expect, it } from 'vitest';
-import { command } from '../../../src/redis/keys.js';
+import { command } from '../../../src/redis/frames.js';
 import { isSame, isThere, type Values, valuesReader } from '../../../src/compare/held-values.js';
 
 /** As a server would answer, each piece of the answer in a chunk of `step` bytes. */

@@ -8,7 +8,7 @@ import {
   rawReader,
   replyAt,
 } from '../../../src/compare/raw-replies.js';
-import { command } from '../../../src/redis/keys.js';
+import { command } from '../../../src/redis/frames.js';
 import { ErrorReply } from '../../../src/redis/reply.js';
 
 /** As a server would answer, each piece of the answer in a chunk of `step` bytes. */

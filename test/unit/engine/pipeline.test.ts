@@ -4,7 +4,7 @@ import { Pipeline, type PipelineOptions } from '../../../src/engine/pipeline.js'
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { createServerStates } from '../../../src/engine/server-states.js';
 import { createTally, type EngineTally } from '../../../src/engine/tally.js';
-import { noKeys } from '../../../src/redis/keys.js';
+import { noKeys } from '../../../src/redis/frames.js';
 import type { Batch, Keys, Outcome, Page, Redirect, Retry, Source } from '../../../src/types.js';
 import { keysOf } from '../../support/keys.js';
 import { namesOf, outcome, sourceOf, topologyWith } from '../../support/batches.js';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type FrameWords, longestKeptBytes, StreamReader } from '../../../src/feed/changes.js';
-import { command } from '../../../src/redis/keys.js';
+import { command } from '../../../src/redis/frames.js';
 import { bytesOfAllKinds } from '../../support/keys.js';
 import { feed } from '../../support/feed.js';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ConnectionError } from '../../../src/errors.js';
 import { ChangedKeys } from '../../../src/follow/changed-keys.js';
 import { FollowedSource, type Round } from '../../../src/follow/followed-source.js';
-import { keyAt } from '../../../src/redis/keys.js';
+import { keyAt } from '../../../src/redis/frames.js';
 import type { Page, Source } from '../../../src/types.js';
 import { keysOf, slotOf } from '../../support/keys.js';
 

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'n
 import { describe, expect, it } from 'vitest';
 import { listingRecord } from '../../../src/engine/seen-keys.js';
 import { movedFiles, type MovedKeys, movedKeys } from '../../../src/journal/moved.js';
-import { named } from '../../../src/redis/keys.js';
+import { named } from '../../../src/redis/frames.js';
 import type { Keys } from '../../../src/types.js';
 import { edgeKeys, keysOf } from '../../support/keys.js';
 import { setFolder } from '../../support/folder.js';

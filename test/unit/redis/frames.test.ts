@@ -8,7 +8,7 @@ import {
   headerEnd,
   headerLength,
   headerNumber,
-} from '../../../src/redis/keys.js';
+} from '../../../src/redis/frames.js';
 
 const read = (header: string, as = headerNumber): number => {
   const bytes = Buffer.from(header, 'latin1');

@@ -9,7 +9,7 @@ import {
   keysBuilder,
   slice,
   slotOf,
-} from '../../../src/redis/keys.js';
+} from '../../../src/redis/frames.js';
 import type { Keys } from '../../../src/types.js';
 import { slotOf as specified } from '../../support/keys.js';
 

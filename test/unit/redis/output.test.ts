@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { frame, keysBuilder, withSlack } from '../../../src/redis/keys.js';
+import { frame, keysBuilder, withSlack } from '../../../src/redis/frames.js';
 import { createOutput } from '../../../src/redis/output.js';
 
 /** What is sent, once the event loop has turned. */

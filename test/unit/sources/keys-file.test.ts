@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
 import { failedKeys } from '../../../src/run/job-files.js';
-import { keyAt } from '../../../src/redis/keys.js';
+import { keyAt } from '../../../src/redis/frames.js';
 import { checkKeysFile, keysFileSource } from '../../../src/sources/keys-file.js';
 import { edgeKeys } from '../../support/keys.js';
 import { setFolder } from '../../support/folder.js';

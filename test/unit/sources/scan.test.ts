@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { keyAt } from '../../../src/redis/keys.js';
+import { keyAt } from '../../../src/redis/frames.js';
 import type { Reader } from '../../../src/redis/reply.js';
 import { type Page, PageReader, scanPosition, scanSource } from '../../../src/sources/scan.js';
 import { feed } from '../../support/feed.js';

@@ -5,7 +5,7 @@ import {
   PlainPayloadsReader,
   type Shape,
 } from '../../../../src/movers/elements/plain-payloads.js';
-import { frame } from '../../../../src/redis/keys.js';
+import { frame } from '../../../../src/redis/frames.js';
 import { Crc64 } from '../../../../src/redis/crc64.js';
 import { feed } from '../../../support/feed.js';
 

@@ -6,7 +6,7 @@ import {
   sliceElements,
   SliceSize,
 } from '../../../../src/movers/elements/reading.js';
-import { keyAt } from '../../../../src/redis/keys.js';
+import { keyAt } from '../../../../src/redis/frames.js';
 import { NumbersReader } from '../../../../src/redis/ask.js';
 import type { Reader } from '../../../../src/redis/reply.js';
 import type { Keys } from '../../../../src/types.js';

@@ -8,7 +8,7 @@ import {
 } from '../../../../src/movers/relay/payload-rewrite.js';
 import { maskOf, payloadOf } from '../../../../src/plan/payloads.js';
 import { BulksReader } from '../../../../src/redis/reply.js';
-import { command, frame } from '../../../../src/redis/keys.js';
+import { command, frame } from '../../../../src/redis/frames.js';
 import { feed } from '../../../support/feed.js';
 import { keysOf } from '../../../support/keys.js';
 import { mockConnection } from '../../../support/mock-connection.js';

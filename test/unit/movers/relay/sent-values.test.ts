@@ -5,7 +5,7 @@ import {
   valueRecord,
   withSentValues,
 } from '../../../../src/movers/relay/sent-values.js';
-import { command, frame, joined } from '../../../../src/redis/keys.js';
+import { command, frame, joined } from '../../../../src/redis/frames.js';
 import { keysOf } from '../../../support/keys.js';
 
 /** What was sent for these indexes of the keys, as one hold. */

@@ -6,7 +6,7 @@ import {
   storeCommands,
 } from '../../../../src/movers/relay/splice.js';
 import { BulksReader } from '../../../../src/redis/reply.js';
-import { command } from '../../../../src/redis/keys.js';
+import { command } from '../../../../src/redis/frames.js';
 import { feed } from '../../../support/feed.js';
 import { mockConnection } from '../../../support/mock-connection.js';
 import { keysOf } from '../../../support/keys.js';
