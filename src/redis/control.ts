@@ -179,8 +179,8 @@ export function parseInfo(reply: string): ReadonlyMap<string, string> {
  * (https://redis.io/docs/latest/develop/reference/sentinel-clients/).
  */
 
-const form = 'sentinel://[user:password@]name@host:port,host:port[/db]';
-const defaultPort = 26379;
+const sentinelForm = 'sentinel://[user:password@]name@host:port,host:port[/db]';
+const sentinelPort = 26379;
 
 /**
  * Reads `sentinel://…`, or `sentinels://…` where all of them speak TLS. The user and password are the
@@ -200,12 +200,13 @@ export function parseSentinels(
   const place = parts.pop() ?? '';
   const name = parts.pop() ?? '';
   const [hosts = '', db = ''] = place.split('/', 2);
-  if (name === '' || hosts === '') throw new UsageError(`${flag} is malformed: write ${form}.`);
+  if (name === '' || hosts === '')
+    throw new UsageError(`${flag} is malformed: write ${sentinelForm}.`);
   const scheme = secure === '' ? 'redis' : 'rediss';
   const login = parts.length > 0 ? `${parts.join('@')}@` : '';
   const endpoints = hosts.split(',').map((host) => {
     const hasPort = /[^:\]]:\d+$|\]:\d+$/.test(host);
-    return parseEndpoint(`${scheme}://${host}${hasPort ? '' : `:${String(defaultPort)}`}`, flag);
+    return parseEndpoint(`${scheme}://${host}${hasPort ? '' : `:${String(sentinelPort)}`}`, flag);
   });
   const template = parseEndpoint(`${scheme}://${login}${name}/${db}`, flag);
   return { ...template, sentinels: { name, endpoints, nat } };
@@ -221,7 +222,7 @@ export async function locate(endpoint: Endpoint, timeoutMs: number): Promise<End
   let reason: ImportError | undefined;
   for (const sentinel of sentinels.endpoints) {
     try {
-      const place = await ask(sentinel, sentinels.name, timeoutMs);
+      const place = await askSentinel(sentinel, sentinels.name, timeoutMs);
       if (place) return { ...endpoint, ...reach(place, sentinels.nat) };
       reason = new ConnectionError(
         `The Sentinel at ${addressOf(sentinel)} knows no master named ${sentinels.name}: correct --from.`,
@@ -231,12 +232,12 @@ export async function locate(endpoint: Endpoint, timeoutMs: number): Promise<End
       reason ??= error;
     }
   }
-  throw new ConnectionError(reason?.message ?? `--from names no Sentinel: write ${form}.`, {
+  throw new ConnectionError(reason?.message ?? `--from names no Sentinel: write ${sentinelForm}.`, {
     cause: reason,
   });
 }
 
-async function ask(
+async function askSentinel(
   sentinel: Endpoint,
   name: string,
   timeoutMs: number,

@@ -211,12 +211,12 @@ const leastLeftMs = 600_000;
 /** What all names of temporary keys begin with. */
 export const temporaryPrefix = 'cluster-import:';
 
-const run = randomBytes(6).toString('hex');
-let count = 0;
+const ownRun = randomBytes(6).toString('hex');
+let namesMade = 0;
 
 /** Another name each time, and in each process. */
 export function temporaryNameIn(slot: number): string {
-  return `${temporaryPrefix}${run}:${String(++count)}:{${tagOf(slot)}}`;
+  return `${temporaryPrefix}${ownRun}:${String(++namesMade)}:{${tagOf(slot)}}`;
 }
 
 /** One of the slot of this key. */
